@@ -1,0 +1,26 @@
+# `make demo` and `make test` work on a fresh clone: each sets .venv up first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint clean
+
+# Stamps: reinstall when what is installed changes.
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed-%: setup.py constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[$*]"
+	touch $@
+
+demo: $(VENV)/installed-demo
+	$(BIN)/python recipes/ESC50/train.py hparams.yaml
+
+test: $(VENV)/installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/yamllint .
+	$(BIN)/python -m pytest -q
+
+clean:
+	rm -rf $(VENV) results

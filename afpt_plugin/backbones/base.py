@@ -1,0 +1,301 @@
+"""The interface of a frozen CLAP: what every learner, store and recipe sees.
+
+A backbone is two frozen towers, text and audio, that end in the same
+``embed_dim``-dimensional space. `FrozenClap` fixes four verbs:
+``encode_captions``, ``encode_audio``, ``tokenize_class_names`` and
+``encode_prompts``. Only the last is differentiable, and only in ``ctx``.
+Embeddings come out as the projection leaves them; `afpt_plugin.similarity`
+is the one place that normalises.
+
+To add a backbone, subclass `FrozenClap`, build ``caption_encoder`` (see
+`afpt_plugin.backbones.text`) and ``encode_audio``, call `freeze` last, and name
+it in ``afpt_plugin.backbones.BACKBONES``.
+
+Authors
+ * The afpt_plugin developers 2026
+"""
+
+import hashlib
+import json
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import torch
+
+# The bound that CLAP's training keeps on the exponentiated scale.
+MAX_LOGIT_SCALE = 100.0
+
+
+class CaptionEmbeddings(NamedTuple):
+    """A batch of captions, projected and not normalised.
+
+    Arguments
+    ---------
+    sentence : torch.Tensor
+        One embedding a caption, [N, D].
+    words : torch.Tensor
+        The word positions, [N, T, D].
+    mask : torch.Tensor
+        True where ``words`` holds a real position, [N, T].
+    """
+
+    sentence: torch.Tensor
+    words: torch.Tensor
+    mask: torch.Tensor
+
+
+class AudioEmbeddings(NamedTuple):
+    """A batch of recordings, projected and not normalised.
+
+    Arguments
+    ---------
+    clip : torch.Tensor
+        One embedding a recording, [B, D].
+    frames : torch.Tensor
+        The frame embeddings, [B, T, D].
+    mask : torch.Tensor
+        True where ``frames`` holds a real frame, [B, T].
+    """
+
+    clip: torch.Tensor
+    frames: torch.Tensor
+    mask: torch.Tensor
+
+
+class ClassTokens(NamedTuple):
+    """Tokenised class names, padded to the longest of them.
+
+    Arguments
+    ---------
+    input_ids : torch.Tensor
+        Token ids with the tower's own special tokens, [n_classes, L].
+    attention_mask : torch.Tensor
+        1 at a token, 0 at padding, [n_classes, L].
+    """
+
+    input_ids: torch.Tensor
+    attention_mask: torch.Tensor
+
+    def to(self, device):
+        """Return the same tokens on a device.
+
+        Arguments
+        ---------
+        device : torch.device or str
+            Where to put them.
+
+        Returns
+        -------
+        ClassTokens
+        """
+        return ClassTokens(*(tensor.to(device) for tensor in self))
+
+
+class FrozenClap(torch.nn.Module):
+    """A CLAP whose parameters and buffers never change.
+
+    Keep it out of a Brain's ``modules``: it must not be trained, checkpointed
+    or put into training mode. As a second safety, ``train()`` leaves it in
+    evaluation mode.
+
+    Arguments
+    ---------
+    name : str
+        How `load_clap` calls it.
+    sample_rate : int
+        Rate of the waveforms that `encode_audio` takes, in Hz.
+    preprocessing : dict
+        Whatever besides the weights decides the embeddings (window, mel
+        settings, ...), as JSON values; part of the fingerprint.
+    """
+
+    #: A `afpt_plugin.backbones.text` encoder, set by the subclass.
+    caption_encoder: torch.nn.Module
+
+    #: Ends of buffer names that are computed, not learned: they may differ
+    #: between library versions, so they neither have to be in a checkpoint
+    #: nor count towards the fingerprint.
+    constant_buffers = ()
+
+    def __init__(self, name, sample_rate, preprocessing):
+        super().__init__()
+        self.name = name
+        self.sample_rate = sample_rate
+        self.preprocessing = preprocessing
+        self._fingerprint = None
+
+    def freeze(self):
+        """Stop gradients and dropout for good; the constructor's last call.
+
+        Returns
+        -------
+        FrozenClap
+            Itself.
+        """
+        self.requires_grad_(False)
+        return self.eval()
+
+    def train(self, mode=True):
+        """Stay in evaluation mode, whatever is asked for.
+
+        Arguments
+        ---------
+        mode : bool
+            Ignored.
+
+        Returns
+        -------
+        FrozenClap
+            Itself.
+        """
+        return super().train(False)
+
+    @contextmanager
+    def label_dropout(self, enabled=True):
+        """Wake the text tower's dropout up inside a ``with`` block.
+
+        The authors' code trains with dropout on the label path (golden
+        README, point 4). Captions must not be encoded inside.
+
+        Arguments
+        ---------
+        enabled : bool
+            Does nothing if False.
+        """
+        self.caption_encoder.train(enabled)
+        try:
+            yield
+        finally:
+            self.caption_encoder.eval()
+
+    @property
+    def device(self):
+        """Where the towers are (torch.device)."""
+        return next(self.parameters()).device
+
+    @property
+    def embed_dim(self):
+        """Size D of the joint space."""
+        return self.caption_encoder.embed_dim
+
+    @property
+    def token_dim(self):
+        """Size d of a token embedding, so of a context vector."""
+        return self.caption_encoder.token_dim
+
+    @property
+    def logit_scale(self):
+        """The exponentiated scale of the logits, at most 100 (float)."""
+        return min(float(self.log_logit_scale.exp()), MAX_LOGIT_SCALE)
+
+    @property
+    def log_logit_scale(self):
+        """The checkpoint's own scale, before the exponential (tensor)."""
+        raise NotImplementedError
+
+    @property
+    def fingerprint(self):
+        """Hash of the weights and the preprocessing (64 hex digits)."""
+        if self._fingerprint is None:
+            digest = hashlib.sha256(
+                json.dumps(self.preprocessing, sort_keys=True).encode()
+            )
+            for key, tensor in sorted(self.state_dict().items()):
+                if not key.endswith(self.constant_buffers or ("\0",)):
+                    digest.update(key.encode())
+                    array = tensor.detach().cpu().contiguous()
+                    digest.update(array.view(torch.uint8).numpy().data)
+            self._fingerprint = digest.hexdigest()
+        return self._fingerprint
+
+    @torch.no_grad()
+    def encode_captions(self, captions, pad_to=None):
+        """Embed captions.
+
+        Arguments
+        ---------
+        captions : list of str
+            N texts.
+        pad_to : int, optional
+            Pad (and cut) to this many tokens, as the authors do; by default
+            to the longest caption of the batch.
+
+        Returns
+        -------
+        CaptionEmbeddings
+            ``sentence`` [N, D], ``words`` [N, T, D], ``mask`` [N, T].
+        """
+        tokens = self.caption_encoder.tokenize(captions, pad_to)
+        return self.caption_encoder.encode(tokens.to(self.device))
+
+    def tokenize_class_names(self, class_names):
+        """Tokenise class names, trimmed to the longest.
+
+        Arguments
+        ---------
+        class_names : list of str
+            The label texts.
+
+        Returns
+        -------
+        ClassTokens
+            On the backbone's device.
+        """
+        tokens = self.caption_encoder.tokenize_class_names(class_names)
+        return tokens.to(self.device)
+
+    def embed_words(self, text):
+        """Token embeddings of a text, to start a context from words.
+
+        Arguments
+        ---------
+        text : str
+            E.g. ``"this is a sound of"``.
+
+        Returns
+        -------
+        torch.Tensor
+            [n_tokens, d], without special tokens.
+        """
+        return self.caption_encoder.embed_words(text)
+
+    def encode_prompts(self, ctx, class_tokens, embed_twice=False):
+        """Embed class names behind a context; differentiable in ``ctx`` only.
+
+        Arguments
+        ---------
+        ctx : torch.Tensor
+            [n_ctx, d], or several contexts at once [K, n_ctx, d].
+        class_tokens : ClassTokens
+            From `tokenize_class_names`.
+        embed_twice : bool
+            Send the prompt through BERT's embedding layer a second time, as
+            the authors' code does (golden README, point 1).
+
+        Returns
+        -------
+        torch.Tensor
+            [n_classes, D], or [K, n_classes, D].
+        """
+        if ctx.dim() == 2:
+            return self.encode_prompts(ctx[None], class_tokens, embed_twice)[0]
+        return self.caption_encoder.encode_prompts(
+            ctx, class_tokens, embed_twice
+        )
+
+    def encode_audio(self, wavs, lens):
+        """Embed recordings.
+
+        Arguments
+        ---------
+        wavs : torch.Tensor
+            Mono waveforms at ``sample_rate``, [B, samples].
+        lens : torch.Tensor
+            Relative lengths, [B], 1 for the longest.
+
+        Returns
+        -------
+        AudioEmbeddings
+            ``clip`` [B, D], ``frames`` [B, T, D], ``mask`` [B, T].
+        """
+        raise NotImplementedError

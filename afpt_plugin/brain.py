@@ -1,0 +1,476 @@
+"""The Brain that learns prompts from captions and tests them on recordings.
+
+CLAP is an attribute and not one of the ``modules``: SpeechBrain neither trains
+nor checkpoints it. What a run leaves behind is written by `afpt_plugin.report`.
+
+Authors
+ * The afpt_plugin developers 2026
+"""
+
+import os
+import resource
+import time
+
+import speechbrain as sb
+import torch
+from speechbrain.utils.checkpoints import Checkpointer
+from speechbrain.utils.distributed import get_rank, if_main_process
+from speechbrain.utils.logger import get_logger
+
+from afpt_plugin.errors import InputError
+from afpt_plugin.prompts import template_embeddings
+from afpt_plugin.report import format_table, package_versions, write_run
+from afpt_plugin.similarity import (
+    coarse_logits,
+    ensemble_logits,
+    fine_logits,
+)
+
+logger = get_logger(__name__)
+
+HEADS = ("coarse", "fine", "ensemble")
+SELECTIONS = ("captions", "audio")
+
+
+class AtomicCheckpointer(Checkpointer):
+    """A Checkpointer whose half-written checkpoints do not count.
+
+    SpeechBrain writes a checkpoint's meta file, which makes the folder a
+    checkpoint, before the parameters; a run killed in between could not
+    resume. Here the meta file gets its name last.
+
+    Example
+    -------
+    >>> folder = getfixture("tmp_path")
+    >>> saver = AtomicCheckpointer(folder, {"net": torch.nn.Linear(1, 1)})
+    >>> saver.save_checkpoint(meta={"epoch": 3}).meta["epoch"]
+    3
+    >>> len(saver.list_checkpoints())
+    1
+    """
+
+    def save_checkpoint(self, *args, **kwargs):
+        """Save as `Checkpointer.save_checkpoint` does, then name the meta file.
+
+        Arguments
+        ---------
+        *args : tuple
+            See `Checkpointer.save_checkpoint`.
+        **kwargs : dict
+            See `Checkpointer.save_checkpoint`.
+
+        Returns
+        -------
+        Checkpoint
+            None on other processes than the main one.
+        """
+        checkpoint = super().save_checkpoint(*args, **kwargs)
+        if checkpoint is not None:
+            os.replace(*self._meta_names)
+        return checkpoint
+
+    def _save_checkpoint_metafile(self, fpath, *args, **kwargs):
+        partial = fpath.with_name(fpath.name + ".partial")
+        self._meta_names = partial, fpath
+        return super()._save_checkpoint_metafile(partial, *args, **kwargs)
+
+
+class PromptTuningBrain(sb.Brain):
+    """Trains ``modules.learner`` on captions; tests it on recordings.
+
+    Read from ``hparams``: ``loss``, ``metrics``, ``metric_name``,
+    ``logit_scale``, ``multi_label``, ``caption_noise``, ``upstream_exact``,
+    ``selection``, ``prompt_template``, ``seed``, ``train_logger`` and
+    ``output_folder``; the recipes' YAML files say what each is.
+
+    Arguments
+    ---------
+    clap : FrozenClap
+        The backbone, moved to the Brain's device.
+    class_names : list of str
+        In the order of the class indices.
+    test_set : DynamicItemDataset
+        From `afpt_plugin.datasets.recording_dataset`, scored after every epoch.
+    test_loader_kwargs : dict
+        How to batch it.
+    facts : dict
+        What `results.json` says about the data: ``dataset``,
+        ``data_fingerprint``, ``n_recordings``, ``n_left_out``,
+        ``supervision``, and whatever else is worth keeping.
+    **kwargs : dict
+        See `speechbrain.Brain`.
+
+    Raises
+    ------
+    InputError
+        If ``selection`` is neither ``captions`` nor ``audio``.
+    """
+
+    def __init__(
+        self, clap, class_names, test_set, test_loader_kwargs, facts, **kwargs
+    ):
+        super().__init__(**kwargs)
+        if self.hparams.selection not in SELECTIONS:
+            raise InputError(
+                f"selection: {self.hparams.selection!r} is unknown; choose "
+                f"one of {', '.join(SELECTIONS)}"
+            )
+        self.clap = clap.to(self.device)
+        self.class_names = class_names
+        self.facts = facts
+        self.history = []
+        self.timings = {}
+        self.test_loader = self.make_dataloader(
+            test_set, sb.Stage.TEST, ckpt_prefix=None, **test_loader_kwargs
+        )
+        self.zero_shot_embeddings = template_embeddings(
+            self.clap, class_names, self.hparams.prompt_template
+        )
+        # The bare cosine for the ranking loss, CLAP's own scale otherwise.
+        self.logit_scale = self.hparams.logit_scale or clap.logit_scale
+        self._start_scores()
+
+    # The method
+
+    def compute_forward(self, batch, stage):
+        """Coarse and fine logits of captions (train, valid) or recordings.
+
+        Arguments
+        ---------
+        batch : PaddedBatch
+            Items of `caption_dataset`, or of `recording_dataset` in the test.
+        stage : sb.Stage
+            The stage.
+
+        Returns
+        -------
+        dict of torch.Tensor
+            ``coarse`` and ``fine``, [B, n_classes] each; in the test also
+            ``zero_shot``.
+        """
+        batch = batch.to(self.device)
+        if stage == sb.Stage.TEST:
+            embedding, elements = batch.clip.data, batch.frames.data
+            mask = batch.frame_mask.data.bool()
+        else:
+            embedding, elements = batch.sentence.data, batch.words.data
+            mask = batch.word_mask.data.bool()
+        if stage == sb.Stage.TRAIN:
+            # Noise and dropout depend on the step alone, not on what was
+            # drawn before, so that a resumed run draws the same.
+            torch.manual_seed(
+                hash((self.hparams.seed, self.optimizer_step, get_rank() or 0))
+                % 2**63
+            )
+            embedding = self.hparams.caption_noise(embedding)
+            elements = self.hparams.caption_noise(elements)
+        coarse, fine = self.class_embeddings(stage)
+        # Cosines times a scale of up to 100 need float32.
+        with torch.autocast(torch.device(self.device).type, enabled=False):
+            logits = {
+                "coarse": coarse_logits(embedding, coarse, self.logit_scale),
+                "fine": fine_logits(
+                    elements,
+                    mask,
+                    fine,
+                    self.logit_scale,
+                    padding_weight=self.hparams.upstream_exact,
+                ),
+            }
+            if stage == sb.Stage.TEST:
+                logits["zero_shot"] = coarse_logits(
+                    embedding, self.zero_shot_embeddings, self.logit_scale
+                )
+        return logits
+
+    def class_embeddings(self, stage):
+        """Class embeddings under both contexts, once a stage unless training.
+
+        Arguments
+        ---------
+        stage : sb.Stage
+            The stage.
+
+        Returns
+        -------
+        tuple of torch.Tensor
+            Coarse and fine, [n_classes, D] each, float32.
+        """
+        if stage == sb.Stage.TRAIN or self._class_embeddings is None:
+            embeddings = self.modules.learner(self.clap)
+            self._class_embeddings = tuple(part.float() for part in embeddings)
+        return self._class_embeddings
+
+    def compute_objectives(self, predictions, batch, stage):
+        """Loss on the coarse logits plus loss on the fine logits.
+
+        Arguments
+        ---------
+        predictions : dict of torch.Tensor
+            From `compute_forward`.
+        batch : PaddedBatch
+            The batch.
+        stage : sb.Stage
+            The stage.
+
+        Returns
+        -------
+        torch.Tensor
+            Scalar.
+        """
+        target = batch.target.data
+        self._ids += batch.id
+        self._targets.append(target.cpu())
+        for head, logits in predictions.items():
+            self._logits.setdefault(head, []).append(logits.detach().cpu())
+        return self.hparams.loss(
+            predictions["coarse"], target
+        ) + self.hparams.loss(predictions["fine"], target)
+
+    # The bookkeeping
+
+    def fit(self, epoch_counter, train_set, valid_set=None, **kwargs):
+        """Train as `speechbrain.Brain.fit` does, and keep the time.
+
+        Arguments
+        ---------
+        epoch_counter : EpochCounter
+            Counts the epochs.
+        train_set : DynamicItemDataset
+            Captions.
+        valid_set : DynamicItemDataset, optional
+            Held-out captions.
+        **kwargs : dict
+            See `speechbrain.Brain.fit`.
+
+        Raises
+        ------
+        InputError
+            If the best epoch is to be chosen on captions and none are held out.
+        """
+        if valid_set is None and self.hparams.selection == "captions":
+            raise InputError(
+                "selection: captions needs held-out captions: raise "
+                "valid_fraction above 0, or choose --selection audio"
+            )
+        self._has_valid = valid_set is not None
+        start = time.perf_counter()
+        super().fit(epoch_counter, train_set, valid_set, **kwargs)
+        self.timings["fit_seconds"] = time.perf_counter() - start
+
+    def on_fit_start(self):
+        """Resume from the last checkpoint, with the history up to it."""
+        super().on_fit_start()
+        self._read_history()
+
+    def on_fit_batch_end(self, batch, outputs, loss, should_step):
+        """Say when the first step is done: start-up time is a promise.
+
+        Arguments
+        ---------
+        batch : PaddedBatch
+            The batch.
+        outputs : dict of torch.Tensor
+            From `compute_forward`.
+        loss : torch.Tensor
+            The loss.
+        should_step : bool
+            Whether the optimizer stepped.
+        """
+        if "first_step" not in self.timings:
+            self.timings["first_step"] = time.time()
+            logger.info("First training step done")
+
+    def on_stage_start(self, stage, epoch=None):
+        """Forget the scores of the stage before.
+
+        Arguments
+        ---------
+        stage : sb.Stage
+            The stage.
+        epoch : int, optional
+            The epoch.
+        """
+        self._start_scores()
+
+    def on_stage_end(self, stage, stage_loss, epoch=None):
+        """Close an epoch, or the run.
+
+        Arguments
+        ---------
+        stage : sb.Stage
+            The stage.
+        stage_loss : float
+            Mean loss of its batches.
+        epoch : int, optional
+            The epoch.
+        """
+        if stage == sb.Stage.TEST:
+            self._end_run()
+            return
+        stats = {"loss": float(stage_loss), **self._scores(("ensemble",))}
+        if stage == sb.Stage.TRAIN:
+            self._train_stats = stats
+        if stage == sb.Stage.VALID or not self._has_valid:
+            valid = stats if stage == sb.Stage.VALID else None
+            self._end_epoch(epoch, self._train_stats, valid)
+
+    def on_evaluate_start(self, max_key=None, min_key=None):
+        """Load the selected epoch.
+
+        Arguments
+        ---------
+        max_key : str, optional
+            See `speechbrain.Brain`.
+        min_key : str, optional
+            See `speechbrain.Brain`.
+        """
+        self._read_history()
+        super().on_evaluate_start(max_key, min_key)
+        self.timings["evaluate_start"] = time.perf_counter()
+
+    def _start_scores(self):
+        self._class_embeddings = None
+        self._ids, self._targets, self._logits = [], [], {}
+
+    def _read_history(self):
+        if self.checkpointer is None:
+            return
+        last = self.checkpointer.find_checkpoint(
+            ckpt_predicate=lambda checkpoint: "history" in checkpoint.meta
+        )
+        self.history = last.meta["history"] if last else []
+
+    def _collected(self):
+        logits = {name: torch.cat(part) for name, part in self._logits.items()}
+        logits["ensemble"] = ensemble_logits(logits["coarse"], logits["fine"])
+        targets = torch.cat(self._targets)
+        if not self.hparams.multi_label:
+            targets = targets.argmax(1)
+        return logits, targets
+
+    def _scores(self, heads):
+        logits, targets = self._collected()
+        name = self.hparams.metric_name
+        scores = {
+            head: self.hparams.metrics(logits[head], targets, self.class_names)
+            for head in heads
+        }
+        if heads == ("ensemble",):
+            return {name: scores["ensemble"][name]}
+        return {head: score[name] for head, score in scores.items()}
+
+    @torch.no_grad()
+    def _score_recordings(self):
+        """Coarse, fine and ensemble metric on the recordings, as now."""
+        self.modules.eval()
+        self._start_scores()
+        for step, batch in enumerate(self.test_loader, start=1):
+            self.evaluate_batch(batch, sb.Stage.TEST)
+            if self.debug and step == self.debug_batches:
+                break
+        return self._scores(HEADS)
+
+    def _end_epoch(self, epoch, train, valid):
+        meta = {}
+        if if_main_process():
+            name = self.hparams.metric_name
+            audio = self._score_recordings()
+            row = {
+                "epoch": epoch,
+                "train_loss": train["loss"],
+                f"train_{name}": train[name],
+            }
+            if valid is not None:
+                row["valid_loss"] = valid["loss"]
+                row[f"valid_{name}"] = valid[name]
+            row.update(audio)
+            self.history.append(row)
+            best = (
+                -valid["loss"]
+                if self.hparams.selection == "captions"
+                else audio["ensemble"]
+            )
+            # Of equally good epochs the first, as the authors do; the folders
+            # of checkpoints come in no order.
+            meta = {
+                **row,
+                "selection_score": best - 1e-9 * epoch,
+                "history": self.history,
+            }
+            self.hparams.train_logger.log_stats(
+                {"epoch": epoch},
+                train_stats=train,
+                valid_stats=valid,
+                test_stats={f"zero-shot {k}": v for k, v in audio.items()},
+            )
+        if self.checkpointer is not None:
+            self.checkpointer.save_and_keep_only(
+                meta=meta, num_to_keep=1, max_keys=["selection_score"]
+            )
+
+    def _end_run(self):
+        if not if_main_process():
+            return
+        logits, targets = self._collected()
+        metrics = {
+            head: self.hparams.metrics(logits[head], targets, self.class_names)
+            for head in ("zero_shot", *HEADS)
+        }
+        per_class = {
+            head: metric.pop("per_class") for head, metric in metrics.items()
+        }
+        selected = self._selected_epoch()
+        start = self.timings.pop("evaluate_start")
+        self.timings["evaluate_seconds"] = time.perf_counter() - start
+        self.timings.pop("first_step", None)
+        # Kilobytes on Linux.
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        results = {
+            **self.facts,
+            "clap": self.clap.name,
+            "clap_fingerprint": self.clap.fingerprint,
+            "learner": type(self._bare_learner()).__name__,
+            "selection": self.hparams.selection,
+            "selected_epoch": selected,
+            "seed": self.hparams.seed,
+            "upstream_exact": self.hparams.upstream_exact,
+            "prompt_template": self.hparams.prompt_template,
+            "debug": self.debug,
+            "metrics": metrics,
+            "per_class": per_class,
+            "history": self.history,
+            "timings": {**self.timings, "peak_memory_mb": peak},
+            "versions": package_versions(),
+        }
+        write_run(
+            self.hparams.output_folder,
+            results,
+            self.history,
+            self._ids,
+            targets,
+            self.class_names,
+            logits,
+        )
+        name = self.hparams.metric_name
+        self.hparams.train_logger.log_stats(
+            {"epoch loaded": selected},
+            test_stats={head: metrics[head][name] for head in metrics},
+        )
+        logger.info(
+            "%s: %d recordings, seed %s, %s\n%s",
+            self.facts["dataset"],
+            len(self._ids),
+            self.hparams.seed,
+            self.hparams.output_folder,
+            format_table(metrics, name),
+        )
+
+    def _selected_epoch(self):
+        if self.checkpointer is None:
+            return None
+        best = self.checkpointer.find_checkpoint(max_key="selection_score")
+        return best.meta["epoch"] if best else None
+
+    def _bare_learner(self):
+        return getattr(self.modules.learner, "module", self.modules.learner)

@@ -1,0 +1,136 @@
+"""Captions and recordings as SpeechBrain datasets of frozen embeddings.
+
+Both read the feature store, so a batch is a few tensors and never a waveform.
+Training and validation items come from `caption_dataset` and hold text alone;
+`recording_dataset` is for the test.
+
+Authors
+ * The afpt_plugin developers 2026
+"""
+
+import torch
+from speechbrain.dataio.dataset import DynamicItemDataset
+
+from afpt_plugin.data import read_manifest, read_recording
+from afpt_plugin.features import (
+    encode_caption_features,
+    encode_recording_features,
+)
+
+
+def _multi_hot(labels, n_classes):
+    target = torch.zeros(n_classes)
+    target[list(labels)] = 1.0
+    return target
+
+
+def caption_dataset(clap, captions, n_classes, store_folder, pad_to=None):
+    """Make a dataset of captions.
+
+    Arguments
+    ---------
+    clap : FrozenClap
+        The backbone.
+    captions : list of Caption
+        From `afpt_plugin.captions`.
+    n_classes : int
+        Length of a target.
+    store_folder : str or pathlib.Path
+        Where feature stores live.
+    pad_to : int, optional
+        Keep the padding up to this many tokens, as the authors do.
+
+    Returns
+    -------
+    DynamicItemDataset
+        Items of ``id``, ``sentence`` [D], ``words`` [T, D], ``word_mask`` [T],
+        ``target`` [n_classes] (multi-hot).
+    """
+    store, keys = encode_caption_features(
+        clap, [caption.caption for caption in captions], store_folder, pad_to
+    )
+    items = {
+        f"caption-{index}": {"key": key, "labels": caption.labels}
+        for index, (key, caption) in enumerate(zip(keys, captions, strict=True))
+    }
+
+    def embeddings(key):
+        entry = store[key]
+        yield entry["sentence"]
+        yield entry["words"]
+        yield entry["word_mask"].float()
+
+    dataset = DynamicItemDataset(items)
+    dataset.add_dynamic_item(
+        embeddings, takes="key", provides=["sentence", "words", "word_mask"]
+    )
+    dataset.add_dynamic_item(
+        lambda labels: _multi_hot(labels, n_classes),
+        takes="labels",
+        provides="target",
+    )
+    dataset.set_output_keys(["id", "sentence", "words", "word_mask", "target"])
+    return dataset
+
+
+def recording_dataset(
+    clap, manifest, class_names, store_folder, settings, batch_size=8
+):
+    """Make the test set of recordings.
+
+    Arguments
+    ---------
+    clap : FrozenClap
+        The backbone.
+    manifest : str or pathlib.Path
+        Written by a prep script.
+    class_names : list of str
+        In the order of the class indices.
+    store_folder : str or pathlib.Path
+        Where feature stores live.
+    settings : dict
+        How recordings are cut: arguments of `afpt_plugin.data.read_recording`
+        besides the path and the rate; part of the store's key.
+    batch_size : int
+        Recordings encoded at once.
+
+    Returns
+    -------
+    DynamicItemDataset
+        Items of ``id``, ``clip`` [D], ``frames`` [T, D], ``frame_mask`` [T],
+        ``target`` [n_classes] (multi-hot).
+    """
+    rows = read_manifest(manifest)
+    store, keys = encode_recording_features(
+        clap,
+        [{"key": row["sha256"], "wav": row["wav"]} for row in rows],
+        store_folder,
+        lambda row: read_recording(row["wav"], clap.sample_rate, **settings),
+        settings,
+        batch_size,
+    )
+    index = {name: number for number, name in enumerate(class_names)}
+    items = {
+        row["ID"]: {"key": key, "label": row["label"]}
+        for row, key in zip(rows, keys, strict=True)
+    }
+
+    def embeddings(key):
+        entry = store[key]
+        yield entry["clip"]
+        yield entry["frames"]
+        yield entry["frame_mask"].float()
+
+    dataset = DynamicItemDataset(items)
+    dataset.add_dynamic_item(
+        embeddings, takes="key", provides=["clip", "frames", "frame_mask"]
+    )
+    dataset.add_dynamic_item(
+        lambda label: _multi_hot(
+            [index[name] for name in label.split("|")], len(class_names)
+        ),
+        takes="label",
+        provides="target",
+    )
+    dataset.set_output_keys(["id", "clip", "frames", "frame_mask", "target"])
+    return dataset

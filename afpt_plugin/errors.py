@@ -1,0 +1,45 @@
+"""What a user did wrong, said in one sentence instead of a stack trace.
+
+Authors
+ * The afpt_plugin developers 2026
+"""
+
+import sys
+from contextlib import contextmanager
+
+
+class InputError(ValueError):
+    """A mistake in what the user gave: a file, a value, an option.
+
+    The message says what was wrong, where (file, row, value) and what to do.
+
+    Example
+    -------
+    >>> raise InputError("captions.csv, row 3: empty caption; remove the row")
+    Traceback (most recent call last):
+    ...
+    afpt_plugin.errors.InputError: captions.csv, row 3: empty caption; remove the row
+    """
+
+
+@contextmanager
+def exit_on_input_error():
+    """Turn an `InputError` into its message on stderr and exit status 2.
+
+    Any other exception is a defect of ours and keeps its stack trace.
+
+    Raises
+    ------
+    SystemExit
+        With status 2 if the body raised an `InputError`.
+
+    Example
+    -------
+    >>> with exit_on_input_error():
+    ...     pass
+    """
+    try:
+        yield
+    except InputError as error:
+        sys.stderr.write(f"error: {error}\n")
+        raise SystemExit(2) from None

@@ -1,0 +1,205 @@
+"""What every recipe's command line does before its first step.
+
+Authors
+ * The afpt_plugin developers 2026
+"""
+
+import dataclasses
+import os
+from pathlib import Path
+
+import speechbrain as sb
+import torch
+from hyperpyyaml import load_hyperpyyaml
+from ruamel.yaml.error import YAMLError
+from speechbrain.utils.distributed import ddp_init_group
+from speechbrain.utils.logger import get_logger
+
+from afpt_plugin.captions import (
+    captions_fingerprint,
+    read_captions,
+    split_captions,
+    subsample_captions,
+    template_captions,
+)
+from afpt_plugin.errors import InputError
+
+logger = get_logger(__name__)
+
+CAPTION_FOLDER = Path(__file__).parent / "assets" / "captions"
+
+
+def either(upstream_exact, authors, ours):
+    """Choose between the authors' value of a setting and ours, in YAML.
+
+    ``n_ctx: !apply:afpt_plugin.experiment.either [!ref <upstream_exact>, 32, 4]``
+
+    Arguments
+    ---------
+    upstream_exact : bool
+        The recipe's switch.
+    authors : Any
+        The value in the paper or its code.
+    ours : Any
+        The value we found better.
+
+    Returns
+    -------
+    Any
+        One of the two.
+
+    Example
+    -------
+    >>> either(True, 32, 4)
+    32
+    """
+    if not isinstance(upstream_exact, bool):
+        raise InputError(
+            f"upstream_exact: {upstream_exact!r} is neither True nor False"
+        )
+    return authors if upstream_exact else ours
+
+
+def load_experiment(arguments, recipe):
+    """Parse a command line, start the process group, build the YAML's objects.
+
+    The YAML file is looked for where the user stands, then beside the recipe,
+    so that ``python recipes/ESC50/train.py hparams.yaml`` works anywhere.
+
+    Arguments
+    ---------
+    arguments : list of str
+        ``sys.argv[1:]``.
+    recipe : str
+        The recipe's ``__file__``.
+
+    Returns
+    -------
+    tuple
+        Path of the YAML file, run options, overrides (a YAML text), hparams.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or an option that the YAML does not have.
+
+    Example
+    -------
+    >>> load_experiment(["no.yaml"], "recipe/train.py")
+    Traceback (most recent call last):
+    ...
+    afpt_plugin.errors.InputError: no.yaml: no such file, here or in recipe
+    """
+    hparams_file, run_opts, overrides = sb.parse_arguments(arguments)
+    folder = os.path.dirname(recipe)
+    if not os.path.isfile(hparams_file):
+        beside = os.path.join(folder, hparams_file)
+        if not os.path.isfile(beside):
+            raise InputError(
+                f"{hparams_file}: no such file, here or in {folder or '.'}"
+            )
+        hparams_file = beside
+    if not torch.cuda.is_available():
+        # SpeechBrain's default, NCCL, exists on GPUs alone.
+        run_opts = dataclasses.replace(run_opts, distributed_backend="gloo")
+    ddp_init_group(run_opts)
+    try:
+        with open(hparams_file, encoding="utf-8") as fin:
+            hparams = load_hyperpyyaml(fin, overrides)
+    except KeyError as error:
+        raise InputError(
+            f"{hparams_file} has no such option as on the command line: "
+            f"{error.args[0]}"
+        ) from error
+    except YAMLError as error:
+        raise InputError(
+            f"{hparams_file}, with the command line's {overrides!r}, is no "
+            f"valid YAML: {error}"
+        ) from error
+    return hparams_file, run_opts, overrides, hparams
+
+
+def load_captions(
+    source, dataset, class_names, valid_fraction, captions_per_class, seed
+):
+    """Get a recipe's captions, split into training and validation.
+
+    Arguments
+    ---------
+    source : str
+        ``ours`` (the captions in the package), ``templates`` (class names in
+        templates, nothing else) or a CSV file, ours or the authors'.
+    dataset : str
+        Name of our captions' file, e.g. ``esc50``.
+    class_names : list of str
+        In the order of the class indices.
+    valid_fraction : float
+        Share held out; 0 for none.
+    captions_per_class : int, optional
+        At most so many in training; None for all.
+    seed : int, optional
+        Of the split and of the choice; None takes the first, as the authors
+        do.
+
+    Returns
+    -------
+    train : list of Caption
+        To learn from.
+    valid : list of Caption
+        To choose the epoch on; may be empty.
+    facts : dict
+        What `results.json` says about them.
+    """
+    if source == "templates":
+        captions = template_captions(class_names)
+    elif source == "ours":
+        path = CAPTION_FOLDER / f"{dataset}.csv"
+        captions = read_captions(path, class_names)
+    else:
+        captions = read_captions(source, class_names)
+    train, valid = split_captions(
+        captions, len(class_names), valid_fraction, seed or 0
+    )
+    train = subsample_captions(train, captions_per_class, seed)
+    facts = {
+        "supervision": "captions",
+        "captions": Path(str(source)).name,
+        "captions_fingerprint": captions_fingerprint(train + valid),
+        "n_captions": {"train": len(train), "valid": len(valid)},
+    }
+    return train, valid, facts
+
+
+def announce(dataset, clap, generated, real_command):
+    """Say in plain words if this is the demonstration, not the benchmark.
+
+    Arguments
+    ---------
+    dataset : str
+        Name of the data set.
+    clap : FrozenClap
+        The backbone.
+    generated : bool
+        Whether the recordings are generated.
+    real_command : str
+        How to run the benchmark itself.
+
+    Returns
+    -------
+    str
+        ``demonstration`` or ``benchmark``, for `results.json`.
+    """
+    if clap.name != "mini" and not generated:
+        return "benchmark"
+    parts = []
+    if clap.name == "mini":
+        parts.append("the small CLAP that ships with the package")
+    if generated:
+        parts.append(f"generated recordings in {dataset}'s layout")
+    logger.info(
+        "This is the embedded demonstration (%s), not the paper's benchmark. "
+        "For the benchmark: %s",
+        " and ".join(parts),
+        real_command,
+    )
+    return "demonstration"

@@ -1,0 +1,522 @@
+"""The frozen-feature store: a caption or a recording is encoded once.
+
+The towers are frozen, so an embedding depends on the content, the backbone and
+the preprocessing alone. A `FeatureStore` keeps embeddings in safetensors shards
+under a folder named after the last two, and finds them by the hash of the
+first. Epochs, seeds, learners and reruns then read instead of encode.
+
+1. Name what is stored:
+>>> folder = getfixture("tmp_path")
+>>> store = FeatureStore(folder, "fingerprint of a CLAP", {"kind": "captions"})
+
+2. Fill it. Only what is missing is encoded, and a killed run resumes:
+>>> captions = ["a dog barks", "rain on a roof"]
+>>> keys = [content_key(caption) for caption in captions]
+>>> def encode(batch):
+...     return [{"words": torch.ones(len(captions[i]), 2)} for i in batch]
+>>> store.fill(keys, encode), store.fill(keys, encode)
+(2, 0)
+
+3. Read it:
+>>> words, mask = store.padded(keys, "words")
+>>> words.shape, mask.sum(1)
+(torch.Size([2, 14, 2]), tensor([11, 14]))
+
+A shard is never trusted: its name carries the hash of its bytes, and its header
+what it was made with. One that disagrees is set aside and encoded again.
+
+Authors
+ * The afpt_plugin developers 2026
+"""
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from uuid import uuid4
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError, safe_open
+from speechbrain.utils.distributed import (
+    ddp_barrier,
+    ddp_broadcast,
+    ddp_prevent_block,
+)
+from speechbrain.utils.logger import get_logger
+from torch.nn.utils.rnn import pad_sequence
+from tqdm import tqdm
+
+from afpt_plugin.errors import InputError
+
+logger = get_logger(__name__)
+
+# Part of the folder's name: raise it when the layout of a shard changes.
+FORMAT_VERSION = 1
+
+# No shard takes this long to write: an older temporary file has lost its owner.
+STALE_SECONDS = 3600
+
+
+def content_key(data):
+    """Hash a content, to find its embeddings by.
+
+    Arguments
+    ---------
+    data : bytes or str
+        A recording's samples or file, or a caption.
+
+    Returns
+    -------
+    str
+        sha256, 64 hex digits.
+
+    Example
+    -------
+    >>> content_key("a dog barks") == content_key(b"a dog barks")
+    True
+    """
+    if isinstance(data, str):
+        data = data.encode()
+    return hashlib.sha256(data).hexdigest()
+
+
+def _file_digest(path):
+    """The sha256 of a file, read in pieces."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def _prefetched(load, batches):
+    """Yield ``load(batch)`` of each batch while a thread loads the next."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        following = None
+        for batch in [*batches, None]:
+            current = following
+            following = None if batch is None else pool.submit(load, batch)
+            if current is not None:
+                yield current.result()
+
+
+class FeatureStore(Mapping):
+    """Embeddings on disk: a read-only mapping from key to named tensors.
+
+    Several processes may fill one store at once: the worst that happens is
+    that an item is encoded twice. Under ``torchrun``, every rank has to open
+    and fill it together, on a file system that all of them see.
+
+    Arguments
+    ---------
+    folder : str or pathlib.Path
+        Where stores live; this one gets a subfolder of its own.
+    fingerprint : str
+        Of the backbone, see `FrozenClap.fingerprint`.
+    settings : dict
+        Whatever else decides the embeddings, as JSON values, e.g.
+        ``{"kind": "recordings", "clip_seconds": 5.0, "crop": "start"}``.
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be made or written.
+
+    Example
+    -------
+    >>> folder = getfixture("tmp_path")
+    >>> store = FeatureStore(folder, "fingerprint", {"kind": "recordings"})
+    >>> store.fill(["key"], lambda batch: [{"clip": torch.ones(2)}])
+    1
+    >>> reopened = FeatureStore(folder, "fingerprint", {"kind": "recordings"})
+    >>> reopened["key"]
+    {'clip': tensor([1., 1.])}
+    """
+
+    def __init__(self, folder, fingerprint, settings):
+        identity = {
+            "format": FORMAT_VERSION,
+            "fingerprint": fingerprint,
+            "settings": settings,
+        }
+        self._identity = json.dumps(identity, sort_keys=True)
+        self.folder = Path(folder) / content_key(self._identity)[:16]
+        # key -> the fields of its shard and its position in each of them
+        self._items = {}
+        self._shards = set()
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._describe()
+        except OSError as error:
+            raise InputError(
+                f"{self.folder}: cannot keep features here ({error}); give "
+                "another folder or make this one writable"
+            ) from error
+        self._read()
+
+    def __getitem__(self, key):
+        fields, position = self._items[key]
+        return {field: views[position] for field, views in fields.items()}
+
+    def __iter__(self):
+        return iter(self._items)
+
+    def __len__(self):
+        return len(self._items)
+
+    def fill(
+        self,
+        keys,
+        encode,
+        batch_size=32,
+        shard_items=512,
+        desc="encoding",
+        load=list,
+    ):
+        """Encode what is missing and write it, a shard at a time.
+
+        The batches depend on what is missing, not on the number of ranks, and
+        a shard holds whole batches: a resumed fill encodes the same batches
+        as an unbroken one, so padding cannot make their values differ.
+
+        Arguments
+        ---------
+        keys : list of str
+            The wanted items; one that is named twice is encoded once.
+        encode : callable
+            Takes what ``load`` returned and gives, for each item of the
+            batch, a dict of CPU tensors with at least one dimension, of which
+            the first may vary between items.
+        batch_size : int
+            How many items to encode at once.
+        shard_items : int
+            The most items in a shard, so in memory, and lost by a kill. A
+            larger batch_size is lowered to it.
+        desc : str
+            Of the progress bar, which is shown if something is missing.
+        load : callable
+            Takes a batch, as a list of indices into ``keys``. It runs in a
+            thread, one batch ahead of ``encode``; by default returns the list.
+
+        Returns
+        -------
+        int
+            How many items were encoded, by all ranks together.
+
+        Raises
+        ------
+        RuntimeError
+            If an item is not there afterwards: another rank wrote it to a
+            file system that this one does not see.
+        """
+        self._read()
+        first = {}
+        for index, key in enumerate(keys):
+            first.setdefault(key, index)
+        # Rank 0 decides, lest the ranks disagree on who encodes what.
+        missing = ddp_broadcast(
+            [index for key, index in first.items() if key not in self._items]
+        )
+        batch_size = min(batch_size, shard_items)
+        batches = [
+            missing[start : start + batch_size]
+            for start in range(0, len(missing), batch_size)
+        ]
+        rank, n_ranks = 0, 1
+        if not ddp_prevent_block():  # blocked, too, inside run_on_main
+            rank = torch.distributed.get_rank()
+            n_ranks = torch.distributed.get_world_size()
+        batches = batches[rank::n_ranks]
+
+        pending = []  # (key, item) pairs
+        with tqdm(
+            total=sum(map(len, batches)),
+            desc=desc,
+            disable=rank > 0 or not batches,
+        ) as progress:
+            loaded_batches = _prefetched(load, batches)
+            for batch, loaded in zip(batches, loaded_batches, strict=True):
+                if len(pending) + len(batch) > shard_items:
+                    self._write(pending, rank)
+                    pending = []
+                items = encode(loaded)
+                pending += zip(
+                    [keys[index] for index in batch], items, strict=True
+                )
+                progress.update(len(batch))
+        if pending:
+            self._write(pending, rank)
+
+        ddp_barrier()
+        self._read()
+        lost = [key for key in first if key not in self._items]
+        if lost:
+            raise RuntimeError(
+                f"{self.folder}: {len(lost)} of {len(first)} items are not "
+                f"there after encoding, first {lost[0]}; put the folder on a "
+                "file system that every rank shares"
+            )
+        return len(missing)
+
+    def stack(self, keys, field):
+        """One tensor of a field whose size does not vary.
+
+        Arguments
+        ---------
+        keys : list of str
+            N items.
+        field : str
+            E.g. ``"sentence"``.
+
+        Returns
+        -------
+        torch.Tensor
+            [N, ...].
+        """
+        return torch.stack([self._view(key, field) for key in keys])
+
+    def padded(self, keys, field):
+        """One tensor of a field whose first dimension varies.
+
+        Arguments
+        ---------
+        keys : list of str
+            N items.
+        field : str
+            E.g. ``"words"``.
+
+        Returns
+        -------
+        values : torch.Tensor
+            [N, T, ...], with zeros behind the shorter items.
+        mask : torch.Tensor
+            True where ``values`` holds something stored, [N, T].
+        """
+        views = [self._view(key, field) for key in keys]
+        values = pad_sequence(views, batch_first=True)
+        lengths = torch.tensor([len(view) for view in views])
+        return values, torch.arange(values.shape[1]) < lengths[:, None]
+
+    def _view(self, key, field):
+        fields, position = self._items[key]
+        return fields[field][position]
+
+    def _describe(self):
+        """Say in ``store.json``, to a reader, what the folder holds."""
+        path = self.folder / "store.json"
+        if path.exists():
+            if path.read_bytes() == self._identity.encode():
+                return
+            # Only shards carry embeddings, and each proves its own origin.
+            logger.warning(f"{path}: damaged or foreign, written again")
+        self._write_file(path, self._identity.encode())
+
+    def _read(self):
+        """Index the shards that have appeared since the last time."""
+        for path in sorted(self.folder.glob("shard-*.safetensors")):
+            if path.name in self._shards:
+                continue
+            try:
+                keys, fields = self._open(path)
+            except FileNotFoundError:
+                continue  # another process has just set it aside
+            except (SafetensorError, OSError, KeyError, ValueError) as error:
+                logger.warning(
+                    f"{path}: not trusted ({error}); set aside as *.rejected, "
+                    "its items will be encoded again"
+                )
+                with suppress(OSError):
+                    path.replace(path.with_name(f"{path.name}.rejected"))
+                continue
+            self._shards.add(path.name)
+            for position, key in enumerate(keys):
+                self._items.setdefault(key, (fields, position))
+
+    def _open(self, path):
+        """The keys of a shard and, for each field, a view per key."""
+        if _file_digest(path) != path.stem.split("-")[-1]:
+            raise ValueError("its content is not what its name promises")
+        # Memory-mapped: the views take no memory until they are read.
+        with safe_open(path, framework="pt") as shard:
+            index = json.loads((shard.metadata() or {})["index"])
+            if index["identity"] != self._identity:
+                raise ValueError(f"it was made with {index['identity']}")
+            fields = {
+                field: shard.get_tensor(field).split(lengths)
+                for field, lengths in index["lengths"].items()
+            }
+        return index["keys"], fields
+
+    def _write(self, pending, rank):
+        """Write one shard of (key, item) pairs."""
+        keys, items = zip(*pending, strict=True)
+        columns = {field: [item[field] for item in items] for field in items[0]}
+        index = {
+            "identity": self._identity,
+            "keys": keys,
+            "lengths": {
+                field: [len(tensor) for tensor in tensors]
+                for field, tensors in columns.items()
+            },
+        }
+        # One flat tensor a field: a shard opens in a few large reads.
+        content = safetensors.torch.save(
+            {field: torch.cat(tensors) for field, tensors in columns.items()},
+            metadata={"index": json.dumps(index)},
+        )
+        name = f"shard-{rank}-{content_key(content)}.safetensors"
+        self._write_file(self.folder / name, content)
+
+    def _write_file(self, path, content):
+        """Write a file so that it appears whole or not at all."""
+        for stale in self.folder.glob(".tmp-*"):
+            with suppress(OSError):  # another process may remove it first
+                if time.time() - stale.stat().st_mtime > STALE_SECONDS:
+                    stale.unlink()
+        temporary = self.folder / f".tmp-{uuid4().hex}"
+        try:
+            with open(temporary, "xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def encode_caption_features(
+    clap, captions, store_folder, pad_to=None, batch_size=64
+):
+    """Store the embeddings of captions.
+
+    Arguments
+    ---------
+    clap : FrozenClap
+        The backbone.
+    captions : list of str
+        N texts.
+    store_folder : str or pathlib.Path
+        Where feature stores live.
+    pad_to : int, optional
+        Pad and cut every caption to this many tokens and store the padding
+        too, as the authors do; by default only real words are stored.
+    batch_size : int
+        How many captions to encode at once.
+
+    Returns
+    -------
+    store : FeatureStore
+        With ``sentence`` [D], ``words`` [T, D] and ``word_mask`` [T].
+    keys : list of str
+        N keys, in the order of ``captions``.
+    """
+    store = FeatureStore(
+        store_folder, clap.fingerprint, {"kind": "captions", "pad_to": pad_to}
+    )
+    # Neighbours in length need little padding; the text settles the order.
+    ordered = sorted(set(captions), key=lambda text: (len(text), text))
+
+    @torch.no_grad()
+    def encode(batch):
+        embeddings = clap.encode_captions([ordered[i] for i in batch], pad_to)
+        return [
+            {"sentence": sentence, "words": words, "word_mask": mask}
+            if pad_to
+            else {
+                "sentence": sentence,
+                "words": words[mask],
+                "word_mask": mask[mask],
+            }
+            for sentence, words, mask in zip(
+                *(tensor.cpu() for tensor in embeddings), strict=True
+            )
+        ]
+
+    store.fill(
+        [content_key(caption) for caption in ordered],
+        encode,
+        batch_size=batch_size,
+        desc="encoding captions",
+    )
+    return store, [content_key(caption) for caption in captions]
+
+
+def encode_recording_features(
+    clap, recordings, store_folder, load, settings, batch_size=8
+):
+    """Store the embeddings of recordings.
+
+    Arguments
+    ---------
+    clap : FrozenClap
+        The backbone.
+    recordings : list
+        N objects or dicts with a ``key``, see `content_key`.
+    store_folder : str or pathlib.Path
+        Where feature stores live.
+    load : callable
+        Takes a recording and returns its ``sig`` [samples] at
+        ``clap.sample_rate``. It runs in a thread, while the batch before is
+        encoded.
+    settings : dict
+        How ``load`` crops and pads, as JSON values, e.g.
+        ``{"clip_seconds": 5.0, "crop": "start"}``.
+    batch_size : int
+        How many recordings to encode at once.
+
+    Returns
+    -------
+    store : FeatureStore
+        With ``clip`` [D], ``frames`` [T, D] and ``frame_mask`` [T].
+    keys : list of str
+        N keys, in the order of ``recordings``.
+
+    Raises
+    ------
+    InputError
+        If ``load`` returns something else than samples.
+    """
+    store = FeatureStore(
+        store_folder, clap.fingerprint, {**settings, "kind": "recordings"}
+    )
+    keys = [
+        recording["key"] if isinstance(recording, Mapping) else recording.key
+        for recording in recordings
+    ]
+
+    def load_batch(batch):
+        sigs = [load(recordings[i]) for i in batch]
+        for i, sig in zip(batch, sigs, strict=True):
+            if sig.dim() != 1 or len(sig) == 0:
+                raise InputError(
+                    f"recording {recordings[i]}: expected samples of one "
+                    f"channel, got shape {list(sig.shape)}; remove the "
+                    "recording or mix it down to one channel"
+                )
+        lengths = torch.tensor([len(sig) for sig in sigs])
+        return pad_sequence(sigs, batch_first=True), lengths / lengths.max()
+
+    @torch.no_grad()
+    def encode(loaded):
+        wavs, lens = (tensor.to(clap.device) for tensor in loaded)
+        embeddings = clap.encode_audio(wavs, lens)
+        return [
+            {"clip": clip, "frames": frames[mask], "frame_mask": mask[mask]}
+            for clip, frames, mask in zip(
+                *(tensor.cpu() for tensor in embeddings), strict=True
+            )
+        ]
+
+    store.fill(
+        keys,
+        encode,
+        batch_size=batch_size,
+        desc="encoding recordings",
+        load=load_batch,
+    )
+    return store, keys

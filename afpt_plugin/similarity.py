@@ -1,0 +1,161 @@
+"""Coarse and fine logits: the only place that normalises and scales.
+
+The coarse logit compares one embedding an item (the sentence of a caption, the
+clip embedding of a recording) with the class embeddings; the fine logit
+compares every element (word, frame) and lets the best-matching elements speak
+(paper section 2.2). Both functions return cosines when ``logit_scale`` is 1.
+
+Authors
+ * The afpt_plugin developers 2026
+"""
+
+import torch
+from torch.nn.functional import normalize
+
+#: Temperature of the softmax over words or frames (paper section 3.1).
+FINE_TEMPERATURE = 0.10
+
+
+def coarse_logits(embeddings, class_embeddings, logit_scale=1.0):
+    """Scaled cosine of one embedding an item with every class.
+
+    ``logit_scale * cos(x, C_coarse)``.
+
+    Arguments
+    ---------
+    embeddings : torch.Tensor
+        Sentence or clip embeddings, any norm, [B, D].
+    class_embeddings : torch.Tensor
+        Any norm, [n_classes, D].
+    logit_scale : float
+        The backbone's exponentiated scale.
+
+    Returns
+    -------
+    torch.Tensor
+        [B, n_classes].
+
+    Example
+    -------
+    >>> coarse_logits(torch.eye(2), torch.tensor([[3.0, 0.0]]), 10.0)
+    tensor([[10.],
+            [ 0.]])
+    """
+    return logit_scale * (
+        normalize(embeddings, dim=-1) @ normalize(class_embeddings, dim=-1).T
+    )
+
+
+def fine_logits(
+    elements, mask, class_embeddings, logit_scale=1.0, padding_weight=False
+):
+    """Scaled, attention-weighted cosine of words or frames with every class.
+
+    With ``r_t = cos(e_t, C_fine)``:
+    ``logit_scale * sum_t softmax_t(r_t / 0.10) * r_t``.
+
+    Arguments
+    ---------
+    elements : torch.Tensor
+        Word or frame embeddings, any norm, [B, T, D].
+    mask : torch.Tensor
+        True where an element is real, [B, T].
+    class_embeddings : torch.Tensor
+        Any norm, [n_classes, D].
+    logit_scale : float
+        The backbone's exponentiated scale.
+    padding_weight : bool
+        If True, compute as the authors do: a padded element enters the
+        softmax with score 0 and its own cosine is averaged in
+        (golden README, point 2). If False, padding has no weight.
+
+    Returns
+    -------
+    torch.Tensor
+        [B, n_classes].
+
+    Example
+    -------
+    >>> words = torch.tensor([[[2.0, 0.0], [0.0, 1.0]]])
+    >>> mask = torch.tensor([[True, False]])
+    >>> fine_logits(words, mask, torch.eye(2), logit_scale=10.0)
+    tensor([[10.,  0.]])
+    """
+    cosines = normalize(elements, dim=-1) @ normalize(class_embeddings, dim=-1).T
+    if padding_weight:
+        scores = cosines * mask[..., None]
+    else:
+        scores = cosines.masked_fill(~mask[..., None], -torch.inf)
+    weights = torch.softmax(scores / FINE_TEMPERATURE, dim=1)  # over T
+    return logit_scale * (weights * cosines).sum(1)
+
+
+def ensemble_logits(coarse, fine):
+    """Sum of both (paper equation 5).
+
+    Arguments
+    ---------
+    coarse : torch.Tensor
+        [B, n_classes].
+    fine : torch.Tensor
+        [B, n_classes].
+
+    Returns
+    -------
+    torch.Tensor
+        [B, n_classes].
+
+    Example
+    -------
+    >>> ensemble_logits(torch.tensor([[1.0]]), torch.tensor([[2.0]]))
+    tensor([[3.]])
+    """
+    return coarse + fine
+
+
+class CaptionNoise(torch.nn.Module):
+    """Move caption embeddings away from their class, as far as recordings lie.
+
+    Text-only training never sees the modality gap: a recording's cosine to its
+    class name is far lower than a caption's. Gaussian noise on the normalised
+    embedding, of expected norm ``norm``, closes that difference.
+
+    Arguments
+    ---------
+    norm : float
+        Expected norm of the noise beside an embedding of norm 1; 0 is off, as
+        in the paper.
+
+    Example
+    -------
+    >>> _ = torch.manual_seed(0)
+    >>> noisy = CaptionNoise(1.0)(torch.eye(3)[:1].repeat(2, 1))
+    >>> noisy.shape
+    torch.Size([2, 3])
+    >>> CaptionNoise(0.0)(torch.ones(1, 2))
+    tensor([[1., 1.]])
+    """
+
+    def __init__(self, norm=0.0):
+        super().__init__()
+        self.norm = norm
+
+    def forward(self, embeddings):
+        """Return noisy embeddings.
+
+        Arguments
+        ---------
+        embeddings : torch.Tensor
+            Sentences or words, any norm, [..., D].
+
+        Returns
+        -------
+        torch.Tensor
+            The same shape; unchanged if ``norm`` is 0.
+        """
+        if self.norm == 0:
+            return embeddings
+        std = self.norm / embeddings.shape[-1] ** 0.5
+        return normalize(embeddings, dim=-1) + std * torch.randn_like(
+            embeddings
+        )

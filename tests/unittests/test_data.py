@@ -1,0 +1,745 @@
+"""Tests of afpt_plugin.data."""
+
+import io
+import json
+import logging
+import tarfile
+import zipfile
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from speechbrain.dataio.dataset import DynamicItemDataset
+
+from afpt_plugin import data
+from afpt_plugin.errors import InputError
+
+RATE = 8000
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
+
+
+def write(path, sig, rate=RATE, subtype="FLOAT"):
+    """Write a waveform [samples] or [samples, channels]."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, np.asarray(sig, "float32"), rate, subtype=subtype)
+    return path
+
+
+def row(path, label="rain", **more):
+    """A row as a prep script makes it."""
+    return {"ID": Path(path).stem, "wav": str(path), "label": label, **more}
+
+
+@pytest.fixture
+def ramp():
+    """A signal in which every sample tells its place."""
+    return torch.arange(1, 11) / 16
+
+
+# Reading
+
+
+def test_channels_are_averaged_before_resampling_and_looping(tmp_path):
+    left, right = np.random.default_rng(0).uniform(-0.5, 0.5, (2, 400))
+    stereo = write(tmp_path / "s.wav", np.stack([left, right], 1), rate=16000)
+    mono = write(tmp_path / "m.wav", (left + right) / 2, rate=16000)
+    sig = data.read_recording(stereo, RATE, 300 / RATE)
+    assert sig.shape == (300,) and sig.dtype == torch.float32
+    torch.testing.assert_close(sig, data.read_recording(mono, RATE, 300 / RATE))
+    torch.testing.assert_close(sig[200:], sig[:100])
+
+
+def test_resampling_keeps_the_pitch(tmp_path):
+    time = np.arange(44100) / 44100
+    path = write(tmp_path / "a.wav", np.sin(2 * np.pi * 440 * time), rate=44100)
+    sig = data.read_recording(path, 32000, 1.0)
+    expected = np.sin(2 * np.pi * 440 * np.arange(32000) / 32000)
+    # The ends lack the kernel's neighbours.
+    np.testing.assert_allclose(sig[100:-100], expected[100:-100], atol=1e-3)
+
+
+def test_a_resampler_is_built_once_for_each_pair_of_rates(tmp_path):
+    path = write(tmp_path / "a.wav", np.ones(100), rate=11025)
+    data._resampler.cache_clear()
+    for _ in range(3):
+        data.read_recording(path, RATE, 0.01)
+    assert data._resampler.cache_info().misses == 1
+
+
+@pytest.mark.parametrize(
+    ("crop", "kept"), [("start", slice(0, 4)), ("center", slice(3, 7))]
+)
+def test_a_longer_recording_is_cropped_as_named(tmp_path, ramp, crop, kept):
+    path = write(tmp_path / "a.wav", ramp)
+    sig = data.read_recording(path, RATE, 4 / RATE, crop=crop)
+    assert torch.equal(sig, ramp[kept])
+
+
+def test_the_start_is_kept_by_default(tmp_path, ramp):
+    path = write(tmp_path / "a.wav", ramp)
+    assert torch.equal(data.read_recording(path, RATE, 4 / RATE), ramp[:4])
+
+
+@pytest.mark.parametrize("upstream_exact", [False, True])
+def test_a_recording_of_the_clips_length_is_left_alone(
+    tmp_path, ramp, upstream_exact
+):
+    path = write(tmp_path / "a.wav", ramp)
+    sig = data.read_recording(
+        path, RATE, 10 / RATE, upstream_exact=upstream_exact
+    )
+    assert torch.equal(sig, ramp)
+
+
+@pytest.mark.parametrize("crop", data.CROPS)
+def test_fitting_gives_the_length_and_only_the_signals_samples(crop):
+    for n in range(1, 12):
+        for wanted in range(1, 40):
+            fitted = data.fit_length(torch.arange(n), wanted, crop)
+            assert fitted.shape == (wanted,)
+            assert torch.equal(fitted, (fitted[0] + torch.arange(wanted)) % n)
+
+
+def test_an_unknown_crop_is_refused(tmp_path, ramp):
+    path = write(tmp_path / "a.wav", ramp)
+    with pytest.raises(InputError, match="'random' is unknown.*start, center"):
+        data.read_recording(path, RATE, 4 / RATE, crop="random")
+
+
+def test_a_clip_without_length_is_refused(tmp_path, ramp):
+    path = write(tmp_path / "a.wav", ramp)
+    with pytest.raises(InputError, match="clip_seconds: 0"):
+        data.read_recording(path, RATE, 0)
+
+
+def test_upstream_lays_channels_end_to_end_and_loops(tmp_path):
+    left, right = torch.tensor([0.1, 0.2]), torch.tensor([0.3, 0.4])
+    path = write(tmp_path / "s.wav", torch.stack([left, right], 1))
+    sig = data.read_recording(path, RATE, 6 / RATE, upstream_exact=True)
+    assert torch.equal(sig, torch.cat([left, right, left]))
+
+
+def test_upstream_resamples_each_channel_before_laying_end_to_end(tmp_path):
+    both = np.random.default_rng(0).uniform(-0.5, 0.5, (200, 2))
+    path = write(tmp_path / "s.wav", both, rate=16000)
+    sig = data.read_recording(path, RATE, 200 / RATE, upstream_exact=True)
+    for channel, part in enumerate((sig[:100], sig[100:])):
+        alone = write(tmp_path / "c.wav", both[:, channel], rate=16000)
+        expected = data.read_recording(alone, RATE, 100 / RATE)
+        torch.testing.assert_close(part, expected)
+
+
+def test_upstream_crop_depends_on_seed_and_name_but_not_on_the_folder(tmp_path):
+    ramp = torch.arange(2000) / 4096
+    paths = [
+        write(tmp_path / name, ramp) for name in ("x/a.wav", "y/a.wav", "b.wav")
+    ]
+    read = partial(
+        data.read_recording,
+        sample_rate=RATE,
+        clip_seconds=100 / RATE,
+        upstream_exact=True,
+    )
+    first = read(paths[0])
+    step = first[1:] - first[:-1]
+    torch.testing.assert_close(step, torch.full((99,), 1 / 4096))
+    assert torch.equal(first, read(paths[1]))
+    assert not torch.equal(first, read(paths[2]))
+    assert not torch.equal(first, read(paths[0], seed=1))
+
+
+def test_an_unreadable_recording_is_named(tmp_path):
+    (tmp_path / "no_audio.wav").write_text("this is text")
+    write(tmp_path / "empty.wav", [])
+    for name, reason in (
+        ("no_audio.wav", "not readable"),
+        ("empty.wav", "no sample"),
+        ("missing.wav", "not readable"),
+    ):
+        with pytest.raises(InputError, match=rf"{name}: .*{reason}"):
+            data.read_recording(tmp_path / name, RATE, 1)
+
+
+# Manifests
+
+
+def manifest_row(**more):
+    """A row of a manifest."""
+    return {
+        "ID": "a",
+        "duration": 1.5,
+        "wav": "/data/a, b.wav",
+        "label": "rain|wind",
+        "sha256": "00",
+        **more,
+    }
+
+
+def test_speechbrain_reads_a_manifest(tmp_path):
+    data.write_manifest(tmp_path / "test.csv", [manifest_row()])
+    dataset = DynamicItemDataset.from_csv(
+        tmp_path / "test.csv", output_keys=["id", "duration", "wav", "label"]
+    )
+    assert dataset[0] == {
+        "id": "a",
+        "duration": 1.5,
+        "wav": "/data/a, b.wav",
+        "label": "rain|wind",
+    }
+
+
+def test_a_failed_write_leaves_the_old_manifest(tmp_path):
+    path = tmp_path / "test.csv"
+    data.write_manifest(path, [manifest_row()])
+    with pytest.raises(InputError, match="[$] in this path"):
+        data.write_manifest(path, [manifest_row(wav="/data/$x/a.wav")])
+    with pytest.raises(RuntimeError), data._replaced(path) as part:
+        part.write_text("half a row")
+        raise RuntimeError
+    assert data.read_manifest(path) == [manifest_row()]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "no column ID"),
+        ("ID,wav\na,a.wav\n", "no column duration, label, sha256"),
+        ("ID,duration,wav,label,sha256\n", "no row"),
+        ("ID,duration,wav,label,sha256\na,1,a.wav\n", "line 2: not 5 values"),
+        ("ID,duration,wav,label,sha256\na,1,w,l,s,x\n", "line 2: not 5 values"),
+        ("ID,duration,wav,label,sha256\na,x,w,l,s\n", "line 2: duration 'x'"),
+        (
+            "ID,duration,wav,label,sha256\na,1,w,l,s\na,1,w,l,s\n",
+            "line 3: ID a comes twice",
+        ),
+        ('ID,duration,wav,label,sha256\na,1,"w,l,s\n', "no CSV file"),
+    ],
+)
+def test_a_damaged_manifest_is_refused(tmp_path, text, message):
+    path = tmp_path / "test.csv"
+    path.write_text(text)
+    with pytest.raises(InputError, match=f"test.csv.*{message}"):
+        data.read_manifest(path)
+
+
+def test_unreadable_metadata_is_named(tmp_path):
+    (tmp_path / "meta.csv").write_bytes(b"a\n\xff\n")
+    with pytest.raises(InputError, match="meta.csv: no CSV file in UTF-8"):
+        data.read_metadata(tmp_path / "meta.csv", ["a"])
+    with pytest.raises(InputError, match="none.csv: cannot be read"):
+        data.read_metadata(tmp_path / "none.csv", ["a"])
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_column(tmp_path):
+    (tmp_path / "meta.csv").write_text("a,b\n1,2\n", encoding="utf-8-sig")
+    rows = data.read_metadata(tmp_path / "meta.csv", ["a"])
+    assert rows == [{"a": "1", "b": "2"}]
+
+
+@pytest.mark.parametrize("key", ["ID", "label", "sha256"])
+def test_the_fingerprint_tells_recordings_labels_and_bytes_apart(key):
+    before = data.data_fingerprint([manifest_row()])
+    assert before != data.data_fingerprint([manifest_row(**{key: "other"})])
+    assert before == data.data_fingerprint([manifest_row(wav="/elsewhere")])
+
+
+# Checking
+
+
+@pytest.fixture
+def bad_files(tmp_path):
+    """One file for each way of being bad, and the reason it gets."""
+    tone = np.sin(np.arange(4000) / 9)
+    whole = write(tmp_path / "whole.wav", tone).read_bytes()
+    flac = tmp_path / "cut.flac"
+    soundfile.write(flac, tone, RATE)
+    contents = {
+        "zero_bytes.wav": (b"", "empty: 0 bytes"),
+        "text.wav": (b"this is no sound at all", "not readable as audio"),
+        "cut.wav": (whole[:5000], "truncated: 5000 of"),
+        "header.wav": (whole[:30], "truncated"),
+        "cut.flac": (flac.read_bytes()[:1500], "not readable as audio"),
+    }
+    for name, (content, _) in contents.items():
+        (tmp_path / name).write_bytes(content)
+    write(tmp_path / "no_sample.wav", [])
+    write(tmp_path / "nan.wav", [0.5, np.nan])
+    (tmp_path / "folder.wav").mkdir()
+    reasons = {name: reason for name, (_, reason) in contents.items()}
+    return tmp_path, reasons | {
+        "no_sample.wav": "empty: 0 samples",
+        "nan.wav": "not finite",
+        "folder.wav": "unreadable",
+        "missing.wav": "missing",
+    }
+
+
+def test_every_bad_recording_is_reported_by_name_and_reason(bad_files):
+    folder, reasons = bad_files
+    rows = [row(folder / "whole.wav")]
+    rows += [row(folder / name, ID=name) for name in reasons]
+    with pytest.raises(InputError) as caught:
+        data.check_recordings(rows, ["rain"], folder / "save")
+    message = str(caught.value)
+    assert f"{len(reasons)} of {len(rows)} recordings" in message
+    assert f"--allow_missing {len(reasons)}" in message
+    assert "whole.wav" not in message
+    for name, reason in reasons.items():
+        assert f"{name}: {reason}" in message or (
+            name == "nan.wav" and "nan.wav: holds samples that" in message
+        )
+    listed = data.read_metadata(
+        folder / "save" / "problems.csv", ["ID", "wav", "reason"]
+    )
+    assert [entry["ID"] for entry in listed] == list(reasons)
+
+
+def test_labels_and_ids_are_checked(tmp_path):
+    paths = [write(tmp_path / f"{name}.wav", [0.5]) for name in "abcde"]
+    rows = [
+        row(paths[0], "rain|wind"),
+        row(paths[1], "rain|hail"),
+        row(paths[2], ""),
+        row(paths[3], problem="wrongly labelled: its name says so"),
+        row(paths[4], ID="a"),
+    ]
+    checked = data.check_recordings(
+        rows, ["rain", "wind"], tmp_path, allow_missing=4
+    )
+    assert [good["ID"] for good in checked.rows] == ["a"]
+    assert [bad["reason"] for bad in checked.left_out] == [
+        "wrongly labelled: 'hail' is no class",
+        "no label",
+        "wrongly labelled: its name says so",
+        "duplicate: its ID is listed before",
+    ]
+
+
+def test_an_allowance_leaves_out_by_name_and_no_more_than_it_says(
+    tmp_path, caplog
+):
+    rows = [row(write(tmp_path / "a.wav", [0.5])), row(tmp_path / "b.wav")]
+    with caplog.at_level(logging.WARNING):
+        checked = data.check_recordings(
+            rows, ["rain"], tmp_path, allow_missing=1
+        )
+    assert [good["ID"] for good in checked.rows] == ["a"]
+    assert [bad["ID"] for bad in checked.left_out] == ["b"]
+    assert "1 of 2 recordings are left out" in caplog.text
+    assert "b.wav: missing" in caplog.text
+    rows.append(row(tmp_path / "c.wav"))
+    with pytest.raises(InputError, match="2 of 3 .*allow_missing: 1"):
+        data.check_recordings(rows, ["rain"], tmp_path, allow_missing=1)
+
+
+def test_no_allowance_covers_a_data_set_without_a_good_recording(tmp_path):
+    with pytest.raises(InputError, match="none is left"):
+        data.check_recordings(
+            [row(tmp_path / "a.wav")], ["rain"], tmp_path, allow_missing=9
+        )
+
+
+@pytest.mark.parametrize("value", [-1, True, 0.5, "3", None])
+def test_an_allowance_is_a_number_of_recordings(tmp_path, value):
+    with pytest.raises(InputError, match="allow_missing"):
+        data.check_recordings([], [], tmp_path, allow_missing=value)
+
+
+def test_a_long_list_of_problems_is_cut_in_the_message_alone(tmp_path):
+    rows = [row(tmp_path / f"{i:02}.wav") for i in range(25)]
+    with pytest.raises(
+        InputError, match="(?s)19.wav: missing.*and 5 more"
+    ) as e:
+        data.check_recordings(rows, ["rain"], tmp_path)
+    assert "20.wav" not in str(e.value)
+    assert "24.wav" in (tmp_path / "problems.csv").read_text()
+
+
+def test_the_list_of_problems_goes_when_they_are_gone(tmp_path):
+    rows = [row(tmp_path / "a.wav")]
+    with pytest.raises(InputError):
+        data.check_recordings(rows, ["rain"], tmp_path)
+    assert (tmp_path / "problems.csv").exists()
+    write(tmp_path / "a.wav", [0.5])
+    data.check_recordings(rows, ["rain"], tmp_path)
+    assert not (tmp_path / "problems.csv").exists()
+
+
+def test_a_silent_recording_is_used_with_a_warning(tmp_path, caplog):
+    rows = [
+        row(write(tmp_path / "quiet.wav", np.zeros(9))),
+        row(write(tmp_path / "loud.wav", [0, 0.1])),
+    ]
+    for _ in range(2):  # the second time from what the first one noted
+        caplog.clear()
+        with caplog.at_level(logging.WARNING):
+            checked = data.check_recordings(rows, ["rain"], tmp_path)
+        assert len(checked.rows) == 2
+        assert "1 recordings are silent" in caplog.text
+        assert "quiet.wav" in caplog.text and "loud.wav" not in caplog.text
+
+
+@pytest.mark.parametrize("size", data.UNKNOWN_RIFF_SIZES)
+def test_a_wav_written_to_a_pipe_is_not_called_truncated(tmp_path, size):
+    path = write(tmp_path / "a.wav", np.ones(100) / 2, subtype="PCM_16")
+    content = bytearray(path.read_bytes())
+    content[4:8] = size.to_bytes(4, "little")
+    path.write_bytes(content)
+    checked = data.check_recordings([row(path)], ["rain"], tmp_path / "save")
+    assert checked.rows[0]["duration"] == 100 / RATE
+
+
+def test_an_unchanged_file_is_not_read_again_and_a_changed_one_is(tmp_path):
+    paths = [write(tmp_path / f"{name}.wav", [0.5, 0.1]) for name in "ab"]
+    rows = [row(path) for path in paths]
+    check = partial(data.check_recordings, rows, ["rain"], tmp_path / "save")
+    first = check()
+    assert first.n_read == 2
+    again = check()
+    assert again.n_read == 0 and again.rows == first.rows
+    write(paths[1], [0.5, 0.2, 0.3])
+    changed = check()
+    assert changed.n_read == 1
+    assert changed.rows[0] == first.rows[0]
+    assert changed.rows[1]["sha256"] != first.rows[1]["sha256"]
+
+
+@pytest.mark.parametrize("damage", ["{", "[]", '{"a": {"size": 1}}'])
+def test_a_damaged_note_of_earlier_checks_is_not_trusted(
+    tmp_path, caplog, damage
+):
+    rows = [row(write(tmp_path / "a.wav", [0.5]))]
+    first = data.check_recordings(rows, ["rain"], tmp_path)
+    (tmp_path / "recordings.json").write_text(damage)
+    with caplog.at_level(logging.WARNING):
+        again = data.check_recordings(rows, ["rain"], tmp_path)
+    assert again == first and again.n_read == 1
+    assert "recordings.json is damaged" in caplog.text
+
+
+def test_an_interrupted_check_keeps_what_it_has_read(tmp_path, monkeypatch):
+    rows = [row(write(tmp_path / f"{name}.wav", [0.5])) for name in "abc"]
+    examine, calls = data._examine, []
+
+    def interrupted(content):
+        calls.append(content)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return examine(content)
+
+    monkeypatch.setattr(data, "_examine", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        data.check_recordings(rows, ["rain"], tmp_path)
+    assert data.check_recordings(rows, ["rain"], tmp_path).n_read == 1
+
+
+def test_a_prepared_set_says_how_it_was_prepared(tmp_path, caplog):
+    rows = [row(write(tmp_path / "a.wav", [0.5])), row(tmp_path / "b.wav")]
+    save = tmp_path / "save"
+    prepare = partial(
+        data.prepare_test_set,
+        "Toy",
+        rows,
+        ["rain", "wind"],
+        save,
+        allow_missing=1,
+        settings={"folds": [1]},
+    )
+    summary = prepare()
+    assert json.loads((save / "prepare.json").read_text()) == summary
+    assert summary == {
+        "dataset": "Toy",
+        "settings": {"folds": [1], "allow_missing": 1},
+        "n_recordings": 1,
+        "n_left_out": 1,
+        "left_out": [
+            {"ID": "b", "wav": rows[1]["wav"], "reason": "missing"},
+        ],
+        "data_fingerprint": data.data_fingerprint(
+            data.read_manifest(save / "test.csv")
+        ),
+        "class_names": ["rain", "wind"],
+    }
+    (save / "test.csv").write_text("tampered with")
+    assert prepare() == summary
+    assert len(data.read_manifest(save / "test.csv")) == 1
+
+
+@pytest.mark.skipif(
+    not (SHARED / "UrbanSound8K").is_dir(),
+    reason="the shared clips of UrbanSound8K are not there",
+)
+def test_real_recordings_of_many_formats_pass_the_check(tmp_path):
+    paths = sorted((SHARED / "UrbanSound8K").rglob("*.wav"))
+    rows = [row(path, ID=str(path)) for path in paths]
+    checked = data.check_recordings(rows, ["rain"], tmp_path)
+    assert len(checked.rows) == len(paths) > 0
+    for path in paths:
+        sig = data.read_recording(path, 44100, 5)
+        assert sig.shape == (220500,) and sig.isfinite().all()
+
+
+# Finding and fetching
+
+
+@pytest.mark.parametrize("given_folder", ["", "Toy", "Toy/audio", "Toy/meta"])
+def test_a_data_set_is_found_from_above_and_from_inside(tmp_path, given_folder):
+    marker = tmp_path / "Toy" / "meta" / "toy.csv"
+    (tmp_path / "Toy" / "audio").mkdir(parents=True)
+    marker.parent.mkdir()
+    marker.touch()
+    found = data.find_root(tmp_path / given_folder, "meta/toy.csv", "Toy")
+    assert found == tmp_path / "Toy"
+
+
+def test_a_data_set_that_is_not_found_names_the_ways_out(tmp_path):
+    (tmp_path / "file").touch()
+    for folder in (tmp_path, tmp_path / "nowhere", tmp_path / "file"):
+        with pytest.raises(InputError) as caught:
+            data.find_root(folder, "meta/toy.csv", "Toy")
+        for part in (
+            str(folder / "meta/toy.csv"),
+            "--download True",
+            "--data_folder generated",
+        ):
+            assert part in str(caught.value)
+        assert ("is no folder" in str(caught.value)) == (folder != tmp_path)
+
+
+def test_two_copies_are_not_chosen_between_nor_fetched_again(tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "toy.csv").touch()
+    with pytest.raises(InputError, match="more than once: one, two"):
+        data.find_root(tmp_path, "toy.csv", "Toy", fetch=pytest.fail)
+
+
+def test_what_is_not_there_is_fetched_once(tmp_path):
+    calls = []
+
+    def fetch():
+        calls.append(1)
+        (tmp_path / "toy.csv").touch()
+
+    for _ in range(2):
+        root = data.find_root(tmp_path, "toy.csv", "Toy", fetch=fetch)
+        assert root == tmp_path and len(calls) == 1
+    with pytest.raises(InputError, match="not found"):
+        data.find_root(tmp_path, "b/other.csv", "Toy", fetch=lambda: None)
+
+
+def zip_of(path, members):
+    """Write a ZIP archive of {name: text}; a `ZipInfo` may be a name."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, text in members.items():
+            archive.writestr(name, text)
+    return path
+
+
+def link_info():
+    """A symbolic link, as Unix zips write it."""
+    info = zipfile.ZipInfo("toy/link")
+    info.external_attr = 0o120777 << 16
+    return info
+
+
+@pytest.fixture
+def server(tmp_path):
+    """A local web server of tmp_path/www; yields its URL and that folder."""
+    folder = tmp_path / "www"
+    folder.mkdir()
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *args):
+            pass
+
+        def end_headers(self):
+            # `short.zip` promises more than it sends.
+            if self.path.endswith("short.zip"):
+                self._headers_buffer = [
+                    line.replace(b"Content-Length: ", b"Content-Length: 9")
+                    for line in self._headers_buffer
+                ]
+            super().end_headers()
+
+    server = ThreadingHTTPServer(
+        ("127.0.0.1", 0), partial(Quiet, directory=folder)
+    )
+    thread = Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}", folder
+    server.shutdown()
+    server.server_close()
+
+
+def test_an_archive_is_downloaded_unpacked_and_put_on_record(server, tmp_path):
+    url, www = server
+    content = zip_of(www / "toy.zip", {"toy/a/b.txt": "hello"}).read_bytes()
+    folder = tmp_path / "data"
+    archive = data.download_and_unpack(f"{url}/toy.zip", folder, name="t.zip")
+    assert archive == folder / "t.zip"
+    assert (folder / "toy" / "a" / "b.txt").read_text() == "hello"
+    assert json.loads((folder / "t.zip.json").read_text()) == {
+        "url": f"{url}/toy.zip",
+        "size": len(content),
+        "sha256": data._file_sha256(www / "toy.zip"),
+    }
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "t.zip",
+        "t.zip.json",
+        "toy",
+    ]
+
+
+def test_an_archive_put_there_by_hand_is_not_downloaded(tmp_path):
+    zip_of(tmp_path / "toy.zip", {"toy/b.txt": "hello"})
+    data.download_and_unpack("http://127.0.0.1:9/toy.zip", tmp_path)
+    assert (tmp_path / "toy" / "b.txt").read_text() == "hello"
+
+
+@pytest.mark.parametrize("name", ["absent.zip", "short.zip"])
+def test_a_failed_download_says_what_to_do_and_leaves_nothing(
+    server, tmp_path, name
+):
+    url, www = server
+    zip_of(www / "short.zip", {"toy/b.txt": "hello"})
+    folder = tmp_path / "data"
+    with pytest.raises(InputError) as caught:
+        data.download_and_unpack(f"{url}/{name}", folder)
+    for part in (name, f"{url}/{name}", "by hand", str(folder / name)):
+        assert part in str(caught.value)
+    assert list(folder.iterdir()) == []
+
+
+def test_a_server_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(InputError, match="could not be downloaded from http"):
+        data.download_and_unpack("http://127.0.0.1:9/toy.zip", tmp_path)
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="file: cannot be made"):
+        data.download_and_unpack("http://127.0.0.1:9/a.zip", tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("../evil.txt", "leaves the folder"),
+        ("toy/../../evil.txt", "leaves the folder"),
+        ("toy\\..\\..\\evil.txt", "leaves the folder"),
+        ("/evil.txt", "leaves the folder"),
+        ("C:/evil.txt", "leaves the folder"),
+        (link_info(), "a link"),
+    ],
+)
+def test_an_unsafe_zip_is_refused_whole(tmp_path, name, reason):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    zip_of(folder / "toy.zip", {"toy/good.txt": "hello", name: "/etc/passwd"})
+    with pytest.raises(InputError, match=reason):
+        data.download_and_unpack("http://127.0.0.1:9/toy.zip", folder)
+    assert not (folder / "toy").exists()
+    assert {p.name for p in tmp_path.rglob("*")} == {
+        "data",
+        "toy.zip",
+        "toy.zip.json",
+    }
+
+
+def tar_of(path, **entry):
+    """Write a TAR archive of one file and one entry of the given kind."""
+    with tarfile.open(path, "w:gz") as archive:
+        info = tarfile.TarInfo("toy/good.txt")
+        info.size = 5
+        archive.addfile(info, io.BytesIO(b"hello"))
+        if entry:
+            info = tarfile.TarInfo(entry.pop("name"))
+            for key, value in entry.items():
+                setattr(info, key, value)
+            archive.addfile(info)
+    return path
+
+
+def test_a_tar_archive_is_unpacked(tmp_path):
+    tar_of(tmp_path / "toy.tar.gz")
+    data.download_and_unpack("http://127.0.0.1:9/toy.tar.gz", tmp_path)
+    assert (tmp_path / "toy" / "good.txt").read_text() == "hello"
+
+
+@pytest.mark.parametrize(
+    ("entry", "reason"),
+    [
+        ({"name": "../evil"}, "leaves the folder"),
+        (
+            {"name": "toy/l", "type": tarfile.SYMTYPE, "linkname": "/etc"},
+            "a link",
+        ),
+        (
+            {"name": "toy/l", "type": tarfile.LNKTYPE, "linkname": "toy/good"},
+            "a link",
+        ),
+        ({"name": "toy/fifo", "type": tarfile.FIFOTYPE}, "a link or device"),
+    ],
+)
+def test_an_unsafe_tar_is_refused_whole(tmp_path, entry, reason):
+    tar_of(tmp_path / "toy.tar.gz", **entry)
+    with pytest.raises(InputError, match=reason):
+        data.download_and_unpack("http://127.0.0.1:9/toy.tar.gz", tmp_path)
+    assert not (tmp_path / "toy").exists()
+
+
+def test_an_archive_that_unpacks_to_too_much_is_refused(tmp_path):
+    zip_of(tmp_path / "toy.zip", {"toy/big.txt": "x" * 1000})
+    with pytest.raises(InputError, match="1000 bytes, more than the 999"):
+        data.download_and_unpack(
+            "http://127.0.0.1:9/toy.zip", tmp_path, max_bytes=999
+        )
+    assert not (tmp_path / "toy").exists()
+
+
+def damaged_zip(path):
+    """A ZIP archive whose one member does not match its checksum."""
+    content = bytearray(zip_of(path, {"toy/a.txt": "hello"}).read_bytes())
+    content[content.index(b"hello")] ^= 1
+    path.write_bytes(content)
+
+
+def cut_tar(path):
+    """A TAR archive that ends in the middle of a member."""
+    path.write_bytes(tar_of(path).read_bytes()[:60])
+
+
+@pytest.mark.parametrize(
+    "make", [damaged_zip, cut_tar, lambda path: path.write_text("no archive")]
+)
+def test_a_damaged_archive_is_named_and_nothing_is_unpacked(tmp_path, make):
+    make(tmp_path / "toy.any")
+    with pytest.raises(InputError, match="toy.any: damaged, or no ZIP or TAR"):
+        data.download_and_unpack("http://127.0.0.1:9/toy.any", tmp_path)
+    assert {p.name for p in tmp_path.iterdir()} == {"toy.any", "toy.any.json"}
+
+
+def test_an_archive_of_another_hash_is_refused(tmp_path):
+    zip_of(tmp_path / "toy.zip", {"toy/a.txt": "hello"})
+    with pytest.raises(InputError, match="not 00; it is damaged"):
+        data.download_and_unpack(
+            "http://127.0.0.1:9/toy.zip", tmp_path, sha256="00"
+        )
+    assert not (tmp_path / "toy").exists()
+
+
+def test_unpacking_overwrites_nothing(tmp_path):
+    (tmp_path / "toy").mkdir()
+    (tmp_path / "toy" / "mine.txt").write_text("mine")
+    zip_of(tmp_path / "toy.zip", {"toy/mine.txt": "theirs", "new.txt": "new"})
+    with pytest.raises(InputError, match="toy is in the way"):
+        data.download_and_unpack("http://127.0.0.1:9/toy.zip", tmp_path)
+    assert (tmp_path / "toy" / "mine.txt").read_text() == "mine"
+    assert not (tmp_path / "new.txt").exists()

@@ -1,0 +1,579 @@
+"""Tests of `afpt_plugin.features`: nothing twice, nothing lost, nothing wrong.
+
+Authors
+ * The afpt_plugin developers 2026
+"""
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from types import SimpleNamespace
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from speechbrain.utils.importutils import LazyModule
+
+from afpt_plugin.errors import InputError
+from afpt_plugin.features import (
+    FeatureStore,
+    content_key,
+    encode_caption_features,
+    encode_recording_features,
+)
+
+# Hypothesis asks every module for its file, at which SpeechBrain's redirects of
+# old names would import packages that are not installed.
+for module in list(sys.modules.values()):
+    if isinstance(module, LazyModule):
+        module.__file__ = None
+
+SETTINGS = {"kind": "captions", "pad_to": None}
+
+# Runs in a process of its own: `torch.distributed` and SIGKILL need one.
+SCRIPT = """
+import os, signal, sys
+import torch
+from afpt_plugin.features import FeatureStore
+
+folder, n_items, kill_at = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+
+def encode(batch):
+    return [{"words": torch.full((i % 3 + 1, 2), float(i))} for i in batch]
+
+if "RANK" in os.environ:
+    torch.distributed.init_process_group(
+        "gloo",
+        init_method="file://" + os.environ["RENDEZVOUS"],
+        rank=int(os.environ["RANK"]),
+        world_size=2,
+    )
+if kill_at:
+    syncs = []
+    def fsync(descriptor):
+        syncs.append(descriptor)
+        if len(syncs) == kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.fsync = fsync
+store = FeatureStore(folder, "fp", {"kind": "captions", "pad_to": None})
+counts = []
+for n in (n_items, n_items + 1, n_items + 1):
+    keys = [str(i) for i in range(n)]
+    counts.append(store.fill(keys, encode, batch_size=2, shard_items=4))
+    assert sorted(store) == sorted(keys)
+print(counts)
+if "RANK" in os.environ:
+    torch.distributed.destroy_process_group()
+"""
+
+
+def item(i):
+    """The one right value of item ``i``."""
+    return {"words": torch.full((i % 3 + 1, 2), float(i))}
+
+
+def opened(folder, fingerprint="fp", settings=SETTINGS):
+    """The store that most tests use."""
+    return FeatureStore(folder, fingerprint, settings)
+
+
+class Encoder:
+    """Gives the right values, remembers what it was asked, fails on demand."""
+
+    def __init__(self, fail_at=None):
+        self.fail_at = fail_at
+        self.batches = []
+
+    def __call__(self, batch):
+        if self.fail_at in batch:
+            raise KeyboardInterrupt
+        self.batches.append(batch)
+        return [item(i) for i in batch]
+
+
+def filled(folder, n=10, encoder=None):
+    """A store of ``n`` items in shards of four, and how many were encoded."""
+    store = opened(folder)
+    count = store.fill(
+        [str(i) for i in range(n)],
+        encoder or Encoder(),
+        batch_size=2,
+        shard_items=4,
+    )
+    return store, count
+
+
+def assert_right(store, n=10):
+    """Check every item of the store."""
+    assert sorted(store) == sorted(str(i) for i in range(n))
+    for i in range(n):
+        torch.testing.assert_close(store[str(i)], item(i), rtol=0, atol=0)
+
+
+def shards(store, pattern="shard-*.safetensors"):
+    """The shards of a store, in a fixed order."""
+    return sorted(store.folder.glob(pattern))
+
+
+def start(folder, n_items=10, kill_at=0, **environment):
+    """Start SCRIPT."""
+    return subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, folder, str(n_items), str(kill_at)],
+        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.fixture(name="warnings")
+def fixture_warnings(caplog):
+    """The messages of the store's warnings."""
+    caplog.set_level(logging.WARNING, logger="afpt_plugin.features")
+    return lambda: " ".join(record.getMessage() for record in caplog.records)
+
+
+def test_content_key_is_sha256_of_the_utf8_text():
+    assert content_key("é") == content_key("é".encode())
+    assert content_key(b"").startswith("e3b0c44298fc1c149afbf4c8996fb924")
+
+
+def test_a_fill_stores_right_values_that_a_new_process_would_read(tmp_path):
+    store, count = filled(tmp_path)
+    assert count == 10
+    assert_right(store)
+    assert_right(opened(tmp_path))
+    assert [len(open_keys(path)) for path in shards(store)].count(4) == 2
+    assert not shards(store, ".tmp-*")
+
+
+def open_keys(path):
+    """The keys of a shard, read without the store."""
+    header = path.read_bytes()
+    size = int.from_bytes(header[:8], "little")
+    metadata = json.loads(header[8 : 8 + size])["__metadata__"]
+    return json.loads(metadata["index"])["keys"]
+
+
+def test_a_second_fill_encodes_nothing_and_shows_no_bar(tmp_path, capsys):
+    filled(tmp_path)
+    assert "10/10" in capsys.readouterr().err
+    encoder = Encoder()
+    _, count = filled(tmp_path, encoder=encoder)
+    assert (count, encoder.batches) == (0, [])
+    assert capsys.readouterr().err == ""
+
+
+def test_only_new_items_are_encoded_and_duplicates_once(tmp_path):
+    store, _ = filled(tmp_path, 4)
+    encoder = Encoder()
+    keys = ["0", "9", "1", "9", "7"]
+    assert store.fill(keys, encoder) == 2
+    assert encoder.batches == [[1, 4]]
+    assert len(store) == 6
+
+
+def test_no_more_than_shard_items_are_in_a_batch(tmp_path):
+    encoder = Encoder()
+    opened(tmp_path).fill(list("abcde"), encoder, batch_size=9, shard_items=2)
+    assert [len(batch) for batch in encoder.batches] == [2, 2, 1]
+
+
+def test_an_interrupted_fill_resumes_with_the_batches_it_lost(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        filled(tmp_path, encoder=Encoder(fail_at=7))
+    # Items 0 to 3 are in a shard; 4 and 5 were in memory.
+    encoder = Encoder()
+    store, count = filled(tmp_path, encoder=encoder)
+    assert count == 6
+    assert encoder.batches == [[4, 5], [6, 7], [8, 9]]
+    assert_right(store)
+
+
+def test_an_encoder_that_returns_too_few_items_is_an_error(tmp_path):
+    store = opened(tmp_path)
+    with pytest.raises(ValueError, match="shorter"):
+        store.fill(["a", "b"], lambda batch: [item(0)])
+    assert len(opened(tmp_path)) == 0
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:-5])
+
+
+def empty(path):
+    path.write_bytes(b"")
+
+
+def flip_last_byte(path):
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+def flip_header_byte(path):
+    content = bytearray(path.read_bytes())
+    content[20] ^= 1
+    path.write_bytes(content)
+
+
+def make_directory(path):
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [truncate, empty, flip_last_byte, flip_header_byte, make_directory],
+)
+def test_a_damaged_shard_is_named_set_aside_and_rebuilt(
+    tmp_path, warnings, damage
+):
+    store, _ = filled(tmp_path)
+    path = shards(store)[1]
+    lost = open_keys(path)
+    damage(path)
+    store = opened(tmp_path)
+    assert str(path) in warnings()
+    assert not path.exists()
+    assert not set(lost) & set(store)
+    encoder = Encoder()
+    store, count = filled(tmp_path, encoder=encoder)
+    assert [str(i) for batch in encoder.batches for i in batch] == lost
+    assert_right(store)
+    assert_right(opened(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        {"fingerprint": "other"},
+        {"settings": {"kind": "captions", "pad_to": 100}},
+    ],
+)
+def test_a_shard_made_otherwise_is_not_trusted(tmp_path, warnings, origin):
+    foreign = opened(tmp_path, **origin)
+    foreign.fill(["0"], lambda batch: [item(5)])
+    (path,) = shards(foreign)
+    store = opened(tmp_path)
+    assert store.folder != foreign.folder
+    copied = store.folder / path.name
+    copied.write_bytes(path.read_bytes())
+    store, count = filled(tmp_path)
+    assert count == 10
+    assert str(copied) in warnings()
+    assert_right(store)
+
+
+@pytest.mark.parametrize("metadata", [None, {"index": "{"}, {"index": "{}"}])
+def test_a_safetensors_file_of_another_program_is_not_trusted(
+    tmp_path, warnings, metadata
+):
+    from safetensors.torch import save
+
+    content = save({"words": torch.zeros(2)}, metadata)
+    store = opened(tmp_path)
+    name = f"shard-0-{content_key(content)}.safetensors"
+    (store.folder / name).write_bytes(content)
+    assert len(opened(tmp_path)) == 0
+    assert name in warnings()
+
+
+@pytest.mark.parametrize("content", ["", "{", '{"fingerprint": "other"}'])
+def test_a_wrong_description_is_written_again(tmp_path, warnings, content):
+    store, _ = filled(tmp_path)
+    path = store.folder / "store.json"
+    right = path.read_text()
+    assert json.loads(right) == {
+        "fingerprint": "fp",
+        "format": 1,
+        "settings": SETTINGS,
+    }
+    path.write_text(content)
+    assert_right(opened(tmp_path))
+    assert path.read_text() == right
+    assert str(path) in warnings()
+
+
+def test_the_order_of_settings_does_not_matter(tmp_path):
+    backwards = dict(reversed(SETTINGS.items()))
+    assert (
+        opened(tmp_path, settings=backwards).folder == opened(tmp_path).folder
+    )
+
+
+def test_a_folder_that_cannot_be_made_is_an_input_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="file.*give another folder"):
+        opened(tmp_path / "file")
+
+
+def test_an_old_temporary_file_is_removed_and_a_fresh_one_kept(tmp_path):
+    folder = opened(tmp_path).folder
+    (folder / ".tmp-old").write_text("")
+    (folder / ".tmp-new").write_text("")
+    os.utime(folder / ".tmp-old", (0, 0))
+    store, _ = filled(tmp_path)
+    assert [path.name for path in shards(store, ".tmp-*")] == [".tmp-new"]
+
+
+def test_a_failed_write_leaves_no_file(tmp_path, monkeypatch):
+    store = opened(tmp_path)
+
+    def fsync(descriptor):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(OSError, match="no space left"):
+        store.fill(["0"], Encoder())
+    assert [path.name for path in store.folder.iterdir()] == ["store.json"]
+
+
+def test_stores_that_fill_at_once_see_each_others_shards(tmp_path):
+    one, other = opened(tmp_path), opened(tmp_path)
+    barrier = threading.Barrier(2)
+
+    def encode(batch):
+        barrier.wait(timeout=10)  # both have looked for what is missing
+        return [item(i) for i in batch]
+
+    keys = [str(i) for i in range(10)]
+    thread = threading.Thread(target=other.fill, args=(keys, encode))
+    thread.start()
+    one.fill(keys, encode)
+    thread.join()
+    for store in (one, other, opened(tmp_path)):
+        assert_right(store)
+    assert one.fill(keys, encode) == 0
+
+
+def test_loading_runs_one_batch_ahead_in_another_thread(tmp_path):
+    events, second_loaded = [], threading.Event()
+
+    def load(batch):
+        events.append(threading.current_thread())
+        if batch == [1]:
+            second_loaded.set()
+        return [i * 10 for i in batch]
+
+    def encode(loaded):
+        # Hangs unless the second batch loads while the first is encoded.
+        assert second_loaded.wait(timeout=10)
+        return [{"x": torch.tensor([i])} for i in loaded]
+
+    store = opened(tmp_path)
+    store.fill(["a", "b", "c"], encode, batch_size=1, load=load)
+    assert store.stack(["a", "b", "c"], "x").tolist() == [[0], [10], [20]]
+    assert threading.main_thread() not in events
+
+
+def test_an_error_of_the_loader_reaches_the_caller(tmp_path):
+    def load(batch):
+        raise InputError("dog.wav: cannot be read")
+
+    with pytest.raises(InputError, match="dog.wav"):
+        opened(tmp_path).fill(["a"], Encoder(), load=load)
+
+
+@st.composite
+def ragged_items(draw):
+    """Items of two fields: one ragged, one of a fixed size."""
+    dtypes = [torch.float32, torch.float16, torch.bool, torch.int64]
+    dtype = draw(st.sampled_from(dtypes))
+    tail = draw(st.lists(st.integers(0, 3), max_size=2))
+    lengths = draw(st.lists(st.integers(0, 5), min_size=1, max_size=9))
+    generator = torch.Generator().manual_seed(draw(st.integers(0, 999)))
+
+    def tensor(*shape):
+        values = torch.randint(-9, 9, shape, generator=generator)
+        return values.to(dtype)
+
+    return [{"a": tensor(n, *tail), "b": tensor(2)} for n in lengths]
+
+
+@hypothesis_settings(deadline=None, max_examples=30, derandomize=True)
+@given(ragged_items(), st.integers(1, 4), st.integers(1, 5))
+def test_ragged_items_come_back_bit_for_bit(items, batch_size, shard_items):
+    keys = [f"key {i}" for i in range(len(items))]
+    with tempfile.TemporaryDirectory() as folder:
+        opened(folder).fill(
+            keys,
+            lambda batch: [items[i] for i in batch],
+            batch_size=batch_size,
+            shard_items=shard_items,
+        )
+        store = opened(folder)
+        for key, expected in zip(keys, items, strict=True):
+            torch.testing.assert_close(store[key], expected, rtol=0, atol=0)
+        stacked = store.stack(keys, "b")
+        values, mask = store.padded(keys, "a")
+    assert torch.equal(stacked, torch.stack([entry["b"] for entry in items]))
+    longest = max(len(entry["a"]) for entry in items)
+    assert values.shape == (len(items), longest, *items[0]["a"].shape[1:])
+    assert mask.shape == (len(items), longest)
+    for row, row_mask, entry in zip(values, mask, items, strict=True):
+        assert row_mask.tolist() == sorted(row_mask.tolist(), reverse=True)
+        assert torch.equal(row[row_mask], entry["a"])
+        assert not row[~row_mask].any()
+
+
+def test_an_unknown_key_is_a_key_error(tmp_path):
+    store, _ = filled(tmp_path)
+    assert "0" in store and "nobody" not in store
+    for read in (
+        lambda: store["nobody"],
+        lambda: store.stack(["nobody"], "words"),
+        lambda: store.padded(["0", "nobody"], "words"),
+    ):
+        with pytest.raises(KeyError, match="nobody"):
+            read()
+
+
+def test_a_killed_fill_resumes_with_one_shard_lost(tmp_path):
+    # fsync 1 is store.json; 2 and 3 finish a shard; 4 dies in the middle.
+    process = start(tmp_path, 20, kill_at=4)
+    process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL
+    store = opened(tmp_path)
+    assert len(shards(store)) == 2
+    assert len(shards(store, ".tmp-*")) == 1
+    assert sorted(store, key=int) == [str(i) for i in range(8)]
+    encoder = Encoder()
+    store, count = filled(tmp_path, 20, encoder)
+    assert count == 12
+    assert encoder.batches[0] == [8, 9]
+    assert_right(store, 20)
+
+
+def test_two_ranks_store_what_one_process_does(tmp_path):
+    ranks = [
+        start(
+            tmp_path / "two",
+            RANK=str(rank),
+            RENDEZVOUS=str(tmp_path / "rendezvous"),
+        )
+        for rank in range(2)
+    ]
+    # The second fill of SCRIPT leaves rank 1 with nothing, the third both.
+    for process in ranks:
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 0, err
+        assert out.split("\n")[-2] == "[10, 1, 0]"
+    two = opened(tmp_path / "two")
+    assert {path.name.split("-")[1] for path in shards(two)} == {"0", "1"}
+    # Every item is in one shard only: the ranks shared the work.
+    stored = [key for path in shards(two) for key in open_keys(path)]
+    assert len(stored) == len(two) == 11
+    one, _ = filled(tmp_path / "one", 11)
+    for key in one:
+        torch.testing.assert_close(two[key], one[key], rtol=0, atol=0)
+
+
+class FakeClap:
+    """Embeddings that tell what they were made of."""
+
+    fingerprint = "fake"
+    device = torch.device("cpu")
+    sample_rate = 4
+
+    def __init__(self):
+        self.calls = []
+
+    def encode_captions(self, captions, pad_to=None):
+        """A word is its number of letters; padding is -1."""
+        assert not torch.is_grad_enabled()
+        self.calls.append(captions)
+        rows = [[float(len(w)) for w in text.split()] for text in captions]
+        size = pad_to or max(map(len, rows))
+        words = torch.full((len(rows), size, 2), -1.0)
+        for row, target in zip(rows, words, strict=True):
+            row = row[:size]
+            target[: len(row)] = torch.tensor(row)[:, None]
+        sentence = torch.tensor([[len(text), 0.0] for text in captions])
+        return sentence, words, words[..., 0] >= 0
+
+    def encode_audio(self, wavs, lens):
+        """A frame is two samples; the clip is their sum."""
+        assert not torch.is_grad_enabled()
+        self.calls.append(wavs)
+        n_frames = (lens * wavs.shape[1]).round().long() // 2
+        frames = wavs.unfold(1, 2, 2)
+        mask = torch.arange(frames.shape[1]) < n_frames[:, None]
+        return wavs.sum(1, keepdim=True), frames, mask
+
+
+CAPTIONS = ["rain on a roof", "a dog", "a dog barks", "a dog"]
+
+
+def test_captions_are_stored_without_padding(tmp_path):
+    clap = FakeClap()
+    store, keys = encode_caption_features(clap, CAPTIONS, tmp_path)
+    assert keys == [content_key(text) for text in CAPTIONS]
+    assert store.stack(keys, "sentence")[:, 0].tolist() == [14, 5, 11, 5]
+    words, mask = store.padded(keys, "words")
+    assert mask.sum(1).tolist() == [4, 2, 3, 2]
+    assert words[0, :, 0].tolist() == [4, 2, 1, 4]
+    assert words[1, :, 0].tolist() == [1, 3, 0, 0]
+    assert store[keys[2]]["word_mask"].tolist() == [True] * 3
+    # Each once, the short ones first.
+    assert clap.calls == [["a dog", "a dog barks", "rain on a roof"]]
+    encode_caption_features(clap, CAPTIONS[::-1], tmp_path)
+    assert len(clap.calls) == 1
+
+
+def test_padded_captions_are_kept_as_encoded_in_a_store_of_their_own(tmp_path):
+    clap = FakeClap()
+    trimmed, _ = encode_caption_features(clap, CAPTIONS, tmp_path)
+    store, keys = encode_caption_features(clap, CAPTIONS, tmp_path, pad_to=3)
+    assert store.folder != trimmed.folder
+    words = store.stack(keys, "words")
+    assert words[1, :, 0].tolist() == [1, 3, -1]
+    assert words[0, :, 0].tolist() == [4, 2, 1]
+    assert store.stack(keys, "word_mask")[1].tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize("make", [dict, SimpleNamespace])
+def test_recordings_do_not_depend_on_their_batch(tmp_path, make):
+    sigs = {n: torch.arange(1.0, n + 1) for n in (4, 2, 6, 8, 2)}
+    recordings = [make(key=str(n), size=n) for n in (4, 2, 6, 8, 2)]
+
+    def load(recording):
+        size = recording["size"] if make is dict else recording.size
+        return sigs[size]
+
+    clap = FakeClap()
+    store, keys = encode_recording_features(
+        clap, recordings, tmp_path, load, {"crop": "start"}, batch_size=3
+    )
+    assert keys == ["4", "2", "6", "8", "2"]
+    assert [list(wavs.shape) for wavs in clap.calls] == [[3, 6], [1, 8]]
+    for key in keys:
+        sig = sigs[int(key)]
+        assert torch.equal(store[key]["frames"], sig.view(-1, 2))
+        assert store[key]["clip"].tolist() == [sig.sum()]
+        assert len(store[key]["frame_mask"]) == len(sig) // 2
+    other, _ = encode_recording_features(
+        clap, recordings, tmp_path, load, {"crop": "centre"}
+    )
+    assert other.folder != store.folder
+
+
+@pytest.mark.parametrize("shape", [(1, 4), (0,), ()])
+def test_samples_of_a_wrong_shape_are_an_input_error(tmp_path, shape):
+    recordings = [{"key": "k", "wav": "dog.wav"}]
+    with pytest.raises(InputError, match="dog.wav"):
+        encode_recording_features(
+            FakeClap(), recordings, tmp_path, lambda _: torch.zeros(shape), {}
+        )
+
+
+def test_nothing_to_encode_is_no_error(tmp_path):
+    store, keys = encode_caption_features(FakeClap(), [], tmp_path)
+    assert (len(store), keys) == (0, [])
