@@ -25,6 +25,7 @@ setup(
     package_data={"afpt_plugin": ["assets/*", "assets/captions/*"]},
     install_requires=[
         "hyperpyyaml",
+        "joblib",
         "matplotlib",
         "msclap>=1.3.4",
         "pandas<3",

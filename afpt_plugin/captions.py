@@ -26,7 +26,6 @@ import difflib
 import hashlib
 import io
 import json
-import os
 import random
 import re
 from collections import Counter
@@ -36,6 +35,7 @@ from pathlib import Path
 from speechbrain.utils.logger import get_logger
 
 from afpt_plugin.errors import InputError
+from afpt_plugin.files import replacing
 
 logger = get_logger(__name__)
 
@@ -403,14 +403,10 @@ def write_captions(path, captions, class_names):
             raise InputError(f"cannot write {caption} to {path}: {fault}")
         label = "|".join(class_names[label] for label in caption.labels)
         rows.append((caption.caption, label))
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
+    with replacing(path) as part:
         pd.DataFrame(rows, columns=["caption", "label"]).to_csv(
-            unfinished, index=False, encoding="utf-8", lineterminator="\n"
+            part, index=False, encoding="utf-8", lineterminator="\n"
         )
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def captions_fingerprint(captions):

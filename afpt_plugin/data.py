@@ -3,7 +3,7 @@
 A prep script holds only what is true of its data set: where the metadata
 lies, what its columns mean, how the classes are called. The rest is here.
 
-1. `find_root` finds the data set, `download_and_unpack` fetches it.
+1. `find_root` finds the data set, `afpt_plugin.archives` fetches it.
 2. `read_metadata` reads its CSV file; the script makes one row a recording,
    ``{"ID", "wav", "label"}``, and puts what it finds wrong with it into
    ``"problem"``.
@@ -19,22 +19,13 @@ Authors
 
 import csv
 import functools
-import gzip
 import hashlib
-import http.client
 import io
 import json
 import math
 import os
 import random
 import re
-import shutil
-import stat
-import tarfile
-import urllib.request
-import zipfile
-import zlib
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -45,6 +36,7 @@ from speechbrain.utils.logger import get_logger
 from tqdm import tqdm
 
 from afpt_plugin.errors import InputError
+from afpt_plugin.files import write_if_changed
 
 logger = get_logger(__name__)
 
@@ -56,9 +48,6 @@ CROPS = ("start", "center")
 
 # How many names a message lists; the rest is in a file.
 MAX_NAMES = 20
-
-# No archive of the four data sets unpacks to more (FSDKaggle2019: 30 GB).
-MAX_UNPACKED_BYTES = 40 * 1024**3
 
 # A WAV written to a pipe says this where it cannot know its size.
 UNKNOWN_RIFF_SIZES = (0, 0xFFFFFFFF)
@@ -188,29 +177,6 @@ def read_recording(
 # Writing and reading manifests
 
 
-@contextmanager
-def _replaced(path):
-    """Yield a name to write to; it becomes `path` only if all went well."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        yield part
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _write_if_changed(path, text):
-    """Write a text atomically; return whether the file had to change."""
-    data = text.encode("utf-8")
-    if os.path.isfile(path) and Path(path).read_bytes() == data:
-        return False
-    with _replaced(path) as part:
-        part.write_bytes(data)
-    return True
-
-
 def _csv_text(columns, rows):
     """Rows as CSV; keys that are no column are left out."""
     text = io.StringIO()
@@ -259,7 +225,7 @@ def write_manifest(path, rows):
                 f"{row['wav']}: SpeechBrain takes the $ in this path for a "
                 "variable; rename the folder"
             )
-    return _write_if_changed(path, _csv_text(MANIFEST_COLUMNS, rows))
+    return write_if_changed(path, _csv_text(MANIFEST_COLUMNS, rows))
 
 
 def read_manifest(path):
@@ -576,7 +542,7 @@ def check_recordings(rows, class_names, save_folder, allow_missing=0):
     finally:
         # Also after an interruption: what was read need not be read again.
         if cache != known:
-            _write_if_changed(cache_path, json.dumps(known | cache, indent=0))
+            write_if_changed(cache_path, json.dumps(known | cache, indent=0))
 
     if silent:
         logger.warning(
@@ -588,7 +554,7 @@ def check_recordings(rows, class_names, save_folder, allow_missing=0):
     if not left_out:
         problems_path.unlink(missing_ok=True)
         return CheckedRecordings(good, left_out, n_read)
-    _write_if_changed(
+    write_if_changed(
         problems_path, _csv_text(("ID", "wav", "reason"), left_out)
     )
     names = _name_some([f"{bad['wav']}: {bad['reason']}" for bad in left_out])
@@ -662,7 +628,7 @@ def prepare_test_set(
         "class_names": list(class_names),
     }
     changed = write_manifest(save_folder / "test.csv", good)
-    changed |= _write_if_changed(
+    changed |= write_if_changed(
         save_folder / "prepare.json", json.dumps(summary, indent=2) + "\n"
     )
     if changed or n_read:
@@ -684,7 +650,7 @@ def prepare_test_set(
     return summary
 
 
-# Finding and fetching a data set
+# Finding a data set
 
 
 def find_root(data_folder, marker, name, fetch=None):
@@ -744,200 +710,3 @@ def find_root(data_folder, marker, name, fetch=None):
         "by --download True, or run the embedded demonstration by "
         "--data_folder generated"
     )
-
-
-def _file_sha256(path):
-    """Hash of a file that need not fit into memory."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def _download(url, archive, timeout):
-    """Fetch a URL into a file, which appears only when it is whole."""
-    try:
-        with (
-            _replaced(archive) as part,
-            urllib.request.urlopen(url, timeout=timeout) as response,
-            open(part, "wb") as file,
-        ):
-            size = int(response.headers.get("Content-Length") or 0)
-            with tqdm(
-                total=size or None,
-                unit="B",
-                unit_scale=True,
-                desc=archive.name,
-                disable=None,
-            ) as bar:
-                while block := response.read(1 << 20):
-                    file.write(block)
-                    bar.update(len(block))
-            if size and file.tell() != size:
-                raise OSError(f"{file.tell()} of {size} bytes came")
-    except (OSError, http.client.HTTPException) as error:
-        raise InputError(
-            f"{archive.name} could not be downloaded from {url}: {error}. "
-            f"Download it by hand, put it at {archive} and run again"
-        ) from error
-
-
-def _unsafe(name, kind):
-    """Why an archive's member must not be unpacked (str), or None."""
-    if kind is not None:
-        return kind
-    parts = name.replace("\\", "/").split("/")
-    if ".." in parts or parts[0] == "" or ":" in parts[0]:
-        return "a path that leaves the folder"
-    return None
-
-
-def _zip_members(archive):
-    """Name, size and what is wrong of every member of a ZIP archive."""
-    for info in archive.infolist():
-        kind = None
-        if stat.S_ISLNK(info.external_attr >> 16):
-            kind = "a link"
-        elif info.flag_bits & 1:
-            kind = "encrypted"
-        yield info.filename, info.file_size, kind
-
-
-def _tar_members(archive):
-    """Name, size and what is wrong of every member of a TAR archive."""
-    for info in archive:
-        kind = None if info.isfile() or info.isdir() else "a link or device"
-        yield info.name, info.size, kind
-
-
-def _unpack(archive_path, folder, max_bytes):
-    """Unpack an archive beside its place, then move its top entries there."""
-    if zipfile.is_zipfile(archive_path):
-        opened, members = zipfile.ZipFile(archive_path), _zip_members
-    else:
-        opened, members = tarfile.open(archive_path), _tar_members
-    part = folder / f".{archive_path.name}.{os.getpid()}.part"
-    with opened as archive:
-        total = 0
-        for name, size, kind in members(archive):
-            total += size
-            reason = _unsafe(name, kind)
-            if reason:
-                raise InputError(
-                    f"{archive_path}: member {name!r} is {reason}; nothing was "
-                    "unpacked. Is this the official archive?"
-                )
-        room = min(max_bytes, shutil.disk_usage(folder).free)
-        if total > room:
-            raise InputError(
-                f"{archive_path}: unpacks to {total} bytes, more than the "
-                f"{room} allowed or free in {folder}; nothing was unpacked"
-            )
-        logger.info("Unpacking %s into %s", archive_path, folder)
-        try:
-            if members is _tar_members:
-                archive.extractall(part, filter="data")
-            else:
-                archive.extractall(part)
-            entries = sorted(part.iterdir())
-            for entry in entries:
-                if (folder / entry.name).exists():
-                    raise InputError(
-                        f"{folder / entry.name} is in the way of the one in "
-                        f"{archive_path}; remove it and run again"
-                    )
-            for entry in entries:
-                os.replace(entry, folder / entry.name)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
-
-
-def download_and_unpack(
-    url,
-    folder,
-    name=None,
-    sha256=None,
-    max_bytes=MAX_UNPACKED_BYTES,
-    timeout=60,
-):
-    """Fetch an archive, note its size and hash, and unpack it safely.
-
-    An archive that lies in the folder already, by an earlier run or by hand,
-    is not fetched again. Beside it, ``<archive>.json`` records ``url``,
-    ``size`` and ``sha256``. Neither the archive nor anything unpacked from it
-    is ever there in part.
-
-    Arguments
-    ---------
-    url : str
-        A ZIP or TAR archive.
-    folder : str or Path
-        Where the archive and what is in it go.
-    name : str, optional
-        What to call the archive; by default as the URL does.
-    sha256 : str, optional
-        What the archive's hash must be.
-    max_bytes : int
-        Refuse an archive that unpacks to more.
-    timeout : float
-        Seconds without an answer after which to give up.
-
-    Returns
-    -------
-    Path
-        The archive.
-
-    Raises
-    ------
-    InputError
-        If the network, the archive or the folder does not permit it.
-
-    Example
-    -------
-    >>> folder = getfixture("tmp_path")
-    >>> with zipfile.ZipFile(folder / "a.zip", "w") as archive:
-    ...     archive.writestr("a/hello.txt", "hello")
-    >>> _ = download_and_unpack((folder / "a.zip").as_uri(), folder / "data")
-    >>> (folder / "data" / "a" / "hello.txt").read_text()
-    'hello'
-    """
-    folder = Path(os.path.abspath(folder))
-    archive = folder / (name or url.rstrip("/").rsplit("/", 1)[-1])
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"{folder}: cannot be made, to download into ({error.strerror}); "
-            "give another --data_folder"
-        ) from error
-    if archive.is_file():
-        logger.info("%s is there already; it is not downloaded", archive)
-    else:
-        logger.info("Downloading %s to %s", url, archive)
-        _download(url, archive, timeout)
-    digest = _file_sha256(archive)
-    if sha256 not in (None, digest):
-        raise InputError(
-            f"{archive}: sha256 is {digest}, not {sha256}; it is damaged or "
-            f"another file. Remove it and run again"
-        )
-    record = {"url": url, "size": archive.stat().st_size, "sha256": digest}
-    _write_if_changed(
-        archive.with_name(f"{archive.name}.json"),
-        json.dumps(record, indent=2) + "\n",
-    )
-    try:
-        _unpack(archive, folder, max_bytes)
-    except (
-        zipfile.BadZipFile,
-        tarfile.TarError,
-        gzip.BadGzipFile,
-        zlib.error,
-        EOFError,
-    ) as error:
-        raise InputError(
-            f"{archive}: damaged, or no ZIP or TAR archive ({error}); remove "
-            "it and run again"
-        ) from error
-    return archive

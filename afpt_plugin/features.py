@@ -52,6 +52,7 @@ from torch.nn.utils.rnn import pad_sequence
 from tqdm import tqdm
 
 from afpt_plugin.errors import InputError
+from afpt_plugin.files import file_sha256
 
 logger = get_logger(__name__)
 
@@ -83,15 +84,6 @@ def content_key(data):
     if isinstance(data, str):
         data = data.encode()
     return hashlib.sha256(data).hexdigest()
-
-
-def _file_digest(path):
-    """The sha256 of a file, read in pieces."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()
 
 
 def _prefetched(load, batches):
@@ -339,7 +331,7 @@ class FeatureStore(Mapping):
 
     def _open(self, path):
         """The keys of a shard and, for each field, a view per key."""
-        if _file_digest(path) != path.stem.split("-")[-1]:
+        if file_sha256(path) != path.stem.split("-")[-1]:
             raise ValueError("its content is not what its name promises")
         # Memory-mapped: the views take no memory until they are read.
         with safe_open(path, framework="pt") as shard:

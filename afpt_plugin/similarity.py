@@ -81,7 +81,9 @@ def fine_logits(
     >>> fine_logits(words, mask, torch.eye(2), logit_scale=10.0)
     tensor([[10.,  0.]])
     """
-    cosines = normalize(elements, dim=-1) @ normalize(class_embeddings, dim=-1).T
+    cosines = (
+        normalize(elements, dim=-1) @ normalize(class_embeddings, dim=-1).T
+    )
     if padding_weight:
         scores = cosines * mask[..., None]
     else:

@@ -203,7 +203,7 @@ class FrozenClap(torch.nn.Module):
             for key, tensor in sorted(self.state_dict().items()):
                 if not key.endswith(self.constant_buffers or ("\0",)):
                     digest.update(key.encode())
-                    array = tensor.detach().cpu().contiguous()
+                    array = tensor.detach().cpu().contiguous().reshape(-1)
                     digest.update(array.view(torch.uint8).numpy().data)
             self._fingerprint = digest.hexdigest()
         return self._fingerprint

@@ -10,6 +10,8 @@ Authors
 """
 
 import pickle
+import struct
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +37,8 @@ UNREADABLE = (
     AttributeError,
     LookupError,
     AssertionError,
+    SystemError,
+    struct.error,
 )
 
 
@@ -74,7 +78,9 @@ def find_weights(weights, repo_id, filename, name):
         "with --clap mini"
     )
     if weights is None:
-        return find_on_hub(repo_id, filename, f"the weights of {name}", ways_out)
+        return find_on_hub(
+            repo_id, filename, f"the weights of {name}", ways_out
+        )
     path = Path(weights)
     if not path.is_file():
         what = "a folder" if path.is_dir() else "no such file"
@@ -109,19 +115,23 @@ def find_on_hub(repo_id, filename, wanted, ways_out):
         If it is neither in the cache nor to be had from the hub.
     """
     from huggingface_hub import constants, hf_hub_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+    from huggingface_hub.utils import get_session
 
-    # The cache is asked first, so that a machine without a network does not
-    # wait for one when it has the file.
-    for options in ({"local_files_only": True}, {"etag_timeout": 5}):
-        try:
-            return Path(hf_hub_download(repo_id, filename, **options))
-        except OSError as failure:  # every error of the hub's client is one
-            error = failure
-    raise InputError(
-        f"{wanted} were wanted: {filename} of {repo_id} is neither in the "
-        f"cache {constants.HF_HUB_CACHE} nor to be had from "
-        f"{constants.ENDPOINT} ({type(error).__name__}); {ways_out}"
-    ) from error
+    # The cache first: a machine that has the file needs no network.
+    with suppress(LocalEntryNotFoundError):
+        return Path(hf_hub_download(repo_id, filename, local_files_only=True))
+    try:
+        # The hub's client tries six times, half a minute in all, to learn that
+        # there is no network: ask once before.
+        get_session().head(constants.ENDPOINT, timeout=5)
+        return Path(hf_hub_download(repo_id, filename))
+    except OSError as error:  # every error of the hub's client is one
+        raise InputError(
+            f"{wanted} were wanted: {filename} of {repo_id} is neither in the "
+            f"cache {constants.HF_HUB_CACHE} nor to be had from "
+            f"{constants.ENDPOINT} ({type(error).__name__}); {ways_out}"
+        ) from error
 
 
 def read_pth(path):

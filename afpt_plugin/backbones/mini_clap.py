@@ -157,7 +157,9 @@ class AudioTower(torch.nn.Module):
         super().__init__()
         self.blocks = torch.nn.ModuleList()
         before = 1
-        for i, (after, stride) in enumerate(zip(channels, self.STRIDES)):
+        for i, (after, stride) in enumerate(
+            zip(channels, self.STRIDES, strict=True)
+        ):
             size = 3 if i else 5
             self.blocks.append(
                 torch.nn.Sequential(
@@ -194,7 +196,7 @@ class AudioTower(torch.nn.Module):
         hidden = hidden[:, None].contiguous(memory_format=torch.channels_last)
         left = n_frames
         padded = bool((n_frames < mel.shape[-1]).any())
-        for block, (_, stride) in zip(self.blocks, self.STRIDES):
+        for block, (_, stride) in zip(self.blocks, self.STRIDES, strict=True):
             hidden = block(hidden)
             left = -(-left // stride)
             mask = length_mask(left, hidden.shape[-1])
@@ -309,9 +311,7 @@ def load_minilm():
     ):
         del tensors[unused]
     text_tower.load_state_dict(tensors)
-    tokenizer = BertTokenizerFast(
-        str(folder / "vocab.txt"), do_lower_case=True
-    )
+    tokenizer = BertTokenizerFast(str(folder / "vocab.txt"), do_lower_case=True)
     return text_tower.eval(), tokenizer
 
 

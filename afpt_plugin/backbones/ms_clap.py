@@ -65,9 +65,7 @@ class MsClap(FrozenClap):
 
     def __init__(self, version, text_encoder, text_base, embed_dim, tokenizer):
         settings = _read_settings(version)
-        super().__init__(
-            f"ms-{version}", settings["sampling_rate"], settings
-        )
+        super().__init__(f"ms-{version}", settings["sampling_rate"], settings)
         with _quiet_import():
             from msclap.models.clap import AudioEncoder, Projection
         self.audio_encoder = AudioEncoder(

@@ -568,7 +568,7 @@ def _laugh(rng, f0, size, sample_rate):
 @sound("laughing")
 def laughing(rng, duration, sample_rate):
     """One person laughing, a baby giggling, or a room of people."""
-    crowd = rng.choice([1, 2, 5], p=[0.7, 0.15, 0.15])
+    crowd = rng.choice([1, 2, 4], p=[0.72, 0.15, 0.13])
     out = np.zeros(_n(duration, sample_rate))
     for _ in range(crowd):
         f0, size = _person(rng)
@@ -636,14 +636,14 @@ def speech(rng, duration, sample_rate):
 
 @sound("crowd chatter")
 def crowd_chatter(rng, duration, sample_rate):
-    """Many babblers at once, most of them far: three voices, laid over."""
+    """Many babblers at once, most of them far: two voices, laid over."""
     parts = [
         _speech(rng, duration, sample_rate, *_person(rng), rng.uniform(3, 6))
-        for _ in range(3)
+        for _ in range(2)
     ]
     out = np.zeros(_n(duration, sample_rate))
     for part in parts:
-        for _ in range(rng.integers(2, 7)):
+        for _ in range(rng.integers(3, 9)):
             out += rng.uniform(0.2, 1) * np.roll(part, rng.integers(len(part)))
     return out
 
@@ -735,7 +735,7 @@ def clapping(rng, duration, sample_rate):
     low, high = (3, 9) if style == "few" else (12, 130)
     people = int(log_uniform(rng, low, high))
     claps = [
-        _clap(rng, sample_rate, log_uniform(rng, 500, 2800)) for _ in range(30)
+        _clap(rng, sample_rate, log_uniform(rng, 500, 2800)) for _ in range(16)
     ]
     together = style == "in time"
     out = np.zeros(n)
@@ -744,7 +744,7 @@ def clapping(rng, duration, sample_rate):
         start = rng.uniform(0, 0.06 if together else own)
         times = regular_times(rng, own, duration, 0.06, start)
         near = log_uniform(rng, 0.15, 1)
-        first = rng.integers(30)
+        first = rng.integers(16)
         picked = claps[first:] + claps[:first]
         gains = near * np.exp(0.2 * rng.standard_normal(len(times)))
         out += scatter(times, picked[:1], n, sample_rate, gains)

@@ -766,13 +766,12 @@ def _bell(rng, base, seconds, sample_rate, minor=True):
         [0.5, 1, 1.2 if minor else 1.25, 1.5, 2, 2.5, 2.67, 3, 4, 5.3, 6.7, 8.1]
     )
     ratios = ratios * (1 + 0.008 * rng.standard_normal(len(ratios)))
-    ratios = np.concatenate(
-        [ratios, ratios * (1 + rng.uniform(0.0005, 0.004, len(ratios)))]
-    )  # every mode is a beating pair
+    twins = ratios[:6] * (1 + rng.uniform(0.0005, 0.004, 6))
+    ratios = np.concatenate([ratios, twins])  # low modes are beating pairs
     amps = np.array(
         [0.5, 0.7, 0.8, 0.35, 1, 0.4, 0.4, 0.6, 0.4, 0.25, 0.15, 0.1]
     ) * np.exp(0.5 * rng.standard_normal(12))
-    decays = seconds * ratios**-0.7 * rng.uniform(0.7, 1.3, 24)
+    decays = seconds * ratios**-0.7 * rng.uniform(0.7, 1.3, 18)
     n = _n(min(seconds, 4.0), sample_rate)
     sig = normalise(
         modes(
@@ -780,7 +779,7 @@ def _bell(rng, base, seconds, sample_rate, minor=True):
             sample_rate,
             base * ratios,
             decays,
-            np.concatenate([amps, amps * 0.6]),
+            np.concatenate([amps, amps[:6] * 0.6]),
         )
     )
     clank = band_noise(rng, n, sample_rate, base * 2, base * 12, 1)

@@ -562,30 +562,22 @@ def write_esc50(
 
 
 def _write_clips(root, settings):
-    import soundfile
+    from joblib import Parallel, delayed
     from tqdm import tqdm
 
     (root / "audio").mkdir(parents=True)
     (root / "meta").mkdir()
-    per_class, rate = settings["clips_per_class"], settings["sample_rate"]
-    rows = []
-    for clip in tqdm(
-        range(50 * per_class), desc="generating ESC-50 stand-in", unit="clip"
-    ):
-        target, index = divmod(clip, per_class)
-        fold, src = 1 + index % 5, 100000 + clip
-        # Seeds are interleaved so that no two settings share a clip.
-        sig = render(
-            ESC50[target].replace("_", " "),
-            settings["seed"] * 100003 + index,
-            5.0,
-            rate,
-            settings["ranges"],
+    n_clips = 50 * settings["clips_per_class"]
+    # A clip depends on its own seed alone, so any number of workers writes
+    # the same bytes.
+    written = Parallel(
+        n_jobs=min(n_clips, os.cpu_count()), return_as="generator"
+    )(delayed(_write_clip)(root, settings, clip) for clip in range(n_clips))
+    rows = list(
+        tqdm(
+            written, "generating recordings", n_clips, unit="clip", leave=False
         )
-        filename = f"{fold}-{src}-A-{target}.wav"
-        soundfile.write(root / "audio" / filename, sig, rate, "PCM_16")
-        esc10 = ESC50[target] in ESC10
-        rows.append([filename, fold, target, ESC50[target], esc10, src, "A"])
+    )
     with open(root / "meta" / "esc50.csv", "w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(
@@ -594,3 +586,24 @@ def _write_clips(root, settings):
         writer.writerows(sorted(rows))
     stamp = json.dumps(settings, indent=1, sort_keys=True)
     (root / "meta" / "generated.json").write_text(stamp, encoding="utf-8")
+
+
+def _write_clip(root, settings, clip):
+    import soundfile
+
+    target, index = divmod(clip, settings["clips_per_class"])
+    fold, src = 1 + index % 5, 100000 + clip
+    # Seeds are interleaved so that no two settings share a clip.
+    sig = render(
+        ESC50[target].replace("_", " "),
+        settings["seed"] * 100003 + index,
+        5.0,
+        settings["sample_rate"],
+        settings["ranges"],
+    )
+    filename = f"{fold}-{src}-A-{target}.wav"
+    soundfile.write(
+        root / "audio" / filename, sig, settings["sample_rate"], "PCM_16"
+    )
+    esc10 = ESC50[target] in ESC10
+    return [filename, fold, target, ESC50[target], esc10, src, "A"]

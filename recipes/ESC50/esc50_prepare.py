@@ -16,8 +16,8 @@ import re
 
 from speechbrain.utils.logger import get_logger
 
+from afpt_plugin.archives import download_and_unpack
 from afpt_plugin.data import (
-    download_and_unpack,
     find_root,
     prepare_test_set,
     read_metadata,

@@ -120,7 +120,9 @@ if __name__ == "__main__":
         )
 
         # Encode what has not been encoded before
-        clap = clap.to(run_opts["device"] or sb.utils.distributed.infer_device())
+        clap = clap.to(
+            run_opts["device"] or sb.utils.distributed.infer_device()
+        )
         datasets = dataio_prep(hparams, clap, train, valid)
 
         # Make the contexts and the Brain

@@ -1,0 +1,98 @@
+"""Files that appear whole or not at all, and their hashes.
+
+Authors
+ * The afpt_plugin developers 2026
+"""
+
+import hashlib
+import os
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def replacing(path):
+    """Write a file under another name that becomes ``path`` on success.
+
+    Arguments
+    ---------
+    path : str or pathlib.Path
+        The file; its folder is made if it is missing.
+
+    Yields
+    ------
+    pathlib.Path
+        Where to write; it has the same ending.
+
+    Example
+    -------
+    >>> path = getfixture("tmp_path") / "a" / "b.txt"
+    >>> with replacing(path) as part:
+    ...     _ = part.write_text("whole")
+    >>> path.read_text(), len(list(path.parent.iterdir()))
+    ('whole', 1)
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        yield part
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def file_sha256(path):
+    """Hash a file that need not fit into memory.
+
+    Arguments
+    ---------
+    path : str or pathlib.Path
+        The file.
+
+    Returns
+    -------
+    str
+        64 hex digits.
+
+    Example
+    -------
+    >>> path = getfixture("tmp_path") / "empty"
+    >>> path.touch()
+    >>> file_sha256(path)[:8]
+    'e3b0c442'
+    """
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def write_if_changed(path, text):
+    """Write a text atomically, unless the file already holds it.
+
+    Arguments
+    ---------
+    path : str or pathlib.Path
+        The file.
+    text : str
+        What it should hold.
+
+    Returns
+    -------
+    bool
+        Whether the file had to change.
+
+    Example
+    -------
+    >>> path = getfixture("tmp_path") / "a.txt"
+    >>> write_if_changed(path, "a"), write_if_changed(path, "a")
+    (True, False)
+    """
+    data = text.encode("utf-8")
+    if os.path.isfile(path) and Path(path).read_bytes() == data:
+        return False
+    with replacing(path) as part:
+        part.write_bytes(data)
+    return True

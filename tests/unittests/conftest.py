@@ -1,0 +1,69 @@
+"""A tiny CLAP with real parts, so that tests are fast and need no download."""
+
+import pytest
+import torch
+from transformers import BertConfig, BertModel
+
+from afpt_plugin.backbones.base import AudioEmbeddings, FrozenClap
+from afpt_plugin.backbones.text import BertTextEncoder
+
+WORDS = (
+    "[PAD] [UNK] [CLS] [SEP] this is a sound of dog dogs barks loudly rain "
+    "rains falls on the roof bell bells rings far away quiet old one two "
+    "keeps small big and soft hard"
+).split()
+
+
+class TinyClap(FrozenClap):
+    """BERT of two layers and frames of 80 samples."""
+
+    constant_buffers = ("window",)
+
+    def __init__(self, tokenizer, seed=0):
+        super().__init__("tiny", sample_rate=800, preprocessing={"hop": 80})
+        torch.manual_seed(seed)
+        config = BertConfig(
+            vocab_size=len(WORDS),
+            hidden_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            intermediate_size=64,
+            max_position_embeddings=48,
+        )
+        self.caption_encoder = BertTextEncoder(
+            BertModel(config), torch.nn.Linear(32, 16), tokenizer, 16
+        )
+        self.audio = torch.nn.Linear(80, 16)
+        self.norm = torch.nn.BatchNorm1d(16)
+        self.register_buffer("window", torch.ones(80))
+        self.scale = torch.nn.Parameter(torch.tensor(2.6))
+        self.freeze()
+
+    @property
+    def log_logit_scale(self):
+        """The scale before the exponential."""
+        return self.scale
+
+    @torch.no_grad()
+    def encode_audio(self, wavs, lens):
+        """Frames of 80 samples, projected; the clip is their mean."""
+        frames = wavs.unflatten(1, (-1, 80)) * self.window
+        frames = self.norm(self.audio(frames).transpose(1, 2)).transpose(1, 2)
+        mask = torch.ones(frames.shape[:2], dtype=torch.bool)
+        return AudioEmbeddings(frames.mean(1), frames, mask)
+
+
+@pytest.fixture(scope="session")
+def tokenizer(tmp_path_factory):
+    """WordPiece over a few whole words."""
+    from transformers import BertTokenizerFast
+
+    path = tmp_path_factory.mktemp("vocabulary") / "vocab.txt"
+    path.write_text("\n".join(WORDS) + "\n", encoding="utf-8")
+    return BertTokenizerFast(str(path))
+
+
+@pytest.fixture
+def clap(tokenizer):
+    """A fresh tiny CLAP."""
+    return TinyClap(tokenizer)

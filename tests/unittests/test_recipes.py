@@ -1,0 +1,133 @@
+"""What SpeechBrain's own checks ask of a recipe, asked of ours."""
+
+import csv
+import re
+from pathlib import Path
+
+import pytest
+from hyperpyyaml import load_hyperpyyaml
+
+ROOT = Path(__file__).parents[2]
+TABLES = sorted((ROOT / "tests" / "recipes").glob("*.csv"))
+COLUMNS = (
+    "Task,Dataset,Script_file,Hparam_file,Data_prep_file,Readme_file,"
+    "Result_url,HF_repo,test_debug_flags,test_debug_checks,performance"
+).split(",")
+# Options that Brain itself reads from hparams.
+RUN_OPTIONS = {"max_grad_norm", "precision", "ckpt_interval_minutes"}
+
+
+def rows_of(table):
+    """The rows, one a YAML file."""
+    with open(table, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+ROWS = [row for table in TABLES for row in rows_of(table)]
+IDS = [row["Hparam_file"] for row in ROWS]
+
+
+def test_every_recipe_has_a_table():
+    """Named after its folder."""
+    recipes = {path.parent.name for path in ROOT.glob("recipes/*/train.py")}
+    assert recipes == {table.stem for table in TABLES}
+
+
+def test_every_yaml_file_of_a_recipe_is_listed():
+    """Hyperparameter files; results folders and data files aside."""
+    yaml_files = {
+        str(path.relative_to(ROOT))
+        for path in ROOT.glob("recipes/**/hparams*.yaml")
+        if "results" not in path.parts
+    }
+    assert yaml_files == set(IDS)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=IDS)
+def test_a_row_is_complete(row):
+    """Columns, debug flags with checks, and files that exist."""
+    assert list(row) == COLUMNS
+    assert row["test_debug_flags"]
+    assert re.search(r"file_exists=\[.+\]", row["test_debug_checks"])
+    for column in (
+        "Script_file",
+        "Hparam_file",
+        "Data_prep_file",
+        "Readme_file",
+    ):
+        assert (ROOT / row[column]).is_file(), row[column]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=IDS)
+def test_every_yaml_key_is_used(row):
+    """In the script, or by a later line of the file."""
+    text = (ROOT / row["Hparam_file"]).read_text()
+    script = (ROOT / row["Script_file"]).read_text()
+    # The Brain that a script takes from the package reads hparams for it.
+    if "PromptTuningBrain" in script:
+        script += (ROOT / "afpt_plugin" / "brain.py").read_text()
+    lines = text.splitlines()
+    for number, line in enumerate(lines):
+        match = re.match(r"([A-Za-z]\w*):", line)
+        if not match or match[1] in RUN_OPTIONS:
+            continue
+        key = match[1]
+        later = "\n".join(lines[number + 1 :])
+        assert (
+            re.search(rf"!ref.*<{key}>", later)
+            or re.search(rf"hparams\[[\"']{key}[\"']\]", script)
+            or re.search(rf"(hparams|modules)\.{key}\b", script)
+        ), f"{row['Hparam_file']}: nobody reads {key}"
+
+
+@pytest.mark.parametrize("row", ROWS, ids=IDS)
+def test_loading_the_yaml_builds_every_object(row, tmp_path, monkeypatch):
+    """Without network, with the two folders overridden."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.syspath_prepend(str((ROOT / row["Script_file"]).parent))
+    overrides = {"data_folder": str(tmp_path), "output_folder": str(tmp_path)}
+    with open(ROOT / row["Hparam_file"]) as file:
+        hparams = load_hyperpyyaml(file, overrides)
+    assert hparams["checkpointer"] is not None
+    assert hparams["epoch_counter"].limit > 0
+
+
+def test_every_public_definition_has_a_docstring():
+    """On its first line, with three double quotes."""
+    import ast
+
+    faults = []
+    for path in (
+        *ROOT.glob("afpt_plugin/**/*.py"),
+        *ROOT.glob("recipes/*/*.py"),
+    ):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        nodes = [node for node in ast.walk(tree) if hasattr(node, "body")]
+        for node in nodes:
+            kinds = (ast.Module, ast.ClassDef, ast.FunctionDef)
+            name = getattr(node, "name", "")
+            if not isinstance(node, kinds) or name.startswith("_"):
+                continue
+            if not ast.get_docstring(node) and not _is_local(node, tree):
+                faults.append(f"{path.relative_to(ROOT)}: {name or 'module'}")
+    assert not faults
+
+
+def _is_local(node, tree):
+    functions = (
+        ast_node for ast_node in _functions(tree) if ast_node is not node
+    )
+    return any(node in ast_walk(function) for function in functions)
+
+
+def _functions(tree):
+    import ast
+
+    return [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)]
+
+
+def ast_walk(node):
+    """All nodes below, as a list."""
+    import ast
+
+    return list(ast.walk(node))
