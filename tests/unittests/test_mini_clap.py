@@ -189,6 +189,7 @@ def test_recipe_trains_exports_and_resumes_its_clips(tmp_path):
         "output_folder": tmp_path / "out",
         "data_folder": tmp_path / "clips",
         "n_train": 2,
+        "n_train_extra": 0,
         "n_valid": 1,
         "n_captions": 2,
         "clip_seconds": 1.0,
@@ -206,7 +207,7 @@ def test_recipe_trains_exports_and_resumes_its_clips(tmp_path):
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.returncode == 0, (done.stdout + done.stderr)[-2000:]
     log = (tmp_path / "out" / "train_log.txt").read_text()
     assert "valid acc_top5" in log
     trained = load_clap("mini", tmp_path / "out" / "mini_clap.safetensors")

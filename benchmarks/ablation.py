@@ -1,0 +1,118 @@
+#!/usr/bin/env python3
+"""Run the ESC-50 recipe under several settings and seeds, and tabulate.
+
+To run this script, use the following command:
+> python benchmarks/ablation.py --settings ours "ours, no noise"
+
+Every run is the recipe's own command line; a run whose result file exists is
+not repeated. Options that this script does not know go to every run, e.g.
+``--data_folder``.
+
+Authors
+ * The afpt_plugin developers 2026
+"""
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).parents[1]
+HEADS = ("zero_shot", "coarse", "fine", "ensemble")
+WORDS = "this is a sound of"
+
+#: What differs from the recipe's defaults.
+SETTINGS = {
+    "ours": [],
+    "no noise": ["--caption_noise", "{norm: 0.0}"],
+    "noise 3.0": ["--caption_noise", "{norm: 3.0}"],
+    "4 random vectors": ["--learner", "{n_ctx: 4, ctx_init: null}"],
+    "16 random vectors": ["--learner", "{n_ctx: 16, ctx_init: null}"],
+    "32 random vectors": ["--learner", "{n_ctx: 32, ctx_init: null}"],
+    "16 vectors, words last": [
+        "--learner",
+        f"{{n_ctx: 16, ctx_init: {WORDS}}}",
+    ],
+    "embedded twice": ["--learner", "{embed_twice: True}"],
+    "lr 0.0005": ["--lr", "0.0005"],
+    "batch 24": ["--batch_size", "24"],
+    "20 epochs": ["--number_of_epochs", "20"],
+    "selection on audio": ["--selection", "audio"],
+    "class names only": ["--captions", "templates"],
+    "bf16": ["--precision", "bf16"],
+    "upstream_exact": ["--upstream_exact", "True"],
+}
+
+
+def main():
+    """Run what is missing and print a Markdown table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--settings", nargs="+", default=list(SETTINGS), choices=list(SETTINGS)
+    )
+    parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
+    parser.add_argument("--ablation_folder", default="results/ablation")
+    arguments, options = parser.parse_known_args()
+    print(
+        "| setting | zero-shot | coarse | fine | ensemble | best epoch |\n"
+        "|---|---|---|---|---|---|"
+    )
+    for name in arguments.settings:
+        results = [
+            run(name, seed, Path(arguments.ablation_folder), options)
+            for seed in arguments.seeds
+        ]
+        cells = [name]
+        for head in HEADS:
+            scores = [100 * r["metrics"][head]["acc"] for r in results]
+            cells.append(f"{np.mean(scores):.1f} ± {np.std(scores):.1f}")
+        epochs = ", ".join(str(r["selected_epoch"]) for r in results)
+        print("|", " | ".join([*cells, epochs]), "|", flush=True)
+
+
+def run(name, seed, folder, options):
+    """Run the recipe once, unless it has been run.
+
+    Arguments
+    ---------
+    name : str
+        A key of `SETTINGS`.
+    seed : int
+        The recipe's seed.
+    folder : pathlib.Path
+        Where the runs go.
+    options : list of str
+        For every run.
+
+    Returns
+    -------
+    dict
+        The result file.
+    """
+    slug = re.sub(r"[^a-z0-9.]+", "-", " ".join([name, *options]).lower())
+    output_folder = folder / slug / str(seed)
+    if not (output_folder / "results.json").exists():
+        subprocess.run(
+            [
+                sys.executable,
+                str(ROOT / "recipes" / "ESC50" / "train.py"),
+                "hparams.yaml",
+                "--noprogressbar",
+                f"--seed={seed}",
+                f"--output_folder={output_folder}",
+                *options,
+                *SETTINGS[name],
+            ],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+    return json.loads((output_folder / "results.json").read_text())
+
+
+if __name__ == "__main__":
+    main()
