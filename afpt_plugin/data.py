@@ -434,7 +434,9 @@ def _label_problem(label, class_names):
     return None
 
 
-def check_recordings(rows, class_names, save_folder, allow_missing=0):
+def check_recordings(
+    rows, class_names, save_folder, allow_missing=0, cache_folder=None
+):
     """Decode and hash every recording before a run, and stop on bad ones.
 
     Bad is: missing, unreadable, empty, truncated, not finite, wrongly
@@ -456,6 +458,9 @@ def check_recordings(rows, class_names, save_folder, allow_missing=0):
         Where the two files go.
     allow_missing : int
         How many bad recordings may be left out.
+    cache_folder : str or Path, optional
+        Where what was learned of good files is kept; by default
+        ``save_folder``. Runs that share it read a recording once.
 
     Returns
     -------
@@ -490,7 +495,7 @@ def check_recordings(rows, class_names, save_folder, allow_missing=0):
             "use 0, 1, 2, ..."
         )
     save_folder = Path(save_folder)
-    cache_path = save_folder / "recordings.json"
+    cache_path = Path(cache_folder or save_folder) / "recordings.json"
     known, cache = _read_cache(cache_path), {}
     good, left_out, silent, seen, n_read = [], [], [], set(), 0
 
@@ -580,7 +585,13 @@ def check_recordings(rows, class_names, save_folder, allow_missing=0):
 
 
 def prepare_test_set(
-    dataset, rows, class_names, save_folder, allow_missing=0, settings=None
+    dataset,
+    rows,
+    class_names,
+    save_folder,
+    allow_missing=0,
+    settings=None,
+    cache_folder=None,
 ):
     """Check a data set's recordings and write its two files.
 
@@ -603,6 +614,9 @@ def prepare_test_set(
         How many bad recordings may be left out.
     settings : dict, optional
         What the prep script was told, as JSON values.
+    cache_folder : str or Path, optional
+        Where what was learned of good files is kept; by default
+        ``save_folder``. Runs that share it read a recording once.
 
     Returns
     -------
@@ -616,7 +630,7 @@ def prepare_test_set(
     """
     save_folder = Path(save_folder)
     good, left_out, n_read = check_recordings(
-        rows, class_names, save_folder, allow_missing
+        rows, class_names, save_folder, allow_missing, cache_folder
     )
     summary = {
         "dataset": dataset,

@@ -50,7 +50,7 @@ def main():
                 "clip_seconds": 5.0,
                 "crop": "start",
                 "upstream_exact": False,
-                "seed": 1,
+                "seed": 0,
             },
         )
     clips = torch.stack([item["clip"] for item in recordings])

@@ -64,6 +64,7 @@ def prepare_esc50(
     allow_missing=0,
     folds=None,
     skip_prep=False,
+    cache_folder=None,
 ):
     """
     Checks every recording of ESC-50 and writes the test manifest.
@@ -88,6 +89,9 @@ def prepare_esc50(
         The folds to test on; by default all five.
     skip_prep : bool
         If True, do nothing: the manifest is there.
+    cache_folder : str, optional
+        Where to remember recordings that were read; by default
+        ``save_folder``.
 
     Returns
     -------
@@ -158,6 +162,7 @@ def prepare_esc50(
         save_folder,
         allow_missing,
         settings={"data_folder": str(root), "folds": sorted(set(folds))},
+        cache_folder=cache_folder,
     )
 
 

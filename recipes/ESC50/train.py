@@ -100,6 +100,7 @@ if __name__ == "__main__":
                 "allow_missing": hparams["allow_missing"],
                 "folds": hparams["folds"],
                 "skip_prep": hparams["skip_prep"],
+                "cache_folder": hparams["feature_folder"],
             },
         )
         with open(os.path.join(hparams["save_folder"], "prepare.json")) as fin:

@@ -32,23 +32,23 @@ def test_the_yaml_file_is_found_beside_the_recipe(tmp_path, monkeypatch):
     """Where the user stands comes first."""
     recipe = tmp_path / "recipe"
     recipe.mkdir()
-    (recipe / "hparams.yaml").write_text("a: 1\n")
+    (recipe / "hparams.yaml").write_text("width: 1\n")
     monkeypatch.chdir(tmp_path)
-    load = ["hparams.yaml", "--a=5"]
+    load = ["hparams.yaml", "--width=5"]
     path, _, _, hparams = load_experiment(load, str(recipe / "train.py"))
-    assert path == str(recipe / "hparams.yaml") and hparams["a"] == 5
-    (tmp_path / "hparams.yaml").write_text("a: 2\n")
+    assert path == str(recipe / "hparams.yaml") and hparams["width"] == 5
+    (tmp_path / "hparams.yaml").write_text("width: 2\n")
     path, _, _, hparams = load_experiment(load[:1], str(recipe / "train.py"))
-    assert path == "hparams.yaml" and hparams["a"] == 2
+    assert path == "hparams.yaml" and hparams["width"] == 2
 
 
-@pytest.mark.parametrize("value", ["--a=[1", "--b=1"])
+@pytest.mark.parametrize("value", ["--width=[1", "--height=1"])
 def test_a_wrong_option_is_named(tmp_path, value):
     """Not YAML, or not in the file."""
-    (tmp_path / "hparams.yaml").write_text("a: 1\n")
+    (tmp_path / "hparams.yaml").write_text("width: 1\n")
     with pytest.raises(InputError) as error:
         load_experiment(["hparams.yaml", value], str(tmp_path / "train.py"))
-    assert value[2] in str(error.value)
+    assert value[2:7] in str(error.value)
 
 
 def test_either_takes_the_authors_value_only_if_asked():

@@ -176,8 +176,8 @@ def test_saved_weights_come_back_with_the_fingerprint_of_the_header(tmp_path):
 
 
 def test_recipe_trains_exports_and_resumes_its_clips(tmp_path):
-    few = tmp_path / "captions.yaml"
-    lines = (RECIPE / "captions.yaml").read_text().split("\nsounds:\n")
+    few = tmp_path / "captions.yml"
+    lines = (RECIPE / "captions.yml").read_text().split("\nsounds:\n")
     sounds, distractors = lines[1].split("\n# Texts without audio")
     kept = "\n".join(sounds.split("\n")[:8])  # dog and rooster
     few.write_text(
