@@ -8,7 +8,6 @@ Authors
 """
 
 import os
-import resource
 import time
 
 import speechbrain as sb
@@ -19,7 +18,12 @@ from speechbrain.utils.logger import get_logger
 
 from afpt_plugin.errors import InputError
 from afpt_plugin.prompts import template_embeddings
-from afpt_plugin.report import format_table, package_versions, write_run
+from afpt_plugin.report import (
+    format_table,
+    package_versions,
+    peak_memory_mb,
+    write_run,
+)
 from afpt_plugin.similarity import (
     coarse_logits,
     ensemble_logits,
@@ -158,10 +162,8 @@ class PromptTuningBrain(sb.Brain):
         if stage == sb.Stage.TRAIN:
             # Noise and dropout depend on the step alone, not on what was
             # drawn before, so that a resumed run draws the same.
-            torch.manual_seed(
-                hash((self.hparams.seed, self.optimizer_step, get_rank() or 0))
-                % 2**63
-            )
+            place = self.optimizer_step * 2**10 + (get_rank() or 0)
+            torch.manual_seed((self.hparams.seed * 2**40 + place) % 2**63)
             embedding = self.hparams.caption_noise(embedding)
             elements = self.hparams.caption_noise(elements)
         coarse, fine = self.class_embeddings(stage)
@@ -424,8 +426,6 @@ class PromptTuningBrain(sb.Brain):
         start = self.timings.pop("evaluate_start")
         self.timings["evaluate_seconds"] = time.perf_counter() - start
         self.timings.pop("first_step", None)
-        # Kilobytes on Linux.
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         results = {
             **self.facts,
             "clap": self.clap.name,
@@ -440,7 +440,7 @@ class PromptTuningBrain(sb.Brain):
             "metrics": metrics,
             "per_class": per_class,
             "history": self.history,
-            "timings": {**self.timings, "peak_memory_mb": peak},
+            "timings": {**self.timings, "peak_memory_mb": peak_memory_mb()},
             "versions": package_versions(),
         }
         write_run(

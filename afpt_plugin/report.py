@@ -325,6 +325,27 @@ def package_versions():
     return versions
 
 
+def peak_memory_mb():
+    """The most memory that this process has held so far.
+
+    Returns
+    -------
+    float
+        Resident memory in MB; None where the platform does not tell (Windows).
+
+    Example
+    -------
+    >>> peak_memory_mb() > 1
+    True
+    """
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if platform.system() == "Darwin" else 2**10)
+
+
 def write_run(folder, results, history, ids, targets, class_names, logits):
     """Write everything a finished run leaves behind.
 

@@ -29,6 +29,8 @@ class TinyClap(FrozenClap):
             num_attention_heads=4,
             intermediate_size=64,
             max_position_embeddings=48,
+            # Wide enough that untrained words differ
+            initializer_range=0.2,
         )
         self.caption_encoder = BertTextEncoder(
             BertModel(config), torch.nn.Linear(32, 16), tokenizer, 16

@@ -135,11 +135,11 @@ def comparable(results):
 
 
 def test_captions_alone_can_be_fitted(clap, recordings, tmp_path):
-    """The caption loss falls well below where it started."""
+    """Even a random tower gives way: the loss falls, held out as well."""
     run = run_whole(clap, recordings, tmp_path / "run", epochs=30)
     history = run.results()["history"]
-    assert history[-1]["train_loss"] < 0.5 * history[0]["train_loss"]
-    assert history[-1]["valid_acc"] == 1.0
+    assert history[-1]["train_loss"] < 0.85 * history[0]["train_loss"]
+    assert history[-1]["valid_loss"] < 0.85 * history[0]["valid_loss"]
 
 
 def test_clap_is_bit_identical_after_a_run(clap, recordings, tmp_path):
