@@ -199,7 +199,12 @@ class PromptTuningBrain(sb.Brain):
             Coarse and fine, [n_classes, D] each, float32.
         """
         if stage == sb.Stage.TRAIN or self._class_embeddings is None:
-            embeddings = self.modules.learner(self.clap)
+            learner = self.modules.learner
+            if stage != sb.Stage.TRAIN:
+                # DDP's wrapper waits for the other processes, which do not
+                # score recordings.
+                learner = self._bare_learner()
+            embeddings = learner(self.clap)
             self._class_embeddings = tuple(part.float() for part in embeddings)
         return self._class_embeddings
 
@@ -374,25 +379,33 @@ class PromptTuningBrain(sb.Brain):
         return self._scores(HEADS)
 
     def _end_epoch(self, epoch, train, valid):
-        meta = {}
-        if if_main_process():
-            name = self.hparams.metric_name
-            audio = self._score_recordings()
-            row = {
-                "epoch": epoch,
-                "train_loss": train["loss"],
-                f"train_{name}": train[name],
-            }
-            if valid is not None:
-                row["valid_loss"] = valid["loss"]
-                row[f"valid_{name}"] = valid[name]
-            row.update(audio)
-            self.history.append(row)
-            best = (
-                -valid["loss"]
-                if self.hparams.selection == "captions"
-                else audio["ensemble"]
-            )
+        name = self.hparams.metric_name
+        # One process scores; the logger and the checkpointer, which every
+        # process has to call, write on that process alone.
+        main = if_main_process()
+        audio = self._score_recordings() if main else dict.fromkeys(HEADS, 0.0)
+        row = {
+            "epoch": epoch,
+            "train_loss": train["loss"],
+            f"train_{name}": train[name],
+        }
+        if valid is not None:
+            row["valid_loss"] = valid["loss"]
+            row[f"valid_{name}"] = valid[name]
+        row.update(audio)
+        self.history.append(row)
+        self.hparams.train_logger.log_stats(
+            {"epoch": epoch},
+            train_stats=train,
+            valid_stats=valid,
+            test_stats={f"zero-shot {k}": v for k, v in audio.items()},
+        )
+        best = (
+            -valid["loss"]
+            if self.hparams.selection == "captions"
+            else audio["ensemble"]
+        )
+        if self.checkpointer is not None:
             # Of equally good epochs the first, as the authors do; the folders
             # of checkpoints come in no order.
             meta = {
@@ -400,20 +413,11 @@ class PromptTuningBrain(sb.Brain):
                 "selection_score": best - 1e-9 * epoch,
                 "history": self.history,
             }
-            self.hparams.train_logger.log_stats(
-                {"epoch": epoch},
-                train_stats=train,
-                valid_stats=valid,
-                test_stats={f"zero-shot {k}": v for k, v in audio.items()},
-            )
-        if self.checkpointer is not None:
             self.checkpointer.save_and_keep_only(
                 meta=meta, num_to_keep=1, max_keys=["selection_score"]
             )
 
     def _end_run(self):
-        if not if_main_process():
-            return
         logits, targets = self._collected()
         metrics = {
             head: self.hparams.metrics(logits[head], targets, self.class_names)
@@ -443,15 +447,16 @@ class PromptTuningBrain(sb.Brain):
             "timings": {**self.timings, "peak_memory_mb": peak_memory_mb()},
             "versions": package_versions(),
         }
-        write_run(
-            self.hparams.output_folder,
-            results,
-            self.history,
-            self._ids,
-            targets,
-            self.class_names,
-            logits,
-        )
+        if if_main_process():
+            write_run(
+                self.hparams.output_folder,
+                results,
+                self.history,
+                self._ids,
+                targets,
+                self.class_names,
+                logits,
+            )
         name = self.hparams.metric_name
         self.hparams.train_logger.log_stats(
             {"epoch loaded": selected},

@@ -101,7 +101,11 @@ def load_experiment(arguments, recipe):
         hparams_file = beside
     if not torch.cuda.is_available():
         # SpeechBrain's default, NCCL, exists on GPUs alone.
-        run_opts = dataclasses.replace(run_opts, distributed_backend="gloo")
+        run_opts = dataclasses.replace(
+            run_opts,
+            distributed_backend="gloo",
+            overridden_args=run_opts.overridden_args | {"distributed_backend"},
+        )
     ddp_init_group(run_opts)
     try:
         with open(hparams_file, encoding="utf-8") as fin:

@@ -2,7 +2,7 @@
 """Run the ESC-50 recipe under several settings and seeds, and tabulate.
 
 To run this script, use the following command:
-> python benchmarks/ablation.py --settings ours "ours, no noise"
+> python benchmarks/ablation.py --settings ours "caption noise 1.5"
 
 Every run is the recipe's own command line; a run whose result file exists is
 not repeated. Options that this script does not know go to every run, e.g.
@@ -28,8 +28,8 @@ WORDS = "this is a sound of"
 #: What differs from the recipe's defaults.
 SETTINGS = {
     "ours": [],
-    "no noise": ["--caption_noise", "{norm: 0.0}"],
-    "noise 3.0": ["--caption_noise", "{norm: 3.0}"],
+    "caption noise 1.5": ["--caption_noise", "{norm: 1.5}"],
+    "caption noise 3.0": ["--caption_noise", "{norm: 3.0}"],
     "4 random vectors": ["--learner", "{n_ctx: 4, ctx_init: null}"],
     "16 random vectors": ["--learner", "{n_ctx: 16, ctx_init: null}"],
     "32 random vectors": ["--learner", "{n_ctx: 32, ctx_init: null}"],
