@@ -280,7 +280,7 @@ def test_failed_write_leaves_the_old_file_alone(manifest, monkeypatch):
     def fail(*args):
         raise OSError("disk full")
 
-    monkeypatch.setattr("afpt_plugin.captions.os.replace", fail)
+    monkeypatch.setattr("afpt_plugin.files.os.replace", fail)
     with pytest.raises(OSError, match="disk full"):
         write_captions(path, [Caption("good", (0,))], CLASSES)
     assert path.read_text() == "old"

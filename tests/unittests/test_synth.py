@@ -3,6 +3,7 @@
 import csv
 import os
 
+import joblib
 import numpy as np
 import pytest
 import soundfile
@@ -206,6 +207,12 @@ def test_esc50_is_rewritten_when_incomplete_and_not_left_half_done(
 
     monkeypatch.setattr(scenes, "render", quick)
     args = {"clips_per_class": 1, "sample_rate": 1000}
+    # Threads see the stand-in, processes would not.
+    with joblib.parallel_config(backend="threading"):
+        _rewritten(tmp_path, monkeypatch, args)
+
+
+def _rewritten(tmp_path, monkeypatch, args):
     root = write_esc50(tmp_path, **args)
     victim = next((root / "audio").iterdir())
     before = victim.read_bytes()
