@@ -35,6 +35,64 @@ def log_uniform(rng, low, high):
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
+def n_samples(seconds, sample_rate):
+    """Samples in some seconds, at least 16.
+
+    Arguments
+    ---------
+    seconds : float
+        Time.
+    sample_rate : int
+        Rate.
+
+    Returns
+    -------
+    int
+
+    Example
+    -------
+    >>> n_samples(0.5, 8000), n_samples(0.0, 8000)
+    (4000, 16)
+    """
+    return max(int(seconds * sample_rate), 16)
+
+
+def struck_body(rng, low, high, count, decay, slope=0.5):
+    """Random modes of a struck thing; higher ones are weaker and die sooner.
+
+    Arguments
+    ---------
+    rng : numpy.random.Generator
+        Source of randomness.
+    low, high : float
+        Range of the modes in Hz.
+    count : int
+        Number of modes.
+    decay : float
+        Seconds in which the lowest mode falls by 60 dB, roughly.
+    slope : float
+        A mode's amplitude falls with this power of its frequency.
+
+    Returns
+    -------
+    freqs, decays, amps : numpy.ndarray
+        `[count]` each, for `modes`.
+
+    Example
+    -------
+    >>> freqs, decays, amps = struck_body(
+    ...     np.random.default_rng(0), 200, 4000, 5, 0.3
+    ... )
+    >>> freqs.shape == decays.shape == amps.shape == (5,)
+    True
+    """
+    freqs = np.sort(np.exp(rng.uniform(np.log(low), np.log(high), count)))
+    ratio = freqs / low
+    decays = decay * rng.uniform(0.5, 1.3, count) * ratio**-0.4
+    amps = rng.uniform(0.2, 1, count) * ratio**-slope
+    return freqs, decays, amps
+
+
 def normalise(sig, peak=1.0):
     """Scale so that the largest magnitude is `peak`; silence stays silence.
 

@@ -25,6 +25,7 @@ from afpt_plugin.synth.dsp import (
     contour,
     log_uniform,
     modes,
+    n_samples,
     noise,
     normalise,
     percussive,
@@ -37,6 +38,7 @@ from afpt_plugin.synth.dsp import (
     scatter,
     sequence,
     soft_clip,
+    struck_body,
     swell,
     tone,
     tremolo,
@@ -47,26 +49,9 @@ from afpt_plugin.synth.registry import SOUNDS, sound
 __all__ = ["SOUNDS"]
 
 
-def _n(seconds, sample_rate):
-    """Samples in some seconds, at least 16."""
-    return max(int(seconds * sample_rate), 16)
-
-
-def _body(rng, low, high, count, decay, slope=0.5):
-    """Random modes of a struck thing: frequencies, decays, amplitudes.
-
-    Higher modes are `slope` powers weaker and die sooner.
-    """
-    freqs = np.sort(np.exp(rng.uniform(np.log(low), np.log(high), count)))
-    ratio = freqs / low
-    decays = decay * rng.uniform(0.5, 1.3, count) * ratio**-0.4
-    amps = rng.uniform(0.2, 1, count) * ratio**-slope
-    return freqs, decays, amps
-
-
 def _hit(rng, seconds, sample_rate, body, hard=6000.0, contact=0.002):
     """One blow on a body: a contact of some length, coloured by hardness."""
-    n = _n(seconds, sample_rate)
+    n = n_samples(seconds, sample_rate)
     strike = pulses(rng, np.array([0.0005]), n, sample_rate)
     strike += (
         0.1
@@ -79,10 +64,12 @@ def _hit(rng, seconds, sample_rate, body, hard=6000.0, contact=0.002):
 
 def _click(rng, sample_rate, low, high, decay):
     """A tiny plastic or metal snap: bright modes over a burst of noise."""
-    n = _n(6 * decay, sample_rate)
+    n = n_samples(6 * decay, sample_rate)
     burst = band_noise(rng, n, sample_rate, low, high, 1)
     burst *= percussive(n, sample_rate, 0.0003, decay * rng.uniform(0.5, 1.5))
-    ring = modes(n, sample_rate, *_body(rng, low, high, 6, decay * 2, 0.2))
+    ring = modes(
+        n, sample_rate, *struck_body(rng, low, high, 6, decay * 2, 0.2)
+    )
     sig = normalise(burst) + rng.uniform(0.2, 1.2) * normalise(ring)
     return band(np.pad(sig, (0, n)), sample_rate, 0.6 * low)
 
@@ -94,7 +81,7 @@ def _click(rng, sample_rate, low, high, decay):
 def door_wood_knock(rng, duration, sample_rate):
     """Knuckles or a fist on a panel: groups of 2-8 dull wooden blows."""
     low = log_uniform(rng, 70, 320)
-    panel = _body(
+    panel = struck_body(
         rng,
         low,
         low * rng.uniform(6, 16),
@@ -116,7 +103,7 @@ def door_wood_knock(rng, duration, sample_rate):
         sig[: len(snap)] += click * snap
         if rattle:  # lock and hinges shake after the blow
             times = rng.uniform(0.005, 0.12, 6)
-            ring = _body(rng, 1500, 6000, 4, 0.03, 0)
+            ring = struck_body(rng, 1500, 6000, 4, 0.03, 0)
             loose = pulses(rng, times, len(sig), sample_rate, 0.7)
             sig += rattle * normalise(
                 modes(len(sig), sample_rate, *ring, loose)
@@ -129,7 +116,7 @@ def door_wood_knock(rng, duration, sample_rate):
         count = max(usual + rng.integers(-1, 2), 1)
         times = regular_times(rng, period, count * period - 1e-6, 0.07)
         gains = np.exp(0.15 * rng.standard_normal(len(times)))
-        n = _n(count * period + 0.3, sample_rate)
+        n = n_samples(count * period + 0.3, sample_rate)
         return scatter(times, knock, n, sample_rate, gains)
 
     return sequence(rng, group, duration, sample_rate, (1, 4), (0.2, 1.5), 0.2)
@@ -150,7 +137,7 @@ def door_wood_creaks(rng, duration, sample_rate):
     }[style]
     wide = rng.uniform(1.2, 4.0 if style == "creak" else 2.2)
     low = log_uniform(rng, 180, 900)
-    door = _body(
+    door = struck_body(
         rng,
         low,
         low * rng.uniform(6, 18),
@@ -163,7 +150,7 @@ def door_wood_creaks(rng, duration, sample_rate):
 
     def creak(_):
         seconds = log_uniform(rng, 0.25, 2.6)
-        n = _n(seconds, sample_rate)
+        n = n_samples(seconds, sample_rate)
         ends = rng.uniform(-1, 1, rng.integers(3, 7))
         rate = base * wide ** contour(ends, n)
         rate *= 1 + rough * wander(rng, n, sample_rate, rng.uniform(8, 40))
@@ -191,7 +178,9 @@ def door_wood_creaks(rng, duration, sample_rate):
 
     sig = sequence(rng, creak, duration, sample_rate, (1, 6), (0.03, 0.8), 0.4)
     if rng.random() < 0.25:  # it falls shut
-        thud = _hit(rng, 0.5, sample_rate, _body(rng, 60, 900, 9, 0.2, 0.7))
+        thud = _hit(
+            rng, 0.5, sample_rate, struck_body(rng, 60, 900, 9, 0.2, 0.7)
+        )
         latch = _click(rng, sample_rate, 800, 5000, 0.02)
         thud[: len(latch)] += 0.4 * latch
         at = rng.uniform(0.5, 0.95) * duration
@@ -207,11 +196,11 @@ def drawer(rng, duration, sample_rate):
 
     def make(_):
         seconds = rng.uniform(0.3, 1.0)
-        n = _n(seconds, sample_rate)
+        n = n_samples(seconds, sample_rate)
         roll = band_noise(rng, n, sample_rate, 120, rng.uniform(1500, 5000), 1)
         roll *= np.abs(1 + wander(rng, n, sample_rate, rng.uniform(15, 60)))
         roll *= swell(n, sample_rate, 0.2, 0.05) * 0.3
-        stop = _hit(rng, 0.4, sample_rate, _body(rng, 90, 2500, 10, 0.12))
+        stop = _hit(rng, 0.4, sample_rate, struck_body(rng, 90, 2500, 10, 0.12))
         return np.concatenate([roll, stop])
 
     return sequence(rng, make, duration, sample_rate, (1, 4), (0.2, 1.2))
@@ -235,19 +224,21 @@ def mouse_click(rng, duration, sample_rate):
         _click(rng, sample_rate, low * 1.2, high * 1.2, decay * 0.8)
         for _ in range(3)
     ]
-    desk = _hit(rng, 0.08, sample_rate, _body(rng, 150, 700, 5, 0.04), 1500)
+    desk = _hit(
+        rng, 0.08, sample_rate, struck_body(rng, 150, 700, 5, 0.04), 1500
+    )
 
     def press(_):
-        n = _n(0.6, sample_rate)
+        n = n_samples(0.6, sample_rate)
         times = [0.0, hold * rng.uniform(0.85, 1.15)]
         grains = [down[rng.integers(3)], up[rng.integers(3)]]
         gains = [1.0, lighter * rng.uniform(0.8, 1.2)]
         sig = scatter(times, grains, n, sample_rate, gains)
         sig[: len(desk)] += thump * desk
         if double:
-            again = _n(hold + rng.uniform(0.08, 0.16), sample_rate)
+            again = n_samples(hold + rng.uniform(0.08, 0.16), sample_rate)
             sig[again:] += sig[: n - again] * rng.uniform(0.7, 1.1)
-        return sig[: _n(hold * 1.2 + 0.3 * double + 0.05, sample_rate)]
+        return sig[: n_samples(hold * 1.2 + 0.3 * double + 0.05, sample_rate)]
 
     many = rng.choice([2, 5, 20])
     return sequence(
@@ -258,7 +249,7 @@ def mouse_click(rng, duration, sample_rate):
 @sound("keyboard typing")
 def keyboard_typing(rng, duration, sample_rate):
     """Keys at 3-14 a second: snap, bottom thump, quieter release."""
-    n = _n(duration, sample_rate)
+    n = n_samples(duration, sample_rate)
     typewriter = rng.random() < 0.12
     low = log_uniform(rng, 700, 2500)
     high = low * rng.uniform(2, 5)
@@ -268,12 +259,12 @@ def keyboard_typing(rng, duration, sample_rate):
     release = rng.uniform(0.05, 0.6)
 
     def key(pitch):
-        sig = np.zeros(_n(0.25, sample_rate))
+        sig = np.zeros(n_samples(0.25, sample_rate))
         thud = _hit(
             rng,
             0.1,
             sample_rate,
-            _body(rng, case * pitch, case * 6, 6, 0.05, 0.6),
+            struck_body(rng, case * pitch, case * 6, 6, 0.05, 0.6),
             2500,
         )
         snap = _click(rng, sample_rate, low * pitch, high * pitch, decay)
@@ -298,7 +289,11 @@ def keyboard_typing(rng, duration, sample_rate):
     sig = scatter(times, lambda i: keys[order[i]], n, sample_rate, gains)
     if typewriter and rng.random() < 0.5:  # end of the line
         bell = _hit(
-            rng, 0.8, sample_rate, _body(rng, 2000, 7000, 4, 0.8, 0), 12000
+            rng,
+            0.8,
+            sample_rate,
+            struck_body(rng, 2000, 7000, 4, 0.8, 0),
+            12000,
         )
         sig += scatter([rng.uniform(0, duration)], [bell], n, sample_rate)
     return sig
@@ -309,11 +304,11 @@ def keyboard_typing(rng, duration, sample_rate):
 
 def _metal_snap(rng, sample_rate, low=900):
     """Thin sheet metal buckling: several snaps within 60 ms, short ring."""
-    n = _n(0.3, sample_rate)
+    n = n_samples(0.3, sample_rate)
     times = np.sort(rng.uniform(0, rng.uniform(0.01, 0.07), rng.integers(2, 7)))
     force = pulses(rng, times, n, sample_rate, 0.5)
     force += 0.2 * noise(rng, n) * percussive(n, sample_rate, 0.001, 0.03)
-    body = _body(
+    body = struck_body(
         rng,
         low * rng.uniform(0.8, 1.5),
         11000,
@@ -329,7 +324,7 @@ def can_opening(rng, duration, sample_rate):
     """Tab snaps, gas rushes out, the lid bends; foam crackles after it."""
 
     def can(_):
-        n = _n(rng.uniform(1.2, 2.8), sample_rate)
+        n = n_samples(rng.uniform(1.2, 2.8), sample_rate)
         sig = np.zeros(n)
         start = rng.uniform(0.02, 0.3)
         if rng.random() < 0.5:  # nails look for the tab
@@ -350,7 +345,9 @@ def can_opening(rng, duration, sample_rate):
         snap = _metal_snap(rng, sample_rate, log_uniform(rng, 500, 1600))
         sig += scatter([bend], [snap], n, sample_rate, [rng.uniform(0.2, 1.3)])
         pop = tone(
-            log_uniform(rng, 250, 900), sample_rate, _n(0.05, sample_rate)
+            log_uniform(rng, 250, 900),
+            sample_rate,
+            n_samples(0.05, sample_rate),
         )
         pop *= percussive(len(pop), sample_rate, 0.001, 0.05)
         sig += scatter(
@@ -379,13 +376,13 @@ def can_opening(rng, duration, sample_rate):
 @sound("dishes clatter")
 def dishes_clatter(rng, duration, sample_rate):
     """Plates, cups and cutlery touch: short bright rings in clumps."""
-    n = _n(duration, sample_rate)
+    n = n_samples(duration, sample_rate)
     things = [
         _hit(
             rng,
             0.5,
             sample_rate,
-            _body(
+            struck_body(
                 rng,
                 log_uniform(rng, 600, 3000),
                 13000,
@@ -408,7 +405,7 @@ def dishes_clatter(rng, duration, sample_rate):
 @sound("frying")
 def frying(rng, duration, sample_rate):
     """Water bursts in hot fat: dense tiny crackles over a bright hiss."""
-    n = _n(duration, sample_rate)
+    n = n_samples(duration, sample_rate)
     out = band_noise(rng, n, sample_rate, 2500, 12000, 1)
     out *= rng.uniform(0.02, 0.15)
     for spread, rate in ((0.4, log_uniform(rng, 300, 3000)), (1.0, 40)):
@@ -424,8 +421,8 @@ def microwave_beep(rng, duration, sample_rate):
     """Three to five long pure beeps, sometimes after a hum and a clunk."""
     pitch = log_uniform(rng, 900, 2800)
     on, off = rng.uniform(0.2, 0.8), rng.uniform(0.2, 0.8)
-    n = _n(duration, sample_rate)
-    m = _n(on, sample_rate)
+    n = n_samples(duration, sample_rate)
+    m = n_samples(on, sample_rate)
     beep = soft_clip(tone(pitch, sample_rate, m), rng.uniform(0.5, 4))
     beep *= swell(m, sample_rate, 0.004, 0.01)
     times = regular_times(rng, on + off, duration, 0, rng.uniform(0, 0.8))
@@ -468,7 +465,7 @@ def washing_machine(rng, duration, sample_rate):
     0.5-1.2 Hz. Spinning: a whine that climbs, a rumble and a rattling case at
     5-20 turns a second. Draining: gurgling pump.
     """
-    n = _n(duration, sample_rate)
+    n = n_samples(duration, sample_rate)
     style = rng.choice(["wash", "spin", "drain"], p=[0.5, 0.37, 0.13])
     case = np.array([60, 110, 190, 320, 520]) * rng.uniform(0.7, 1.5)
     rumble = resonate(noise(rng, n, 1.0), sample_rate, case, case * 0.3)
@@ -506,7 +503,13 @@ def washing_machine(rng, duration, sample_rate):
         slosh *= swing ** rng.uniform(1, 4)
         slosh *= np.abs(0.6 + 0.6 * wander(rng, n, sample_rate, 12))
         clothes = [
-            _hit(rng, 0.4, sample_rate, _body(rng, 45, 500, 7, 0.2, 0.9), 500)
+            _hit(
+                rng,
+                0.4,
+                sample_rate,
+                struck_body(rng, 45, 500, 7, 0.2, 0.9),
+                500,
+            )
             for _ in range(4)
         ]
         drops = regular_times(rng, 1 / turn / rng.integers(1, 4), duration, 0.1)
@@ -551,7 +554,7 @@ def washing_machine(rng, duration, sample_rate):
         rattle = modes(
             n,
             sample_rate,
-            *_body(rng, 120, 3500, 12, 0.05, 0.6),
+            *struck_body(rng, 120, 3500, 12, 0.05, 0.6),
             pulses(rng, blows, n, sample_rate, 0.4),
         )
         sig = (
@@ -574,7 +577,7 @@ def vacuum_cleaner(rng, duration, sample_rate):
     Both stay put, unlike an aircraft's: only the nozzle moves forth and back,
     and the motor may start or run out.
     """
-    n = _n(duration, sample_rate)
+    n = n_samples(duration, sample_rate)
     base = log_uniform(rng, 180, 900)
     speed = 1 + 0.004 * wander(rng, n, sample_rate, 1.5)
     strokes = tone(
@@ -632,7 +635,7 @@ def clock_tick(rng, duration, sample_rate):
     ) * rng.uniform(0.97, 1.03)
     low = log_uniform(rng, 500, 3500)
     high = min(low * rng.uniform(3, 8), 14000)
-    case = _body(
+    case = struck_body(
         rng,
         log_uniform(rng, 120, 900),
         4000,
@@ -644,7 +647,7 @@ def clock_tick(rng, duration, sample_rate):
     decay = log_uniform(rng, 0.002, 0.02)
 
     def beat(pitch):
-        n = _n(0.2, sample_rate)
+        n = n_samples(0.2, sample_rate)
         inner = np.sort(rng.uniform(0, 0.03, rng.integers(1, 4)))
         inner -= inner[0]
         snaps = [
@@ -664,7 +667,7 @@ def clock_tick(rng, duration, sample_rate):
     limp = rng.uniform(-0.08, 0.08)
     times = regular_times(rng, period, duration, 0.003, rng.uniform(0, period))
     times = times + limp * period * (np.arange(len(times)) % 2)
-    n = _n(duration, sample_rate)
+    n = n_samples(duration, sample_rate)
     if len(times) == 0:
         times = np.array([0.1 * duration])
     sig = scatter(
@@ -686,11 +689,11 @@ def clock_tick(rng, duration, sample_rate):
 
 def _ring(rng, seconds, sample_rate):
     """A hammer between two bells: 10-30 blows a second on bright metal."""
-    n = _n(seconds, sample_rate)
+    n = n_samples(seconds, sample_rate)
     times = regular_times(rng, 1 / rng.uniform(9, 30), seconds, 0.04)
     low = log_uniform(rng, 900, 3500)
     bells = [
-        _body(rng, low * ratio, 13000, 9, rng.uniform(0.15, 1.0), 0.1)
+        struck_body(rng, low * ratio, 13000, 9, rng.uniform(0.15, 1.0), 0.1)
         for ratio in (1.0, rng.uniform(1.0, 1.3))
     ]
     sig = np.zeros(n)
@@ -705,7 +708,7 @@ def _ring(rng, seconds, sample_rate):
 @sound("clock alarm")
 def clock_alarm(rng, duration, sample_rate):
     """Groups of piezo beeps, a buzzer, a little tune, or two bells."""
-    n = _n(duration, sample_rate)
+    n = n_samples(duration, sample_rate)
     style = rng.choice(
         ["beeps", "slow", "buzzer", "bells", "tune"],
         p=[0.4, 0.2, 0.13, 0.17, 0.1],
@@ -733,7 +736,7 @@ def clock_alarm(rng, duration, sample_rate):
     drive = log_uniform(rng, 0.4, 12)  # a square wave has odd harmonics only
     wave = rng.choice(["sine", "saw"], p=[0.8, 0.2])
     second = rng.choice([0.0, rng.uniform(1.05, 1.6)], p=[0.7, 0.3])
-    m = _n(on, sample_rate)
+    m = n_samples(on, sample_rate)
 
     def beep(i):
         f = pitch
@@ -768,11 +771,11 @@ def clock_alarm(rng, duration, sample_rate):
 def telephone_ring(rng, duration, sample_rate):
     """Old bells for a second or two, or a warbling electronic call."""
     on, off = rng.uniform(0.4, 2.0), rng.uniform(0.2, 2.5)
-    n = _n(duration, sample_rate)
+    n = n_samples(duration, sample_rate)
     if rng.random() < 0.5:
         ring = _ring(rng, on, sample_rate)
     else:
-        m = _n(on, sample_rate)
+        m = n_samples(on, sample_rate)
         warble = tone(rng.uniform(8, 25), sample_rate, m) > 0
         pitch = log_uniform(rng, 500, 1600) * np.where(
             warble, 1.0, rng.uniform(1.1, 1.5)
@@ -793,9 +796,9 @@ def glass_breaking(rng, duration, sample_rate):
     shards = [
         normalise(
             modes(
-                _n(0.6, sample_rate),
+                n_samples(0.6, sample_rate),
                 sample_rate,
-                *_body(
+                *struck_body(
                     rng,
                     min(log_uniform(rng, 1200, 7000) * size, 9000),
                     15000,
@@ -814,12 +817,14 @@ def glass_breaking(rng, duration, sample_rate):
 
     def smash(_):
         seconds = min(fall * 3 + late + 0.6, 4.0)
-        n = _n(seconds, sample_rate)
+        n = n_samples(seconds, sample_rate)
         burst = band_noise(
             rng, n, sample_rate, log_uniform(rng, 400, 3000), 15000, 1
         )
         burst *= percussive(n, sample_rate, 0.001, log_uniform(rng, 0.05, 0.5))
-        thud = _hit(rng, 0.3, sample_rate, _body(rng, 120, 1500, 8, 0.1, 0.5))
+        thud = _hit(
+            rng, 0.3, sample_rate, struck_body(rng, 120, 1500, 8, 0.1, 0.5)
+        )
         sig = rng.uniform(0.1, 0.8) * normalise(burst)
         sig[: len(thud)] += rng.uniform(0.02, 0.5) * thud[:n]
         first = rng.exponential(fall * 0.15, int(dense * 0.5) + 3)
@@ -833,7 +838,10 @@ def glass_breaking(rng, duration, sample_rate):
         sig += rng.uniform(0.8, 2.0) * normalise(rain)
         if pane:  # a window: low sheet modes too
             sheet = _hit(
-                rng, 0.6, sample_rate, _body(rng, 300, 2500, 12, 0.35, 0.4)
+                rng,
+                0.6,
+                sample_rate,
+                struck_body(rng, 300, 2500, 12, 0.35, 0.4),
             )
             sig[: len(sheet)] += rng.uniform(0.2, 0.8) * sheet[:n]
         return sig
@@ -845,7 +853,7 @@ def glass_breaking(rng, duration, sample_rate):
 @sound("paper rustling")
 def paper_rustling(rng, duration, sample_rate):
     """Sheets buckle: clusters of crackles between gentle bright noise."""
-    n = _n(duration, sample_rate)
+    n = n_samples(duration, sample_rate)
     crackle = pulses(
         rng,
         poisson_times(rng, log_uniform(rng, 60, 800), duration),
@@ -865,12 +873,15 @@ def zipper(rng, duration, sample_rate):
 
     def make(_):
         seconds = rng.uniform(0.2, 1.2)
-        n = _n(seconds, sample_rate)
+        n = n_samples(seconds, sample_rate)
         rate = log_uniform(rng, 70, 250) * contour([0.4, 1.2, 1.6, 0.8], n)
         teeth = np.flatnonzero(np.diff(np.floor(phase(rate, sample_rate))))
         force = pulses(rng, teeth / sample_rate, n, sample_rate, 0.5)
         sig = modes(
-            n, sample_rate, *_body(rng, 1200, 11000, 10, 0.012, 0.1), force
+            n,
+            sample_rate,
+            *struck_body(rng, 1200, 11000, 10, 0.012, 0.1),
+            force,
         )
         sig = normalise(sig) + 0.15 * band_noise(
             rng, n, sample_rate, 2000, 9000, 1

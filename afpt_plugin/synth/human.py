@@ -24,6 +24,7 @@ from afpt_plugin.synth.dsp import (
     contour,
     log_uniform,
     modes,
+    n_samples,
     noise,
     normalise,
     percussive,
@@ -82,17 +83,12 @@ def _air(rng, n, sample_rate, formants, leak=0.3, width=None):
     return sig / (np.std(sig) + 1e-9)
 
 
-def _n(seconds, sample_rate):
-    """Samples in some seconds, at least 16."""
-    return max(int(seconds * sample_rate), 16)
-
-
 # --- infants and cries -------------------------------------------------------
 
 
 def _wail(rng, seconds, f0, size, sample_rate, kind):
     """One breath of crying: pitch rises, holds and falls; folds overblow."""
-    n = _n(seconds, sample_rate)
+    n = n_samples(seconds, sample_rate)
     top = rng.uniform(1.05, 1.45)
     curve = {
         "arch": [0.75, 1.0, top, 1.0, rng.uniform(0.6, 0.9)],
@@ -147,7 +143,7 @@ def crying_baby(rng, duration, sample_rate):
     usual = rng.choice(["arch", "fall", "flat", "rise"], p=[0.5, 0.3, 0.1, 0.1])
     gasp_level = rng.choice([0.0, log_uniform(rng, 0.01, 0.12)], p=[0.2, 0.8])
     rest = log_uniform(rng, 0.02, 0.5 if style != "fuss" else 1.2)
-    n = _n(duration, sample_rate)
+    n = n_samples(duration, sample_rate)
     out, time = np.zeros(n), rng.uniform(-0.5, 0.3)
     while time < duration:
         seconds = length * np.exp(0.3 * rng.standard_normal())
@@ -159,7 +155,7 @@ def crying_baby(rng, duration, sample_rate):
         out += scatter([max(time, 0)], [cry[skip:]], n, sample_rate, [level])
         time += seconds + rng.uniform(0.03, 0.12)
         inhale = rng.uniform(0.12, 0.4)
-        m = _n(inhale, sample_rate)
+        m = n_samples(inhale, sample_rate)
         gasp = _air(rng, m, sample_rate, np.array([1500, 3800, 6000]) * size)
         if rng.random() < 0.3:  # the folds squeak on the way in
             squeak = contour([1, 1.2, 1.4], m) * f0 * rng.uniform(1, 1.8)
@@ -179,7 +175,7 @@ def scream(rng, duration, sample_rate):
     seconds = rng.uniform(0.5, min(2.5, duration))
 
     def make(_):
-        n = _n(seconds * rng.uniform(0.7, 1.3), sample_rate)
+        n = n_samples(seconds * rng.uniform(0.7, 1.3), sample_rate)
         top = log_uniform(rng, 2.5, 6)
         pitch = f0 * contour([top * 0.7, top, top, top * 0.6], n)
         sig = voice(
@@ -206,7 +202,7 @@ def _sneeze(rng, f0, size, sample_rate, style):
     parts = []
     for i in range(style["gasps"]):
         seconds = rng.uniform(0.15, 0.6)
-        n = _n(seconds, sample_rate)
+        n = n_samples(seconds, sample_rate)
         gasp = _air(rng, n, sample_rate, _vowel("ae", size))
         if style["voiced"]:
             pitch = f0 * contour([1.2, 1.6, rng.uniform(1.8, 2.4)], n)
@@ -215,13 +211,13 @@ def _sneeze(rng, f0, size, sample_rate, style):
             )
         level = rng.uniform(0.03, 0.15) * (1 + i)
         parts.append(level * gasp * swell(n, sample_rate, seconds * 0.6, 0.05))
-        parts.append(np.zeros(_n(rng.uniform(0.03, 0.3), sample_rate)))
+        parts.append(np.zeros(n_samples(rng.uniform(0.03, 0.3), sample_rate)))
     # The blow: pressure falls within a third of a second.
     shout = rng.uniform(0.03, 0.14)
     hiss = rng.uniform(0.12, 0.45)
-    n = _n(shout + hiss + 0.1, sample_rate)
+    n = n_samples(shout + hiss + 0.1, sample_rate)
     blow = np.zeros(n)
-    m = _n(shout * 1.6, sample_rate)
+    m = n_samples(shout * 1.6, sample_rate)
     pitch = f0 * contour([1.5, rng.uniform(2, 3), 1.6], m)
     vowel = voice(
         rng,
@@ -233,7 +229,7 @@ def _sneeze(rng, f0, size, sample_rate, style):
         growl=rng.uniform(0, 0.6),
     )
     blow[:m] += style["shout"] * vowel * swell(m, sample_rate, 0.004, 0.05)
-    k = n - _n(shout, sample_rate)
+    k = n - n_samples(shout, sample_rate)
     teeth = band_noise(rng, k, sample_rate, log_uniform(rng, 1200, 3500), 11000)
     teeth += 2.0 * _air(
         rng, k, sample_rate, np.array([1800, 3600, 5800]) * size * 0.9, 0.2
@@ -242,7 +238,7 @@ def _sneeze(rng, f0, size, sample_rate, style):
     blow[n - k :] += 0.3 * teeth * env
     if style["tail"]:  # "...oo", the folds closing again
         seconds = rng.uniform(0.1, 0.35)
-        m = min(_n(seconds, sample_rate), k)
+        m = min(n_samples(seconds, sample_rate), k)
         pitch = f0 * contour([1.8, 1.2, 0.9], m)
         oo = voice(rng, pitch, sample_rate, _vowel("u", size), breath=0.3)
         blow[n - k : n - k + m] += (
@@ -252,7 +248,7 @@ def _sneeze(rng, f0, size, sample_rate, style):
     blow += 0.2 * puff * percussive(n, sample_rate, 0.01, 0.3)
     parts.append(normalise(blow))
     if rng.random() < 0.3:
-        parts.append(np.zeros(_n(rng.uniform(0.1, 0.6), sample_rate)))
+        parts.append(np.zeros(n_samples(rng.uniform(0.1, 0.6), sample_rate)))
         parts.append(_sniff(rng, size, sample_rate) * rng.uniform(0.05, 0.3))
     return np.concatenate(parts)
 
@@ -260,7 +256,7 @@ def _sneeze(rng, f0, size, sample_rate, style):
 def _sniff(rng, size, sample_rate):
     """A short wet breath through the nose."""
     seconds = rng.uniform(0.15, 0.5)
-    n = _n(seconds, sample_rate)
+    n = n_samples(seconds, sample_rate)
     sig = _air(rng, n, sample_rate, np.array([1100, 2600, 5200]) * size)
     wet = 1 + rng.uniform(0, 0.8) * wander(rng, n, sample_rate, 45)
     return normalise(sig * wet * swell(n, sample_rate, 0.7 * seconds, 0.05))
@@ -288,7 +284,7 @@ def sneezing(rng, duration, sample_rate):
 def _cough(rng, f0, size, sample_rate, wet, level=1.0):
     """Glottis bursts open, air rushes through, folds may close voiced."""
     seconds = log_uniform(rng, 0.12, 0.4)
-    n = _n(seconds, sample_rate)
+    n = n_samples(seconds, sample_rate)
     mouth = _vowel(rng.choice(["a", "er", "ae", "o"]), size)
     rush = _air(rng, n, sample_rate, mouth, rng.uniform(0.2, 0.6))
     rush *= percussive(n, sample_rate, rng.uniform(0.002, 0.012), seconds)
@@ -330,7 +326,7 @@ def coughing(rng, duration, sample_rate):
 
     def make(_):
         count = rng.integers(1, 6)
-        n = _n(count * spacing + 0.5, sample_rate)
+        n = n_samples(count * spacing + 0.5, sample_rate)
         times = regular_times(rng, spacing, count * spacing, 0.15)
         levels = 0.85 ** np.arange(len(times))
         levels *= np.exp(0.2 * rng.standard_normal(len(times)))
@@ -385,7 +381,7 @@ def breathing(rng, duration, sample_rate):
         out_going = i % 2
         share = (1 - part - pause_out) if out_going else (part - pause_in)
         seconds = period * max(share, 0.1) * np.exp(0.1 * rng.normal())
-        n = _n(seconds, sample_rate)
+        n = n_samples(seconds, sample_rate)
         mouth = exhale if out_going else inhale
         sig = _air(rng, n, sample_rate, mouth, leak[out_going], width)
         # The throat opens on the way: a second colour fades in.
@@ -419,7 +415,7 @@ def breathing(rng, duration, sample_rate):
     times = np.ravel(np.column_stack([starts, starts + part * period]))
     levels = np.exp(0.15 * rng.standard_normal(len(times)))
     first = rng.integers(2) if style != "pant" else 0
-    n = _n(duration, sample_rate)
+    n = n_samples(duration, sample_rate)
     sig = np.zeros(n)
     for i, (time, level) in enumerate(zip(times, levels, strict=True)):
         if i < first or time > duration:
@@ -473,7 +469,7 @@ def snoring(rng, duration, sample_rate):
     breaking = rng.uniform(0, 0.8)  # how far the flapping stops and restarts
 
     def rasp(seconds, pitch):
-        n = _n(seconds, sample_rate)
+        n = n_samples(seconds, sample_rate)
         rate = pitch * contour(
             rng.uniform(0.75, 1.3, 4) * [0.8, 1.1, 1.1, 1.0], n
         )
@@ -490,7 +486,7 @@ def snoring(rng, duration, sample_rate):
         return normalise(sig) * shape
 
     def exhale(seconds):
-        n = _n(seconds, sample_rate)
+        n = n_samples(seconds, sample_rate)
         env = swell(n, sample_rate, 0.2 * seconds, 0.7 * seconds)
         if way_out == "snore":
             return rasp(seconds, flap * rng.uniform(0.6, 1.5)) * 0.5
@@ -505,7 +501,7 @@ def snoring(rng, duration, sample_rate):
             sig *= 2.5
         return sig * env
 
-    n = _n(duration, sample_rate)
+    n = n_samples(duration, sample_rate)
     out, time = np.zeros(n), rng.uniform(-0.4, 1.2) * share * period
     while time < duration:
         seconds = share * period * np.exp(0.12 * rng.standard_normal())
@@ -535,13 +531,13 @@ def _laugh(rng, f0, size, sample_rate):
     voiced = rng.uniform(0.3, 0.75)  # share of a call that sounds
     breath = rng.uniform(0.05, 0.4)
     tilt = log_uniform(rng, 1200, 5000)
-    n = _n(count / rate + 0.6, sample_rate)
+    n = n_samples(count / rate + 0.6, sample_rate)
     out, time = np.zeros(n), 0.0
     for i in range(count):
         fall = 1 - 0.5 * i / count
         stretch = rng.uniform(1.2, 2.2) if i == 0 else 1.0
         seconds = stretch * voiced / rate * np.exp(0.1 * rng.normal())
-        m = _n(seconds, sample_rate)
+        m = n_samples(seconds, sample_rate)
         pitch = f0 * (1 + (high - 1) * fall) * np.exp(0.05 * rng.normal())
         call = voice(
             rng,
@@ -552,14 +548,16 @@ def _laugh(rng, f0, size, sample_rate):
             tilt=tilt,
             growl=rng.choice([0.0, 0.4], p=[0.8, 0.2]),
         ) * swell(m, sample_rate, 0.02, 0.4 * seconds)
-        k = _n(stretch / rate * (1.05 - voiced), sample_rate)
+        k = n_samples(stretch / rate * (1.05 - voiced), sample_rate)
         puff = _air(rng, k, sample_rate, _vowel(vowel, size))
         puff *= rng.uniform(0.04, 0.15) * swell(k, sample_rate, 0.03, 0.05)
         event = np.concatenate([puff, call]) * (0.25 + 0.75 * fall)
         out += scatter([time], [event], n, sample_rate)
         time += stretch / rate * np.exp(0.06 * rng.standard_normal())
     if rng.random() < 0.5:  # draws breath
-        gasp = _air(rng, _n(0.3, sample_rate), sample_rate, _vowel("i", size))
+        gasp = _air(
+            rng, n_samples(0.3, sample_rate), sample_rate, _vowel("i", size)
+        )
         gasp *= swell(len(gasp), sample_rate, 0.2, 0.08)
         out = np.append(out, rng.uniform(0.03, 0.15) * gasp)
     return out
@@ -569,7 +567,7 @@ def _laugh(rng, f0, size, sample_rate):
 def laughing(rng, duration, sample_rate):
     """One person laughing, a baby giggling, or a room of people."""
     crowd = rng.choice([1, 2, 4], p=[0.72, 0.15, 0.13])
-    out = np.zeros(_n(duration, sample_rate))
+    out = np.zeros(n_samples(duration, sample_rate))
     for _ in range(crowd):
         f0, size = _person(rng)
         if crowd == 1 and rng.random() < 0.2:
@@ -588,13 +586,13 @@ def laughing(rng, duration, sample_rate):
 
 def _speech(rng, duration, sample_rate, f0, size, rate):
     """Babble: syllables of gliding vowels and consonants, phrases, pauses."""
-    n = _n(duration, sample_rate)
+    n = n_samples(duration, sample_rate)
     out, time = np.zeros(n), rng.uniform(0, 0.3)
     names = list(VOWELS)
     while time < duration:
         words = rng.integers(3, 12)
         span = min(words / rate, duration - time)
-        m = _n(span, sample_rate)
+        m = n_samples(span, sample_rate)
         wide = rng.uniform(0.08, 0.25)
         pitch = f0 * (1 + wide * wander(rng, m, sample_rate, rate * 0.7))
         pitch *= contour([1.1, 1.05, rng.choice([0.8, 0.85, 1.2])], m)
@@ -615,7 +613,7 @@ def _speech(rng, duration, sample_rate, f0, size, rate):
         )
         phrase = glottis * level * swell(m, sample_rate, 0.03, 0.1)
         for beat in beats[rng.random(len(beats)) < 0.5]:
-            k = _n(rng.uniform(0.03, 0.12), sample_rate)
+            k = n_samples(rng.uniform(0.03, 0.12), sample_rate)
             low = log_uniform(rng, 1500, 5500)
             hiss = band_noise(rng, k, sample_rate, low, low * 2)
             hiss *= rng.uniform(0.01, 0.08) * swell(k, sample_rate, 0.01, 0.02)
@@ -641,7 +639,7 @@ def crowd_chatter(rng, duration, sample_rate):
         _speech(rng, duration, sample_rate, *_person(rng), rng.uniform(3, 6))
         for _ in range(2)
     ]
-    out = np.zeros(_n(duration, sample_rate))
+    out = np.zeros(n_samples(duration, sample_rate))
     for part in parts:
         for _ in range(rng.integers(3, 9)):
             out += rng.uniform(0.2, 1) * np.roll(part, rng.integers(len(part)))
@@ -656,9 +654,9 @@ def singing(rng, duration, sample_rate):
     scale = np.array([0, 2, 4, 5, 7, 9, 11, 12])
     vibrato = rng.uniform(0, 0.03)
     notes = 2 ** (rng.choice(scale, int(duration / step) + 1) / 12)
-    n = _n(duration, sample_rate)
+    n = n_samples(duration, sample_rate)
     smooth = int(0.06 * sample_rate)
-    pitch = np.repeat(notes, _n(step, sample_rate))
+    pitch = np.repeat(notes, n_samples(step, sample_rate))
     pitch = np.convolve(
         np.pad(pitch, smooth, "edge")[:: smooth // 8 or 1],
         np.ones(8) / 8,
@@ -688,7 +686,7 @@ def whistling(rng, duration, sample_rate):
 
     def make(_):
         seconds = rng.uniform(0.15, 0.9)
-        n = _n(seconds, sample_rate)
+        n = n_samples(seconds, sample_rate)
         pitch = low * contour(2 ** rng.uniform(0, 1, 3), n)
         pitch *= 1 + 0.012 * tone(rng.uniform(4, 7), sample_rate, n)
         sig = tone(pitch, sample_rate) + 0.03 * tone(2 * pitch, sample_rate)
@@ -705,7 +703,7 @@ def whistling(rng, duration, sample_rate):
 
 def _clap(rng, sample_rate, cup):
     """Two palms: a burst of air whose colour is the hollow between them."""
-    n = _n(0.12, sample_rate)
+    n = n_samples(0.12, sample_rate)
     decay = log_uniform(rng, 0.012, 0.09)
     sig = band_noise(rng, n, sample_rate, 300, log_uniform(rng, 3e3, 12e3))
     centre = np.array([cup, cup * rng.uniform(1.8, 3.2)])
@@ -719,7 +717,7 @@ def _clap(rng, sample_rate, cup):
 @sound("clapping")
 def clapping(rng, duration, sample_rate):
     """One pair of hands, a few people, a theatre, or all in time."""
-    n = _n(duration, sample_rate)
+    n = n_samples(duration, sample_rate)
     style = rng.choice(
         ["one", "few", "crowd", "in time"], p=[0.3, 0.2, 0.38, 0.12]
     )
@@ -762,7 +760,7 @@ def clapping(rng, duration, sample_rate):
 
 def _crunch(rng, sample_rate, seconds, low, high, rate):
     """Many little fractures under a sole: gravel, leaves, snow."""
-    n = _n(seconds, sample_rate)
+    n = n_samples(seconds, sample_rate)
     sig = pulses(rng, poisson_times(rng, rate, seconds), n, sample_rate, 1.0)
     sig = band(sig, sample_rate, low, high, 1)
     sig = (
@@ -778,7 +776,7 @@ def _crunch(rng, sample_rate, seconds, low, high, rate):
 
 def _step(rng, sample_rate, floor, pitch, hard, toe_gap):
     """Heel then sole, on a floor that rings, thuds or crunches."""
-    n = _n(0.4, sample_rate)
+    n = n_samples(0.4, sample_rate)
     out = np.zeros(n)
     for i, gap in enumerate((0.0, toe_gap)):
         strike = pulses(rng, np.array([0.001]), n, sample_rate)
@@ -850,7 +848,7 @@ def footsteps(rng, duration, sample_rate):
     times = regular_times(
         rng, period, duration, rng.uniform(0.01, 0.06), rng.uniform(0, period)
     )
-    n = _n(duration, sample_rate)
+    n = n_samples(duration, sample_rate)
     limp = np.where(np.arange(len(times)) % 2, rng.uniform(0.6, 1), 1.0)
     gains = limp * np.exp(0.2 * rng.standard_normal(len(times)))
     walk = contour(np.exp(rng.uniform(-1.2, 0, 2)), max(len(times), 1))
@@ -867,7 +865,7 @@ def brushing_teeth(rng, duration, sample_rate):
     The mouth is a small moving cavity round the brush; foam and spit make it
     wet; now and then the brush moves on. Some brushes are electric.
     """
-    n = _n(duration, sample_rate)
+    n = n_samples(duration, sample_rate)
     electric = rng.random() < 0.15
     rate = rng.uniform(2.6, 6.5)
     spots, time = [], 0.0
@@ -882,7 +880,7 @@ def brushing_teeth(rng, duration, sample_rate):
     sharp = rng.uniform(0.8, 4.0)
     for i, begin in enumerate(spots):
         end = spots[i + 1] if i + 1 < len(spots) else duration
-        m = _n(end - begin, sample_rate)
+        m = n_samples(end - begin, sample_rate)
         speed = rate * np.exp(0.12 * rng.standard_normal())
         speed = speed * (1 + 0.06 * wander(rng, m, sample_rate, 2.0))
         swing = tone(speed, sample_rate, start=rng.uniform())
@@ -950,7 +948,7 @@ def brushing_teeth(rng, duration, sample_rate):
 def _gulp(rng, sample_rate, size):
     """A swallow: a click, then a bubble that rises in pitch."""
     seconds = rng.uniform(0.08, 0.2)
-    n = _n(seconds, sample_rate)
+    n = n_samples(seconds, sample_rate)
     low = log_uniform(rng, 140, 420) * size
     glide = low * contour(
         [1.0, rng.uniform(0.8, 1.3), rng.uniform(1.3, 2.6)], n
@@ -967,7 +965,7 @@ def _gulp(rng, sample_rate, size):
 def _sip(rng, sample_rate, size):
     """Air and liquid drawn through tight lips: bubbling, brightening hiss."""
     seconds = rng.uniform(0.2, 1.1)
-    n = _n(seconds, sample_rate)
+    n = n_samples(seconds, sample_rate)
     centre = log_uniform(rng, 1200, 3000) * size
     sig = _air(rng, n, sample_rate, centre * np.array([0.5, 1, 1.9, 3]), 0.3)
     late = _air(rng, n, sample_rate, centre * np.array([0.7, 1.4, 2.5, 4]), 0.4)
@@ -978,7 +976,7 @@ def _sip(rng, sample_rate, size):
         0.5, 2
     )
     for _ in range(rng.integers(2, 12)):
-        k = _n(rng.uniform(0.01, 0.04), sample_rate)
+        k = n_samples(rng.uniform(0.01, 0.04), sample_rate)
         low = log_uniform(rng, 500, 2500)
         drop = tone(low * contour([1, 1.5], k), sample_rate)
         drop *= percussive(k, sample_rate, 0.002, 0.03)
@@ -1006,7 +1004,9 @@ def drinking_sipping(rng, duration, sample_rate):
             for _ in range(rng.integers(2, 7)):
                 parts += [
                     _gulp(rng, sample_rate, size),
-                    np.zeros(_n(pause * rng.uniform(0.8, 1.2), sample_rate)),
+                    np.zeros(
+                        n_samples(pause * rng.uniform(0.8, 1.2), sample_rate)
+                    ),
                 ]
                 if rng.random() < 0.25:
                     parts.append(0.15 * _sip(rng, sample_rate, size))
@@ -1019,15 +1019,20 @@ def drinking_sipping(rng, duration, sample_rate):
                     times, bubbles, len(parts[0]), sample_rate
                 )
             if habits[0]:
-                parts.append(np.zeros(_n(rng.uniform(0.1, 0.6), sample_rate)))
+                parts.append(
+                    np.zeros(n_samples(rng.uniform(0.1, 0.6), sample_rate))
+                )
                 parts.append(0.5 * _gulp(rng, sample_rate, size))
         if habits[1]:
-            n = _n(rng.uniform(0.3, 0.8), sample_rate)
+            n = n_samples(rng.uniform(0.3, 0.8), sample_rate)
             sigh = _air(rng, n, sample_rate, _vowel("a", size))
             sigh *= rng.uniform(0.03, 0.2) * swell(n, sample_rate, 0.1, 0.3)
-            parts += [np.zeros(_n(rng.uniform(0.05, 0.3), sample_rate)), sigh]
+            parts += [
+                np.zeros(n_samples(rng.uniform(0.05, 0.3), sample_rate)),
+                sigh,
+            ]
         if habits[2]:  # the cup meets the table
-            n = _n(0.3, sample_rate)
+            n = n_samples(0.3, sample_rate)
             cup = modes(
                 n,
                 sample_rate,
@@ -1035,7 +1040,10 @@ def drinking_sipping(rng, duration, sample_rate):
                 [0.15, 0.1, 0.06, 0.04],
                 [1, 1, 0.6, 0.4],
             )
-            parts += [np.zeros(_n(0.2, sample_rate)), 0.3 * normalise(cup)]
+            parts += [
+                np.zeros(n_samples(0.2, sample_rate)),
+                0.3 * normalise(cup),
+            ]
         return np.concatenate(parts)
 
     return sequence(rng, make, duration, sample_rate, (1, 4), (0.2, 1.6))

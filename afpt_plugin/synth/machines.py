@@ -25,6 +25,7 @@ from afpt_plugin.synth.dsp import (
     contour,
     log_uniform,
     modes,
+    n_samples,
     noise,
     normalise,
     percussive,
@@ -36,6 +37,7 @@ from afpt_plugin.synth.dsp import (
     scatter,
     sequence,
     soft_clip,
+    struck_body,
     swell,
     tone,
     tremolo,
@@ -46,22 +48,9 @@ from afpt_plugin.synth.registry import SOUNDS, sound
 __all__ = ["SOUNDS"]
 
 
-def _n(seconds, sample_rate):
-    """Samples in some seconds, at least 16."""
-    return max(int(seconds * sample_rate), 16)
-
-
 def _unit(sig):
     """Scale to unit variance, so that layers mix by ratio."""
     return sig / (np.std(sig) + 1e-9)
-
-
-def _body(rng, low, high, count, decay, slope=0.5):
-    """Random modes of a struck thing: frequencies, decays, amplitudes."""
-    freqs = np.sort(np.exp(rng.uniform(np.log(low), np.log(high), count)))
-    ratio = freqs / low
-    decays = decay * rng.uniform(0.5, 1.3, count) * ratio**-0.4
-    return freqs, decays, rng.uniform(0.2, 1, count) * ratio**-slope
 
 
 def _passing(rng, n, sample_rate, doppler=0.06):
@@ -119,7 +108,7 @@ def _exhaust(rng, sig, sample_rate, low=(60, 160), bright=4000.0):
 @sound("engine")
 def engine(rng, duration, sample_rate):
     """A car, lorry or motorcycle idling, being revved or started."""
-    n = _n(duration, sample_rate)
+    n = n_samples(duration, sample_rate)
     style = rng.choice(
         ["idle", "rev", "start", "drive"], p=[0.35, 0.3, 0.15, 0.2]
     )
@@ -173,7 +162,7 @@ def engine(rng, duration, sample_rate):
 @sound("motorcycle passing")
 def motorcycle_passing(rng, duration, sample_rate):
     """A two-cylinder at high revs, with gear changes, going by."""
-    n = _n(duration, sample_rate)
+    n = n_samples(duration, sample_rate)
     gain, pitch = _passing(rng, n, sample_rate, 0.1)
     gear = rng.uniform(0.2, 0.8)
     t = np.arange(n) / n
@@ -186,7 +175,7 @@ def motorcycle_passing(rng, duration, sample_rate):
 @sound("chainsaw")
 def chainsaw(rng, duration, sample_rate):
     """A small two-stroke: sputters at idle, screams open, sags in the wood."""
-    n = _n(duration, sample_rate)
+    n = n_samples(duration, sample_rate)
     top = log_uniform(rng, 95, 210)
     idle = top * rng.uniform(0.25, 0.45)
     knots = rng.integers(3, 12)
@@ -223,7 +212,7 @@ def chainsaw(rng, duration, sample_rate):
 @sound("lawn mower")
 def lawn_mower(rng, duration, sample_rate):
     """One cylinder at steady revs and a whirring blade."""
-    n = _n(duration, sample_rate)
+    n = n_samples(duration, sample_rate)
     rate = rng.uniform(20, 30) * (1 + 0.02 * wander(rng, n, sample_rate, 1))
     sig = _exhaust(
         rng, _firing(rng, rate, sample_rate, 1, 0.1), sample_rate, bright=5000
@@ -237,11 +226,11 @@ def lawn_mower(rng, duration, sample_rate):
 @sound("drilling")
 def drilling(rng, duration, sample_rate):
     """A geared motor under load, or a hammer drill's rattle on stone."""
-    n = _n(duration, sample_rate)
+    n = n_samples(duration, sample_rate)
     seconds = rng.uniform(0.4, 2.5)
 
     def make(_):
-        m = _n(seconds * rng.uniform(0.6, 1.4), sample_rate)
+        m = n_samples(seconds * rng.uniform(0.6, 1.4), sample_rate)
         run = contour([0.2, 1, 0.95, 0.9, 0.3], m, [0, 0.12, 0.3, 0.9, 1])
         motor = saw(log_uniform(rng, 150, 500) * run, sample_rate)
         motor = _unit(band(motor, sample_rate, 200, 9000, 1))
@@ -250,7 +239,7 @@ def drilling(rng, duration, sample_rate):
         rattle = modes(
             m,
             sample_rate,
-            *_body(rng, 300, 8000, 12, 0.03, 0.1),
+            *struck_body(rng, 300, 8000, 12, 0.03, 0.1),
             pulses(rng, times, m, sample_rate, 0.3),
         )
         sig = motor + hammer * _unit(rattle)
@@ -265,11 +254,15 @@ def drilling(rng, duration, sample_rate):
 @sound("jackhammer")
 def jackhammer(rng, duration, sample_rate):
     """Compressed air drives a chisel 10-30 times a second."""
-    n = _n(duration, sample_rate)
+    n = n_samples(duration, sample_rate)
     times = regular_times(rng, 1 / rng.uniform(9, 30), duration, 0.03)
     force = pulses(rng, times, n, sample_rate, 0.3)
-    steel = modes(n, sample_rate, *_body(rng, 500, 7000, 14, 0.08, 0.2), force)
-    thump = modes(n, sample_rate, *_body(rng, 50, 400, 6, 0.1, 0.5), force)
+    steel = modes(
+        n, sample_rate, *struck_body(rng, 500, 7000, 14, 0.08, 0.2), force
+    )
+    thump = modes(
+        n, sample_rate, *struck_body(rng, 50, 400, 6, 0.1, 0.5), force
+    )
     air = band_noise(rng, n, sample_rate, 600, 8000, 1) * np.abs(
         1 + _unit(thump)
     )
@@ -281,8 +274,8 @@ def jackhammer(rng, duration, sample_rate):
 @sound("hammering")
 def hammering(rng, duration, sample_rate):
     """Blows on a nail or sheet: bright ring and wooden thud, 1-4 a second."""
-    n = _n(duration, sample_rate)
-    ring = _body(
+    n = n_samples(duration, sample_rate)
+    ring = struck_body(
         rng,
         log_uniform(rng, 900, 3500),
         12000,
@@ -290,8 +283,8 @@ def hammering(rng, duration, sample_rate):
         log_uniform(rng, 0.04, 0.5),
         0.1,
     )
-    wood = _body(rng, log_uniform(rng, 90, 350), 2500, 9, 0.1, 0.6)
-    m = _n(0.7, sample_rate)
+    wood = struck_body(rng, log_uniform(rng, 90, 350), 2500, 9, 0.1, 0.6)
+    m = n_samples(0.7, sample_rate)
     mix = rng.uniform(0.2, 0.8)
     blow = mix * normalise(modes(m, sample_rate, *ring))
     blow += (1 - mix) * normalise(modes(m, sample_rate, *wood))
@@ -308,7 +301,7 @@ def hand_saw(rng, duration, sample_rate):
     The rate follows the blade's speed, so that every stroke is a rise and fall;
     pushing cuts, pulling only scrapes; board and blade ring along.
     """
-    n = _n(duration, sample_rate)
+    n = n_samples(duration, sample_rate)
     strokes = rng.uniform(0.7, 2.8)
     speed = strokes * (1 + 0.08 * wander(rng, n, sample_rate, 1.0))
     arm = tone(speed, sample_rate, start=rng.uniform())
@@ -344,9 +337,9 @@ def hand_saw(rng, duration, sample_rate):
     if rng.random() < 0.2:
         piece = normalise(
             modes(
-                _n(0.4, sample_rate),
+                n_samples(0.4, sample_rate),
                 sample_rate,
-                *_body(rng, 200, 2500, 8, 0.1),
+                *struck_body(rng, 200, 2500, 8, 0.1),
             )
         )
         out += scatter(
@@ -365,7 +358,7 @@ def hand_saw(rng, duration, sample_rate):
 @sound("helicopter")
 def helicopter(rng, duration, sample_rate):
     """Blades slap the air 8-28 times a second; wash and turbine around it."""
-    n = _n(duration, sample_rate)
+    n = n_samples(duration, sample_rate)
     gain, pitch = _passing(rng, n, sample_rate, 0.04)
     rate = log_uniform(rng, 8, 28) * pitch
     cycles = phase(rate, sample_rate)
@@ -407,7 +400,7 @@ def airplane(rng, duration, sample_rate):
 
     The ground's echo combs the roar with a notch that moves as it flies.
     """
-    n = _n(duration, sample_rate)
+    n = n_samples(duration, sample_rate)
     gain, pitch = _passing(rng, n, sample_rate, 0.15)
     slow = 1 + 0.25 * wander(rng, n, sample_rate, 1.2)
     if rng.random() < 0.6:
@@ -448,7 +441,7 @@ def airplane(rng, duration, sample_rate):
 @sound("air conditioner")
 def air_conditioner(rng, duration, sample_rate):
     """A fan: steady coloured noise, mains hum, blades beating faintly."""
-    n = _n(duration, sample_rate)
+    n = n_samples(duration, sample_rate)
     sig = _unit(noise(rng, n, rng.uniform(0.4, 1.6)))
     duct = np.exp(rng.uniform(np.log(80), np.log(2500), 4))
     sig += rng.uniform(0.2, 1) * _unit(
@@ -490,7 +483,7 @@ def car_horn(rng, duration, sample_rate):
 
     def honk(_):
         seconds = usual * np.exp(rng.uniform(-0.6, 0.6))
-        n = _n(seconds, sample_rate)
+        n = n_samples(seconds, sample_rate)
         t = np.arange(n) / sample_rate
         onset = 1 - 0.06 * np.exp(-t / 0.02)
         sig = np.zeros(n)
@@ -518,7 +511,7 @@ def boat_horn(rng, duration, sample_rate):
     base = log_uniform(rng, 60, 230)
 
     def make(_):
-        n = _n(rng.uniform(0.8, 3.5), sample_rate)
+        n = n_samples(rng.uniform(0.8, 3.5), sample_rate)
         pitch = base * contour([0.92, 1, 1, 0.95], n, [0, 0.1, 0.9, 1])
         sig = saw(pitch, sample_rate) + 0.7 * saw(pitch * 1.26, sample_rate)
         sig = band(sig, sample_rate, 0, log_uniform(rng, 600, 3000), 1)
@@ -531,7 +524,7 @@ def boat_horn(rng, duration, sample_rate):
 @sound("traffic")
 def traffic(rng, duration, sample_rate):
     """Tyres on a road: several cars passing over a distant rumble."""
-    n = _n(duration, sample_rate)
+    n = n_samples(duration, sample_rate)
     out = 0.4 * _unit(noise(rng, n, 1.8))
     for _ in range(rng.integers(1, 5)):
         gain, _ = _passing(rng, n, sample_rate)
@@ -543,7 +536,7 @@ def traffic(rng, duration, sample_rate):
 @sound("siren")
 def siren(rng, duration, sample_rate):
     """Wail, yelp, two-tone, phaser or air raid, from a horn that goes by."""
-    n = _n(duration, sample_rate)
+    n = n_samples(duration, sample_rate)
     gain, pitch = _passing(rng, n, sample_rate, 0.05)
     style = rng.choice(
         ["wail", "yelp", "two-tone", "air raid", "phaser"],
@@ -596,9 +589,11 @@ def siren(rng, duration, sample_rate):
 
 def _clack(rng, sample_rate, low):
     """A wheel crosses a rail joint: thud, steel snap and a short ring."""
-    n = _n(0.3, sample_rate)
-    sig = normalise(modes(n, sample_rate, *_body(rng, low, 900, 7, 0.14, 0.5)))
-    steel = modes(n, sample_rate, *_body(rng, 900, 7000, 9, 0.06, 0.3))
+    n = n_samples(0.3, sample_rate)
+    sig = normalise(
+        modes(n, sample_rate, *struck_body(rng, low, 900, 7, 0.14, 0.5))
+    )
+    steel = modes(n, sample_rate, *struck_body(rng, 900, 7000, 9, 0.06, 0.3))
     snap = band_noise(rng, n, sample_rate, 300, 6000, 1)
     snap *= percussive(n, sample_rate, 0.003, rng.uniform(0.03, 0.1))
     return (
@@ -610,7 +605,7 @@ def _clack(rng, sample_rate, low):
 
 def _train_horn(rng, seconds, sample_rate):
     """Three to five chimes sounding one chord, with air."""
-    n = _n(seconds, sample_rate)
+    n = n_samples(seconds, sample_rate)
     root = log_uniform(rng, 230, 370)
     chord = rng.choice(
         [1, 1.19, 1.26, 1.33, 1.5, 1.68, 2.0], rng.integers(2, 6), replace=False
@@ -638,7 +633,7 @@ def train(rng, duration, sample_rate):
     Four clacks (two axles, two bogies) repeat with every carriage; the rumble
     is modulated by them, steel wheels hiss and may squeal in the curve.
     """
-    n = _n(duration, sample_rate)
+    n = n_samples(duration, sample_rate)
     style = rng.choice(
         ["carriages", "steam", "horn", "metro", "brakes"],
         p=[0.42, 0.2, 0.18, 0.12, 0.08],
@@ -705,7 +700,7 @@ def train(rng, duration, sample_rate):
         )
         out += log_uniform(rng, 0.8, 4) * _unit(chuff)
         if rng.random() < 0.4:  # its whistle
-            m = _n(rng.uniform(0.4, 1.8), sample_rate)
+            m = n_samples(rng.uniform(0.4, 1.8), sample_rate)
             glide = rng.uniform(450, 900) * contour([0.85, 1, 1, 0.85], m)
             pipe = sum(tone(glide * r, sample_rate) for r in (1, 1.26, 1.5))
             pipe = pipe + 0.7 * noise(rng, m, 0.5)
@@ -724,11 +719,11 @@ def train(rng, duration, sample_rate):
             out += scatter([time], [level * blast], n, sample_rate)
             time += len(blast) / sample_rate + rng.uniform(0.15, 1.2)
     if rng.random() < (0.35 if style in ("horn", "carriages") else 0.05):
-        m = _n(1.0, sample_rate)  # the bell at the crossing
+        m = n_samples(1.0, sample_rate)  # the bell at the crossing
         bell = modes(
             m,
             sample_rate,
-            *_body(rng, log_uniform(rng, 600, 1400), 7000, 7, 0.7, 0.4),
+            *struck_body(rng, log_uniform(rng, 600, 1400), 7000, 7, 0.7, 0.4),
         )
         ding = regular_times(rng, rng.uniform(0.25, 0.6), duration, 0.01)
         out += log_uniform(rng, 0.2, 1.5) * scatter(
@@ -772,7 +767,7 @@ def _bell(rng, base, seconds, sample_rate, minor=True):
         [0.5, 0.7, 0.8, 0.35, 1, 0.4, 0.4, 0.6, 0.4, 0.25, 0.15, 0.1]
     ) * np.exp(0.5 * rng.standard_normal(12))
     decays = seconds * ratios**-0.7 * rng.uniform(0.7, 1.3, 18)
-    n = _n(min(seconds, 4.0), sample_rate)
+    n = n_samples(min(seconds, 4.0), sample_rate)
     sig = normalise(
         modes(
             n,
@@ -791,7 +786,7 @@ def _bell(rng, base, seconds, sample_rate, minor=True):
 @sound("church bells")
 def church_bells(rng, duration, sample_rate):
     """One bell tolling, a clock chime, or a peal of several."""
-    n = _n(duration, sample_rate)
+    n = n_samples(duration, sample_rate)
     base = log_uniform(rng, 130, 800)
     style = rng.choice(["toll", "chime", "peal"], p=[0.4, 0.2, 0.4])
     count = {"toll": 1, "chime": 4, "peal": rng.integers(2, 6)}[style]
@@ -832,7 +827,7 @@ def bicycle_bell(rng, duration, sample_rate):
     )
 
     def make(_):
-        n = _n(1.5, sample_rate)
+        n = n_samples(1.5, sample_rate)
         count = rng.choice([1, 2, 10])
         times = regular_times(rng, rng.uniform(0.03, 0.07), 0.05 * count, 0.1)
         return normalise(
@@ -847,7 +842,7 @@ def bicycle_bell(rng, duration, sample_rate):
 @sound("piano")
 def piano(rng, duration, sample_rate):
     """Stiff strings struck by felt: slightly stretched decaying partials."""
-    n = _n(duration, sample_rate)
+    n = n_samples(duration, sample_rate)
     step = log_uniform(rng, 0.15, 0.8)
     times = regular_times(rng, step, duration, 0.03)
     scale = np.array([0, 2, 4, 7, 9, 12, 14, 16])
@@ -860,7 +855,7 @@ def piano(rng, duration, sample_rate):
         freqs = root * 2 ** (step / 12) * k * np.sqrt(1 + 4e-4 * k**2)
         notes.append(
             modes(
-                _n(1.2, sample_rate),
+                n_samples(1.2, sample_rate),
                 sample_rate,
                 freqs,
                 2.0 / k**0.6,
@@ -880,12 +875,12 @@ def piano(rng, duration, sample_rate):
 @sound("guitar")
 def guitar(rng, duration, sample_rate):
     """Plucked strings: a burst of noise caught in a comb, with strums."""
-    n = _n(duration, sample_rate)
+    n = n_samples(duration, sample_rate)
     root = log_uniform(rng, 80, 200)
     times = regular_times(rng, log_uniform(rng, 0.2, 0.9), duration, 0.03)
     strum = rng.random() < 0.5
 
-    m = _n(1.2, sample_rate)
+    m = n_samples(1.2, sample_rate)
     fade = percussive(m, sample_rate, 0.001, 1.6)
     bright = rng.uniform(1500, 6000)
     strings = []
@@ -910,7 +905,7 @@ def _boom(rng, sample_rate, far):
     `far` 0..1 dulls the shock and lengthens the rolling tail.
     """
     tail = rng.uniform(0.8, 3.2)
-    n = _n(tail, sample_rate)
+    n = n_samples(tail, sample_rate)
     crack = noise(rng, n, 0.3) * percussive(
         n, sample_rate, 0.0008, log_uniform(rng, 0.03, 0.25)
     )
@@ -935,7 +930,7 @@ def _boom(rng, sample_rate, far):
     echo *= np.abs(1 + 0.5 * wander(rng, n, sample_rate, 9))
     sig += log_uniform(rng, 0.04, 0.3) * echo
     for _ in range(rng.integers(0, 4)):  # slaps off walls
-        at = _n(rng.uniform(0.06, 0.7), sample_rate)
+        at = n_samples(rng.uniform(0.06, 0.7), sample_rate)
         if at < n // 2:
             slap = band(sig[: n - at], sample_rate, 60, 1800, 1)
             sig[at:] += rng.uniform(0.05, 0.3) * slap
@@ -945,12 +940,12 @@ def _boom(rng, sample_rate, far):
 def _crackle(rng, sample_rate):
     """Stars that pop one by one: a cloud of sharp reports."""
     seconds = rng.uniform(0.5, 2.2)
-    n = _n(seconds, sample_rate)
+    n = n_samples(seconds, sample_rate)
     count = int(log_uniform(rng, 15, 300))
     times = rng.beta(1.6, 2.6, count) * seconds * 0.95
     pops = []
     for _ in range(6):
-        m = _n(0.05, sample_rate)
+        m = n_samples(0.05, sample_rate)
         pop = band_noise(
             rng, m, sample_rate, log_uniform(rng, 500, 3000), 13000, 1
         )
@@ -967,7 +962,7 @@ def _crackle(rng, sample_rate):
 def _launch(rng, sample_rate):
     """A mortar's thud, then a rising or falling whistle, or a whoosh."""
     seconds = rng.uniform(0.4, 1.8)
-    n = _n(seconds, sample_rate)
+    n = n_samples(seconds, sample_rate)
     whoosh = band_noise(rng, n, sample_rate, 500, 7000, 1)
     whoosh *= contour([0.2, 1, 0.4, 0.05], n)
     sig = rng.uniform(0.2, 1) * whoosh
@@ -979,7 +974,7 @@ def _launch(rng, sample_rate):
         glide *= 1 + 0.02 * wander(rng, n, sample_rate, 25)
         scream = tone(glide, sample_rate) + 0.3 * tone(2 * glide, sample_rate)
         sig += rng.uniform(0.5, 2) * scream * contour([0.3, 1, 0.7, 0.1], n)
-    m = min(_n(0.2, sample_rate), n)
+    m = min(n_samples(0.2, sample_rate), n)
     thud = _unit(noise(rng, m, 1.8)) * percussive(m, sample_rate, 0.003, 0.15)
     sig[:m] += rng.uniform(0, 2) * thud
     return normalise(sig)
@@ -992,7 +987,7 @@ def fireworks(rng, duration, sample_rate):
     Shells come at odd times and distances; a finale is dozens of them, a string
     of bangers is one sharp report after another.
     """
-    n = _n(duration, sample_rate)
+    n = n_samples(duration, sample_rate)
     style = rng.choice(
         ["display", "finale", "single", "bangers"], p=[0.5, 0.2, 0.15, 0.15]
     )
@@ -1007,7 +1002,7 @@ def fireworks(rng, duration, sample_rate):
         times = np.cumsum(rng.gamma(1.3, log_uniform(rng, 0.02, 0.12), 200))
         bang = []
         for _ in range(6):
-            m = _n(0.25, sample_rate)
+            m = n_samples(0.25, sample_rate)
             shot = band_noise(rng, m, sample_rate, 200, 12000, 1)
             shot *= percussive(m, sample_rate, 0.0003, rng.uniform(0.02, 0.1))
             low = _unit(noise(rng, m, 1.5))
@@ -1064,7 +1059,7 @@ def gun_shot(rng, duration, sample_rate):
         len(shot), sample_rate, 0.0002, rng.uniform(0.01, 0.08)
     )
     shot = shot + rng.uniform(0.5, 2) * sharp
-    n = _n(duration, sample_rate)
+    n = n_samples(duration, sample_rate)
     gap = log_uniform(rng, 0.07, 1.5)
     times = regular_times(rng, gap, duration, 0.04, rng.uniform(0, 0.5))
     times = times[: rng.integers(1, 12)]
