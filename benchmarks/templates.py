@@ -59,16 +59,18 @@ def main():
     for template in TEMPLATES:
         embeddings.append(template_embeddings(clap, ESC50_CLASSES, template))
         rows.append((template, embeddings[-1]))
-    rows.sort(key=lambda row: -score(clips, row[1], targets)["acc"])
     ensemble = sum(normalize(part, dim=-1) for part in embeddings)
     rows.append((f"mean of all {len(TEMPLATES)}", ensemble))
+    rows = [(name, score(clips, part, targets)) for name, part in rows]
+    single = sorted(rows[:-1], key=lambda row: -row[1]["acc"])
     print("| template | top-1 | top-5 |\n|---|---|---|")
-    for name, classes in rows:
-        metrics = score(clips, classes, targets)
+    for name, metrics in [*single, rows[-1]]:
         print(
             f"| {name} | {100 * metrics['acc']:.1f} % "
             f"| {100 * metrics['acc_top5']:.1f} % |"
         )
+    gap = 100 * (single[0][1]["acc"] - single[-1][1]["acc"])
+    print(f"\nbest minus worst single template: {gap:.1f} points")
 
 
 def score(clips, class_embeddings, targets):

@@ -1,14 +1,17 @@
 """Generated everyday sounds, written in the real data sets' layouts.
 
-Every class of ESC-50 (and some more) has a small parametric model of how the
-sound comes about: throats, struck bodies, turbulence, drops. One call draws a new
-source, a new recording place and a new recorder from a seed:
+Every class of the four benchmarks (and some more sounds) has a small parametric
+model of how the sound comes about: throats, struck bodies, turbulence, drops. One
+call draws a new source, a new recording place and a new recorder from a seed:
 
-1. a *generator* in `animals`, `nature`, `human`, `household` or `machines`
-   makes the dry sound from the blocks of `dsp`;
+1. a *generator* makes the dry sound from the blocks of `dsp` (and of `throats`,
+   `struck`, which several share); they lie in `animals`, `birds`, `voices`,
+   `human`, `nature`, `water`, `household`, `objects`, `appliances`, `machines`,
+   `vehicles`, `music` and `drums`;
 2. the *recording chain* in `scenes` puts it in a room at a distance, among
    noise, and through a microphone, a codec and an editor's scissors;
-3. `write_esc50` lays clips out exactly as ESC-50 does, so that the real
+3. `classes` says which generator stands for which class of a data set, and
+   `layouts` lays clips out exactly as the data set does, so that the real
    preparation scripts read them.
 
 Example
@@ -39,7 +42,8 @@ Authors
  * The afpt_plugin developers 2026
 """
 
+from afpt_plugin.synth.layouts import write_esc50
 from afpt_plugin.synth.registry import SOUNDS, Sound, sound
-from afpt_plugin.synth.scenes import mix, render, write_esc50
+from afpt_plugin.synth.scenes import mix, render
 
 __all__ = ["SOUNDS", "Sound", "mix", "render", "sound", "write_esc50"]

@@ -1,8 +1,7 @@
-"""Sounds of people: throats, breath, hands, feet and mouths.
+"""Sounds of bodies: breath, coughs, hands, feet and mouths at the table.
 
-Each generator is called as `make(rng, duration, sample_rate)` and returns a dry
-mono signal; its docstring says how the sound comes about. A helper `_event`
-makes one occurrence, the generator lays occurrences out in time.
+A helper `_event` makes one occurrence, the generator lays occurrences out in
+time. Whatever needs a throat comes from `voices`.
 
 Example
 -------
@@ -17,6 +16,7 @@ Authors
 """
 
 import numpy as np
+from scipy import signal
 
 from afpt_plugin.synth.dsp import (
     band,
@@ -38,401 +38,309 @@ from afpt_plugin.synth.dsp import (
     swell,
     tone,
     tremolo,
-    voice,
     wander,
 )
 from afpt_plugin.synth.registry import SOUNDS, sound
+from afpt_plugin.synth.voices import (
+    HOP,
+    air,
+    cheering,
+    person,
+    speak,
+    utter,
+    vowel,
+)
 
 __all__ = ["SOUNDS"]
 
-# Formants of a grown man; a shorter throat multiplies them.
-VOWELS = {
-    "a": (730, 1090, 2440, 3400, 4500),
-    "ae": (660, 1720, 2410, 3500, 4500),
-    "e": (530, 1840, 2480, 3500, 4500),
-    "er": (490, 1350, 1690, 3300, 4300),
-    "i": (280, 2250, 2890, 3600, 4600),
-    "o": (570, 840, 2410, 3300, 4400),
-    "u": (300, 870, 2240, 3200, 4300),
-}
 
-
-def _vowel(name, size):
-    """Formants of a vowel; `size` 1 is a man, 1.17 a woman, 1.4 a child."""
-    return np.array(VOWELS[name]) * size
-
-
-def _person(rng):
-    """Pitch and throat size of a man, a woman or a child."""
-    kind = rng.choice(["man", "woman", "child"], p=[0.45, 0.4, 0.15])
-    low, high, size = {
-        "man": (85, 160, 1.0),
-        "woman": (160, 260, 1.17),
-        "child": (240, 380, 1.4),
-    }[kind]
-    return log_uniform(rng, low, high), size * rng.uniform(0.92, 1.1)
-
-
-def _air(rng, n, sample_rate, formants, leak=0.3, width=None):
-    """Turbulent breath through a mouth or nose, of unit variance."""
-    source = noise(rng, n, rng.uniform(0, 0.8))
-    width = rng.uniform(0.15, 0.5) if width is None else width
-    gains = rng.uniform(0.5, 1.0) ** np.arange(len(formants))
-    sig = resonate(source, sample_rate, formants, width * formants, gains)
-    sig = sig / (np.std(sig) + 1e-9) + leak * source
+def _unit(sig):
+    """Scale to unit power."""
     return sig / (np.std(sig) + 1e-9)
 
 
-# --- infants and cries -------------------------------------------------------
+def _silence(seconds, sample_rate):
+    return np.zeros(n_samples(seconds, sample_rate))
 
 
-def _wail(rng, seconds, f0, size, sample_rate, kind):
-    """One breath of crying: pitch rises, holds and falls; folds overblow."""
-    n = n_samples(seconds, sample_rate)
-    top = rng.uniform(1.05, 1.45)
-    curve = {
-        "arch": [0.75, 1.0, top, 1.0, rng.uniform(0.6, 0.9)],
-        "fall": [0.9, top, 1.1, 0.9, rng.uniform(0.55, 0.8)],
-        "flat": [0.85, 1.05, 1.08, 1.05, rng.uniform(0.8, 1.0)],
-        "rise": [0.7, 0.85, 1.0, top, rng.uniform(0.9, 1.1)],
-    }[kind]
-    at = [0, rng.uniform(0.08, 0.25), rng.uniform(0.3, 0.6), 0.8, 1]
-    pitch = f0 * contour(curve, n, at)
-    pitch *= 1 + rng.uniform(0.005, 0.03) * tone(
-        rng.uniform(5, 9), sample_rate, n
-    )
-    if rng.random() < 0.2 and seconds > 0.5:  # a break into the high register
-        jump = rng.uniform(0.3, 0.7)
-        span = rng.uniform(0.08, 0.25)
-        t = np.linspace(0, 1, n)
-        inside = (t > jump) & (t < jump + span)
-        pitch = np.where(inside, pitch * rng.uniform(1.6, 2.2), pitch)
-    mouth = np.array([1100, 2900, 4600, 6300, 8200]) * size
-    open_mouth = mouth * [rng.uniform(0.9, 1.2), 1, 1, 1, 1]
-    closed = mouth * [0.55, 0.9, 0.97, 1, 1]
-    sig = voice(
-        rng,
-        pitch,
-        sample_rate,
-        [closed, open_mouth, open_mouth, closed],
-        widths=mouth * rng.uniform(0.1, 0.25),
-        gains=rng.uniform(0.55, 1.1) ** np.arange(5),
-        breath=rng.uniform(0.02, 0.25),
-        tilt=log_uniform(rng, 1500, 8000),
-        jitter=rng.uniform(0.004, 0.03),
-        shimmer=rng.uniform(0.05, 0.25),
-        growl=rng.uniform(0.2, 0.8) if rng.random() < 0.4 else 0.0,
-        growl_rate=None if rng.random() < 0.5 else rng.uniform(60, 140),
-    )
-    env = swell(n, sample_rate, rng.uniform(0.02, 0.12), 0.3 * seconds, 0.8)
-    if rng.random() < 0.25:  # sobbing: "eh-eh-eh"
-        env *= tremolo(n, sample_rate, rng.uniform(5, 10), rng.uniform(0.3, 1))
-    return sig * env
-
-
-@sound("crying baby")
-def crying_baby(rng, duration, sample_rate):
-    """Wails of 0.3-1.8 s at 330-650 Hz, each followed by a gasp for air."""
-    f0, size = log_uniform(rng, 330, 620), rng.uniform(0.8, 1.15)
-    style = rng.choice(["wail", "newborn", "fuss"], p=[0.5, 0.35, 0.15])
-    length = {
-        "wail": rng.uniform(0.7, 1.8),
-        "newborn": rng.uniform(0.3, 0.8),
-        "fuss": rng.uniform(0.15, 0.5),
-    }[style]
-    usual = rng.choice(["arch", "fall", "flat", "rise"], p=[0.5, 0.3, 0.1, 0.1])
-    gasp_level = rng.choice([0.0, log_uniform(rng, 0.01, 0.12)], p=[0.2, 0.8])
-    rest = log_uniform(rng, 0.02, 0.5 if style != "fuss" else 1.2)
-    n = n_samples(duration, sample_rate)
-    out, time = np.zeros(n), rng.uniform(-0.5, 0.3)
-    while time < duration:
-        seconds = length * np.exp(0.3 * rng.standard_normal())
-        kind = usual if rng.random() < 0.7 else "arch"
-        pitch = f0 * np.exp(0.08 * rng.standard_normal())
-        cry = _wail(rng, seconds, pitch, size, sample_rate, kind)
-        level = np.exp(0.25 * rng.standard_normal())
-        skip = int(max(-time, 0) * sample_rate)
-        out += scatter([max(time, 0)], [cry[skip:]], n, sample_rate, [level])
-        time += seconds + rng.uniform(0.03, 0.12)
-        inhale = rng.uniform(0.12, 0.4)
-        m = n_samples(inhale, sample_rate)
-        gasp = _air(rng, m, sample_rate, np.array([1500, 3800, 6000]) * size)
-        if rng.random() < 0.3:  # the folds squeak on the way in
-            squeak = contour([1, 1.2, 1.4], m) * f0 * rng.uniform(1, 1.8)
-            gasp += rng.uniform(0.3, 2) * tone(squeak, sample_rate)
-        gasp *= gasp_level * swell(m, sample_rate, 0.4 * inhale, 0.3 * inhale)
-        out += scatter([time], [gasp], n, sample_rate)
-        time += inhale + rest * np.exp(0.4 * rng.standard_normal())
-        if style == "newborn" and rng.random() < 0.15:
-            time += rng.uniform(0.3, 0.9)
-    return out
-
-
-@sound("scream")
-def scream(rng, duration, sample_rate):
-    """A pressed voice driven into chaos: high, rough and long."""
-    f0, size = _person(rng)
-    seconds = rng.uniform(0.5, min(2.5, duration))
-
-    def make(_):
-        n = n_samples(seconds * rng.uniform(0.7, 1.3), sample_rate)
-        top = log_uniform(rng, 2.5, 6)
-        pitch = f0 * contour([top * 0.7, top, top, top * 0.6], n)
-        sig = voice(
-            rng,
-            np.minimum(pitch, 2200),
-            sample_rate,
-            _vowel(rng.choice(["a", "ae"]), size * 1.1),
-            breath=rng.uniform(0.05, 0.3),
-            tilt=6000,
-            jitter=rng.uniform(0.01, 0.05),
-            growl=rng.uniform(0.3, 0.9),
-            growl_rate=rng.uniform(50, 180),
-        )
-        return sig * swell(n, sample_rate, 0.06, rng.uniform(0.1, 0.5))
-
-    return sequence(rng, make, duration, sample_rate, (1, 3), (0.2, 1.5))
-
-
-# --- sneezes, coughs, breath -------------------------------------------------
+# --- sneezes, coughs ---------------------------------------------------------
 
 
 def _sneeze(rng, f0, size, sample_rate, style):
-    """Gasps in, a held breath, then the blow: vowel, fricative and spray."""
-    parts = []
+    """Gasps in, holds, then the blow: "ha-TSHoo", folds falling in pitch."""
+    knots, tune, time = [], [(0.0, 1.2 * f0)], 0.02
+    ae, a = vowel("ae", size), vowel("a", size)
+
+    def knot(at, shape, folds=0.0, gust=0.0, teeth=0.0):
+        knots.append([at, *shape, folds, gust, teeth, style["centre"]])
+
     for i in range(style["gasps"]):
-        seconds = rng.uniform(0.15, 0.6)
-        n = n_samples(seconds, sample_rate)
-        gasp = _air(rng, n, sample_rate, _vowel("ae", size))
-        if style["voiced"]:
-            pitch = f0 * contour([1.2, 1.6, rng.uniform(1.8, 2.4)], n)
-            gasp = 0.3 * gasp + 2 * style["voiced"] * voice(
-                rng, pitch, sample_rate, _vowel("a", size), breath=0.4
-            )
-        level = rng.uniform(0.03, 0.15) * (1 + i)
-        parts.append(level * gasp * swell(n, sample_rate, seconds * 0.6, 0.05))
-        parts.append(np.zeros(n_samples(rng.uniform(0.03, 0.3), sample_rate)))
-    # The blow: pressure falls within a third of a second.
-    shout = rng.uniform(0.03, 0.14)
-    hiss = rng.uniform(0.12, 0.45)
-    n = n_samples(shout + hiss + 0.1, sample_rate)
-    blow = np.zeros(n)
-    m = n_samples(shout * 1.6, sample_rate)
-    pitch = f0 * contour([1.5, rng.uniform(2, 3), 1.6], m)
-    vowel = voice(
+        seconds = rng.uniform(0.15, 0.5)
+        level = rng.uniform(0.1, 0.35) * (1 + 0.5 * i)
+        folds = style["voiced"] * level
+        knot(time, ae)
+        knot(time + 0.7 * seconds, ae, folds, level)
+        knot(time + seconds, ae)
+        tune += [(time, 1.3 * f0), (time + seconds, 2.0 * f0)]
+        time += seconds + rng.uniform(0.02, 0.3)
+    shout, hiss = rng.uniform(0.02, 0.16), rng.uniform(0.06, 0.3)
+    tail, loud, spray = rng.uniform(0.08, 0.5), style["shout"], style["spray"]
+    end = vowel(style["end"], size)
+    high = style["high"] * f0 * rng.uniform(0.9, 1.1)
+    knot(time, a)
+    knot(time + 0.01, a, loud, 0.6)
+    knot(time + shout, end, loud, 0.6, 0.3 * spray)
+    knot(time + shout + 0.02, end, style["mix"] * loud, spray, spray)
+    knot(time + shout + 0.6 * hiss, end, style["mix"] * loud, 0.5, spray / 3)
+    knot(time + shout + hiss, end, style["tail"] * loud, 0.2)
+    knot(time + shout + hiss + tail, vowel("u", size))
+    tune += [(time, 0.85 * high), (time + shout, high)]
+    tune += [(time + shout + hiss, 0.75 * high)]
+    time += shout + hiss + tail
+    tune += [(time, rng.uniform(0.4, 0.6) * high)]
+    if rng.random() < 0.25:  # sniffs
+        time += rng.uniform(0.2, 0.7)
+        nose = vowel("er", 1.3 * size)
+        knot(time, nose)
+        knot(time + 0.2, nose, 0, rng.uniform(0.1, 0.4))
+        knot(time + 0.28, nose)
+        time += 0.3
+    return speak(
         rng,
-        pitch,
         sample_rate,
-        [_vowel("a", size), _vowel("i" if style["chi"] else "e", size)],
-        breath=rng.uniform(0.3, 0.7),
+        knots,
+        tune,
+        time + 0.05,
         tilt=5000,
-        growl=rng.uniform(0, 0.6),
+        jitter=0.02,
+        growl=rng.choice([0.0, rng.uniform(0.1, 0.6)]),
+        width=rng.uniform(1, 2.5),
+        bright=style["bright"],
     )
-    blow[:m] += style["shout"] * vowel * swell(m, sample_rate, 0.004, 0.05)
-    k = n - n_samples(shout, sample_rate)
-    teeth = band_noise(rng, k, sample_rate, log_uniform(rng, 1200, 3500), 11000)
-    teeth += 2.0 * _air(
-        rng, k, sample_rate, np.array([1800, 3600, 5800]) * size * 0.9, 0.2
-    )
-    env = percussive(k, sample_rate, rng.uniform(0.003, 0.02), hiss * 1.4)
-    blow[n - k :] += 0.3 * teeth * env
-    if style["tail"]:  # "...oo", the folds closing again
-        seconds = rng.uniform(0.1, 0.35)
-        m = min(n_samples(seconds, sample_rate), k)
-        pitch = f0 * contour([1.8, 1.2, 0.9], m)
-        oo = voice(rng, pitch, sample_rate, _vowel("u", size), breath=0.3)
-        blow[n - k : n - k + m] += (
-            style["tail"] * oo * swell(m, sample_rate, 0.04, 0.7 * seconds)
-        )
-    puff = band_noise(rng, n, sample_rate, 60, 500)
-    blow += 0.2 * puff * percussive(n, sample_rate, 0.01, 0.3)
-    parts.append(normalise(blow))
-    if rng.random() < 0.3:
-        parts.append(np.zeros(n_samples(rng.uniform(0.1, 0.6), sample_rate)))
-        parts.append(_sniff(rng, size, sample_rate) * rng.uniform(0.05, 0.3))
-    return np.concatenate(parts)
-
-
-def _sniff(rng, size, sample_rate):
-    """A short wet breath through the nose."""
-    seconds = rng.uniform(0.15, 0.5)
-    n = n_samples(seconds, sample_rate)
-    sig = _air(rng, n, sample_rate, np.array([1100, 2600, 5200]) * size)
-    wet = 1 + rng.uniform(0, 0.8) * wander(rng, n, sample_rate, 45)
-    return normalise(sig * wet * swell(n, sample_rate, 0.7 * seconds, 0.05))
 
 
 @sound("sneezing")
 def sneezing(rng, duration, sample_rate):
-    """One to three sneezes, each with its own run-up, then quiet."""
-    f0, size = _person(rng)
+    """One to three sneezes: shouted, hissed or stifled, with a run-up or not."""
+    f0, size = person(rng)
+    stifled = rng.random() < 0.2
     style = {
-        "gasps": rng.choice(4, p=[0.3, 0.4, 0.2, 0.1]),
-        "voiced": rng.choice([0.0, rng.uniform(0.3, 1)]),
-        "shout": log_uniform(rng, 0.15, 1.5),
-        "tail": rng.choice([0.0, rng.uniform(0.1, 0.6)]),
-        "chi": rng.random() < 0.4,
+        "gasps": rng.choice(4, p=[0.35, 0.4, 0.15, 0.1]),
+        "voiced": rng.choice([0.0, rng.uniform(0.3, 2)]),
+        "shout": 0.1 if stifled else log_uniform(rng, 0.5, 2.5),
+        "high": log_uniform(rng, 1.5, 3.5),
+        "spray": log_uniform(rng, 0.2, 1.6),
+        "mix": rng.uniform(0.05, 0.9),
+        "tail": rng.uniform(0.05, 0.7),
+        "centre": log_uniform(rng, 1800, 5000),
+        "end": rng.choice(["i", "u", "e", "er", "o"]),
+        "bright": rng.uniform(0, 1),
     }
 
     def make(_):
         return _sneeze(rng, f0, size, sample_rate, style)
 
     most = rng.choice([1, 2, 4], p=[0.6, 0.25, 0.15])
-    return sequence(rng, make, duration, sample_rate, (1, most), (0.2, 1.2))
+    return sequence(rng, make, duration, sample_rate, (1, most), (0.2, 1.5))
 
 
-def _cough(rng, f0, size, sample_rate, wet, level=1.0):
-    """Glottis bursts open, air rushes through, folds may close voiced."""
-    seconds = log_uniform(rng, 0.12, 0.4)
-    n = n_samples(seconds, sample_rate)
-    mouth = _vowel(rng.choice(["a", "er", "ae", "o"]), size)
-    rush = _air(rng, n, sample_rate, mouth, rng.uniform(0.2, 0.6))
-    rush *= percussive(n, sample_rate, rng.uniform(0.002, 0.012), seconds)
-    pitch = f0 * contour([1.6, rng.uniform(1.4, 2.4), 1.2, 0.9], n)
-    folds = voice(
-        rng,
-        pitch,
-        sample_rate,
-        mouth,
-        breath=0.5,
-        tilt=3000,
-        jitter=0.06,
-        growl=rng.uniform(0.2, 0.9),
-        growl_rate=rng.uniform(25, 70),
-    )
-    at = rng.uniform(0.0, 0.3)
-    folds *= contour(
-        [0.4, 1, 0.3, rng.uniform(0, 0.6), 0],
-        n,
-        [0, at + 0.05, at + 0.2, 0.8, 1],
-    )
-    sig = rush + rng.uniform(0.5, 5) * folds * (1 if level > 0.5 else 0.3)
-    if wet:
-        rattle = 1 + 0.7 * wander(rng, n, sample_rate, rng.uniform(30, 90))
-        sig *= np.abs(rattle)
-    chest = band_noise(rng, n, sample_rate, 80, 350)
-    sig += (
-        rng.uniform(0.1, 0.8) * chest * percussive(n, sample_rate, 0.005, 0.12)
-    )
-    return level * normalise(sig) * swell(n, sample_rate, 0.001, 0.04)
+def _cough_knots(rng, time, f0, level, style, knots, tune):
+    """Glottis bursts open, air rushes out, the folds sound while they close."""
+    size = style["size"]
+    first, last = (vowel(style[k], size) for k in ("first", "last"))
+    burst = rng.uniform(0.02, 0.06)
+    rush = rng.uniform(0.05, 0.16)
+    tail = style["tail"] * rng.uniform(0.05, 0.22)
+    folds, gust = level * style["folds"], level * style["gust"]
+
+    def knot(at, shape, folds=0.0, gust=0.0):
+        knots.append([time + at, *shape, folds, gust, 0.25 * gust, 2500.0])
+
+    knot(0, first)
+    knot(0.008, first, folds, 1.5 * gust)
+    knot(burst, first, rng.uniform(0.5, 1) * folds, gust)
+    knot(burst + 0.5 * rush, last, rng.uniform(0.1, 0.8) * folds, 0.5 * gust)
+    knot(burst + rush, last, 0.3 * folds, 0.2 * gust)
+    knot(burst + rush + 0.3 * tail, last, 0.6 * folds, 0.1 * gust)
+    knot(burst + rush + tail + 0.03, last)
+    high = f0 * log_uniform(rng, 1.2, 2.2)
+    tune += [(time, high), (time + burst, 1.15 * high)]
+    time += burst + rush + tail + 0.03
+    tune.append((time, rng.uniform(0.55, 0.9) * high))
+    return time
 
 
 @sound("coughing")
 def coughing(rng, duration, sample_rate):
-    """Fits of one to five coughs on a single breath, fading within the fit."""
-    f0, size = _person(rng)
-    wet = rng.random() < 0.4
-    spacing = rng.uniform(0.22, 0.5)
+    """Fits of one to six coughs on one breath: dry, wet, barking, or a hem."""
+    f0, size = person(rng)
+    style = {
+        "size": size,
+        "first": rng.choice(["a", "uh", "ae", "o"]),
+        "last": rng.choice(["uh", "er", "o", "a"]),
+        "folds": log_uniform(rng, 0.3, 1.6),
+        "gust": log_uniform(rng, 0.3, 1.6),
+        "tail": rng.choice([0.0, 1.0], p=[0.4, 0.6]),
+    }
+    gap = rng.uniform(0.05, 0.3)
+    wet = rng.choice([0.0, rng.uniform(0.3, 0.9)], p=[0.55, 0.45])
+    bright, width = rng.uniform(0, 1), rng.uniform(1, 3)
 
     def make(_):
-        count = rng.integers(1, 6)
-        n = n_samples(count * spacing + 0.5, sample_rate)
-        times = regular_times(rng, spacing, count * spacing, 0.15)
-        levels = 0.85 ** np.arange(len(times))
-        levels *= np.exp(0.2 * rng.standard_normal(len(times)))
-        fit = scatter(
-            times,
-            lambda i: _cough(rng, f0, size, sample_rate, wet, levels[i]),
-            n,
+        knots, tune, time = [], [], 0.01
+        level = 1.0
+        for _ in range(rng.choice([1, 2, 3, 4, 6])):
+            strength = level * np.exp(0.2 * rng.standard_normal())
+            time = _cough_knots(rng, time, f0, strength, style, knots, tune)
+            time += gap * np.exp(0.25 * rng.standard_normal())
+            level *= rng.uniform(0.7, 1.0)
+        if rng.random() < 0.35:  # draws breath again
+            shape = vowel("er", size)
+            for at, gust in (
+                (0.05, 0),
+                (0.3, rng.uniform(0.05, 0.3)),
+                (0.4, 0),
+            ):
+                knots.append([time + at, *shape, 0, gust, 0, 3000.0])
+            time += 0.4
+        fit = speak(
+            rng,
             sample_rate,
+            knots,
+            tune,
+            time + 0.05,
+            tilt=4000,
+            jitter=rng.uniform(0.02, 0.08),
+            growl=max(wet, rng.uniform(0, 0.4)),
+            growl_rate=rng.uniform(25, 80),
+            width=width,
+            bright=bright,
         )
-        if rng.random() < 0.4:  # gasp or clearing of the throat after it
-            fit = np.append(fit, 0.15 * _sniff(rng, size, sample_rate))
+        if rng.random() < 0.4:  # the chest thumps into the microphone
+            chest = band_noise(rng, len(fit), sample_rate, 50, 200, 1)
+            fit += 0.3 * chest * np.abs(fit)
         return fit
 
-    return sequence(rng, make, duration, sample_rate, (1, 4), (0.1, 1.5))
+    return sequence(rng, make, duration, sample_rate, (1, 4), (0.15, 1.8))
+
+
+# --- breath ------------------------------------------------------------------
+
+
+def _breath(
+    rng, sample_rate, size, seconds, inward, folds=0.0, f0=200.0, **mouth
+):
+    """Air one way: in brightens and stops at once, out darkens and fades.
+
+    `mouth` may fix `shapes`, `width`, `bright` and `hiss` for a whole clip.
+    """
+    n = _rows_of(seconds)
+    peak = rng.uniform(0.5, 0.8) if inward else rng.uniform(0.1, 0.4)
+    env = contour(
+        [0, 0.7, 1, 0.6, 0], n, [0, peak / 2, peak, (1 + peak) / 2, 1]
+    )
+    names = ["er", "ae", "i"] if inward else ["a", "uh", "o"]
+    start, end = rng.permutation(names)[:2]
+    usual = [vowel(start, 1.1 * size), vowel(end, 1.1 * size)]
+    glide = [1.0, 1.2, 1.5] if inward else [1.15, 1.0, 0.7]
+    hiss = mouth.get("hiss", 0.3 if inward else 0.08)
+    return utter(
+        rng,
+        sample_rate,
+        f0 * contour(glide, n),
+        mouth.get("shapes", usual),
+        folds * env,
+        env * (1 + 0.15 * wander(rng, n, 1 / HOP, 20)),
+        hiss * env,
+        log_uniform(rng, 2500, 6000),
+        tilt=1500,
+        width=mouth.get("width", rng.uniform(2, 5)),
+        bright=mouth.get("bright", rng.uniform(0, 0.8)),
+    )
+
+
+def _rows_of(seconds):
+    return max(int(seconds / HOP), 8)
 
 
 @sound("breathing")
 def breathing(rng, duration, sample_rate):
     """Air in, air out: hiss whose colour and level differ by direction.
 
-    Sleeping, panting, running, nose or mouth, through a mask or a snorkel.
+    Asleep, deep, panting or through a mask; nose or mouth, moaning perhaps.
     """
     style = rng.choice(
-        ["calm", "deep", "pant", "mask"], p=[0.35, 0.3, 0.2, 0.15]
+        ["calm", "deep", "pant", "mask"], p=[0.3, 0.3, 0.25, 0.15]
     )
     period = {
         "calm": rng.uniform(2.0, 4.5),
         "deep": rng.uniform(1.4, 4.0),
         "pant": rng.uniform(0.35, 1.1),
         "mask": rng.uniform(2.0, 4.5),
-    }[style]
-    size = _person(rng)[1]
-    if rng.random() < 0.5:  # through the mouth
-        inhale = _vowel(rng.choice(["er", "e", "ae", "i"]), size) * 1.15
-        exhale = _vowel(rng.choice(["a", "er", "o", "u"]), size)
-    else:  # through the nose
-        inhale = np.array([1000, 2300, 4200, 7000]) * size
-        exhale = np.array([600, 1500, 3000, 5200]) * size
+    }[str(style)]
+    f0, size = person(rng)
+    noses = np.array(
+        [[1000, 2300, 4200, 7000, 9000], [600, 1500, 3000, 5200, 8000]]
+    )
+    ways = []
+    for way in range(2):  # 0 in, 1 out
+        names = ["er", "ae", "e", "i"] if way == 0 else ["a", "uh", "o", "u"]
+        shapes = [vowel(name, 1.1 * size) for name in rng.choice(names, 2)]
+        ways.append(
+            {
+                "shapes": shapes,
+                "width": rng.uniform(1.5, 6),
+                "bright": rng.uniform(0, 1.2),
+                "hiss": log_uniform(rng, 0.02, 0.6),
+            }
+        )
+    if rng.random() < 0.5:  # through the nose
+        for way in range(2):
+            drift = rng.uniform(0.8, 1.25, 2)
+            ways[way]["shapes"] = [size * f * noses[way] for f in drift]
     if style == "mask":
-        inhale, exhale = inhale * 0.7, exhale * 0.6
+        for way in ways:
+            way["shapes"] = [0.65 * shape for shape in way["shapes"]]
+            way["bright"] = 0.0
     part = rng.uniform(0.3, 0.5)  # of the cycle that goes in
-    pause_in, pause_out = rng.uniform(0, 0.1), rng.uniform(0.02, 0.3)
+    gap_in, gap_out = rng.uniform(0, 0.1), rng.uniform(0.02, 0.3)
     level_in = rng.choice([log_uniform(rng, 0.3, 2), 0.05], p=[0.9, 0.1])
-    leak = [rng.uniform(0.05, 0.6), rng.uniform(0.05, 0.6)]
-    width = rng.uniform(0.12, 0.5)
-    rough = rng.uniform(0, 0.35)
-    pop = rng.choice([0.0, rng.uniform(0.2, 1.5)])
-    voiced = rng.choice([0.0, rng.uniform(0.05, 0.5)], p=[0.8, 0.2])
-    skew_in, skew_out = rng.uniform(0.4, 0.8), rng.uniform(0.12, 0.45)
+    pop = rng.choice([0.0, rng.uniform(0.1, 1.0)])
+    moan = rng.choice([0.0, log_uniform(rng, 0.05, 1)], p=[0.75, 0.25])
 
-    def breath(i):
-        out_going = i % 2
-        share = (1 - part - pause_out) if out_going else (part - pause_in)
-        seconds = period * max(share, 0.1) * np.exp(0.1 * rng.normal())
-        n = n_samples(seconds, sample_rate)
-        mouth = exhale if out_going else inhale
-        sig = _air(rng, n, sample_rate, mouth, leak[out_going], width)
-        # The throat opens on the way: a second colour fades in.
-        later = mouth * rng.uniform(0.75, 1.3)
-        blend = np.linspace(0, 1, n)
-        sig = (1 - blend) * sig + blend * _air(
-            rng, n, sample_rate, later, leak[out_going], width
+    def breath(way):
+        share = (1 - part - gap_out) if way else (part - gap_in)
+        seconds = max(share, 0.1) * period * np.exp(0.1 * rng.normal())
+        sig = _breath(
+            rng,
+            sample_rate,
+            size,
+            seconds,
+            way == 0,
+            moan * way,
+            0.9 * f0,
+            **ways[way],
         )
-        sig *= 1 + rough * wander(rng, n, sample_rate, rng.uniform(8, 40))
-        if out_going and pop:  # breath hits the microphone
-            wind = band_noise(rng, n, sample_rate, 15, 160)
-            sig += pop * wind * np.abs(wander(rng, n, sample_rate, 8))
-        if out_going and voiced:
-            f0 = rng.uniform(90, 260) * contour([1.1, 1, 0.8], n)
-            sig += 8 * voiced * voice(rng, f0, sample_rate, mouth, breath=0.5)
-        skew = skew_out if out_going else skew_in
-        shape = contour(
-            [0, 0.5, 1, 0.5, 0],
-            n,
-            [0, skew * 0.5, skew, skew + (1 - skew) * 0.5, 1],
-        )
-        return (
-            sig
-            * np.maximum(shape, 0) ** rng.uniform(0.8, 1.5)
-            * (1.0 if out_going else level_in)
-        )
+        if way and pop:  # breath hits the microphone
+            m = len(sig)
+            wind = band_noise(rng, m, sample_rate, 15, 160)
+            wind *= np.abs(wander(rng, m, sample_rate, 8))
+            sig += pop * wind * swell(m, sample_rate, 0.1, 0.7 * seconds)
+        return sig * (1.0 if way else level_in)
 
-    cycles = int(duration / period) + 2
-    starts = np.arange(cycles) * period * (1 + 0.04 * rng.normal(size=cycles))
-    starts -= rng.uniform(0, period * 0.6)
-    times = np.ravel(np.column_stack([starts, starts + part * period]))
-    levels = np.exp(0.15 * rng.standard_normal(len(times)))
-    first = rng.integers(2) if style != "pant" else 0
+    # A few breaths that take turns are enough for one who pants.
+    variants = [breath(i % 2) for i in range(6 if period < 1.5 else 4)]
     n = n_samples(duration, sample_rate)
-    sig = np.zeros(n)
-    for i, (time, level) in enumerate(zip(times, levels, strict=True)):
-        if i < first or time > duration:
-            continue
-        one = breath(i)[int(max(-time, 0) * sample_rate) :]
-        sig += scatter([max(time, 0)], [one], n, sample_rate, [level])
-    if style == "mask" and rng.random() < 0.6:  # valve clicks, tube resonance
-        sig = (
-            resonate(
-                sig,
-                sample_rate,
-                rng.uniform(200, 900) * np.array([1, 2, 3, 4.1]),
-                120,
-            )
-            + 0.1 * sig
-        )
-    return sig
+    starts = regular_times(rng, period, duration + 2 * period, 0.05)
+    times = np.ravel(np.column_stack([starts, starts + part * period]))
+    gains = np.exp(0.15 * rng.standard_normal(len(times)))
+    # The recording begins somewhere in the first cycle.
+    skip = int(rng.uniform(0, 0.7) * period * sample_rate)
+    out = scatter(times, variants, n + skip, sample_rate, gains)[skip:]
+    if style == "mask" and rng.random() < 0.6:  # the tube rings
+        tube = rng.uniform(200, 900) * np.array([1, 2, 3, 4.1])
+        out = resonate(out, sample_rate, tube, 120) + 0.1 * out
+    return out
 
 
 @sound("snoring")
@@ -461,7 +369,7 @@ def snoring(rng, duration, sample_rate):
     )
     gains = rng.uniform(0.3, 0.85) ** np.arange(4)
     width = rng.uniform(0.1, 0.35)
-    skew = rng.uniform(0.4, 0.85)
+    skew = rng.uniform(0.4, 0.78)
     way_out = rng.choice(
         ["none", "air", "whistle", "snore", "puff"],
         p=[0.25, 0.35, 0.1, 0.15, 0.15],
@@ -476,12 +384,12 @@ def snoring(rng, duration, sample_rate):
         rate *= 1 + rng.uniform(0.03, 0.2) * wander(rng, n, sample_rate, 25)
         rate = np.maximum(rate, 10)
         gate = (0.5 + 0.5 * tone(rate, sample_rate)) ** sharp
-        puffs = noisy * 1.5 * gate * noise(rng, n, 0.4)
+        puffs = noisy * 1.5 * gate * noise(rng, n, 0.8)
         folds = band(saw(rate, sample_rate), sample_rate, 60, 2500, 1)
         source = puffs + (1 - noisy) * folds / (np.std(folds) + 1e-9)
         source *= 1 + breaking * wander(rng, n, sample_rate, 12)
         sig = resonate(source, sample_rate, throat, width * throat, gains)
-        sig += 0.05 * source + 0.03 * noise(rng, n, 0.5)
+        sig += 0.05 * source + rng.uniform(0.002, 0.02) * noise(rng, n, 0.8)
         shape = contour([0, 0.6, 1, 0.7, 0], n, [0, skew * 0.5, skew, 0.93, 1])
         return normalise(sig) * shape
 
@@ -490,7 +398,7 @@ def snoring(rng, duration, sample_rate):
         env = swell(n, sample_rate, 0.2 * seconds, 0.7 * seconds)
         if way_out == "snore":
             return rasp(seconds, flap * rng.uniform(0.6, 1.5)) * 0.5
-        sig = 0.1 * _air(rng, n, sample_rate, throat * 1.3)
+        sig = 0.1 * air(rng, n, sample_rate, throat * 1.3)
         if way_out == "whistle":
             glide = contour(rng.uniform(900, 2600) * np.array([1, 1.1, 0.9]), n)
             glide *= 1 + 0.01 * wander(rng, n, sample_rate, 10)
@@ -502,7 +410,7 @@ def snoring(rng, duration, sample_rate):
         return sig * env
 
     n = n_samples(duration, sample_rate)
-    out, time = np.zeros(n), rng.uniform(-0.4, 1.2) * share * period
+    out, time = np.zeros(n), rng.uniform(-0.4, 0.5) * share * period
     while time < duration:
         seconds = share * period * np.exp(0.12 * rng.standard_normal())
         one = rasp(seconds, flap * np.exp(0.06 * rng.standard_normal()))
@@ -517,198 +425,129 @@ def snoring(rng, duration, sample_rate):
     return out
 
 
-# --- laughter and speech -----------------------------------------------------
-
-
-def _laugh(rng, f0, size, sample_rate):
-    """A bout on one breath: "ha" after "ha", pitch and strength running out."""
-    rate = rng.uniform(3.6, 7.0)
-    count = rng.integers(3, 12)
-    high = log_uniform(rng, 1.2, 2.6)
-    vowel = rng.choice(
-        ["a", "e", "er", "ae", "i", "o"], p=[0.4, 0.15, 0.15, 0.15, 0.1, 0.05]
-    )
-    voiced = rng.uniform(0.3, 0.75)  # share of a call that sounds
-    breath = rng.uniform(0.05, 0.4)
-    tilt = log_uniform(rng, 1200, 5000)
-    n = n_samples(count / rate + 0.6, sample_rate)
-    out, time = np.zeros(n), 0.0
-    for i in range(count):
-        fall = 1 - 0.5 * i / count
-        stretch = rng.uniform(1.2, 2.2) if i == 0 else 1.0
-        seconds = stretch * voiced / rate * np.exp(0.1 * rng.normal())
-        m = n_samples(seconds, sample_rate)
-        pitch = f0 * (1 + (high - 1) * fall) * np.exp(0.05 * rng.normal())
-        call = voice(
-            rng,
-            pitch * contour([0.9, 1.08, rng.uniform(0.7, 0.95)], m),
-            sample_rate,
-            _vowel(vowel, size * rng.uniform(0.97, 1.05)),
-            breath=breath,
-            tilt=tilt,
-            growl=rng.choice([0.0, 0.4], p=[0.8, 0.2]),
-        ) * swell(m, sample_rate, 0.02, 0.4 * seconds)
-        k = n_samples(stretch / rate * (1.05 - voiced), sample_rate)
-        puff = _air(rng, k, sample_rate, _vowel(vowel, size))
-        puff *= rng.uniform(0.04, 0.15) * swell(k, sample_rate, 0.03, 0.05)
-        event = np.concatenate([puff, call]) * (0.25 + 0.75 * fall)
-        out += scatter([time], [event], n, sample_rate)
-        time += stretch / rate * np.exp(0.06 * rng.standard_normal())
-    if rng.random() < 0.5:  # draws breath
-        gasp = _air(
-            rng, n_samples(0.3, sample_rate), sample_rate, _vowel("i", size)
-        )
-        gasp *= swell(len(gasp), sample_rate, 0.2, 0.08)
-        out = np.append(out, rng.uniform(0.03, 0.15) * gasp)
-    return out
-
-
-@sound("laughing")
-def laughing(rng, duration, sample_rate):
-    """One person laughing, a baby giggling, or a room of people."""
-    crowd = rng.choice([1, 2, 4], p=[0.72, 0.15, 0.13])
-    out = np.zeros(n_samples(duration, sample_rate))
-    for _ in range(crowd):
-        f0, size = _person(rng)
-        if crowd == 1 and rng.random() < 0.2:
-            f0, size = rng.uniform(300, 450), rng.uniform(1.4, 1.7)
-        bouts = sequence(
-            rng,
-            lambda _, f0=f0, size=size: _laugh(rng, f0, size, sample_rate),
-            duration,
-            sample_rate,
-            (1, 6),
-            (0.05, 0.9),
-        )
-        out += bouts * log_uniform(rng, 0.3, 1) if crowd > 1 else bouts
-    return out
-
-
-def _speech(rng, duration, sample_rate, f0, size, rate):
-    """Babble: syllables of gliding vowels and consonants, phrases, pauses."""
-    n = n_samples(duration, sample_rate)
-    out, time = np.zeros(n), rng.uniform(0, 0.3)
-    names = list(VOWELS)
-    while time < duration:
-        words = rng.integers(3, 12)
-        span = min(words / rate, duration - time)
-        m = n_samples(span, sample_rate)
-        wide = rng.uniform(0.08, 0.25)
-        pitch = f0 * (1 + wide * wander(rng, m, sample_rate, rate * 0.7))
-        pitch *= contour([1.1, 1.05, rng.choice([0.8, 0.85, 1.2])], m)
-        vowels = [_vowel(rng.choice(names), size) for _ in range(words + 1)]
-        glottis = voice(
-            rng,
-            pitch,
-            sample_rate,
-            vowels[: min(words + 1, 6)],
-            breath=rng.uniform(0.03, 0.2),
-            tilt=log_uniform(rng, 800, 2500),
-        )
-        beats = regular_times(rng, 1 / rate, span, 0.12)
-        knots = np.sort(np.concatenate([beats, beats + 0.6 / rate])) / span
-        knots = np.clip(knots + 1e-6 * np.arange(len(knots)), 0, 1)
-        level = np.interp(
-            np.linspace(0, 1, m), knots, np.tile([1.0, 0.08], len(beats))
-        )
-        phrase = glottis * level * swell(m, sample_rate, 0.03, 0.1)
-        for beat in beats[rng.random(len(beats)) < 0.5]:
-            k = n_samples(rng.uniform(0.03, 0.12), sample_rate)
-            low = log_uniform(rng, 1500, 5500)
-            hiss = band_noise(rng, k, sample_rate, low, low * 2)
-            hiss *= rng.uniform(0.01, 0.08) * swell(k, sample_rate, 0.01, 0.02)
-            phrase += scatter([max(beat - 0.05, 0)], [hiss], m, sample_rate)
-        out += scatter([time], [phrase], n, sample_rate)
-        time += span + rng.uniform(0.1, 0.8)
-    return out
-
-
-@sound("speech")
-def speech(rng, duration, sample_rate):
-    """One person, sometimes two, babbling at 3-7 syllables a second."""
-    people = [_person(rng) for _ in range(rng.choice([1, 2], p=[0.8, 0.2]))]
-    rate = rng.uniform(3, 7)
-    parts = [_speech(rng, duration, sample_rate, *p, rate) for p in people]
-    return sum(parts)
-
-
-@sound("crowd chatter")
-def crowd_chatter(rng, duration, sample_rate):
-    """Many babblers at once, most of them far: two voices, laid over."""
-    parts = [
-        _speech(rng, duration, sample_rate, *_person(rng), rng.uniform(3, 6))
-        for _ in range(2)
-    ]
-    out = np.zeros(n_samples(duration, sample_rate))
-    for part in parts:
-        for _ in range(rng.integers(3, 9)):
-            out += rng.uniform(0.2, 1) * np.roll(part, rng.integers(len(part)))
-    return out
-
-
-@sound("singing")
-def singing(rng, duration, sample_rate):
-    """Held vowels on the notes of a scale, with vibrato."""
-    f0, size = _person(rng)
-    step = rng.uniform(0.3, 1.2)
-    scale = np.array([0, 2, 4, 5, 7, 9, 11, 12])
-    vibrato = rng.uniform(0, 0.03)
-    notes = 2 ** (rng.choice(scale, int(duration / step) + 1) / 12)
-    n = n_samples(duration, sample_rate)
-    smooth = int(0.06 * sample_rate)
-    pitch = np.repeat(notes, n_samples(step, sample_rate))
-    pitch = np.convolve(
-        np.pad(pitch, smooth, "edge")[:: smooth // 8 or 1],
-        np.ones(8) / 8,
-        "same",
-    )
-    pitch = np.interp(
-        np.arange(n), np.arange(len(pitch)) * (smooth // 8), pitch
-    )
-    pitch *= f0 * rng.uniform(1, 1.6)
-    pitch *= 1 + vibrato * tone(rng.uniform(4.5, 7), sample_rate, n)
-    vowels = [_vowel(rng.choice(list(VOWELS)), size) for _ in range(5)]
-    sig = voice(rng, pitch, sample_rate, vowels, breath=0.06, tilt=2500)
-    return sig * tremolo(n, sample_rate, 1 / step, rng.uniform(0, 0.9))
-
-
-@sound("humming")
-def humming(rng, duration, sample_rate):
-    """Singing with the mouth shut: only the lowest resonances get out."""
-    sig = singing(rng, duration, sample_rate)
-    return band(sig, sample_rate, 80, rng.uniform(400, 900))
-
-
-@sound("whistling")
-def whistling(rng, duration, sample_rate):
-    """Lips as a resonator: an almost pure gliding tone and some air."""
-    low = log_uniform(rng, 800, 1800)
+@sound("gasp")
+def gasp(rng, duration, sample_rate):
+    """Air drawn in sharply, cut off: shock, surprise, coming up for air."""
+    f0, size = person(rng)
+    voiced = rng.choice([0.0, rng.uniform(0.2, 1.5)], p=[0.55, 0.45])
+    quick = log_uniform(rng, 0.15, 0.8)
 
     def make(_):
-        seconds = rng.uniform(0.15, 0.9)
-        n = n_samples(seconds, sample_rate)
-        pitch = low * contour(2 ** rng.uniform(0, 1, 3), n)
-        pitch *= 1 + 0.012 * tone(rng.uniform(4, 7), sample_rate, n)
-        sig = tone(pitch, sample_rate) + 0.03 * tone(2 * pitch, sample_rate)
-        sig += rng.uniform(0.01, 0.1) * band_noise(
-            rng, n, sample_rate, low, 4 * low
+        seconds = quick * rng.uniform(0.8, 1.25)
+        pitch = f0 * log_uniform(rng, 1.3, 2.6)
+        sig = _breath(rng, sample_rate, size, seconds, True, voiced, pitch)
+        if rng.random() < 0.3:  # and lets some of it out
+            out = _breath(rng, sample_rate, size, 2 * seconds, False)
+            pause = _silence(rng.uniform(0.1, 0.6), sample_rate)
+            sig = np.concatenate([sig, pause, rng.uniform(0.1, 0.5) * out])
+        return sig
+
+    most = rng.choice([1, 2, 4], p=[0.5, 0.25, 0.25])
+    return sequence(rng, make, duration, sample_rate, (1, most), (0.3, 1.5))
+
+
+@sound("sigh")
+def sigh(rng, duration, sample_rate):
+    """A breath in, then a long one out that sinks, "haaah", often voiced."""
+    f0, size = person(rng)
+    voiced = rng.choice([0.0, log_uniform(rng, 0.2, 3)], p=[0.45, 0.55])
+
+    def make(_):
+        parts = []
+        if rng.random() < 0.75:
+            level = log_uniform(rng, 0.1, 0.7)
+            seconds = rng.uniform(0.4, 1.1)
+            parts.append(level * _breath(rng, sample_rate, size, seconds, True))
+            parts.append(_silence(rng.uniform(0.02, 0.3), sample_rate))
+        pitch = f0 * rng.uniform(0.9, 1.6)
+        seconds = log_uniform(rng, 0.6, 2.5)
+        parts.append(
+            _breath(rng, sample_rate, size, seconds, False, voiced, pitch)
         )
-        return sig * swell(n, sample_rate, 0.04, 0.06)
+        return np.concatenate(parts)
 
-    return sequence(rng, make, duration, sample_rate, (2, 10), (0.02, 0.5))
+    most = rng.choice([1, 2, 3], p=[0.6, 0.25, 0.15])
+    return sequence(rng, make, duration, sample_rate, (1, most), (0.4, 1.8))
 
 
-# --- hands and feet ----------------------------------------------------------
+@sound("burping")
+def burping(rng, duration, sample_rate):
+    """Slack flesh flaps at 35-110 Hz under a vowel: short, long, in words."""
+    size = rng.uniform(0.9, 1.3)
+    rate = log_uniform(rng, 35, 110)
+
+    def make(_):
+        seconds = log_uniform(rng, 0.15, 2.0)
+        n = _rows_of(seconds)
+        pitch = rate * contour(rng.uniform(0.7, 1.4, 4), n)
+        pitch *= 1 + rng.uniform(0.05, 0.25) * wander(rng, n, 1 / HOP, 30)
+        env = swell(n, 1 / HOP, 0.02, 0.4 * seconds)
+        env *= np.clip(1 + 0.5 * wander(rng, n, 1 / HOP, 12), 0.1, 2)
+        shapes = [
+            vowel(name, size)
+            for name in rng.choice(["o", "uh", "a", "e", "er"], 3)
+        ]
+        return utter(
+            rng,
+            sample_rate,
+            pitch,
+            shapes,
+            env,
+            rng.uniform(0.1, 0.5) * env,
+            tilt=log_uniform(rng, 1500, 6000),
+            jitter=0.1,
+            shimmer=0.4,
+            growl=rng.uniform(0, 0.8),
+            width=rng.uniform(1.5, 3),
+            bright=rng.uniform(0, 0.6),
+        )
+
+    most = rng.choice([1, 2, 5], p=[0.5, 0.3, 0.2])
+    return sequence(rng, make, duration, sample_rate, (1, most), (0.2, 1.5))
+
+
+@sound("fart")
+def fart(rng, duration, sample_rate):
+    """Tight flesh buzzes at 50-300 Hz, unsteady, sputtering at the end."""
+    base = log_uniform(rng, 50, 300)
+    wet = rng.choice([0.0, rng.uniform(0.3, 1.0)])
+    body = np.array([log_uniform(rng, 150, 500), log_uniform(rng, 600, 2000)])
+
+    def make(_):
+        seconds = log_uniform(rng, 0.12, 2.5)
+        n = n_samples(seconds, sample_rate)
+        pitch = base * contour(rng.uniform(0.6, 1.5, 5), n)
+        pitch *= np.exp(
+            rng.uniform(0.03, 0.15) * wander(rng, n, sample_rate, 18)
+        )
+        gate = (0.5 + 0.5 * tone(pitch, sample_rate)) ** rng.uniform(2, 10)
+        buzz = saw(pitch, sample_rate) * 0.5 + gate
+        buzz += rng.uniform(0.1, 0.7) * gate * noise(rng, n)
+        buzz = band(buzz, sample_rate, 60, log_uniform(rng, 1000, 5000), 1)
+        sig = buzz + resonate(buzz, sample_rate, body, body * 0.5) * 2
+        flutter = wander(rng, n, sample_rate, rng.uniform(10, 30))
+        depth = wet * contour([0.3, 0.6, 1.2], n)
+        sig *= np.clip(1 + depth * flutter, 0, 2)
+        return normalise(sig) * swell(n, sample_rate, 0.01, 0.2 * seconds, 0.6)
+
+    most = rng.choice([1, 2, 4], p=[0.55, 0.25, 0.2])
+    return sequence(rng, make, duration, sample_rate, (1, most), (0.1, 1.2))
+
+
+# --- hands -------------------------------------------------------------------
 
 
 def _clap(rng, sample_rate, cup):
     """Two palms: a burst of air whose colour is the hollow between them."""
     n = n_samples(0.12, sample_rate)
     decay = log_uniform(rng, 0.012, 0.09)
-    sig = band_noise(rng, n, sample_rate, 300, log_uniform(rng, 3e3, 12e3))
+    sig = band_noise(rng, n, sample_rate, 300, log_uniform(rng, 2.5e3, 9e3))
     centre = np.array([cup, cup * rng.uniform(1.8, 3.2)])
-    sig = 0.4 * sig + resonate(sig, sample_rate, centre, centre * 0.35) * 2
+    sig = 0.2 * sig + resonate(sig, sample_rate, centre, centre * 0.35) * 2
     sig *= percussive(n, sample_rate, rng.uniform(0.0003, 0.003), decay)
+    if rng.random() < 0.5:  # the fingers land after the palms
+        late = int(rng.uniform(0.002, 0.008) * sample_rate)
+        sig[late:] += rng.uniform(0.2, 0.7) * sig[:-late].copy()
     return sig + 0.1 * percussive(n, sample_rate, 0.001, 0.1) * band_noise(
         rng, n, sample_rate, 200, 1500
     )
@@ -716,334 +555,510 @@ def _clap(rng, sample_rate, cup):
 
 @sound("clapping")
 def clapping(rng, duration, sample_rate):
-    """One pair of hands, a few people, a theatre, or all in time."""
+    """One pair of hands, a few people, in time, or a small audience."""
     n = n_samples(duration, sample_rate)
     style = rng.choice(
-        ["one", "few", "crowd", "in time"], p=[0.3, 0.2, 0.38, 0.12]
+        ["one", "few", "audience", "in time"], p=[0.4, 0.2, 0.25, 0.15]
     )
-    period = rng.uniform(0.17, 0.55)
+    period = rng.uniform(0.17, 0.6)
     if style == "one":
         cup = log_uniform(rng, 600, 2600)
-        claps = [_clap(rng, sample_rate, cup) for _ in range(8)]
+        claps = [_clap(rng, sample_rate, cup) for _ in range(5)]
         times = regular_times(rng, period, duration, rng.uniform(0.01, 0.08))
-        if rng.random() < 0.3:
+        habit = rng.random()
+        if habit < 0.25:
             times = times[times < rng.uniform(0.3, 1) * duration]
+        elif habit < 0.45:  # a rhythm: every so many claps one is missed
+            times = times[np.arange(len(times)) % rng.integers(3, 6) > 0]
         gains = np.exp(0.2 * rng.standard_normal(len(times)))
         return scatter(times, claps, n, sample_rate, gains)
-    low, high = (3, 9) if style == "few" else (12, 130)
+    low, high = {"few": (2, 8), "audience": (8, 40), "in time": (3, 40)}[style]
     people = int(log_uniform(rng, low, high))
     claps = [
-        _clap(rng, sample_rate, log_uniform(rng, 500, 2800)) for _ in range(16)
+        _clap(rng, sample_rate, log_uniform(rng, 500, 2800)) for _ in range(8)
     ]
-    together = style == "in time"
-    out = np.zeros(n)
-    for _ in range(people):
+    times, who, gains = [], [], []
+    for i in range(people):
+        together = style == "in time"
         own = period if together else rng.uniform(0.18, 0.4)
         start = rng.uniform(0, 0.06 if together else own)
-        times = regular_times(rng, own, duration, 0.06, start)
+        beats = regular_times(rng, own, duration, 0.06, start)
         near = log_uniform(rng, 0.15, 1)
-        first = rng.integers(16)
-        picked = claps[first:] + claps[:first]
-        gains = near * np.exp(0.2 * rng.standard_normal(len(times)))
-        out += scatter(times, picked[:1], n, sample_rate, gains)
-    if people > 15:  # the far rows are a wash
-        wash = band_noise(rng, n, sample_rate, 600, 5000, 1)
-        out += rng.uniform(0.05, 0.4) * np.std(out) * wash
-    if people > 8 and rng.random() < 0.3:
-        cheer = crowd_chatter(rng, duration, sample_rate)
-        out += rng.uniform(0.05, 0.5) * np.std(out) * cheer / np.std(cheer)
-    shape = contour(np.exp(rng.uniform(-1, 0.3, 5)), n)
+        times.extend(beats)
+        who.extend([i % 8] * len(beats))
+        gains.extend(near * np.exp(0.2 * rng.standard_normal(len(beats))))
+    out = scatter(times, lambda i: claps[who[i]], n, sample_rate, gains)
+    return out * contour(np.exp(rng.uniform(-1, 0.3, 5)), n)
+
+
+@sound("applause")
+def applause(rng, duration, sample_rate):
+    """Hundreds of hands: a hail of claps at 1-3 kHz that swells and ebbs.
+
+    Near hands stand out; some in the hall shout or whistle.
+    """
+    n = n_samples(duration, sample_rate)
+    out = np.zeros(n)
+    dense = log_uniform(rng, 150, 4000)  # claps a second, far
+    centre = log_uniform(rng, 650, 1800)
+    for _ in range(4):
+        cup = centre * rng.uniform(0.7, 1.4)
+        times = poisson_times(rng, dense / 4, duration)
+        hits = pulses(rng, times, n, sample_rate, 0.6)
+        grain = _clap(rng, sample_rate, cup)
+        out += signal.oaconvolve(hits, grain)[:n]
+    out = _unit(out)
+    high = log_uniform(rng, 3000, 9000)  # the hall swallows what is high
+    out = band(out, sample_rate, rng.uniform(200, 600), high, 1)
+    near = _clap(rng, sample_rate, centre * rng.uniform(0.7, 1.4))
+    for _ in range(rng.integers(0, 6)):
+        times = regular_times(rng, rng.uniform(0.18, 0.35), duration, 0.06)
+        gain = np.full(len(times), rng.uniform(0.5, 3) / np.max(np.abs(near)))
+        out += scatter(times, [near], n, sample_rate, gain)
     if rng.random() < 0.3:
-        shape *= np.linspace(1, 0, n) ** rng.uniform(0.3, 2)
-    return out * shape
+        cheer = _unit(cheering(rng, duration, sample_rate))[:n]
+        out[: len(cheer)] += rng.uniform(0.1, 0.6) * cheer
+    shape = {
+        "steady": [1, 0.9, 1, 0.95],
+        "starts": [0.02, 0.5, 1, 1],
+        "ends": [1, 0.8, 0.4, 0.08],
+        "whole": [0.05, 1, 0.8, 0.1],
+    }[str(rng.choice(["steady", "starts", "ends", "whole"]))]
+    return out * contour(shape, n)
+
+
+@sound("finger snapping")
+def finger_snapping(rng, duration, sample_rate):
+    """A finger slips off the thumb and pops on the palm: 2 kHz, very short."""
+    hollow = log_uniform(rng, 1100, 3200)
+
+    def snap(_):
+        n = n_samples(0.12, sample_rate)
+        slip = band_noise(rng, n, sample_rate, 2000, 9000, 1)
+        slip *= swell(n, sample_rate, 0.02, 0.09) * rng.uniform(0.01, 0.06)
+        at = int(0.03 * sample_rate)
+        m = n - at
+        freqs = hollow * np.array([1, rng.uniform(1.5, 1.9), 2.7, 4.1])
+        freqs *= np.exp(0.04 * rng.standard_normal(4))
+        hit = noise(rng, m) * percussive(m, sample_rate, 0.0004, 0.012)
+        pop = resonate(
+            hit, sample_rate, freqs, 0.12 * freqs, [1, 0.6, 0.3, 0.2]
+        )
+        dry = rng.uniform(0.03, 0.3) * normalise(hit)
+        slip[at:] += normalise(pop) + dry
+        return slip
+
+    if rng.random() < 0.6:  # to a beat
+        n = n_samples(duration, sample_rate)
+        times = regular_times(rng, rng.uniform(0.3, 1.1), duration, 0.03)
+        times = times[: rng.integers(2, 16)]
+        gains = np.exp(0.25 * rng.standard_normal(len(times)))
+        return scatter(times, snap, n, sample_rate, gains)
+    return sequence(rng, snap, duration, sample_rate, (1, 5), (0.15, 1.2))
+
+
+# --- feet --------------------------------------------------------------------
+
+# modes and seconds they ring; fractures: low, high, per second; depth of thud
+FLOORS = {
+    "wood": ((7, 0.1), None, 0.6),
+    "stairs": ((9, 0.16), None, 0.8),
+    "stone": ((5, 0.03), None, 0.2),
+    "metal": ((14, 0.5), None, 0.3),
+    "carpet": (None, None, 0.7),
+    "gravel": (None, (1000, 6000, 500), 0.25),
+    "leaves": (None, (1600, 8000, 350), 0.1),
+    "snow": (None, (600, 4500, 1600), 0.15),
+    "mud": (None, (300, 2500, 120), 0.4),
+}
 
 
 def _crunch(rng, sample_rate, seconds, low, high, rate):
     """Many little fractures under a sole: gravel, leaves, snow."""
     n = n_samples(seconds, sample_rate)
-    sig = pulses(rng, poisson_times(rng, rate, seconds), n, sample_rate, 1.0)
+    heel = rng.uniform(0.1, 0.35)
+    press = contour([0, 1, 0.35, 0.7, 0], n, [0, heel, 0.5, 0.7, 1])
+    times = poisson_times(rng, rate, seconds)
+    sig = pulses(rng, times, n, sample_rate, 1.0)
     sig = band(sig, sample_rate, low, high, 1)
-    sig = (
-        resonate(
-            sig, sample_rate, rng.uniform(low, high, 4), (high - low) * 0.2
-        )
-        + 0.5 * sig
-    )
-    sig = normalise(sig)
-    sig += 0.06 * band_noise(rng, n, sample_rate, low, high)
-    return sig * swell(n, sample_rate, 0.3 * seconds, 0.5 * seconds)
+    peaks = np.exp(rng.uniform(np.log(low), np.log(high), 4))
+    sig = resonate(sig, sample_rate, peaks, 0.5 * peaks) + 0.5 * sig
+    sig = _unit(sig) + 0.5 * band_noise(rng, n, sample_rate, low, high, 1)
+    return normalise(sig * press)
 
 
-def _step(rng, sample_rate, floor, pitch, hard, toe_gap):
+def _step(rng, sample_rate, floor, shoe, toe_gap):
     """Heel then sole, on a floor that rings, thuds or crunches."""
-    n = n_samples(0.4, sample_rate)
+    ring, crack, deep = FLOORS[floor]
+    n = n_samples(0.45 if crack or floor == "metal" else 0.3, sample_rate)
+    pitch, hard = shoe["pitch"] * rng.uniform(0.93, 1.07), shoe["hard"]
     out = np.zeros(n)
     for i, gap in enumerate((0.0, toe_gap)):
-        strike = pulses(rng, np.array([0.001]), n, sample_rate)
-        strike = strike * sample_rate / 4000
-        strike += (
-            0.3
-            * noise(rng, n)
-            * percussive(n, sample_rate, 0.001, rng.uniform(0.01, 0.04))
-        )
-        soft = hard * (1.0 if i == 0 else rng.uniform(0.4, 1.2))
-        strike = band(strike, sample_rate, 60, soft, 1)
-        thud = tone(pitch * 0.5, sample_rate, n) * percussive(
-            n, sample_rate, 0.004, rng.uniform(0.06, 0.2)
-        )
-        body = 0
-        if floor in ("wood", "metal", "stone"):
-            count = {"wood": 7, "metal": 14, "stone": 5}[floor]
-            freqs = pitch * np.sort(rng.uniform(1, 12, count))
-            decay = {"wood": 0.09, "metal": 0.5, "stone": 0.03}[floor]
+        soft = hard if i == 0 else hard * rng.uniform(0.4, 1.2)
+        strike = noise(rng, n)
+        strike *= percussive(n, sample_rate, 0.001, shoe["contact"])
+        strike = normalise(band(strike, sample_rate, 100, soft, 1))
+        thud = tone(pitch * contour([1.0, 0.7], n), sample_rate)
+        thud *= percussive(n, sample_rate, 0.005, rng.uniform(0.06, 0.2))
+        hit = shoe["click"] * strike + deep * shoe["weight"] * thud
+        if ring:
+            count, decay = ring
+            freqs = pitch * np.sort(rng.uniform(1, 14, count))
             decays = decay * rng.uniform(0.4, 1.2, count)
-            amps = freqs**-0.6 * rng.uniform(0.3, 1, count)
+            amps = freqs**-0.5 * rng.uniform(0.3, 1, count)
             body = modes(n, sample_rate, freqs, decays, amps, strike)
-            body = normalise(body) * rng.uniform(0.4, 1)
-        hit = normalise(strike) * (0.8 if floor != "soft" else 0.2)
-        hit = hit + body + rng.uniform(0.1, 0.5) * thud
-        gain = 1.0 if i == 0 else rng.uniform(0.2, 0.8)
+            hit += normalise(body) * shoe["ring"]
+        gain = 1.0 if i == 0 else shoe["toe"] * rng.uniform(0.7, 1.3)
         out += scatter([gap], [gain * hit], n, sample_rate)
-    if floor in ("gravel", "leaves", "snow"):
-        low, high, rate = {
-            "gravel": (1200, 7000, 500),
-            "leaves": (2000, 11000, 350),
-            "snow": (500, 4500, 900),
-        }[floor]
-        seconds = rng.uniform(0.15, 0.38)
-        crunch = _crunch(rng, sample_rate, seconds, low, high, rate)
-        out *= 0.15
-        out[: len(crunch)] += crunch[:n]
-    if rng.random() < 0.5:  # the sole scuffs
-        scuff = band_noise(rng, n, sample_rate, 800, 5000)
-        out += (
-            rng.uniform(0.01, 0.06) * scuff * swell(n, sample_rate, 0.05, 0.25)
-        )
+    if crack:
+        seconds = min(rng.uniform(0.8, 1.2) * shoe["roll"], 0.44)
+        crunch = _crunch(rng, sample_rate, seconds, *crack)
+        out *= shoe["under"]
+        out[: len(crunch)] += crunch
+    if shoe["scuff"]:
+        scuff = band_noise(rng, n, sample_rate, 700, 6000, 1)
+        out += shoe["scuff"] * scuff * swell(n, sample_rate, 0.08, 0.25)
     return out
+
+
+def _gait(rng, duration, sample_rate, period, toe_gap, roll):
+    """Steps on one floor in one pair of shoes, coming, going or passing."""
+    floor = rng.choice(
+        list(FLOORS), p=[0.18, 0.1, 0.22, 0.04, 0.08, 0.16, 0.09, 0.08, 0.05]
+    )
+    shoe = {
+        "pitch": log_uniform(rng, 55, 220),
+        "hard": log_uniform(rng, 800, 9000),
+        "contact": log_uniform(rng, 0.01, 0.07),
+        "click": log_uniform(rng, 0.25, 1.2),
+        "weight": log_uniform(rng, 0.1, 1.2),
+        "ring": rng.uniform(0.2, 1.0),
+        "toe": rng.uniform(0.1, 0.8),
+        "roll": roll,
+        "under": rng.uniform(0.05, 0.35),
+        "scuff": rng.choice([0.0, log_uniform(rng, 0.005, 0.1)]),
+    }
+    steps = [
+        _step(rng, sample_rate, floor, shoe, toe_gap * rng.uniform(0.8, 1.2))
+        for _ in range(4)
+    ]
+    start, stop = rng.uniform(0, period), duration
+    if rng.random() < 0.15:
+        stop = rng.uniform(0.4, 1) * duration
+    times = regular_times(rng, period, stop, rng.uniform(0.01, 0.07), start)
+    n = n_samples(duration, sample_rate)
+    limp = np.where(np.arange(len(times)) % 2, rng.uniform(0.6, 1), 1.0)
+    gains = limp * np.exp(0.2 * rng.standard_normal(len(times)))
+    walk = contour(np.exp(rng.uniform(-1.5, 0, 3)), max(len(times), 1))
+    out = scatter(times, steps, n, sample_rate, gains * walk)
+    if rng.random() < 0.25:  # cloth and keys move along
+        cloth = band_noise(rng, n, sample_rate, 1500, 8000, 1)
+        sway = np.clip(wander(rng, n, sample_rate, 2 / period), 0, None)
+        out += rng.uniform(0.005, 0.03) * cloth * sway
+    return out, times
 
 
 @sound("footsteps")
 def footsteps(rng, duration, sample_rate):
-    """Walking, running or climbing at 1.2-3.5 steps a second."""
-    floor = rng.choice(
-        ["wood", "stone", "metal", "soft", "gravel", "leaves", "snow"],
-        p=[0.25, 0.25, 0.05, 0.12, 0.15, 0.1, 0.08],
+    """Walking at 1.2-2.5 steps a second on wood, stone, gravel, snow, stairs."""
+    period = rng.uniform(0.4, 0.85)
+    toe_gap, roll = rng.uniform(0.04, 0.15), rng.uniform(0.18, 0.4)
+    return _gait(rng, duration, sample_rate, period, toe_gap, roll)[0]
+
+
+@sound("running")
+def running(rng, duration, sample_rate):
+    """Fast steps, 2.4-3.8 a second, that land once; panting perhaps."""
+    period = rng.uniform(0.26, 0.42)
+    out, times = _gait(
+        rng, duration, sample_rate, period, 0.02, rng.uniform(0.1, 0.2)
     )
-    running = rng.random() < 0.15
-    period = rng.uniform(0.27, 0.38) if running else rng.uniform(0.4, 0.85)
-    pitch = log_uniform(rng, 70, 260)
-    hard = log_uniform(rng, 600, 9000)
-    toe_gap = 0.02 if running else rng.uniform(0.04, 0.15)
-    steps = [
-        _step(
-            rng,
-            sample_rate,
-            floor,
-            pitch * rng.uniform(0.92, 1.08),
-            hard,
-            toe_gap * rng.uniform(0.8, 1.2),
-        )
-        for _ in range(6)
-    ]
-    times = regular_times(
-        rng, period, duration, rng.uniform(0.01, 0.06), rng.uniform(0, period)
-    )
-    n = n_samples(duration, sample_rate)
-    limp = np.where(np.arange(len(times)) % 2, rng.uniform(0.6, 1), 1.0)
-    gains = limp * np.exp(0.2 * rng.standard_normal(len(times)))
-    walk = contour(np.exp(rng.uniform(-1.2, 0, 2)), max(len(times), 1))
-    return scatter(times, steps, n, sample_rate, gains * walk)
+    if rng.random() < 0.5:  # out of breath, tied to every other step
+        size, n = person(rng)[1], len(out)
+        level = log_uniform(rng, 0.05, 0.4)
+        puffs = [
+            level * _breath(rng, sample_rate, size, period * 0.9, way)
+            for way in (True, False, True, False)
+        ]
+        out += scatter(times[:: rng.integers(1, 3)], puffs, n, sample_rate)
+    return out
 
 
 # --- mouths that eat, drink and are cleaned ----------------------------------
 
 
+def _scrub(rng, seconds, sample_rate, style):
+    """Bristles to and fro at one spot: noise in a cavity that the brush moves.
+
+    Each stroke is a burst; the way back is weaker and another colour.
+    """
+    n = _rows_of(seconds)
+    t = np.arange(n) * HOP
+    speed = style["rate"] * np.exp(0.12 * rng.standard_normal())
+    drift = 0.25 * np.cumsum(wander(rng, n, 1 / HOP, 1.5)) * HOP
+    place = np.cos(2 * np.pi * (speed * t + drift + rng.uniform()))
+    swing = np.gradient(place)
+    swing /= np.max(np.abs(swing)) + 1e-9
+    forth = np.maximum(swing, 0) ** style["sharp"]
+    back = np.maximum(-swing, 0) ** style["sharp"]
+    env = forth + style["asym"] * back + style["floor"]
+    env *= np.exp(0.15 * wander(rng, n, 1 / HOP, 2 * speed))
+    env *= swell(n, 1 / HOP, 0.05, 0.05)
+    mouth = np.array(
+        [
+            log_uniform(rng, 500, 1600),
+            log_uniform(rng, 1500, 3200),
+            log_uniform(rng, 3000, 5500),
+        ]
+    )
+    sweep = 1 + style["sweep"] * place[:, None] * [1.0, 0.6, 0.3]
+    fixed = np.tile([6500.0, 8500.0], (n, 1))
+    shapes = np.concatenate([mouth * sweep, fixed], axis=1)
+    # The bristles' hiss, and what the cavity makes of it.
+    centre = style["centre"] * (1 + 0.2 * style["sweep"] * place)
+    centre = centre * np.where(swing > 0, 1.0, style["tint"])
+    return utter(
+        rng,
+        sample_rate,
+        np.full(n, style["buzz"]),
+        shapes,
+        style["hum"] * (1 + 0.3 * wander(rng, n, 1 / HOP, 4)),
+        style["cavity"] * env,
+        env,
+        centre,
+        tilt=8000,
+        jitter=0.005,
+        width=rng.uniform(2, 6),
+        bright=style["bright"],
+    )
+
+
 @sound("brushing teeth")
 def brushing_teeth(rng, duration, sample_rate):
-    """Bristles rub at 3-7 strokes a second: bright noise, forth unlike back.
+    """Bristles scrub to and fro 2-6 times a second, a few seconds at a spot.
 
-    The mouth is a small moving cavity round the brush; foam and spit make it
-    wet; now and then the brush moves on. Some brushes are electric.
+    Wet, foamy or dry; some brushes are electric; spitting, tapping, a tap.
     """
-    n = n_samples(duration, sample_rate)
     electric = rng.random() < 0.15
-    rate = rng.uniform(2.6, 6.5)
-    spots, time = [], 0.0
+    style = {
+        "rate": rng.uniform(2.2, 5.5),
+        "sharp": rng.uniform(0.7, 2.5),
+        "asym": rng.uniform(0.25, 1),
+        "tint": rng.uniform(0.7, 1.25),
+        "floor": log_uniform(rng, 0.005, 0.12),
+        "sweep": rng.uniform(0.03, 0.3),
+        "centre": log_uniform(rng, 2500, 8000),
+        "cavity": log_uniform(rng, 0.3, 4),
+        "bright": rng.uniform(0.3, 1.3),
+        "hum": log_uniform(rng, 0.5, 3) if electric else 0.0,
+        "buzz": log_uniform(rng, 90, 280),
+    }
+    n = n_samples(duration, sample_rate)
+    out, time = np.zeros(n), rng.uniform(-1.5, 0.5)
+    stay = log_uniform(rng, 0.5, 5)
     while time < duration:
-        spots.append(time)
-        time += log_uniform(rng, 0.6, 4)
-    out = np.zeros(n)
-    low, high = log_uniform(rng, 1200, 4000), log_uniform(rng, 7000, 14000)
-    asym = rng.uniform(0.2, 1)
-    tint = rng.uniform(0.7, 1.0)
-    floor = rng.uniform(0.0, 0.12)
-    sharp = rng.uniform(0.8, 4.0)
-    for i, begin in enumerate(spots):
-        end = spots[i + 1] if i + 1 < len(spots) else duration
-        m = n_samples(end - begin, sample_rate)
-        speed = rate * np.exp(0.12 * rng.standard_normal())
-        speed = speed * (1 + 0.06 * wander(rng, m, sample_rate, 2.0))
-        swing = tone(speed, sample_rate, start=rng.uniform())
-        cavity = np.array(
-            [
-                rng.uniform(900, 2200),
-                rng.uniform(2500, 4500),
-                rng.uniform(5000, 8000),
-            ]
-        )
-        source = noise(rng, m) * (1 + 0.3 * wander(rng, m, sample_rate, 150))
-
-        def rub(colour, gain, swing=swing, source=source, cavity=cavity):
-            sig = band(source, sample_rate, low * colour, high * colour, 1)
-            sig = sig + rng.uniform(0.3, 1.5) * resonate(
-                sig, sample_rate, cavity * colour, cavity * 0.25
-            )
-            return gain * sig * np.maximum(swing, 0) ** sharp
-
-        sig = rub(1.0, 1.0) + rub(tint, asym, -swing)
-        sig += floor * band(source, sample_rate, low, high, 1)
-        ticks = pulses(
-            rng, poisson_times(rng, 60, m / sample_rate), m, sample_rate, 0.8
-        )
-        sig += (
-            rng.uniform(0, 2.5)
-            * np.abs(swing)
-            * band(ticks, sample_rate, 2000, 9000, 1)
-        )
-        stop = rng.uniform(0.02, 0.35) * (i + 1 < len(spots))
-        sig *= swell(m, sample_rate, 0.04, stop + 0.02)
-        out += scatter(
-            [begin],
-            [sig],
-            n,
-            sample_rate,
-            [np.exp(0.25 * rng.standard_normal())],
-        )
-    out /= np.std(out) + 1e-9
-    knock = pulses(
-        rng,
-        poisson_times(rng, rng.uniform(0, 3), duration),
-        n,
-        sample_rate,
-        0.8,
-    )  # the handle on the teeth
-    out += rng.uniform(0.5, 2.5) * modes(
-        n, sample_rate, rng.uniform(700, 4500, 5), [0.02] * 5, [1.0] * 5, knock
-    )
-    if electric:
-        hum = saw(
-            log_uniform(rng, 90, 280)
-            * (1 + 0.02 * wander(rng, n, sample_rate, 3)),
-            sample_rate,
-        )
-        hum = band(hum, sample_rate, 150, 5000, 1)
-        out = 0.5 * out + rng.uniform(1, 3) * hum
-    if rng.random() < 0.2:  # water running
+        seconds = stay * np.exp(0.4 * rng.standard_normal())
+        seconds = float(np.clip(seconds, 0.2, duration - time + 0.5))
+        spot = _scrub(rng, seconds, sample_rate, style)
+        spot = spot[int(max(-time, 0) * sample_rate) :]
+        gain = np.exp(0.25 * rng.standard_normal())
+        out += scatter([max(time, 0)], [spot], n, sample_rate, [gain])
+        time += seconds + rng.choice([0.02, rng.uniform(0.05, 0.5)])
+    out = _unit(out)
+    foam = rng.choice([0.0, log_uniform(rng, 0.5, 3)])
+    if foam:  # bubbles burst
+        times = poisson_times(rng, rng.uniform(20, 80), duration)
+        ticks = pulses(rng, times, n, sample_rate, 0.8)
+        freqs = np.exp(rng.uniform(7, 8.7, 4))
+        ticks = resonate(ticks, sample_rate, freqs, 0.4 * freqs)
+        out += foam * normalise(ticks)
+    if rng.random() < 0.4:  # the handle on the teeth
+        times = poisson_times(rng, rng.uniform(0.5, 3), duration)
+        knock = pulses(rng, times, n, sample_rate, 0.8)
+        freqs = rng.uniform(700, 4500, 5)
+        tap = modes(n, sample_rate, freqs, [0.02] * 5, [1.0] * 5, knock)
+        out += rng.uniform(0.5, 2.5) * tap
+    if rng.random() < 0.12:  # water runs
         out += rng.uniform(0.05, 0.3) * band_noise(
             rng, n, sample_rate, 400, 6000, 1
         )
     return out
 
 
-def _gulp(rng, sample_rate, size):
-    """A swallow: a click, then a bubble that rises in pitch."""
-    seconds = rng.uniform(0.08, 0.2)
+def _swallow(rng, sample_rate, size):
+    """A gulp: a click of the throat, then a bubble that rises, "glup"."""
+    seconds = rng.uniform(0.1, 0.3)
     n = n_samples(seconds, sample_rate)
-    low = log_uniform(rng, 140, 420) * size
-    glide = low * contour(
-        [1.0, rng.uniform(0.8, 1.3), rng.uniform(1.3, 2.6)], n
+    low = log_uniform(rng, 90, 320) * size
+    rise = [1.0, rng.uniform(0.8, 1.2), rng.uniform(1.2, 2.4)]
+    glide = low * contour(rise, n)
+    bubble = saw(glide, sample_rate)
+    shape = np.array([1.5 * low, log_uniform(rng, 700, 1600), 2600 * size])
+    bubble = resonate(bubble, sample_rate, shape, 0.3 * shape, [1, 0.3, 0.1])
+    bubble = normalise(bubble) * swell(n, sample_rate, 0.02, 0.7 * seconds)
+    wet = air(rng, n, sample_rate, shape * [2, 1, 1], 0.1, 0.3)
+    wet *= np.abs(wander(rng, n, sample_rate, 40))
+    wet *= percussive(n, sample_rate, 0.01, seconds)
+    hits = np.array(
+        [0.005, rng.uniform(0.03, 0.1), rng.uniform(0.5, 1) * seconds]
     )
-    bubble = tone(glide, sample_rate) + 0.3 * tone(2 * glide, sample_rate)
-    bubble *= swell(n, sample_rate, 0.25 * seconds, 0.5 * seconds)
-    wet = band_noise(rng, n, sample_rate, 300, 2500)
-    wet *= swell(n, sample_rate, 0.02, 0.06)
-    click = pulses(rng, rng.uniform(0, seconds, 3), n, sample_rate, 0.5)
-    click = band(click, sample_rate, 500, 4000, 1)
-    return bubble + 0.08 * wet + rng.uniform(0, 3) * click
+    click = pulses(rng, hits, n, sample_rate, 0.7)
+    freqs = rng.uniform(500, 3500, 3)
+    click = normalise(resonate(click, sample_rate, freqs, 0.4 * freqs))
+    mix = rng.uniform(0.1, 1, 3)
+    return 0.5 * mix[0] * bubble + 0.4 * mix[1] * wet + mix[2] * click
 
 
-def _sip(rng, sample_rate, size):
-    """Air and liquid drawn through tight lips: bubbling, brightening hiss."""
-    seconds = rng.uniform(0.2, 1.1)
-    n = n_samples(seconds, sample_rate)
-    centre = log_uniform(rng, 1200, 3000) * size
-    sig = _air(rng, n, sample_rate, centre * np.array([0.5, 1, 1.9, 3]), 0.3)
-    late = _air(rng, n, sample_rate, centre * np.array([0.7, 1.4, 2.5, 4]), 0.4)
-    blend = np.linspace(0, 1, n)
-    sig = (1 - blend) * sig + blend * late
-    rate = rng.uniform(15, 60)
-    sig *= np.abs(0.5 + wander(rng, n, sample_rate, rate)) ** rng.uniform(
-        0.5, 2
+def _slurp(rng, sample_rate, size, seconds, style):
+    """Air and liquid sucked through lips: a fluttering hiss in two bands."""
+    n = _rows_of(seconds)
+    flutter = wander(rng, n, 1 / HOP, style["flutter"])
+    depth = style["wet"]
+    env = np.clip(1 + depth * flutter, 0.02, 3)
+    env *= swell(n, 1 / HOP, rng.uniform(0.05, 0.4) * seconds, 0.06)
+    low = style["lips"] * np.exp(0.1 * rng.standard_normal())
+    rise = rng.uniform(0.85, 1.35)
+    lips = low * np.array([0.45, 1.0, 2.1, 3.4, 4.8]) * size
+    sig = utter(
+        rng,
+        sample_rate,
+        np.full(n, 100.0),
+        [lips, 0.5 * lips * (1 + rise), lips * rise],
+        0.0,
+        env,
+        0.6 * env,
+        2 * low * (1 + 0.2 * flutter),
+        width=rng.uniform(1, 4),
+        bright=rng.uniform(0.4, 1.4),
     )
-    for _ in range(rng.integers(2, 12)):
-        k = n_samples(rng.uniform(0.01, 0.04), sample_rate)
-        low = log_uniform(rng, 500, 2500)
-        drop = tone(low * contour([1, 1.5], k), sample_rate)
-        drop *= percussive(k, sample_rate, 0.002, 0.03)
-        sig += scatter(
-            [rng.uniform(0, seconds)],
-            [drop],
-            n,
-            sample_rate,
-            [rng.uniform(0.3, 2)],
+    m = len(sig)
+    bubbles = []
+    for _ in range(5):
+        k = n_samples(rng.uniform(0.01, 0.05), sample_rate)
+        pitch = log_uniform(rng, 350, 2200) * contour([1, 1.6], k)
+        drop = tone(pitch, sample_rate) * percussive(
+            k, sample_rate, 0.002, 0.03
         )
-    return normalise(sig * swell(n, sample_rate, 0.3 * seconds, 0.06))
+        bubbles.append(drop)
+    times = poisson_times(rng, style["bubbles"], seconds)
+    gains = np.exp(0.6 * rng.standard_normal(len(times)))
+    return _unit(sig) + style["pop"] * scatter(
+        times, bubbles, m, sample_rate, gains
+    )
 
 
 @sound("drinking sipping")
 def drinking_sipping(rng, duration, sample_rate):
-    """Slurps, swallows, a sigh and a cup put down."""
+    """Slurps from a hot cup, gulps from a bottle, the last through a straw.
+
+    Between: a swallow, "ah", smacking lips, the cup put down.
+    """
     size = rng.uniform(0.85, 1.3)
-    style = rng.choice(["sip", "gulp", "straw"], p=[0.5, 0.38, 0.12])
-    habits = rng.random(3) < [0.7, 0.35, 0.25]
+    kind = rng.choice(["sip", "gulp", "straw"], p=[0.5, 0.38, 0.12])
+    straw = kind == "straw"
+    style = {
+        "flutter": rng.uniform(20, 60) if straw else rng.uniform(10, 60),
+        "wet": rng.uniform(0.3, 1.2),
+        "lips": log_uniform(rng, 900, 2600),
+        "bubbles": log_uniform(rng, 40, 90)
+        if straw
+        else log_uniform(rng, 3, 30),
+        "pop": log_uniform(rng, 0.5, 5),
+    }
+    length = log_uniform(rng, 0.25, 1.2) * (1.8 if straw else 1)
+    habits = rng.random(4) < [0.7, 0.35, 0.25, 0.3]
+    pause = rng.uniform(0.15, 0.7)
 
     def make(_):
         parts = []
-        if style == "gulp":
-            pause = rng.uniform(0.15, 0.6)
-            for _ in range(rng.integers(2, 7)):
-                parts += [
-                    _gulp(rng, sample_rate, size),
-                    np.zeros(
-                        n_samples(pause * rng.uniform(0.8, 1.2), sample_rate)
-                    ),
-                ]
-                if rng.random() < 0.25:
-                    parts.append(0.15 * _sip(rng, sample_rate, size))
+        if kind == "gulp":
+            for _ in range(rng.integers(2, 8)):
+                parts.append(normalise(_swallow(rng, sample_rate, size)))
+                rest = pause * rng.uniform(0.8, 1.2)
+                puff = _breath(rng, sample_rate, size, rest, False)
+                parts.append(rng.uniform(0, 0.03) * puff)
         else:
-            parts = [_sip(rng, sample_rate, size)]
-            if style == "straw":
-                bubbles = [0.6 * _gulp(rng, sample_rate, 2.2) for _ in range(4)]
-                times = poisson_times(rng, 25, len(parts[0]) / sample_rate)
-                parts[0] = parts[0] * 0.4 + scatter(
-                    times, bubbles, len(parts[0]), sample_rate
-                )
+            seconds = length * rng.uniform(0.7, 1.3)
+            sip = _slurp(rng, sample_rate, size, seconds, style)
+            parts.append(0.3 * sip)
             if habits[0]:
-                parts.append(
-                    np.zeros(n_samples(rng.uniform(0.1, 0.6), sample_rate))
-                )
-                parts.append(0.5 * _gulp(rng, sample_rate, size))
+                parts.append(_silence(rng.uniform(0.1, 0.6), sample_rate))
+                gulp = _swallow(rng, sample_rate, size)
+                parts.append(rng.uniform(0.2, 0.8) * gulp)
         if habits[1]:
-            n = n_samples(rng.uniform(0.3, 0.8), sample_rate)
-            sigh = _air(rng, n, sample_rate, _vowel("a", size))
-            sigh *= rng.uniform(0.03, 0.2) * swell(n, sample_rate, 0.1, 0.3)
-            parts += [
-                np.zeros(n_samples(rng.uniform(0.05, 0.3), sample_rate)),
-                sigh,
-            ]
+            seconds = rng.uniform(0.3, 0.9)
+            parts.append(_silence(rng.uniform(0.05, 0.3), sample_rate))
+            voiced = rng.choice([0.0, 1.0])
+            ah = _breath(rng, sample_rate, size, seconds, False, voiced, 140.0)
+            parts.append(rng.uniform(0.03, 0.2) * ah)
+        if habits[3]:
+            parts.append(rng.uniform(0.1, 0.5) * _smack(rng, sample_rate))
         if habits[2]:  # the cup meets the table
             n = n_samples(0.3, sample_rate)
-            cup = modes(
-                n,
-                sample_rate,
-                log_uniform(rng, 800, 2500) * np.array([1, 1.7, 2.9, 4.1]),
-                [0.15, 0.1, 0.06, 0.04],
-                [1, 1, 0.6, 0.4],
-            )
-            parts += [
-                np.zeros(n_samples(0.2, sample_rate)),
-                0.3 * normalise(cup),
-            ]
+            freqs = log_uniform(rng, 800, 2500) * np.array([1, 1.7, 2.9, 4.1])
+            decays = [0.15, 0.1, 0.06, 0.04]
+            cup = modes(n, sample_rate, freqs, decays, [1, 1, 0.6, 0.4])
+            parts += [_silence(0.2, sample_rate), 0.3 * normalise(cup)]
         return np.concatenate(parts)
 
     return sequence(rng, make, duration, sample_rate, (1, 4), (0.2, 1.6))
+
+
+def _smack(rng, sample_rate):
+    """Wet lips or tongue come apart: a few clicks in a small cavity."""
+    n = n_samples(rng.uniform(0.06, 0.15), sample_rate)
+    times = rng.uniform(0, 0.04, rng.integers(1, 6))
+    freqs = np.exp(rng.uniform(6.5, 8.6, 3))
+    sig = resonate(
+        pulses(rng, times, n, sample_rate, 0.8), sample_rate, freqs, 0.3 * freqs
+    )
+    return normalise(sig)
+
+
+@sound("chewing")
+def chewing(rng, duration, sample_rate):
+    """One or two bites a second: crisp fractures, or wet squash and smacks.
+
+    Crisps and carrots, an apple, gum with an open mouth; dull in a closed one.
+    """
+    n = n_samples(duration, sample_rate)
+    period = rng.uniform(0.4, 0.95)
+    crisp = rng.choice([0.0, log_uniform(rng, 0.2, 2)], p=[0.3, 0.7])
+    wet = log_uniform(rng, 0.1, 1.0)
+    closed = log_uniform(rng, 1000, 4000) if rng.random() < 0.5 else 12000
+    size = log_uniform(rng, 30, 500)  # fractures a second
+    low = log_uniform(rng, 300, 1500)
+    high = low * log_uniform(rng, 4, 12)
+    wear = rng.uniform(0, 0.5)  # the mouthful gets softer
+    times = regular_times(rng, period, duration, 0.08, rng.uniform(0, period))
+    parts = int(rng.integers(4, 20))
+
+    def bite(i):
+        seconds = rng.uniform(0.12, 0.3)
+        m = n_samples(seconds, sample_rate)
+        hard = crisp * np.exp(-wear * (i % parts))
+        cracks = poisson_times(rng, size, seconds)
+        cracks = pulses(rng, cracks, m, sample_rate, 1.2)
+        freqs = np.exp(rng.uniform(np.log(low), np.log(high), 5))
+        snap = resonate(cracks, sample_rate, freqs, 0.5 * freqs)
+        snap = normalise(snap + 0.3 * band(cracks, sample_rate, low))
+        press = percussive(m, sample_rate, 0.3 * seconds, 1.5 * seconds)
+        mush = air(rng, m, sample_rate, vowel("uh", 1.3), 0.05, 0.4)
+        mush *= np.abs(wander(rng, m, sample_rate, 35)) * 0.15
+        out = (hard * snap + wet * mush) * press
+        if rng.random() < 0.6:
+            out = np.append(out, wet * 0.5 * _smack(rng, sample_rate))
+        return out
+
+    gains = np.exp(0.25 * rng.standard_normal(len(times)))
+    out = scatter(times, bite, n, sample_rate, gains)
+    out = band(out, sample_rate, 80, closed, 1)
+    if rng.random() < 0.3:  # breath through the nose
+        nose = air(rng, n, sample_rate, np.array([900, 2200, 4500]), 0.2)
+        slow = tremolo(n, sample_rate, rng.uniform(0.25, 0.5), 1.0)
+        out += log_uniform(rng, 0.002, 0.015) * nose * slow**2
+    if rng.random() < 0.3:
+        at = rng.uniform(0.4, 1) * duration
+        gulp = 0.5 * _swallow(rng, sample_rate, 1.0)
+        out += scatter([at], [gulp], n, sample_rate)
+    return out

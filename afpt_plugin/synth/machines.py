@@ -1,13 +1,14 @@
-"""Sounds of vehicles, engines, tools, bells, horns and explosions.
+"""Sounds of engines, tools, bells, metal, explosions and arcade games.
 
 Each generator is called as `make(rng, duration, sample_rate)` and returns a dry
-mono signal; its docstring says how the sound comes about. A helper with an
-underscore makes one occurrence, the generator lays occurrences out in time.
+mono signal; its docstring says how the sound comes about. Engines are made of
+`firing` (what the cylinders do) through `exhaust` (what the pipe does), driven
+at the `revs` that somebody's foot asks for; `vehicles` uses them too.
 
 Example
 -------
 >>> import numpy as np
->>> make = SOUNDS["car horn"].make
+>>> make = SOUNDS["engine"].make
 >>> sig = make(np.random.default_rng(0), 1.0, 16000)
 >>> len(sig) <= 16000
 True
@@ -17,11 +18,11 @@ Authors
 """
 
 import numpy as np
+from scipy import signal
 
 from afpt_plugin.synth.dsp import (
     band,
     band_noise,
-    comb,
     contour,
     log_uniform,
     modes,
@@ -48,32 +49,84 @@ from afpt_plugin.synth.registry import SOUNDS, sound
 __all__ = ["SOUNDS"]
 
 
-def _unit(sig):
-    """Scale to unit variance, so that layers mix by ratio."""
+def unit(sig):
+    """Scale to unit variance, so that layers mix by ratio.
+
+    Arguments
+    ---------
+    sig : numpy.ndarray
+        Signal.
+
+    Returns
+    -------
+    numpy.ndarray
+
+    Example
+    -------
+    >>> unit(np.array([3.0, -3.0])).round(3).tolist()
+    [1.0, -1.0]
+    """
     return sig / (np.std(sig) + 1e-9)
 
 
-def _passing(rng, n, sample_rate, doppler=0.06):
-    """Gain and pitch of something that goes by, comes, leaves or stays."""
-    t = np.arange(n) / n
-    way = rng.choice(
-        ["stay", "pass", "come", "leave"], p=[0.4, 0.3, 0.15, 0.15]
+def rumble(rng, n, sample_rate, low=80.0, high=2000.0):
+    """Quick pink noise, duller yet above a random corner; of unit variance.
+
+    Arguments
+    ---------
+    rng : numpy.random.Generator
+        Source of randomness.
+    n, sample_rate : int
+        Length and rate.
+    low, high : float
+        Range of the corner in Hz.
+
+    Returns
+    -------
+    numpy.ndarray
+
+    Example
+    -------
+    >>> rumble(np.random.default_rng(0), 800, 8000).shape
+    (800,)
+    """
+    # Kellet's filter: within 0.5 dB of pink, ten times faster than a transform.
+    pink = signal.lfilter(
+        [0.049922035, -0.095993537, 0.050612699, -0.004408786],
+        [1, -2.494956002, 2.017265875, -0.5221894],
+        rng.standard_normal(n),
     )
-    if way == "stay":
-        slow = wander(rng, n, sample_rate, 0.7)
-        return np.exp(0.2 * slow), 1 + 0.003 * slow
-    at = {"pass": rng.uniform(0.25, 0.75), "come": 1.1, "leave": -0.1}[way]
-    near = rng.uniform(0.08, 0.5)
-    away = (t - at) / near
-    gain = 1 / (1 + away**2) ** rng.uniform(0.5, 1.0)
-    return gain, 1 - doppler * rng.uniform(0.3, 1) * away / np.sqrt(1 + away**2)
+    return unit(band(pink, sample_rate, 0, log_uniform(rng, low, high), 1))
 
 
-def _firing(rng, rate, sample_rate, cylinders=4, rough=0.15):
-    """Exhaust pulses of an engine: `rate` ignitions a second, none alike.
+def firing(rng, rate, sample_rate, cylinders=4, rough=0.15):
+    """Exhaust pulses of an engine, none alike.
 
     Each cylinder has its own strength, so that half and quarter orders sound
     under the firing note.
+
+    Arguments
+    ---------
+    rng : numpy.random.Generator
+        Source of randomness.
+    rate : numpy.ndarray
+        Ignitions a second, per sample; sets the length.
+    sample_rate : int
+        Rate.
+    cylinders : int
+        After so many ignitions the pattern repeats.
+    rough : float
+        Spread of the pulses' strengths (standard deviation of the logarithm).
+
+    Returns
+    -------
+    numpy.ndarray
+
+    Example
+    -------
+    >>> rng = np.random.default_rng(0)
+    >>> firing(rng, np.full(800, 30.0), 8000).shape
+    (800,)
     """
     n = len(rate)
     jitter = 0.3 * rough * wander(rng, n, sample_rate, 40)
@@ -81,132 +134,297 @@ def _firing(rng, rate, sample_rate, cylinders=4, rough=0.15):
     cycles = phase(rate, sample_rate, start=rng.uniform())
     stroke = np.floor(cycles).astype(int)
     strength = np.exp(rough * rng.standard_normal(stroke[-1] + 2))
-    strength *= np.tile(
-        np.exp(1.5 * rough * rng.standard_normal(cylinders)),
-        len(strength) // cylinders + 1,
-    )[: len(strength)]
+    own = np.exp(1.5 * rough * rng.standard_normal(cylinders))
+    strength *= np.resize(own, len(strength))
     where = cycles - stroke
     sharp = rng.uniform(4, 14)
     puff = strength[stroke] * np.exp(-sharp * where) * np.minimum(where * 30, 1)
     puff = band(puff, sample_rate, 15, None, 1)
-    hiss = noise(rng, n, 0.3) * puff
-    return _unit(puff) + rng.uniform(0.1, 0.6) * _unit(hiss)
+    top = log_uniform(rng, 600, 6000)
+    hiss = unit(band(noise(rng, n) * puff, sample_rate, 0, top, 1))
+    return unit(puff) + log_uniform(rng, 0.04, 0.5) * hiss
 
 
-def _exhaust(rng, sig, sample_rate, low=(60, 160), bright=4000.0):
-    """Muffler and body: a few broad resonances and a soft ceiling."""
-    pipe = log_uniform(rng, *low) * np.array([1, 2.2, 3.9, 7.5, 14, 25])
-    pipe = pipe * rng.uniform(0.85, 1.15, 6)
-    gains = rng.uniform(0.5, 0.95) ** np.arange(6)
+def exhaust(rng, sig, sample_rate, low=(60, 160), bright=4000.0):
+    """Muffler and body: a few broad resonances and a soft ceiling.
+
+    Arguments
+    ---------
+    rng : numpy.random.Generator
+        Source of randomness.
+    sig : numpy.ndarray
+        Pulses from `firing`.
+    sample_rate : int
+        Rate.
+    low : tuple of float
+        Range of the lowest resonance in Hz.
+    bright : float
+        Ceiling in Hz.
+
+    Returns
+    -------
+    numpy.ndarray
+
+    Example
+    -------
+    >>> rng = np.random.default_rng(0)
+    >>> exhaust(rng, rng.standard_normal(800), 8000).shape
+    (800,)
+    """
+    pipe = log_uniform(rng, *low) * np.array([1, 2.2, 3.9, 8, 18])
+    pipe = pipe * rng.uniform(0.85, 1.15, 5)
+    gains = rng.uniform(0.5, 0.95) ** np.arange(5)
     out = resonate(sig, sample_rate, pipe, 0.3 * pipe, gains) + 0.3 * sig
     return band(out, sample_rate, 25, bright, 1)
 
 
-# --- engines and tools -------------------------------------------------------
+def diesel(rng, rate, sample_rate, bright=2000.0, knock=0.3):
+    """A heavy engine: muffled pulses and the knock of every ignition.
+
+    Arguments
+    ---------
+    rng : numpy.random.Generator
+        Source of randomness.
+    rate : numpy.ndarray
+        Ignitions a second, per sample; sets the length.
+    sample_rate : int
+        Rate.
+    bright : float
+        Ceiling of the exhaust in Hz.
+    knock : float
+        Loudness of the clatter over that of the exhaust.
+
+    Returns
+    -------
+    numpy.ndarray
+        Of about unit variance.
+
+    Example
+    -------
+    >>> rng = np.random.default_rng(0)
+    >>> diesel(rng, np.full(800, 30.0), 8000).shape
+    (800,)
+    """
+    n = len(rate)
+    pulse = firing(rng, rate, sample_rate, rng.choice([4, 6, 8]), 0.15)
+    sig = unit(exhaust(rng, pulse, sample_rate, bright=bright))
+    clatter = noise(rng, n) * np.abs(pulse) ** 2
+    block = log_uniform(rng, 900, 2200) * np.array([1, 1.8])
+    clatter = resonate(clatter, sample_rate, block, 0.5 * block)
+    return sig + knock * unit(clatter)
+
+
+def revs(rng, n, sample_rate, up, down, work=(0.15, 1.5), rest=(0.15, 1.5)):
+    """A throttle pressed and let go at odd times: an engine's answer.
+
+    Arguments
+    ---------
+    rng : numpy.random.Generator
+        Source of randomness.
+    n, sample_rate : int
+        Length and rate.
+    up, down : float
+        Seconds in which the engine gains and loses speed.
+    work, rest : tuple of float
+        Shortest and longest time with and without throttle.
+
+    Returns
+    -------
+    numpy.ndarray
+        0 is idle, 1 is full speed.
+
+    Example
+    -------
+    >>> turns = revs(np.random.default_rng(0), 8000, 8000, 0.2, 0.5)
+    >>> bool(turns.min() >= 0 and turns.max() <= 1)
+    True
+    """
+    step = 100  # a second
+    target = np.zeros(int(n / sample_rate * step) + 2)
+    time = rng.uniform(-1, 0.5)
+    while time < n / sample_rate:
+        stop = time + log_uniform(rng, *work)
+        begin, end = (max(int(t * step), 0) for t in (time, stop))
+        target[begin:end] = rng.uniform(0.4, 1)
+        time = stop + log_uniform(rng, *rest)
+    speed, now = np.zeros(len(target)), target[0]
+    for i, goal in enumerate(target):
+        now += (goal - now) * min(1 / (step * (up if goal > now else down)), 1)
+        speed[i] = now
+    grid = np.arange(len(speed)) * (sample_rate / step)
+    return np.interp(np.arange(n), grid, speed)
+
+
+# --- engines -----------------------------------------------------------------
+
+
+def _starter(rng, n, sample_rate):
+    """The starter turns an engine over: a whirr that labours at each stroke."""
+    stroke = rng.uniform(5, 12)
+    turn = tremolo(n, sample_rate, stroke, 0.9)
+    motor = saw(stroke * 22 * (0.85 + 0.15 * turn), sample_rate)
+    motor = unit(band(motor, sample_rate, 150, 3000, 1))
+    return turn * (motor + rumble(rng, n, sample_rate))
 
 
 @sound("engine")
 def engine(rng, duration, sample_rate):
-    """A car, lorry or motorcycle idling, being revved or started."""
+    """A car's or lorry's engine idles, is started, driven, blipped or stalls.
+
+    Pulses of the cylinders through the exhaust; valves, belts and fan on top.
+    """
     n = n_samples(duration, sample_rate)
     style = rng.choice(
-        ["idle", "rev", "start", "drive"], p=[0.35, 0.3, 0.15, 0.2]
+        ["idle", "start", "drive", "blip", "stop"],
+        p=[0.42, 0.2, 0.16, 0.14, 0.08],
     )
-    idle = log_uniform(rng, 14, 60)
+    t = np.arange(n) / sample_rate
+    idle = log_uniform(rng, 12, 60)
     rate = idle * (1 + 0.03 * wander(rng, n, sample_rate, 1.5))
     load = np.ones(n)
-    if style == "rev":
-        knots = np.clip(rng.standard_normal(rng.integers(4, 9)), 0, 2)
-        rise = contour(knots, n)
-        rate *= 1 + rng.uniform(0.7, 2.2) * rise
-        load += rng.uniform(0, 1.0) * rise
+    crank = np.zeros(n)
     if style == "drive":
         rate *= contour(rng.uniform(1.5, 4.5, 3), n)
-    crank = np.zeros(n)
+    if style == "blip":
+        turns = revs(rng, n, sample_rate, 0.25, 0.6, rest=(0.5, 2.5))
+        rate *= 1 + rng.uniform(0.7, 2.2) * turns
+        load = 0.5 + turns
     if style == "start":
-        starts = rng.uniform(0.4, 1.8)
+        starts = rng.uniform(0.1, 0.4) * duration
         begin = int(starts * sample_rate)
-        t = np.arange(n) / sample_rate - starts
-        load = np.clip(t / 0.1, 0, 1)
-        rate *= 1 + 1.2 * np.exp(-np.maximum(t, 0) / 0.5)
-        whirr = rng.uniform(7, 13)
-        turn = tremolo(n, sample_rate, whirr, 0.9)
-        motor = _unit(
-            band(
-                saw(whirr * 22 * (0.85 + 0.15 * turn), sample_rate),
-                sample_rate,
-                150,
-                3000,
-                1,
-            )
-        )
-        crank[:begin] = (turn * (motor + _unit(noise(rng, n, 1))))[:begin]
+        since = np.maximum(t - starts, 0)
+        load = np.clip((t - starts) / 0.1, 0, 1)
+        rate *= 1 + rng.uniform(0.4, 2) * np.exp(-since / 0.5)
+        crank[:begin] = _starter(rng, n, sample_rate)[:begin]
+        if rng.random() < 0.3:  # a pause between two attempts
+            crank[begin // 2 : int(0.7 * begin)] = 0
+    if style == "stop":
+        left = np.clip((rng.uniform(0.3, 0.9) * duration - t) / 0.5, 0, 1)
+        rate, load = rate * (0.3 + 0.7 * left), left
     cylinders = rng.choice([1, 2, 4, 6, 8])
-    sig = _firing(rng, rate, sample_rate, cylinders, rng.uniform(0.03, 0.3))
-    bright = log_uniform(rng, 700, 7000)
-    sig = _unit(_exhaust(rng, sig, sample_rate, bright=bright))
-    if rng.random() < 0.45:  # diesel knock and valves
-        clatter = _firing(rng, rate * 2, sample_rate, 8, 0.4)
-        clatter = _unit(band(clatter * noise(rng, n), sample_rate, 800, 6000))
-        sig += rng.uniform(0.05, 0.5) * clatter
+    sig = firing(rng, rate, sample_rate, cylinders, rng.uniform(0.03, 0.3))
+    pulse = np.abs(sig)
+    bright = log_uniform(rng, 500, 7000)
+    sig = unit(exhaust(rng, sig, sample_rate, bright=bright))
+    if rng.random() < 0.55:  # diesel knock, valves, chain
+        clatter = pulse**2 * noise(rng, n)
+        block = log_uniform(rng, 900, 4000)
+        clatter = unit(band(clatter, sample_rate, block, 2.5 * block))
+        sig += log_uniform(rng, 0.05, 0.8) * clatter
     if rng.random() < 0.5:  # belts and fan
         whine = saw(rate * rng.uniform(6, 16), sample_rate)
-        sig += rng.uniform(0.02, 0.15) * _unit(
-            band(whine, sample_rate, 300, 4000, 1)
-        )
-    sig += rng.uniform(0.05, 0.4) * _unit(noise(rng, n, rng.uniform(0.7, 1.8)))
-    sig = sig * load * contour(np.exp(rng.uniform(-0.4, 0, 3)), n)
-    return sig + rng.uniform(0.3, 1) * crank
+        whine = unit(band(whine, sample_rate, 300, 4000, 1))
+        sig += rng.uniform(0.02, 0.15) * whine
+    sig += log_uniform(rng, 0.03, 0.4) * rumble(rng, n, sample_rate)
+    return sig * load + rng.uniform(0.3, 1) * crank
 
 
-@sound("motorcycle passing")
-def motorcycle_passing(rng, duration, sample_rate):
-    """A two-cylinder at high revs, with gear changes, going by."""
+@sound("revving engine")
+def revving_engine(rng, duration, sample_rate):
+    """Accelerating, revving, vroom: the pitch leaps up and falls back.
+
+    Blips at a standstill, a long pull through the gears, a limiter's stutter;
+    on the overrun the exhaust pops.
+    """
     n = n_samples(duration, sample_rate)
-    gain, pitch = _passing(rng, n, sample_rate, 0.1)
-    gear = rng.uniform(0.2, 0.8)
-    t = np.arange(n) / n
-    shift = np.where(t < gear, 1 + t, 0.75 + 0.5 * t)
-    rate = log_uniform(rng, 50, 130) * pitch * shift
-    sig = _firing(rng, rate, sample_rate, 2, 0.2)
-    return gain * _exhaust(rng, sig, sample_rate, bright=6000)
+    style = rng.choice(["blips", "pull", "limiter"], p=[0.6, 0.28, 0.12])
+    idle = log_uniform(rng, 14, 45)
+    reach = log_uniform(rng, 2.5, 8)
+    if style == "pull":
+        knots = np.sort(rng.uniform(0, 1, 3))
+        turns = contour([*knots, rng.uniform(0.3, 1)], n, [0, 0.4, 0.8, 1])
+        if rng.random() < 0.6:  # changes up
+            shift = np.arange(n) > rng.uniform(0.3, 0.8) * n
+            turns = np.where(shift, 0.6 * turns, turns)
+    else:
+        up = log_uniform(rng, 0.06, 0.6)
+        work = (0.8, 3) if style == "limiter" else (0.1, 1.2)
+        turns = revs(rng, n, sample_rate, up, up * rng.uniform(1, 4), work)
+    fall = np.gradient(turns) * sample_rate < -0.1
+    rate = idle * (1 + (reach - 1) * turns)
+    rate *= 1 + 0.02 * wander(rng, n, sample_rate, 4)
+    cylinders = rng.choice([1, 2, 4, 6, 8])
+    sig = firing(rng, rate, sample_rate, cylinders, rng.uniform(0.03, 0.25))
+    if style == "limiter":
+        cut = tremolo(n, sample_rate, rng.uniform(8, 20), rng.uniform(0.5, 1))
+        sig *= np.where(turns > 0.7 * turns.max(), cut, 1)
+    dull = unit(
+        exhaust(rng, sig, sample_rate, bright=log_uniform(rng, 600, 2500))
+    )
+    raw = unit(band(sig, sample_rate, 200, log_uniform(rng, 3000, 12000), 1))
+    sig = dull * (0.35 + turns) + rng.uniform(0.2, 1) * turns * raw
+    if rng.random() < 0.4:
+        sig = soft_clip(sig, rng.uniform(1, 4))
+    whine = saw(rate * rng.uniform(4, 12), sample_rate)
+    sig = unit(sig) + rng.uniform(0, 0.15) * turns * whine
+    if rng.random() < 0.4:  # unburnt fuel goes off in the pipe
+        m = n_samples(0.08, sample_rate)
+        pop = band_noise(rng, m, sample_rate, 100, 3000, 1)
+        pop *= percussive(m, sample_rate, 0.001, 0.06)
+        times = np.sort(rng.uniform(0, n, rng.integers(5, 40)))
+        times = times[fall[np.minimum(times.astype(int), n - 1)]] / sample_rate
+        gains = rng.uniform(0.3, 2) * rng.random(len(times))
+        sig += scatter(times, [pop], n, sample_rate, gains)
+    return sig + rng.uniform(0.02, 0.15) * rumble(rng, n, sample_rate)
 
 
 @sound("chainsaw")
 def chainsaw(rng, duration, sample_rate):
-    """A small two-stroke: sputters at idle, screams open, sags in the wood."""
+    """A small two-stroke: sputters at idle, screams open, sags in the wood.
+
+    A raw buzz with harmonics far up; the chain rattles, chips fly, and now and
+    then the cord is pulled first.
+    """
     n = n_samples(duration, sample_rate)
-    top = log_uniform(rng, 95, 210)
-    idle = top * rng.uniform(0.25, 0.45)
-    knots = rng.integers(3, 12)
-    throttle = np.clip(
-        rng.choice([0.0, 1.0, 0.85, 0.7], knots, p=[0.22, 0.4, 0.23, 0.15]),
-        0,
-        1,
+    style = rng.choice(
+        ["cut", "blips", "steady", "start"], p=[0.42, 0.28, 0.2, 0.1]
     )
-    if rng.random() < 0.3:
-        throttle[:] = rng.uniform(0.7, 1)
-    throttle = contour(np.repeat(throttle, 2), n)
-    rate = idle + (top - idle) * throttle
-    rate *= 1 + 0.02 * wander(rng, n, sample_rate, 6)
+    top = log_uniform(rng, 95, 230)
+    idle = top * rng.uniform(0.22, 0.4)
+    if style == "steady":
+        turns = np.full(n, rng.uniform(0.8, 1.0))
+    elif style == "cut":
+        turns = revs(rng, n, sample_rate, 0.12, 0.35, (0.8, 4), (0.15, 1.2))
+    else:
+        turns = revs(rng, n, sample_rate, 0.08, 0.3, (0.1, 0.9), (0.1, 1.2))
+    runs = np.ones(n)
+    pulls = np.zeros(n)
+    if style == "start":
+        at = np.arange(1, rng.integers(2, 5)) * rng.uniform(0.5, 0.9)
+        at = at[at < 0.6 * duration]
+        m = n_samples(0.35, sample_rate)
+        rope = band_noise(rng, m, sample_rate, 500, 6000, 1) * swell(
+            m, sample_rate, 0.08, 0.2
+        )
+        rope *= tremolo(m, sample_rate, contour([10, 45, 20], m), 0.8)
+        pulls = scatter(at, [rope], n, sample_rate)
+        first = at[-1] + 0.2 if len(at) else 0.0
+        runs = np.clip((np.arange(n) / sample_rate - first) / 0.1, 0, 1)
     sag = np.clip(wander(rng, n, sample_rate, 1.5), 0, 1)
-    rate *= 1 - rng.uniform(0, 0.3) * sag * throttle
-    sig = _firing(
-        rng, rate, sample_rate, rng.choice([1, 2]), rng.uniform(0.05, 0.3)
+    rate = idle + (top - idle) * turns
+    rate *= 1 + 0.015 * wander(rng, n, sample_rate, 6)
+    rate *= 1 - rng.uniform(0.05, 0.4) * sag * turns
+    sig = firing(
+        rng, rate, sample_rate, rng.choice([1, 2]), log_uniform(rng, 0.02, 0.25)
     )
+    pipe = exhaust(rng, sig, sample_rate, (150, 450), 14000)
     sig = soft_clip(
-        _exhaust(rng, sig, sample_rate, (120, 380), 14000), rng.uniform(1, 6)
+        unit(pipe)
+        + rng.uniform(0, 0.7) * unit(band(sig, sample_rate, 600, 5000, 1)),
+        rng.uniform(1, 6),
     )
     buzz = np.array([900, 1700, 3100, 5500]) * rng.uniform(0.7, 1.4)
-    chain = resonate(
-        _unit(np.diff(sig, prepend=0)), sample_rate, buzz, 0.3 * buzz
-    )
+    chain = resonate(sig, sample_rate, buzz, 0.3 * buzz)
     chips = band_noise(rng, n, sample_rate, 1500, 9000, 1)
-    chips *= sag * throttle * np.abs(1 + wander(rng, n, sample_rate, 60))
-    sig = band(sig, sample_rate, log_uniform(rng, 40, 250), None, 1)
-    sig = _unit(sig) + rng.uniform(0.3, 1.2) * _unit(chain)
-    sig += rng.uniform(0, 0.6) * chips
-    return sig * (0.35 + 0.65 * throttle)
+    chips *= (0.2 + sag) * turns * np.abs(1 + wander(rng, n, sample_rate, 60))
+    sig = unit(band(sig, sample_rate, log_uniform(rng, 50, 300), None, 1))
+    sig += log_uniform(rng, 0.2, 1.4) * unit(chain)
+    sig += log_uniform(rng, 0.05, 0.6) * chips
+    sig *= runs * (rng.uniform(0.2, 0.5) + turns)
+    return sig + rng.uniform(0.3, 1.5) * pulls
+
+
+# --- tools -------------------------------------------------------------------
 
 
 @sound("lawn mower")
@@ -214,13 +432,13 @@ def lawn_mower(rng, duration, sample_rate):
     """One cylinder at steady revs and a whirring blade."""
     n = n_samples(duration, sample_rate)
     rate = rng.uniform(20, 30) * (1 + 0.02 * wander(rng, n, sample_rate, 1))
-    sig = _exhaust(
-        rng, _firing(rng, rate, sample_rate, 1, 0.1), sample_rate, bright=5000
+    sig = exhaust(
+        rng, firing(rng, rate, sample_rate, 1, 0.1), sample_rate, bright=5000
     )
     blade = band_noise(rng, n, sample_rate, 300, 5000, 1)
     blade *= tremolo(n, sample_rate, 4 * rate, 0.6)
     whine = saw(rate * rng.uniform(8, 20), sample_rate)
-    return _unit(sig) + rng.uniform(0.3, 1) * blade + 0.1 * whine
+    return unit(sig) + rng.uniform(0.3, 1) * blade + 0.1 * whine
 
 
 @sound("drilling")
@@ -233,7 +451,7 @@ def drilling(rng, duration, sample_rate):
         m = n_samples(seconds * rng.uniform(0.6, 1.4), sample_rate)
         run = contour([0.2, 1, 0.95, 0.9, 0.3], m, [0, 0.12, 0.3, 0.9, 1])
         motor = saw(log_uniform(rng, 150, 500) * run, sample_rate)
-        motor = _unit(band(motor, sample_rate, 200, 9000, 1))
+        motor = unit(band(motor, sample_rate, 200, 9000, 1))
         blows = log_uniform(rng, 15, 60)
         times = regular_times(rng, 1 / blows, m / sample_rate, 0.05)
         rattle = modes(
@@ -242,7 +460,7 @@ def drilling(rng, duration, sample_rate):
             *struck_body(rng, 300, 8000, 12, 0.03, 0.1),
             pulses(rng, times, m, sample_rate, 0.3),
         )
-        sig = motor + hammer * _unit(rattle)
+        sig = motor + hammer * unit(rattle)
         sig += 0.3 * band_noise(rng, m, sample_rate, 1000, 9000, 1)
         return sig * swell(m, sample_rate, 0.05, 0.15) * run
 
@@ -264,9 +482,9 @@ def jackhammer(rng, duration, sample_rate):
         n, sample_rate, *struck_body(rng, 50, 400, 6, 0.1, 0.5), force
     )
     air = band_noise(rng, n, sample_rate, 600, 8000, 1) * np.abs(
-        1 + _unit(thump)
+        1 + unit(thump)
     )
-    sig = _unit(steel) + rng.uniform(0.3, 2) * _unit(thump) + 0.3 * air
+    sig = unit(steel) + rng.uniform(0.3, 2) * unit(thump) + 0.3 * air
     work = np.clip(2 + 3 * wander(rng, n, sample_rate, 1), 0.05, 1)
     return sig * work
 
@@ -296,463 +514,66 @@ def hammering(rng, duration, sample_rate):
 
 @sound("hand saw")
 def hand_saw(rng, duration, sample_rate):
-    """Teeth tear fibres 40-400 times a second while the arm goes to and fro.
+    """Teeth tear fibres while the arm goes to and fro, 1-4 strokes a second.
 
-    The rate follows the blade's speed, so that every stroke is a rise and fall;
-    pushing cuts, pulling only scrapes; board and blade ring along.
+    Blade speed sets tooth rate, loudness and brightness, so every stroke is an
+    arch; pushing cuts and pulling scrapes at another pitch. Board and blade ring.
     """
     n = n_samples(duration, sample_rate)
-    strokes = rng.uniform(0.7, 2.8)
+    strokes = log_uniform(rng, 0.5, 2.6)  # to and fro
     speed = strokes * (1 + 0.08 * wander(rng, n, sample_rate, 1.0))
-    arm = tone(speed, sample_rate, start=rng.uniform())
-    pull = rng.uniform(0.15, 0.95)
-    push_share = np.where(arm > 0, 1.0, pull)
-    pace = np.abs(arm) ** rng.uniform(0.5, 1.0)
-    teeth = (
-        log_uniform(rng, 70, 420)
-        * pace
-        * np.where(arm > 0, 1.0, rng.uniform(0.8, 1.25))
-    )
+    cycles = phase(speed, sample_rate, start=rng.uniform())
+    share = rng.uniform(0.4, 0.6)  # of a cycle spent pushing
+    where = cycles - np.floor(cycles)
+    push = where < share
+    half = np.where(push, where / share, (where - share) / (1 - share))
+    pace = np.sin(np.pi * half) ** rng.uniform(0.4, 1.2)
+    force = np.where(push, 1.0, rng.uniform(0.1, 1.0))
+    pitch = pace * np.where(push, 1.0, rng.uniform(0.7, 1.5))
+    teeth = log_uniform(rng, 90, 700) * pitch
     bite = saw(np.maximum(teeth, 3), sample_rate)
     bite = np.maximum(bite, 0) ** rng.uniform(1, 4)
-    source = _unit(bite * noise(rng, n)) + rng.uniform(0, 1.2) * _unit(
-        np.diff(bite, prepend=0)
-    )
-    source += rng.uniform(0.1, 0.5) * noise(rng, n)
-    board = np.exp(rng.uniform(np.log(250), np.log(2200), 6))
-    blade = np.exp(rng.uniform(np.log(1800), np.log(9000), 7))
-    sig = resonate(source, sample_rate, board, 0.25 * board)
-    sig = log_uniform(rng, 0.2, 1.5) * _unit(sig)
-    sig += log_uniform(rng, 0.3, 1.5) * _unit(
-        resonate(source, sample_rate, blade, rng.uniform(0.03, 0.25) * blade)
-    )
-    sig += rng.uniform(0.1, 0.8) * _unit(
-        band(source, sample_rate, rng.uniform(500, 2500), 12000, 1)
-    )
-    env = pace * push_share
-    gate = np.ones(n)
-    if rng.random() < 0.35:  # rests, and at the end the piece falls
-        gate = np.clip(2 + 4 * wander(rng, n, sample_rate, 0.7), 0, 1)
-    out = sig * env * gate * np.exp(0.15 * wander(rng, n, sample_rate, 2))
-    if rng.random() < 0.2:
+    tear = unit(bite * noise(rng, n)) + rng.uniform(0.1, 0.8) * noise(rng, n)
+    source = tear + rng.uniform(0, 0.8) * unit(np.diff(bite, prepend=0))
+    board = log_uniform(rng, 250, 700) * np.array([1, 1.9, 3.2])
+    low = unit(resonate(source, sample_rate, board, 0.3 * board))
+    blade = np.exp(rng.uniform(np.log(1800), np.log(8000), 5))
+    wide = rng.uniform(0.04, 0.3) * blade
+    high = unit(resonate(source, sample_rate, blade, wide))
+    mid = log_uniform(rng, 700, 2500)
+    mid = unit(band(source, sample_rate, mid, 3 * mid, 1))
+    # The faster the blade, the brighter the tear.
+    sig = log_uniform(rng, 0.2, 1.5) * low + mid
+    sig += log_uniform(rng, 0.3, 2) * high * pitch / (pitch.max() + 1e-9)
+    sig *= pace * force * np.exp(0.2 * wander(rng, n, sample_rate, 2))
+    blows = np.exp(0.25 * rng.standard_normal(int(2 * cycles[-1]) + 4))
+    sig *= blows[np.floor(2 * cycles).astype(int)]
+    if rng.random() < 0.3:  # rests
+        sig *= np.clip(2 + 4 * wander(rng, n, sample_rate, 0.7), 0, 1)
+    if rng.random() < 0.2:  # the piece falls
+        body = struck_body(rng, 200, 2500, 8, 0.1)
         piece = normalise(
-            modes(
-                n_samples(0.4, sample_rate),
-                sample_rate,
-                *struck_body(rng, 200, 2500, 8, 0.1),
-            )
+            modes(n_samples(0.4, sample_rate), sample_rate, *body)
         )
-        out += scatter(
-            [rng.uniform(0.6, 0.95) * duration],
-            [piece],
-            n,
-            sample_rate,
-            [rng.uniform(1, 5)],
-        )
-    return out
-
-
-# --- flight ------------------------------------------------------------------
-
-
-@sound("helicopter")
-def helicopter(rng, duration, sample_rate):
-    """Blades slap the air 8-28 times a second; wash and turbine around it."""
-    n = n_samples(duration, sample_rate)
-    gain, pitch = _passing(rng, n, sample_rate, 0.04)
-    rate = log_uniform(rng, 8, 28) * pitch
-    cycles = phase(rate, sample_rate)
-    where = cycles - np.floor(cycles)
-    uneven = np.exp(0.15 * rng.standard_normal(int(cycles[-1]) + 2))
-    sharp = rng.uniform(3, 16)
-    slap = np.exp(-sharp * where) * np.minimum(where * 25, 1)
-    slap *= uneven[np.floor(cycles).astype(int)]
-    low = np.array([55, 110, 210, 400]) * rng.uniform(0.7, 1.8)
-    thump = resonate(band(slap, sample_rate, 20), sample_rate, low, low * 0.6)
-    chop = slap * band_noise(
-        rng,
-        n,
-        sample_rate,
-        log_uniform(rng, 80, 400),
-        log_uniform(rng, 900, 5000),
-        1,
-    )
-    wash = noise(rng, n, rng.uniform(0.7, 1.5))
-    wash *= 1 - rng.uniform(0.1, 0.7) * (1 - slap / slap.max())
-    tail = saw(rate * rng.uniform(4.5, 7.5), sample_rate)
-    tail = band(tail, sample_rate, 60, 1500, 1)
-    whine = tone(log_uniform(rng, 700, 5000) * pitch, sample_rate)
-    sig = (
-        log_uniform(rng, 0.4, 1.5) * _unit(thump)
-        + log_uniform(rng, 0.5, 2) * _unit(chop)
-        + log_uniform(rng, 0.1, 0.6) * _unit(wash)
-        + log_uniform(rng, 0.02, 0.35) * _unit(tail)
-        + log_uniform(rng, 0.002, 0.1) * whine
-    )
-    if rng.random() < 0.5:  # far away the highs are gone
-        sig = band(sig, sample_rate, 0, log_uniform(rng, 500, 4000), 1)
-    return sig * gain
-
-
-@sound("airplane")
-def airplane(rng, duration, sample_rate):
-    """A jet's roar with a falling whine, or the drone of a propeller.
-
-    The ground's echo combs the roar with a notch that moves as it flies.
-    """
-    n = n_samples(duration, sample_rate)
-    gain, pitch = _passing(rng, n, sample_rate, 0.15)
-    slow = 1 + 0.25 * wander(rng, n, sample_rate, 1.2)
-    if rng.random() < 0.6:
-        roar = _unit(noise(rng, n, rng.uniform(0.7, 2.0)))
-        roar += rng.uniform(0.1, 0.8) * _unit(
-            band_noise(rng, n, sample_rate, 200, 2500, 1)
-        )
-        t = np.arange(n)
-        delay = np.abs(contour(rng.uniform(0.2, 4, 3) * 1e-3, n)) * sample_rate
-        roar += rng.uniform(0.2, 0.9) * np.interp(t - delay, t, roar)
-        roar *= 1 + 0.3 * wander(rng, n, sample_rate, 14)  # jet crackle
-        base = log_uniform(rng, 600, 4000)
-        whine = np.zeros(n)
-        for ratio in rng.uniform(0.5, 2, rng.integers(1, 4)):
-            whine += tone(base * ratio * pitch, sample_rate)
-        air = band(noise(rng, n), sample_rate, base * 0.7, base * 2, 1)
-        sig = roar + log_uniform(rng, 0.01, 0.3) * whine
-        sig += rng.uniform(0, 0.3) * _unit(air)
-    else:
-        rate = log_uniform(rng, 45, 130) * pitch
-        sig = np.zeros(n)
-        for _ in range(rng.choice([1, 2], p=[0.7, 0.3])):
-            blades = rate * (1 + rng.uniform(-0.015, 0.015))
-            sig += _firing(
-                rng, blades, sample_rate, rng.choice([2, 3, 4]), 0.05
-            )
-        sig = _unit(
-            _exhaust(
-                rng, sig, sample_rate, (70, 220), log_uniform(rng, 700, 4000)
-            )
-        )
-        sig += rng.uniform(0.1, 0.7) * _unit(noise(rng, n, 1.3))
-    dull = log_uniform(rng, 800, 9000)
-    sig = band(sig, sample_rate, 0, dull, 1)
-    return sig * gain * np.clip(slow, 0.3, None)
-
-
-@sound("air conditioner")
-def air_conditioner(rng, duration, sample_rate):
-    """A fan: steady coloured noise, mains hum, blades beating faintly."""
-    n = n_samples(duration, sample_rate)
-    sig = _unit(noise(rng, n, rng.uniform(0.4, 1.6)))
-    duct = np.exp(rng.uniform(np.log(80), np.log(2500), 4))
-    sig += rng.uniform(0.2, 1) * _unit(
-        resonate(sig, sample_rate, duct, 0.3 * duct)
-    )
-    base = rng.choice([50.0, 60.0]) * rng.choice([0.98, 2.0])
-    for k in range(1, 9):
-        sig += rng.exponential(0.15) / k * tone(k * base, sample_rate, n)
-    blades = tremolo(n, sample_rate, rng.uniform(5, 40), rng.uniform(0, 0.3))
-    return sig * blades
-
-
-# --- road and rail -----------------------------------------------------------
-
-
-@sound("car horn")
-def car_horn(rng, duration, sample_rate):
-    """One or two vibrating discs: a buzzing chord that is on or off."""
-    base = log_uniform(rng, 220, 560)
-    style = rng.choice(
-        ["car", "lorry", "old", "alarm"], p=[0.68, 0.15, 0.07, 0.1]
-    )
-    chord = {
-        "car": [1.0, rng.choice([1.19, 1.26, 1.25, 1.33])],
-        "lorry": [1.0, 1.26, 1.5],
-        "old": [1.0],
-        "alarm": [1.0, 1.22],
-    }[style]
-    if style == "lorry":
-        base *= 0.6
-    if style == "car" and rng.random() < 0.3:
-        chord = chord[:1]
-    drive = log_uniform(rng, 1.5, 12)
-    mouth = np.array([700, 1500, 2600, 4200]) * rng.uniform(0.7, 1.5)
-    width = mouth * rng.uniform(0.15, 0.5)
-    usual = log_uniform(rng, 0.12, 1.6)
-    if style == "alarm":
-        usual = rng.uniform(0.25, 0.5)
-
-    def honk(_):
-        seconds = usual * np.exp(rng.uniform(-0.6, 0.6))
-        n = n_samples(seconds, sample_rate)
-        t = np.arange(n) / sample_rate
-        onset = 1 - 0.06 * np.exp(-t / 0.02)
-        sig = np.zeros(n)
-        for ratio in chord:
-            pitch = base * ratio * onset
-            if style == "old":  # "a-oo-ga"
-                pitch = base * 0.7 * contour([0.6, 1.3, 1.2, 0.5], n)
-            sig += saw(pitch, sample_rate, start=rng.uniform())
-        sig = soft_clip(sig, drive)
-        sig = 0.5 * sig + resonate(sig, sample_rate, mouth, width)
-        return sig * swell(n, sample_rate, 0.012, rng.uniform(0.015, 0.06))
-
-    pauses = (0.3, 0.5) if style == "alarm" else (0.06, 1.2)
-    most = 12 if style == "alarm" else rng.choice([1, 3, 6])
-    out = sequence(rng, honk, duration, sample_rate, (1, most), pauses, 0.1)
-    if rng.random() < 0.4:
-        road = traffic(rng, duration, sample_rate)
-        out += rng.uniform(0.02, 0.25) * _unit(road) * np.std(out)
-    return out
-
-
-@sound("boat horn")
-def boat_horn(rng, duration, sample_rate):
-    """A low reed or pipe that speaks slowly and for long."""
-    base = log_uniform(rng, 60, 230)
-
-    def make(_):
-        n = n_samples(rng.uniform(0.8, 3.5), sample_rate)
-        pitch = base * contour([0.92, 1, 1, 0.95], n, [0, 0.1, 0.9, 1])
-        sig = saw(pitch, sample_rate) + 0.7 * saw(pitch * 1.26, sample_rate)
-        sig = band(sig, sample_rate, 0, log_uniform(rng, 600, 3000), 1)
-        sig += 0.05 * noise(rng, n, 0.5)
-        return sig * swell(n, sample_rate, 0.15, 0.4)
-
-    return sequence(rng, make, duration, sample_rate, (1, 2), (0.5, 2))
-
-
-@sound("traffic")
-def traffic(rng, duration, sample_rate):
-    """Tyres on a road: several cars passing over a distant rumble."""
-    n = n_samples(duration, sample_rate)
-    out = 0.4 * _unit(noise(rng, n, 1.8))
-    for _ in range(rng.integers(1, 5)):
-        gain, _ = _passing(rng, n, sample_rate)
-        tyres = band_noise(rng, n, sample_rate, 150, rng.uniform(1500, 5000), 1)
-        out += gain * tyres * rng.uniform(0.3, 1)
-    return out
-
-
-@sound("siren")
-def siren(rng, duration, sample_rate):
-    """Wail, yelp, two-tone, phaser or air raid, from a horn that goes by."""
-    n = n_samples(duration, sample_rate)
-    gain, pitch = _passing(rng, n, sample_rate, 0.05)
-    style = rng.choice(
-        ["wail", "yelp", "two-tone", "air raid", "phaser"],
-        p=[0.36, 0.2, 0.22, 0.14, 0.08],
-    )
-    low = log_uniform(rng, 380, 850)
-    span = rng.uniform(1.5, 2.8)
-    start = rng.uniform()
-    rate = {
-        "wail": log_uniform(rng, 0.12, 0.6),
-        "yelp": rng.uniform(2, 5),
-        "two-tone": rng.uniform(0.6, 1.6),
-        "air raid": log_uniform(rng, 0.06, 0.3),
-        "phaser": rng.uniform(8, 16),
-    }[style]
-    place = phase(rate, sample_rate, n, start)
-    place = place - np.floor(place)
-    up = rng.uniform(0.2, 0.7)
-    bow = np.where(place < up, place / up, (1 - place) / (1 - up))
-    if style == "two-tone":
-        edge = place > 0.5
-        ratio = rng.choice([1.19, 1.25, 1.33, 1.5])
-        curve = np.where(edge, ratio, 1.0) * low
-    else:
-        curve = low * span ** (bow ** rng.uniform(0.5, 1.3))
-    if style == "air raid":
-        curve = low * 0.65 * span ** np.sin(np.pi / 2 * bow)
-    sources = [(1.0, 1.0)]
-    if style == "air raid" and rng.random() < 0.7:
-        sources.append((rng.choice([1.2, 1.25, 1.33]), 0.8))
-    if rng.random() < 0.2:  # a second vehicle
-        sources.append((rng.uniform(0.8, 1.3), 0.4))
-    sig = np.zeros(n)
-    for ratio, level in sources:
-        wave = saw(curve * ratio * pitch, sample_rate)
-        pure = tone(curve * ratio * pitch, sample_rate)
-        blend = rng.uniform(0, 1)
-        sig += level * (blend * wave + (1 - blend) * pure)
-    sig = soft_clip(sig, log_uniform(rng, 0.5, 5))
-    horn = np.array([900, 1700, 2900]) * rng.uniform(0.7, 1.4)
-    sig = sig + rng.uniform(0.2, 1.5) * resonate(
-        sig, sample_rate, horn, 0.4 * horn
-    )
-    sig *= gain
-    if rng.random() < 0.6:
-        road = traffic(rng, duration, sample_rate)
-        sig += log_uniform(rng, 0.02, 0.5) * np.std(sig) * _unit(road)
+        at = rng.uniform(0.6, 0.95) * duration
+        sig += scatter([at], [piece], n, sample_rate, [rng.uniform(1, 5)])
     return sig
 
 
-def _clack(rng, sample_rate, low):
-    """A wheel crosses a rail joint: thud, steel snap and a short ring."""
-    n = n_samples(0.3, sample_rate)
-    sig = normalise(
-        modes(n, sample_rate, *struck_body(rng, low, 900, 7, 0.14, 0.5))
-    )
-    steel = modes(n, sample_rate, *struck_body(rng, 900, 7000, 9, 0.06, 0.3))
-    snap = band_noise(rng, n, sample_rate, 300, 6000, 1)
-    snap *= percussive(n, sample_rate, 0.003, rng.uniform(0.03, 0.1))
-    return (
-        sig
-        + rng.uniform(0.1, 0.6) * normalise(steel)
-        + rng.uniform(0.1, 0.6) * normalise(snap)
-    )
+# --- bells and metal ---------------------------------------------------------
 
 
-def _train_horn(rng, seconds, sample_rate):
-    """Three to five chimes sounding one chord, with air."""
-    n = n_samples(seconds, sample_rate)
-    root = log_uniform(rng, 230, 370)
-    chord = rng.choice(
-        [1, 1.19, 1.26, 1.33, 1.5, 1.68, 2.0], rng.integers(2, 6), replace=False
-    )
-    settle = contour([0.95, 1.0, 1.0, 0.97], n, [0, 0.08, 0.9, 1])
-    sig = sum(
-        saw(root * ratio * settle, sample_rate, start=rng.uniform())
-        for ratio in chord
-    )
-    sig = band(
-        soft_clip(sig, rng.uniform(1, 4)),
-        sample_rate,
-        200,
-        log_uniform(rng, 1800, 7000),
-        1,
-    )
-    sig += rng.uniform(0.02, 0.15) * noise(rng, n, 0.5)
-    return _unit(sig) * swell(n, sample_rate, 0.06, rng.uniform(0.1, 0.4))
-
-
-@sound("train")
-def train(rng, duration, sample_rate):
-    """Pairs of wheels over joints above a rumble; steam, horn, bell, brakes.
-
-    Four clacks (two axles, two bogies) repeat with every carriage; the rumble
-    is modulated by them, steel wheels hiss and may squeal in the curve.
-    """
-    n = n_samples(duration, sample_rate)
-    style = rng.choice(
-        ["carriages", "steam", "horn", "metro", "brakes"],
-        p=[0.42, 0.2, 0.18, 0.12, 0.08],
-    )
-    gain, pitch = _passing(rng, n, sample_rate, 0.05)
-    rumble = _unit(noise(rng, n, rng.uniform(1.0, 2.0)))
-    rumble = band(rumble, sample_rate, 25, log_uniform(rng, 400, 3000), 1)
-    wheels = np.exp(rng.uniform(np.log(250), np.log(4000), 5))
-    roll = resonate(noise(rng, n), sample_rate, wheels, 0.2 * wheels)
-    roll = _unit(roll) * (1 + 0.35 * wander(rng, n, sample_rate, 12))
-    out = log_uniform(rng, 0.3, 1.2) * _unit(rumble)
-    out += log_uniform(rng, 0.08, 0.6) * roll
-    # Clickety-clack: axle gap, bogie gap, then the next carriage.
-    speed = log_uniform(rng, 5, 28)  # metres a second
-    axle, bogie, length = (
-        rng.uniform(1.8, 2.6),
-        rng.uniform(5, 14),
-        rng.uniform(14, 24),
-    )
-    layout = np.array([0, axle, bogie, bogie + axle]) / speed
-    starts = np.arange(-length, duration * speed, length) / speed
-    times = np.ravel(starts[:, None] + layout)
-    times = times + 0.004 * rng.standard_normal(len(times))
-    clacks = [_clack(rng, sample_rate, rng.uniform(60, 160)) for _ in range(6)]
-    joints = scatter(
-        times,
-        clacks,
-        n,
-        sample_rate,
-        np.exp(0.3 * rng.standard_normal(len(times))),
-    )
-    weight = {
-        "carriages": (0.8, 4),
-        "metro": (0.1, 1),
-        "brakes": (0.05, 0.6),
-        "steam": (0.05, 0.8),
-        "horn": (0.1, 1.5),
-    }[style]
-    out += log_uniform(rng, *weight) * joints
-    shake = np.interp(
-        np.arange(n),
-        np.arange(0, n, 64),
-        np.convolve(np.abs(joints)[::64], np.hanning(60) / 10, "same"),
-    )
-    out *= 1 + rng.uniform(0, 1) * np.minimum(shake, 3)
-    if style == "steam":
-        puffs = rng.uniform(1.5, 7) * contour([1, rng.uniform(0.8, 1.7)], n)
-        cycles = phase(puffs, sample_rate)
-        beat = np.floor(cycles).astype(int)
-        where = cycles - beat
-        uneven = np.tile([1, 0.7, 0.85, 0.65], beat[-1] // 4 + 1)[beat]
-        chuff = band_noise(
-            rng,
-            n,
-            sample_rate,
-            log_uniform(rng, 150, 600),
-            log_uniform(rng, 2000, 8000),
-            1,
-        )
-        chuff *= (
-            uneven
-            * np.exp(-rng.uniform(3, 7) * where)
-            * np.minimum(where * 15, 1)
-        )
-        out += log_uniform(rng, 0.8, 4) * _unit(chuff)
-        if rng.random() < 0.4:  # its whistle
-            m = n_samples(rng.uniform(0.4, 1.8), sample_rate)
-            glide = rng.uniform(450, 900) * contour([0.85, 1, 1, 0.85], m)
-            pipe = sum(tone(glide * r, sample_rate) for r in (1, 1.26, 1.5))
-            pipe = pipe + 0.7 * noise(rng, m, 0.5)
-            out += scatter(
-                [rng.uniform(0, 0.7) * duration],
-                [pipe * swell(m, sample_rate, 0.06, 0.2)],
-                n,
-                sample_rate,
-                [rng.uniform(0.5, 2)],
-            )
-    if style == "horn" or rng.random() < 0.1:
-        level = log_uniform(rng, 0.7, 5)
-        time = rng.uniform(0, 1.0)
-        while time < duration:
-            blast = _train_horn(rng, log_uniform(rng, 0.3, 2.5), sample_rate)
-            out += scatter([time], [level * blast], n, sample_rate)
-            time += len(blast) / sample_rate + rng.uniform(0.15, 1.2)
-    if rng.random() < (0.35 if style in ("horn", "carriages") else 0.05):
-        m = n_samples(1.0, sample_rate)  # the bell at the crossing
-        bell = modes(
-            m,
-            sample_rate,
-            *struck_body(rng, log_uniform(rng, 600, 1400), 7000, 7, 0.7, 0.4),
-        )
-        ding = regular_times(rng, rng.uniform(0.25, 0.6), duration, 0.01)
-        out += log_uniform(rng, 0.2, 1.5) * scatter(
-            ding, [normalise(bell)], n, sample_rate
-        )
-    if style == "brakes" or rng.random() < 0.15:
-        squeal = np.zeros(n)
-        for _ in range(rng.integers(1, 4)):
-            f = log_uniform(rng, 1200, 6500) * (
-                1 + 0.006 * wander(rng, n, sample_rate, 6)
-            )
-            level = np.clip(wander(rng, n, sample_rate, 2), 0, None)
-            squeal += level * tone(f, sample_rate)
-        out += log_uniform(rng, 0.1, 1.2) * squeal
-    if style == "metro":  # inverter or traction motor sings its steps
-        base = log_uniform(rng, 150, 600)
-        steps = contour(rng.uniform(0.6, 2.2, 3), n)
-        out += log_uniform(rng, 0.1, 0.8) * _unit(
-            band(saw(base * steps, sample_rate), sample_rate, 150, 3500, 1)
-        )
-    if rng.random() < 0.35:  # diesel locomotive
-        motor = _firing(rng, rng.uniform(18, 50) * pitch, sample_rate, 8, 0.1)
-        out += log_uniform(rng, 0.2, 1) * _unit(
-            _exhaust(rng, motor, sample_rate, bright=1500)
-        )
-    return out * gain
-
-
-# --- bells and strings -------------------------------------------------------
+def _ringing(n, sample_rate, freqs, decays, amps):
+    """`modes` by recursion: quicker where they ring for seconds."""
+    blow = np.eye(1, n)[0]
+    out = np.zeros(n)
+    for freq, decay, amp in zip(freqs, decays, amps, strict=True):
+        if freq < 0.48 * sample_rate:
+            angle = 2 * np.pi * freq / sample_rate
+            r = np.exp(-6.9 / (decay * sample_rate))
+            a = [1, -2 * r * np.cos(angle), r * r]
+            out += amp * signal.lfilter([0, r * np.sin(angle)], a, blow)
+    return out
 
 
 def _bell(rng, base, seconds, sample_rate, minor=True):
@@ -769,7 +590,7 @@ def _bell(rng, base, seconds, sample_rate, minor=True):
     decays = seconds * ratios**-0.7 * rng.uniform(0.7, 1.3, 18)
     n = n_samples(min(seconds, 4.0), sample_rate)
     sig = normalise(
-        modes(
+        _ringing(
             n,
             sample_rate,
             base * ratios,
@@ -783,37 +604,63 @@ def _bell(rng, base, seconds, sample_rate, minor=True):
     return sig * swell(n, sample_rate, 0.001, 0.1)
 
 
+def _resized(sig, pitch):
+    """The same thing, smaller: everything happens `pitch` times as fast."""
+    if pitch == 1:
+        return sig
+    t = np.arange(0, len(sig) - 1, pitch)
+    return np.interp(t, np.arange(len(sig)), sig)
+
+
 @sound("church bells")
 def church_bells(rng, duration, sample_rate):
-    """One bell tolling, a clock chime, or a peal of several."""
+    """A bell tolls or swings, a clock chimes, or several ring a peal.
+
+    Changes run down the scale again and again; swinging bells are struck at
+    both ends of the swing, unevenly. The mix of ringing bells never dies down.
+    """
     n = n_samples(duration, sample_rate)
-    base = log_uniform(rng, 130, 800)
-    style = rng.choice(["toll", "chime", "peal"], p=[0.4, 0.2, 0.4])
-    count = {"toll": 1, "chime": 4, "peal": rng.integers(2, 6)}[style]
+    style = rng.choice(
+        ["toll", "swing", "chime", "peal", "changes"],
+        p=[0.22, 0.2, 0.16, 0.24, 0.18],
+    )
+    base = log_uniform(rng, 110, 1000 if style == "swing" else 600)
+    count = {
+        "toll": 1,
+        "swing": rng.integers(1, 3),
+        "chime": 4,
+        "peal": rng.integers(2, 5),
+        "changes": rng.integers(4, 7),
+    }[style]
     scale = np.array([1, 9 / 8, 5 / 4, 4 / 3, 3 / 2, 5 / 3, 2])
     notes = base * np.sort(rng.choice(scale, count, replace=False))
-    ring = log_uniform(rng, 1.5, 9)
-    bells = [_bell(rng, f, ring, sample_rate) for f in notes]
-    if style == "peal":
-        times, which = [], []
+    ring = log_uniform(rng, 1.5, 10)
+    # Two castings; the others have the same shape in another size.
+    cast = [_bell(rng, note, ring, sample_rate) for note in notes[:2]]
+    bells = [
+        _resized(cast[i % 2], note / notes[i % 2])
+        for i, note in enumerate(notes)
+    ]
+    times, which = np.zeros(0), np.zeros(0, int)
+    if style in ("swing", "peal"):
         for i in range(count):
-            own = regular_times(
-                rng, rng.uniform(0.6, 1.8), duration, 0.03, rng.uniform(0, 1)
-            )
-            times.extend(own)
-            which.extend([i] * len(own))
+            period = rng.uniform(0.45, 1.8) * (base / 400) ** -0.3
+            own = regular_times(rng, period, duration, 0.02, rng.uniform(0, 1))
+            own[1::2] += rng.uniform(-0.1, 0.1) * period
+            times = np.append(times, own)
+            which = np.append(which, np.full(len(own), i))
     else:
-        gap = rng.uniform(0.8, 3) if style == "toll" else rng.uniform(0.4, 1)
-        times = regular_times(rng, gap, duration, 0.02, rng.uniform(0, 0.7))
-        which = rng.integers(0, count, len(times))
-        if rng.random() < 0.2:
-            times = times[: rng.integers(1, 4)]
+        gap = {"toll": (1.2, 4), "chime": (0.4, 1.2), "changes": (0.16, 0.4)}
+        gap = rng.uniform(*gap[style])
+        times = regular_times(rng, gap, duration, 0.03, rng.uniform(0, 0.7))
+        which = np.arange(len(times))[::-1] % count
+        if style == "chime":
+            which = rng.integers(0, count, len(times))
+            times = times[: rng.integers(3, 12)]
     gains = np.exp(0.2 * rng.standard_normal(len(times)))
     sig = scatter(times, lambda i: bells[which[i]], n, sample_rate, gains)
-    ringing = np.roll(bells[0], -len(bells[0]) // 4)  # blows before the clip
-    ringing[-len(bells[0]) // 4 :] = 0
-    sig += rng.uniform(0, 0.3) * scatter([0.0], [ringing], n, sample_rate)
-    return sig
+    old = bells[0][len(bells[0]) // 4 :]  # struck before the clip begins
+    return sig + rng.uniform(0, 0.5) * scatter([0.0], [old], n, sample_rate)
 
 
 @sound("bicycle bell")
@@ -839,102 +686,152 @@ def bicycle_bell(rng, duration, sample_rate):
     return sequence(rng, make, duration, sample_rate, (1, 4), (0.02, 1.0))
 
 
-@sound("piano")
-def piano(rng, duration, sample_rate):
-    """Stiff strings struck by felt: slightly stretched decaying partials."""
-    n = n_samples(duration, sample_rate)
-    step = log_uniform(rng, 0.15, 0.8)
-    times = regular_times(rng, step, duration, 0.03)
-    scale = np.array([0, 2, 4, 7, 9, 12, 14, 16])
-    root = log_uniform(rng, 100, 350)
+@sound("metal clang")
+def metal_clang(rng, duration, sample_rate):
+    """Pipes, sheets, pots, anvils and gates are struck or dropped.
 
-    k = np.arange(1, 13)
-    bright = rng.uniform(0.9, 1.8)
-    notes = []
-    for step in rng.choice(scale, 5, replace=False):
-        freqs = root * 2 ** (step / 12) * k * np.sqrt(1 + 4e-4 * k**2)
-        notes.append(
-            modes(
-                n_samples(1.2, sample_rate),
-                sample_rate,
-                freqs,
-                2.0 / k**0.6,
-                k**-bright,
-            )
-        )
-    order = rng.integers(0, len(notes), len(times))
-    return scatter(
-        times,
-        lambda i: notes[order[i]],
-        n,
-        sample_rate,
-        np.exp(0.3 * rng.standard_normal(len(times))),
+    Inharmonic modes with close pairs; a dropped thing bounces ever faster.
+    """
+    low = log_uniform(rng, 110, 1500)
+    ring = log_uniform(rng, 0.15, 3.5)
+    count = rng.integers(8, 22)
+    drop = rng.random() < 0.35
+
+    def make(_):
+        m = n_samples(min(1.3 * ring, 3), sample_rate)
+        freqs, decays, amps = body
+        hit = amps * np.exp(0.5 * rng.standard_normal(len(amps)))
+        sig = normalise(modes(m, sample_rate, freqs, decays, hit))
+        click = band_noise(rng, m, sample_rate, 800, 12000, 1)
+        click *= percussive(m, sample_rate, 0.0003, 0.03)
+        sig += rng.uniform(0.05, 0.6) * normalise(click)
+        if drop:
+            gaps = rng.uniform(0.12, 0.35) * rng.uniform(
+                0.55, 0.8
+            ) ** np.arange(9)
+            times = np.append(0, np.cumsum(gaps))
+            gains = rng.uniform(0.6, 0.85) ** np.arange(10)
+            sig = scatter(times, [sig], int(1.5 * m), sample_rate, gains)
+        return sig
+
+    freqs, decays, amps = struck_body(rng, low, 30 * low, count, ring, 0.3)
+    pairs = freqs * (1 + rng.uniform(0.001, 0.012, count))
+    body = (
+        np.append(freqs, pairs),
+        np.append(decays, decays),
+        np.append(amps, amps),
+    )
+    most = rng.choice([1, 3, 8])
+    return sequence(
+        rng, make, duration, sample_rate, (1, most), (0.02, 0.8), 0.5
     )
 
 
-@sound("guitar")
-def guitar(rng, duration, sample_rate):
-    """Plucked strings: a burst of noise caught in a comb, with strums."""
-    n = n_samples(duration, sample_rate)
-    root = log_uniform(rng, 80, 200)
-    times = regular_times(rng, log_uniform(rng, 0.2, 0.9), duration, 0.03)
-    strum = rng.random() < 0.5
+@sound("sword clash")
+def sword_clash(rng, duration, sample_rate):
+    """Blade meets blade: a bright clank, thin steel singing, a scrape, a whoosh."""
+    steel = log_uniform(rng, 500, 3500)
+    ring = log_uniform(rng, 0.15, 1.6)
 
-    m = n_samples(1.2, sample_rate)
-    fade = percussive(m, sample_rate, 0.001, 1.6)
-    bright = rng.uniform(1500, 6000)
-    strings = []
-    for note in (0, 4, 7, 12, 16):
-        kick = noise(rng, m) * percussive(m, sample_rate, 0.0005, 0.01)
-        kick = band(kick, sample_rate, 80, bright, 1)
-        string = comb(kick, sample_rate, root * 2 ** (note / 12), 0.985)
-        strings.append(band(string, sample_rate, 60, 4000, 1) * fade)
-    if strum:
-        late = rng.uniform(0.005, 0.03) * np.arange(4)
-        times = np.ravel(times[:, None] + late)
-    order = rng.integers(0, len(strings), len(times))
-    return scatter(times, lambda i: strings[order[i]], n, sample_rate)
+    def make(_):
+        m = n_samples(min(ring + 0.4, 1.8), sample_rate)
+        blades = struck_body(rng, steel, 14000, 16, ring, 0.2)
+        sig = normalise(modes(m, sample_rate, *blades))
+        hit = band_noise(rng, m, sample_rate, 1000, 14000, 1)
+        hit *= percussive(m, sample_rate, 0.0005, log_uniform(rng, 0.02, 0.12))
+        sig += rng.uniform(0.2, 1) * normalise(hit)
+        if rng.random() < 0.4:  # edge slides along edge
+            s = n_samples(rng.uniform(0.15, 0.6), sample_rate)
+            slide = noise(rng, s) * np.abs(1 + wander(rng, s, sample_rate, 150))
+            edge = steel * np.array([1.5, 2.7, 4.2])
+            slide = normalise(resonate(slide, sample_rate, edge, 300.0))
+            slide *= swell(s, sample_rate, 0.05, 0.15)
+            sig = np.append(rng.uniform(0.2, 1) * slide, sig)
+        if rng.random() < 0.4:  # the swing before
+            s = n_samples(rng.uniform(0.12, 0.3), sample_rate)
+            air = band_noise(rng, s, sample_rate, 400, 3000, 1)
+            air = normalise(air) * swell(s, sample_rate, 0.1, 0.06)
+            sig = np.append(rng.uniform(0.1, 0.4) * air, sig)
+        return sig
+
+    most = rng.choice([1, 2, 7])
+    return sequence(rng, make, duration, sample_rate, (1, most), (0.02, 0.7))
 
 
 # --- explosions --------------------------------------------------------------
 
 
-def _boom(rng, sample_rate, far):
-    """A shell bursts: shock, low blast, then echoes from hills and houses.
+def _landscape(rng, sig, sample_rate, seconds, level, slaps=4):
+    """Answer of hills and houses: a few slaps and a dull diffuse tail."""
+    n = n_samples(seconds, sample_rate)
+    t = np.arange(n) / sample_rate
+    tail = band_noise(rng, n, sample_rate, 40, log_uniform(rng, 400, 3000), 1)
+    tail *= np.exp(-6.9 * t / seconds) * np.minimum(t / 0.08, 1)
+    tail *= np.abs(1 + 0.5 * wander(rng, n, sample_rate, 8))
+    tail *= level / np.sqrt(np.sum(tail**2) + 1e-9)
+    where = (rng.uniform(0.04, 0.5, slaps) * n).astype(int)
+    np.add.at(tail, where, 0.5 * level * rng.uniform(-1, 1, slaps))
+    tail[0] += 1
+    return signal.oaconvolve(sig, tail)[: len(sig)]
 
-    `far` 0..1 dulls the shock and lengthens the rolling tail.
+
+def _boom(rng, sample_rate, far):
+    """A charge bursts: shock front, low thump, a blast that rumbles away.
+
+    `far` 0..1 dulls the shock and lengthens the blast.
     """
-    tail = rng.uniform(0.8, 3.2)
+    tail = rng.uniform(0.5, 2.5)
     n = n_samples(tail, sample_rate)
-    crack = noise(rng, n, 0.3) * percussive(
+    crack = noise(rng, n) * percussive(
         n, sample_rate, 0.0008, log_uniform(rng, 0.03, 0.25)
     )
     thump = tone(
-        log_uniform(rng, 45, 110) * contour([1.6, 1, 0.7], n), sample_rate
+        log_uniform(rng, 40, 110) * contour([1.6, 1, 0.7], n), sample_rate
     )
     thump *= percussive(n, sample_rate, 0.004, rng.uniform(0.15, 0.6))
-    blast = _unit(noise(rng, n, rng.uniform(1.2, 2.0)))
-    blast *= percussive(n, sample_rate, 0.003, rng.uniform(0.3, 1.0))
+    blast = rumble(rng, n, sample_rate, 60, 1500)
+    blast *= percussive(n, sample_rate, 0.003 + 0.03 * far, tail)
+    blast *= np.exp(0.3 * wander(rng, n, sample_rate, 15))
     dull = log_uniform(rng, 1500, 9000) * (1 - 0.85 * far)
-    sig = band(
-        2 * crack * (1 - 0.6 * far) + thump + 0.6 * blast,
-        sample_rate,
-        25,
-        dull,
-        1,
-    )
-    sig = normalise(sig)
-    echo = _unit(noise(rng, n, rng.uniform(0.8, 1.6)))
-    echo = _unit(band(echo, sample_rate, 40, log_uniform(rng, 500, 3000), 1))
-    echo *= percussive(n, sample_rate, 0.06, tail * 1.1)
-    echo *= np.abs(1 + 0.5 * wander(rng, n, sample_rate, 9))
-    sig += log_uniform(rng, 0.04, 0.3) * echo
-    for _ in range(rng.integers(0, 4)):  # slaps off walls
-        at = n_samples(rng.uniform(0.06, 0.7), sample_rate)
-        if at < n // 2:
-            slap = band(sig[: n - at], sample_rate, 60, 1800, 1)
-            sig[at:] += rng.uniform(0.05, 0.3) * slap
+    sig = 2 * crack * (1 - 0.6 * far) + thump + rng.uniform(0.3, 1) * blast
+    sig = normalise(band(sig, sample_rate, 25, dull, 1))
     return sig * swell(n, sample_rate, 0.0005, 0.3 * tail)
+
+
+@sound("explosion")
+def explosion(rng, duration, sample_rate):
+    """A blast: sharp or muffled onset, a long low rumble, debris coming down."""
+    n = n_samples(duration, sample_rate)
+    size = log_uniform(rng, 0.4, 4)
+    far = rng.uniform(0, 0.9)
+    t = np.arange(n) / sample_rate
+    count = rng.choice([1, 2, 4], p=[0.65, 0.2, 0.15])
+    times = np.sort(rng.uniform(0, 0.5 * duration, count))
+    times[0] = rng.uniform(0, min(0.4, 0.2 * duration))
+    out = scatter(times, lambda i: _boom(rng, sample_rate, far), n, sample_rate)
+    since = np.maximum(t - times[0], 0)
+    roar = rumble(rng, n, sample_rate, 60, 3000) * np.exp(
+        0.35 * wander(rng, n, sample_rate, 10)
+    )
+    roar *= np.minimum(since / (0.01 + 0.1 * far), 1) * np.exp(
+        -3 * since / size
+    )
+    out += log_uniform(rng, 0.15, 0.8) * roar
+    if rng.random() < 0.4:  # debris
+        hits = times[0] + rng.gamma(2, 0.3 * size, rng.integers(10, 80))
+        stones = [
+            modes(
+                n_samples(0.1, sample_rate),
+                sample_rate,
+                *struck_body(rng, 300, 7000, 6, 0.05),
+            )
+            for _ in range(5)
+        ]
+        gains = rng.uniform(0.01, 0.15) * rng.random(len(hits))
+        out += scatter(hits, stones, n, sample_rate, gains)
+    if rng.random() < 0.5:
+        out = _landscape(rng, out, sample_rate, log_uniform(rng, 0.6, 3), 0.7)
+    return soft_clip(out, rng.uniform(0.5, 4))
 
 
 def _crackle(rng, sample_rate):
@@ -943,9 +840,9 @@ def _crackle(rng, sample_rate):
     n = n_samples(seconds, sample_rate)
     count = int(log_uniform(rng, 15, 300))
     times = rng.beta(1.6, 2.6, count) * seconds * 0.95
+    m = n_samples(0.05, sample_rate)
     pops = []
     for _ in range(6):
-        m = n_samples(0.05, sample_rate)
         pop = band_noise(
             rng, m, sample_rate, log_uniform(rng, 500, 3000), 13000, 1
         )
@@ -953,120 +850,265 @@ def _crackle(rng, sample_rate):
             pop
             * percussive(m, sample_rate, 0.0003, log_uniform(rng, 0.006, 0.04))
         )
-    sig = scatter(
-        times, pops, n, sample_rate, np.exp(0.7 * rng.standard_normal(count))
-    )
-    return normalise(sig)
+    gains = np.exp(0.7 * rng.standard_normal(count))
+    return normalise(scatter(times, pops, n, sample_rate, gains))
 
 
-def _launch(rng, sample_rate):
-    """A mortar's thud, then a rising or falling whistle, or a whoosh."""
-    seconds = rng.uniform(0.4, 1.8)
+def _rocket(rng, sample_rate, whistles):
+    """A mortar's thud, then a whoosh, or a whistle that climbs and trembles."""
+    seconds = rng.uniform(0.5, 2.0)
     n = n_samples(seconds, sample_rate)
     whoosh = band_noise(rng, n, sample_rate, 500, 7000, 1)
-    whoosh *= contour([0.2, 1, 0.4, 0.05], n)
-    sig = rng.uniform(0.2, 1) * whoosh
-    if rng.random() < 0.6:
+    sig = rng.uniform(0.1, 0.8) * whoosh * contour([0.3, 1, 0.4, 0.05], n)
+    if whistles:
         base = log_uniform(rng, 900, 3500)
-        glide = base * contour(
-            [1, rng.uniform(1, 1.6), rng.uniform(0.6, 1.8)], n
-        )
-        glide *= 1 + 0.02 * wander(rng, n, sample_rate, 25)
+        ends = rng.uniform(0.6, 1.9)
+        glide = base * contour([1, rng.uniform(1, 1.6), ends], n)
+        glide *= 1 + 0.015 * wander(rng, n, sample_rate, 25)
         scream = tone(glide, sample_rate) + 0.3 * tone(2 * glide, sample_rate)
-        sig += rng.uniform(0.5, 2) * scream * contour([0.3, 1, 0.7, 0.1], n)
+        sig += rng.uniform(0.7, 2) * scream * contour([0.3, 1, 0.7, 0.1], n)
     m = min(n_samples(0.2, sample_rate), n)
-    thud = _unit(noise(rng, m, 1.8)) * percussive(m, sample_rate, 0.003, 0.15)
+    thud = noise(rng, m, 1.8) * percussive(m, sample_rate, 0.003, 0.15)
     sig[:m] += rng.uniform(0, 2) * thud
     return normalise(sig)
 
 
+def _far_crowd(rng, n, sample_rate):
+    """People cheer and murmur somewhere below."""
+    sig = np.zeros(n)
+    for low in (400, 1000):
+        voices = band_noise(rng, n, sample_rate, low, 2 * low, 1)
+        sig += voices * np.exp(0.8 * wander(rng, n, sample_rate, 3))
+    return sig * np.exp(0.6 * wander(rng, n, sample_rate, 0.6))
+
+
 @sound("fireworks")
 def fireworks(rng, duration, sample_rate):
-    """Launches, booms that roll off the landscape, then crackling stars.
+    """Whistles and thuds going up, bangs that roll off the town, crackling.
 
-    Shells come at odd times and distances; a finale is dozens of them, a string
-    of bangers is one sharp report after another.
+    Shells come at odd times and distances: few, a finale, one alone, firecrackers
+    in a string, or the far-off popping of a whole city.
     """
     n = n_samples(duration, sample_rate)
     style = rng.choice(
-        ["display", "finale", "single", "bangers"], p=[0.5, 0.2, 0.15, 0.15]
+        ["display", "finale", "single", "firecrackers", "city"],
+        p=[0.4, 0.18, 0.12, 0.12, 0.18],
     )
-    shells = {
-        "display": rng.integers(2, 7),
-        "finale": rng.integers(10, 26),
-        "single": 1,
-        "bangers": rng.integers(1, 3),
-    }[style]
     out = np.zeros(n)
-    if style == "bangers":
-        times = np.cumsum(rng.gamma(1.3, log_uniform(rng, 0.02, 0.12), 200))
-        bang = []
-        for _ in range(6):
-            m = n_samples(0.25, sample_rate)
+    if style == "firecrackers":
+        times = np.cumsum(rng.gamma(1.3, log_uniform(rng, 0.02, 0.15), 200))
+        times = times[times < rng.uniform(0.4, 1.1) * duration]
+        m = n_samples(0.2, sample_rate)
+        bangs = []
+        for _ in range(4):
             shot = band_noise(rng, m, sample_rate, 200, 12000, 1)
             shot *= percussive(m, sample_rate, 0.0003, rng.uniform(0.02, 0.1))
-            low = _unit(noise(rng, m, 1.5))
-            low *= percussive(m, sample_rate, 0.002, 0.15)
-            bang.append(shot + 0.5 * low)
-        keep = times < rng.uniform(0.4, 1.1) * duration
-        out += scatter(
-            times[keep],
-            bang,
-            n,
-            sample_rate,
-            np.exp(0.5 * rng.standard_normal(keep.sum())),
-        )
-    variety = min(shells, 3)
-    booms = [_boom(rng, sample_rate, rng.random()) for _ in range(variety)]
-    stars = [_crackle(rng, sample_rate) for _ in range(2)]
-    ups = [_launch(rng, sample_rate) for _ in range(2)]
-    star_level = rng.choice([0.0, log_uniform(rng, 0.08, 0.7)], p=[0.25, 0.75])
-    up_level = rng.choice([0.0, log_uniform(rng, 0.05, 0.7)], p=[0.3, 0.7])
+            low = noise(rng, m, 1.5) * percussive(m, sample_rate, 0.002, 0.15)
+            bangs.append(shot + 0.5 * low)
+        gains = 0.5 * np.exp(0.5 * rng.standard_normal(len(times)))
+        out += scatter(times, bangs, n, sample_rate, gains)
+    shells = {
+        "display": rng.integers(2, 8),
+        "finale": rng.integers(12, 30),
+        "single": 1,
+        "firecrackers": rng.integers(0, 3),
+        "city": rng.integers(6, 25),
+    }[style]
+    far = {"city": (0.6, 1), "single": (0, 0.8)}.get(style, (0.1, 0.9))
+    booms = [
+        _boom(rng, sample_rate, rng.uniform(*far))
+        for _ in range(min(shells, 3))
+    ]
+    stars = _crackle(rng, sample_rate)
+    up = _rocket(rng, sample_rate, rng.random() < 0.5)
+    chance = 0.15 if style == "city" else 0.6
+    star_level, up_level = (
+        log_uniform(rng, 0.06, 0.7),
+        log_uniform(rng, 0.05, 0.8),
+    )
     times = rng.uniform(-0.3, duration * 0.95, shells)
-    if style in ("single", "bangers"):
-        times = rng.uniform(0, duration * 0.6, shells)
-    for i, time in enumerate(times):
-        level = log_uniform(rng, 0.2, 1)
-        grain = booms[i % len(booms)]
-        out += scatter([max(time, 0)], [grain], n, sample_rate, [level])
-        if rng.random() < 0.6:
-            at = max(time + rng.uniform(0.02, 0.7), 0)
-            out += scatter(
-                [at], [stars[i % 2]], n, sample_rate, [level * star_level]
-            )
-        rise = len(ups[i % 2]) / sample_rate
-        if time > rise and rng.random() < 0.7:
-            out += scatter(
-                [time - rise - rng.uniform(0, 0.3)],
-                [ups[i % 2]],
-                n,
-                sample_rate,
-                [level * up_level],
-            )
-    if style == "finale":  # everything rolls together
-        roll = _unit(noise(rng, n, 1.3)) * np.exp(
-            0.4 * wander(rng, n, sample_rate, 4)
+    if style == "single":
+        times = rng.uniform(0, duration * 0.6, 1)
+    for i, time in enumerate(np.maximum(times, 0)):
+        level = log_uniform(rng, 0.15, 1)
+        out += scatter([time], [booms[i % len(booms)]], n, sample_rate, [level])
+        if rng.random() < chance:
+            at = time + rng.uniform(0.02, 0.7)
+            level *= star_level
+            out += scatter([at], [stars], n, sample_rate, [level])
+        rise = len(up) / sample_rate + rng.uniform(0, 0.3)
+        if time > rise and rng.random() < chance:
+            out += scatter([time - rise], [up], n, sample_rate, [up_level])
+    if not out.any():  # between two shells
+        out += scatter([0.0], [stars], n, sample_rate)
+    out = _landscape(
+        rng,
+        out,
+        sample_rate,
+        log_uniform(rng, 0.8, 3),
+        log_uniform(rng, 0.15, 0.9),
+    )
+    level = log_uniform(rng, 0.001, 0.05) * np.abs(out).max()
+    out += level * rumble(rng, n, sample_rate)
+    if rng.random() < 0.4:
+        out += (
+            rng.uniform(0.5, 4) * level * unit(_far_crowd(rng, n, sample_rate))
         )
-        out += rng.uniform(0.02, 0.15) * roll
     return out
 
 
-@sound("gun shot")
-def gun_shot(rng, duration, sample_rate):
-    """A muzzle's crack and its echo; single, double or automatic fire."""
+def _muzzle(rng, sample_rate):
+    """A shot: muzzle crack over the bang."""
     shot = _boom(rng, sample_rate, rng.uniform(0, 0.4))
     sharp = noise(rng, len(shot)) * percussive(
         len(shot), sample_rate, 0.0002, rng.uniform(0.01, 0.08)
     )
-    shot = shot + rng.uniform(0.5, 2) * sharp
+    sharp = band(sharp, sample_rate, 0, log_uniform(rng, 2000, 14000), 1)
+    return shot + rng.uniform(0.1, 1.2) * normalise(sharp)
+
+
+@sound("gun shot")
+def gun_shot(rng, duration, sample_rate):
+    """A muzzle's crack and its echo; single shots, pairs, a few in a row."""
+    shot = _muzzle(rng, sample_rate)
     n = n_samples(duration, sample_rate)
-    gap = log_uniform(rng, 0.07, 1.5)
-    times = regular_times(rng, gap, duration, 0.04, rng.uniform(0, 0.5))
-    times = times[: rng.integers(1, 12)]
-    return scatter(
-        times,
-        [shot],
-        n,
-        sample_rate,
-        np.exp(0.1 * rng.standard_normal(len(times))),
+    gap = log_uniform(rng, 0.12, 1.8)
+    start = rng.uniform(0, min(0.5, duration / 4))
+    times = regular_times(rng, gap, duration, 0.15, start)
+    times = times[: rng.choice([1, 2, 3, 8], p=[0.4, 0.2, 0.2, 0.2])]
+    gains = np.exp(0.1 * rng.standard_normal(len(times)))
+    out = scatter(times, [shot], n, sample_rate, gains)
+    if rng.random() < 0.6:
+        level = log_uniform(rng, 0.1, 1)
+        out = _landscape(
+            rng, out, sample_rate, log_uniform(rng, 0.5, 2.5), level
+        )
+    return out
+
+
+@sound("machine gun")
+def machine_gun(rng, duration, sample_rate):
+    """Bursts of even shots, 6-20 a second, that end with an echo; cases fall."""
+    n = n_samples(duration, sample_rate)
+    shot = _muzzle(rng, sample_rate)[
+        : n_samples(rng.uniform(0.1, 0.6), sample_rate)
+    ]
+    shot = shot * swell(
+        len(shot), sample_rate, 0, 0.5 * len(shot) / sample_rate
     )
+    rate = log_uniform(rng, 6, 20)
+    times, time = [], rng.uniform(0, min(0.4, duration / 4))
+    while time < duration and len(times) < 150:
+        burst = int(log_uniform(rng, 3, 40))
+        times.extend(
+            time + (np.arange(burst) + 0.03 * rng.random(burst)) / rate
+        )
+        time = times[-1] + log_uniform(rng, 0.15, 2.5)
+        if rng.random() < 0.25:
+            break
+    gains = np.exp(0.12 * rng.standard_normal(len(times)))
+    out = scatter(times, [shot], n, sample_rate, gains)
+    if rng.random() < 0.3:
+        m = n_samples(0.25, sample_rate)
+        case = modes(m, sample_rate, *struck_body(rng, 2500, 9000, 5, 0.2))
+        late = rng.choice(times, 8) + rng.uniform(0.2, 0.7, 8)
+        out += rng.uniform(0.05, 0.3) * scatter(late, [case], n, sample_rate)
+    if rng.random() < 0.6:
+        level = log_uniform(rng, 0.1, 1)
+        out = _landscape(rng, out, sample_rate, log_uniform(rng, 0.4, 2), level)
+    return out
+
+
+# --- arcade games ------------------------------------------------------------
+
+
+def _chip(rng, freq, sample_rate, wave):
+    """One of a game console's wave forms."""
+    if wave == "sine":
+        return tone(freq, sample_rate)
+    if wave == "saw":
+        return saw(freq, sample_rate)
+    duty = {"square": 0.5, "pulse": 0.2}[wave]
+    return saw(freq, sample_rate) - saw(freq, sample_rate, start=duty)
+
+
+@sound("laser zap")
+def laser_zap(rng, duration, sample_rate):
+    """A space gun: a wave that dives (seldom climbs) octaves within a blink."""
+    top = log_uniform(rng, 700, 8000)
+    depth = log_uniform(rng, 3, 30)
+    wave = rng.choice(["sine", "saw", "square", "pulse"])
+    seconds = log_uniform(rng, 0.08, 0.9)
+    curve = rng.uniform(0.3, 1.2)
+    up = rng.random() < 0.15
+    hiss, warble = rng.choice([0, rng.uniform(0.1, 0.8)]), rng.random() < 0.25
+    speed = log_uniform(rng, 15, 60)
+
+    def make(_):
+        m = n_samples(seconds, sample_rate)
+        fall = np.linspace(0, 1, m) ** curve
+        freq = (
+            top * rng.uniform(0.9, 1.1) * depth ** -(1 - fall if up else fall)
+        )
+        if warble:
+            freq = freq * (1 + 0.3 * tone(speed, sample_rate, m))
+        sig = unit(_chip(rng, freq, sample_rate, wave))
+        sig += hiss * band_noise(rng, m, sample_rate, 500, 9000, 1)
+        return sig * percussive(m, sample_rate, 0.002, 1.5 * seconds)
+
+    most = rng.choice([1, 3, 12])
+    out = sequence(
+        rng, make, duration, sample_rate, (1, most), (0.02, 0.8), 0.1
+    )
+    if rng.random() < 0.3:  # echo
+        late = int(rng.uniform(0.03, 0.25) * sample_rate)
+        out[late:] += rng.uniform(0.2, 0.6) * out[: len(out) - late]
+    return out
+
+
+@sound("power-up jingle")
+def power_up_jingle(rng, duration, sample_rate):
+    """A game rewards: quick rising notes, a coin's two tones, a sweep upwards."""
+    root = log_uniform(rng, 180, 900)
+    wave = rng.choice(["sine", "saw", "square", "pulse"])
+    style = rng.choice(["notes", "coin", "sweep"], p=[0.5, 0.2, 0.3])
+    step = log_uniform(rng, 0.04, 0.16)
+    chord = [[0, 4, 7, 12], [0, 3, 7, 12], [0, 2, 4, 7, 9], [0, 5, 7, 12]]
+    chord = np.array(chord[rng.integers(4)])
+    count = rng.integers(3, 13)
+    shine = rng.random() < 0.4
+
+    def make(_):
+        if style == "sweep":
+            m = n_samples(step * count, sample_rate)
+            rise = np.linspace(0, rng.uniform(0.8, 3), m)
+            rise += 0.15 * tone(1 / step, sample_rate, m)
+            freq, loud = root * 2**rise, swell(m, sample_rate, 0.02, 0.2)
+        else:
+            k = np.arange(count if style == "notes" else 2)
+            pitch = chord[k % len(chord)] + 12 * (k // len(chord))
+            if style == "coin":
+                pitch = np.array([12, 12 + rng.choice([5, 7])])
+            spans = np.full(len(k), n_samples(step, sample_rate))
+            spans[-1] = n_samples(max(0.3, step), sample_rate)
+            freq = np.repeat(root * 2 ** (np.minimum(pitch, 36) / 12), spans)
+            loud = [
+                percussive(span, sample_rate, 0.003, max(0.6, 6 * step))
+                for span in spans
+            ]
+            loud = np.concatenate(loud)
+        sig = _chip(rng, freq, sample_rate, wave)
+        if shine:  # an octave and a fifth on top, trembling
+            sig += (
+                0.4
+                * tone(3 * freq, sample_rate)
+                * tremolo(len(freq), sample_rate, 18.0, 0.8)
+            )
+        return normalise(sig) * loud
+
+    most = rng.choice([1, 2, 4])
+    out = sequence(rng, make, duration, sample_rate, (1, most), (0.1, 1.2), 0.1)
+    if rng.random() < 0.4:  # echo
+        late = int(rng.uniform(0.08, 0.3) * sample_rate)
+        out[late:] += rng.uniform(0.2, 0.5) * out[: len(out) - late]
+    return out

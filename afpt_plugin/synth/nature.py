@@ -1,19 +1,18 @@
-"""Weather, water, fire: turbulence as shaped noise, drops and sparks as grains.
+"""Weather, sea, fire and earth: turbulence as shaped noise, drops as grains.
 
 All generators share one form: `make(rng, duration, sample_rate)` returns a mono
-signal.
+signal. The blocks that water needs too are in `water`.
 
 Authors
  * The afpt_plugin developers 2026
 """
 
 import numpy as np
+from scipy import signal
 
 from afpt_plugin.synth.dsp import (
     band,
     band_noise,
-    comb,
-    contour,
     log_uniform,
     modes,
     noise,
@@ -23,587 +22,376 @@ from afpt_plugin.synth.dsp import (
     poisson_times,
     pulses,
     regular_times,
-    resonate,
     scatter,
-    sequence,
     soft_clip,
-    swell,
-    tone,
-    tremolo,
-    wander,
 )
 from afpt_plugin.synth.registry import sound
+from afpt_plugin.synth.water import (
+    bubble,
+    bubbles,
+    clustered_times,
+    column,
+    drops,
+    gusts,
+    turbulence,
+    unit,
+)
 
+# --- fire --------------------------------------------------------------------
 
-def bubble(rng, sample_rate, freq, ring, rise=0.1):
-    """An air bubble in water: a short sine that rises as the bubble surfaces.
-
-    Minnaert: a bubble of radius r sounds at about 3.3 / r Hz (r in metres).
-
-    Arguments
-    ---------
-    rng : numpy.random.Generator
-        Source of randomness.
-    sample_rate : int
-        Rate.
-    freq : float
-        First frequency.
-    ring : float
-        Time to fall by 60 dB.
-    rise : float
-        Relative rise of the frequency while it rings.
-
-    Returns
-    -------
-    numpy.ndarray
-
-    Example
-    -------
-    >>> bubble(np.random.default_rng(0), 8000, 900.0, 0.05).shape
-    (480,)
-    """
-    n = max(int(1.2 * ring * sample_rate), 8)
-    curve = freq * (1 + rise * np.linspace(0, 1, n) ** 1.5)
-    sig = tone(np.minimum(curve, 0.45 * sample_rate), sample_rate)
-    return sig * percussive(n, sample_rate, rng.uniform(0.0005, 0.002), ring)
-
-
-def bubbles(rng, duration, sample_rate, rate, low, high, ring=(6, 40)):
-    """A stream of bubbles: `rate` a second, of frequencies from low to high.
-
-    Arguments
-    ---------
-    rng : numpy.random.Generator
-        Source of randomness.
-    duration : float
-        Length.
-    sample_rate : int
-        Rate.
-    rate : float
-        Bubbles per second.
-    low, high : float
-        Range of frequencies.
-    ring : tuple of float
-        Range of ringing times, in periods of the bubble.
-
-    Returns
-    -------
-    numpy.ndarray
-
-    Example
-    -------
-    >>> rng = np.random.default_rng(0)
-    >>> bubbles(rng, 0.5, 8000, 50, 500, 2000).shape
-    (4000,)
-    """
-    grains = []
-    for freq in np.exp(rng.uniform(np.log(low), np.log(high), 40)):
-        time = rng.uniform(*ring) / freq
-        grains.append(bubble(rng, sample_rate, freq, time, rng.uniform(0, 0.4)))
-    times = rng.permutation(poisson_times(rng, rate, duration))
-    gains = np.exp(0.8 * rng.standard_normal(len(times)))
-    n_samples = int(duration * sample_rate)
-    return scatter(times, grains, n_samples, sample_rate, gains)
-
-
-def gusts(rng, n_samples, sample_rate, rate, depth):
-    """Positive, log-normal gain that comes and goes: gusts, turbulence.
-
-    Arguments
-    ---------
-    rng : numpy.random.Generator
-        Source of randomness.
-    n_samples, sample_rate : int
-        Length and rate.
-    rate : float
-        Changes per second.
-    depth : float
-        Standard deviation of the logarithm.
-
-    Returns
-    -------
-    numpy.ndarray
-
-    Example
-    -------
-    >>> float(gusts(np.random.default_rng(0), 800, 800, 5, 0.5).min()) > 0
-    True
-    """
-    curve = depth * wander(rng, n_samples, sample_rate, rate)
-    return np.exp(
-        curve + 0.4 * depth * wander(rng, n_samples, sample_rate, 4 * rate)
-    )
-
-
-@sound("rain")
-def rain(rng, duration, sample_rate):
-    """Drizzle to downpour on leaves, street, roof or umbrella."""
-    n = int(duration * sample_rate)
-    heavy = rng.uniform()
-    hiss = noise(rng, n, rng.uniform(-0.3, 1.0))
-    hiss = band(hiss, sample_rate, log_uniform(rng, 150, 1500), None, 1)
-    hiss = (
-        resonate(
-            hiss,
-            sample_rate,
-            rng.uniform(800, 9000, 3),
-            3000.0,
-            [0.5, 0.5, 0.5],
-        )
-        + rng.uniform(0.3, 1) * hiss
-    )
-    hiss *= gusts(rng, n, sample_rate, 0.7, 0.12)
-    surface = rng.choice(["leaves", "puddle", "roof"])
-    grains = []
-    for _ in range(30):
-        m = int(0.02 * sample_rate)
-        if surface == "leaves":
-            drop = band_noise(
-                rng, m, sample_rate, 800, rng.uniform(4e3, 14e3), 1
-            )
-            drop *= percussive(
-                m, sample_rate, 0.0003, rng.uniform(0.002, 0.015)
-            )
-        elif surface == "puddle":
-            drop = bubble(rng, sample_rate, log_uniform(rng, 900, 7000), 0.012)
-        else:
-            freqs = rng.uniform(300, 5000, 4)
-            drop = modes(
-                2 * m, sample_rate, freqs, [0.03] * 4, rng.uniform(0, 1, 4)
-            )
-        grains.append(drop)
-    times = poisson_times(rng, log_uniform(rng, 20, 600), duration)
-    gains = np.exp(rng.uniform(0.4, 1.0) * rng.standard_normal(len(times)))
-    drops = scatter(rng.permutation(times), grains, n, sample_rate, gains)
-    drops /= np.std(drops) + 1e-9
-    sig = hiss / np.std(hiss) * (0.15 + heavy) + (1.1 - heavy) * drops
-    if rng.uniform() < 0.2:  # a gutter drips
-        sig += 0.5 * water_drops(rng, duration, sample_rate)
-    return sig
-
-
-@sound("sea waves")
-def sea_waves(rng, duration, sample_rate):
-    """Surf: waves that swell, break brightly and drain back over sand."""
-    n = int(duration * sample_rate)
-    t = np.arange(n) / sample_rate
-    period = rng.uniform(2.5, 9)
-    dull = noise(rng, n, rng.uniform(1.2, 2.0))
-    mid = noise(rng, n, rng.uniform(0.3, 1.0))
-    mid = band(mid, sample_rate, 200, log_uniform(rng, 2000, 8000), 1)
-    bright = band_noise(
-        rng, n, sample_rate, log_uniform(rng, 1500, 5000), 14000, 1
-    )
-    swells = np.zeros((3, n))
-    for when in regular_times(
-        rng, period, duration + period, 0.15, -rng.uniform(0, period)
-    ):
-        size = np.exp(0.35 * rng.standard_normal())
-        rise, fall = (
-            period * rng.uniform(0.12, 0.4),
-            period * rng.uniform(0.2, 0.6),
-        )
-        for row, (delay, width) in enumerate(
-            [(0, 1), (0.05, 0.8), (0.12, 1.1)]
-        ):
-            x = t - when - delay * period
-            side = np.where(x < 0, rise * width, fall * width)
-            swells[row] += size * np.exp(-((x / side) ** 2))
-    floor = rng.uniform(0.03, 0.35)
-    grain = gusts(rng, n, sample_rate, 15, 0.15)
-    return (
-        rng.uniform(0.2, 1.0) * dull * (floor + swells[0])
-        + mid * (floor + swells[1] ** 1.5) * grain
-        + rng.uniform(0.1, 0.7)
-        * bright
-        * (0.3 * floor + swells[2] ** 2)
-        * grain
-    )
+# Per second and kind of fire: ticks, snaps and pops; dB of the roar below them.
+FIRES = {
+    "campfire": ((30, 200), (3, 20), (0.3, 2), (18, 40)),
+    "stove": ((8, 60), (1, 10), (0.2, 1.5), (20, 50)),
+    "blaze": ((60, 400), (5, 30), (0.3, 3), (6, 20)),
+    "embers": ((2, 20), (0.5, 4), (0.05, 0.5), (28, 55)),
+    "twigs": ((150, 700), (8, 40), (0.1, 1), (18, 40)),
+}
 
 
 @sound("crackling fire")
 def crackling_fire(rng, duration, sample_rate):
-    """Sparks and snaps over the soft roar of flames."""
-    n = int(duration * sample_rate)
-    roar = band_noise(rng, n, sample_rate, 30, log_uniform(rng, 200, 1200), 1)
-    roar *= gusts(rng, n, sample_rate, 4, 0.35)
-    hiss = band_noise(rng, n, sample_rate, 2000, 12000, 1)
-    hiss *= gusts(rng, n, sample_rate, 2, 0.5)
+    """Ticks, snaps and pops of bursting wood over the fluttering flames.
 
-    grains = []
-    for _ in range(40):
-        decay = log_uniform(rng, 0.001, 0.03)
-        m = int(1.2 * decay * sample_rate) + 16
-        low = log_uniform(rng, 200, 4000)
-        snap = band_noise(rng, m, sample_rate, low, low * rng.uniform(2, 8), 1)
-        grains.append(snap * percussive(m, sample_rate, 0.0002, decay))
-    # Sparks come in clusters: a Poisson process of varying rate.
-    rate = log_uniform(rng, 6, 90)
-    density = gusts(rng, 500, 500 / duration, 2, rng.uniform(0.2, 1.0))
-    cdf = np.cumsum(density) / density.sum()
-    times = np.interp(
-        rng.uniform(size=rng.poisson(rate * duration)),
-        cdf,
-        np.linspace(0, duration, 500),
+    Their sizes follow a power law and they come in volleys, which tells them
+    from rain.
+    """
+    n = int(duration * sample_rate)
+    ticks, snaps, pops, below = FIRES[rng.choice(list(FIRES))]
+    dull = log_uniform(rng, 0.4, 1.3)  # distance, a stove's door
+
+    def grains(decay, low, wide, thump):
+        shades = []
+        for _ in range(4):
+            edge = dull * log_uniform(rng, *low)
+            top = edge * rng.uniform(*wide)
+            shades.append(turbulence(rng, 8192, sample_rate, edge, top))
+        made = []
+        for i in range(24):
+            fall = log_uniform(rng, *decay)
+            m = int(min(1.3 * fall * sample_rate + 24, 8000))
+            burst = shades[i % 4][rng.integers(0, 8192 - m) :][:m]
+            burst = burst * percussive(m, sample_rate, 0.0001, fall)
+            burst[0] += rng.choice([-3, 3])
+            if thump:
+                boom = bubble(
+                    rng, sample_rate, rng.uniform(70, 350), 1.5 * fall, -0.3
+                )
+                shared = min(m, len(boom))
+                boom[:shared] += 0.3 * burst[:shared]
+                burst = boom
+            made.append(normalise(burst))
+        return made
+
+    sig = np.zeros(n)
+    steep = rng.uniform(0.25, 0.65)
+    for rate, decay, low, wide, thump, level in (
+        (ticks, (0.001, 0.006), (1200, 5000), (2, 8), False, (0.01, 0.15)),
+        (snaps, (0.004, 0.05), (300, 3000), (3, 20), False, (0.3, 1)),
+        (pops, (0.02, 0.12), (150, 900), (3, 20), True, (0.3, 1.5)),
+    ):
+        volleys = gusts(
+            rng,
+            600,
+            600 / duration,
+            log_uniform(rng, 1, 8),
+            rng.uniform(0.3, 1.3),
+        )
+        times = clustered_times(rng, log_uniform(rng, *rate), duration, volleys)
+        sizes = rng.uniform(0.002, 1, len(times)) ** -steep
+        burst = scatter(
+            times,
+            grains(decay, low, wide, thump),
+            n,
+            sample_rate,
+            log_uniform(rng, *level) * sizes / 3,
+        )
+        sig += burst
+    sig = soft_clip(sig, rng.uniform(1, 4)) if np.any(sig) else sig
+    flames = turbulence(
+        rng, n, sample_rate, 25, log_uniform(rng, 120, 900), rng.uniform(0, 1)
     )
-    gains = np.exp(rng.uniform(0.7, 1.3) * rng.standard_normal(len(times)))
-    sparks = scatter(times, grains, n, sample_rate, gains)
-    sparks = normalise(soft_clip(sparks, 2.0))
-    return (
-        sparks
-        + log_uniform(rng, 0.005, 0.2) * roar
-        + log_uniform(rng, 0.001, 0.03) * hiss
+    flames *= gusts(
+        rng, n, sample_rate, rng.uniform(5, 14), rng.uniform(0.2, 0.6)
     )
+    air = turbulence(rng, n, sample_rate, 300, dull * 8000, rng.uniform(0, 1))
+    air *= gusts(rng, n, sample_rate, 3, 0.3)
+    roar = 10 ** (-rng.uniform(*below) / 20)
+    sig += roar * (flames + log_uniform(rng, 0.01, 0.3) * air)
+    if rng.uniform() < 0.12:  # sap or damp whistles out of a log
+        pitch = log_uniform(rng, 1500, 6000)
+        sap = band_noise(rng, n, sample_rate, pitch, 1.1 * pitch)
+        sig += (
+            log_uniform(rng, 0.003, 0.03)
+            * sap
+            * gusts(rng, n, sample_rate, 2, 1)
+        )
+    return sig
+
+
+# --- sea ---------------------------------------------------------------------
+
+# Seconds between waves, of their rise and of their fall.
+SHORES = {
+    "beach": ((3, 9), (0.3, 2.0), (0.8, 3.5)),
+    "crash": ((4, 10), (0.06, 0.4), (0.8, 3.0)),
+    "surf": ((2, 6), (0.8, 2.5), (1.0, 4.0)),
+    "shingle": ((2.5, 7), (0.15, 1.0), (0.6, 2.0)),
+    "lapping": ((0.5, 2.2), (0.05, 0.25), (0.15, 0.6)),
+}
+
+
+@sound("sea waves")
+def sea_waves(rng, duration, sample_rate):
+    """Waves swell, break and drain away in hissing foam, over distant surf."""
+    n = int(duration * sample_rate)
+    kind = rng.choice(list(SHORES))
+    period, rise, fall = (log_uniform(rng, *part) for part in SHORES[kind])
+    # Gains are drawn at a low rate: a wave takes its time.
+    coarse = np.linspace(0, duration, 500)
+    breaking, foam = np.zeros(500), np.zeros(500)
+    first = -rng.uniform(0, period)
+    for when in regular_times(
+        rng, period, duration + rise, 0.2, first - period
+    ):
+        size = np.exp(rng.uniform(0.2, 0.5) * rng.standard_normal())
+        after = coarse - when - 0.5 * rise
+        up = np.exp(-np.square(np.minimum(after, 0) / rise))
+        breaking += size * up * np.exp(-np.maximum(after, 0) / fall)
+        late = after - rng.uniform(0.1, 0.6) * fall
+        up = np.exp(-np.square(np.minimum(late, 0) / (0.8 * rise + 0.2 * fall)))
+        foam += size * up * np.exp(-np.maximum(late, 0) / (1.6 * fall))
+
+    def flow(curve, power, floor, rate, depth):
+        gain = np.interp(np.arange(n) / sample_rate, coarse, curve)
+        gain = floor + (1 - floor) * gain**power
+        return gain * gusts(rng, n, sample_rate, rate, depth)
+
+    floor = rng.uniform(0.25, 0.7) if kind == "surf" else rng.uniform(0.02, 0.3)
+    top = log_uniform(rng, 2500, 10000)
+    low = {"lapping": 250, "crash": 50}.get(kind, 90) * log_uniform(
+        rng, 0.6, 1.6
+    )
+    body = turbulence(rng, n, sample_rate, low, top / 4, rng.uniform(0.6, 1.6))
+    crest = turbulence(rng, n, sample_rate, 3 * low, top, rng.uniform(0.2, 1.2))
+    fizz = turbulence(rng, n, sample_rate, 2000, 1.5 * top, rng.uniform(0, 0.7))
+    sig = (
+        log_uniform(rng, 0.3, 2) * body * flow(breaking, 1, floor, 4, 0.15)
+        + crest * flow(breaking, rng.uniform(1.2, 2), 0.7 * floor, 14, 0.15)
+        + log_uniform(rng, 0.06, 0.7)
+        * fizz
+        * flow(foam, 1.2, floor / 2, 9, 0.08)
+    )
+    if kind == "lapping":  # water slaps and gurgles under a boat, among rocks
+        times = clustered_times(
+            rng, rng.uniform(20, 120), duration, breaking**2
+        )
+        plops = bubbles(rng, times, n, sample_rate, 180, 2500, (4, 18))
+        sig = unit(sig) + rng.uniform(0.3, 1.2) * plops
+    if kind == "shingle":  # pebbles roll back
+        times = clustered_times(rng, rng.uniform(80, 400), duration, foam**2)
+        stones = scatter(
+            times, drops(rng, sample_rate, "ground"), n, sample_rate
+        )
+        sig = unit(sig) + rng.uniform(0.2, 0.8) * unit(stones)
+    if rng.uniform() < 0.25:  # wind in the microphone
+        sig = unit(sig) + rng.uniform(0.1, 0.7) * _buffeting(
+            rng, n, sample_rate
+        )
+    return sig
+
+
+# --- wind --------------------------------------------------------------------
+
+
+def _buffeting(rng, n, sample_rate):
+    """Wind that overpowers a microphone: puffs of rumble."""
+    puffs = turbulence(
+        rng,
+        n,
+        sample_rate,
+        15,
+        log_uniform(rng, 40, 250),
+        rng.uniform(0.5, 1.5),
+    )
+    return unit(puffs * gusts(rng, n, sample_rate, rng.uniform(2, 8), 0.9))
+
+
+def _howl(rng, speed, sample_rate, base, width):
+    """Air over an edge: a narrow band whose pitch follows the speed."""
+    n = len(speed)
+    bend = np.clip(speed, 0.25, 3) ** rng.uniform(0.15, 0.5)
+    cycles = 2 * np.pi * phase(np.clip(base * bend, 50, 6000), sample_rate)
+    sing = band(noise(rng, n), sample_rate, high=width, order=2)
+    other = band(noise(rng, n), sample_rate, high=width, order=2)
+    return unit((sing * np.cos(cycles) + other * np.sin(cycles)) * speed**2)
 
 
 @sound("wind")
 def wind(rng, duration, sample_rate):
-    """Gusts, howling in gaps, rumbling on the microphone, rustling leaves."""
+    """Gusts: a gale's roar, howling in gaps, trees, puffs on the microphone."""
     n = int(duration * sample_rate)
+    kind = rng.choice(["gale", "howl", "whistle", "trees", "microphone"])
     speed = gusts(
-        rng, n, sample_rate, rng.uniform(0.3, 1.5), rng.uniform(0.2, 0.7)
+        rng, n, sample_rate, log_uniform(rng, 0.25, 1.5), rng.uniform(0.2, 0.7)
     )
     speed /= speed.mean()
-    sig = noise(rng, n, rng.uniform(1.0, 2.2)) * speed
-    air = band_noise(rng, n, sample_rate, 200, log_uniform(rng, 800, 5000), 1)
-    sig += rng.uniform(0.1, 0.8) * air * speed**1.5
-    if rng.uniform() < 0.6:  # howl: narrow bands whose pitch follows the speed
-        base = log_uniform(rng, 250, 1100)
-        for ratio in rng.uniform(0.8, 2.2, rng.integers(1, 4)):
-            curve = (
-                base * ratio * np.clip(speed, 0.3, 2.5) ** rng.uniform(0.2, 0.6)
-            )
-            width = rng.uniform(15, 90)
-            slow = band(noise(rng, n), sample_rate, high=width, order=2)
-            quad = band(noise(rng, n), sample_rate, high=width, order=2)
-            cycles = 2 * np.pi * phase(np.clip(curve, 50, 6000), sample_rate)
-            howl = slow * np.cos(cycles) + quad * np.sin(cycles)
-            sig += rng.uniform(0.2, 2.0) * howl / np.std(howl) * speed**2
-    if rng.uniform() < 0.4:  # buffeting of the microphone
-        puff = band_noise(rng, n, sample_rate, 10, rng.uniform(60, 160), 1)
-        sig += rng.uniform(0.5, 2.5) * puff * gusts(rng, n, sample_rate, 6, 0.8)
-    if rng.uniform() < 0.3:  # leaves
-        leaves = band_noise(rng, n, sample_rate, 2500, 11000, 1)
-        sig += (
-            rng.uniform(0.05, 0.3)
-            * leaves
-            * speed**2
-            * gusts(rng, n, sample_rate, 9, 0.4)
-        )
-    return sig
-
-
-@sound("pouring water")
-def pouring_water(rng, duration, sample_rate):
-    """A jet filling a glass, bottle, sink or tub: the air column shortens."""
-    length = duration * rng.uniform(0.35, 1.0)
-    n = int(length * sample_rate)
-    start = int(rng.uniform(0, max(duration - length, 0)) * sample_rate)
-    vessel = rng.choice(
-        ["glass", "bottle", "sink", "tub"], p=[0.4, 0.2, 0.2, 0.2]
-    )
-    flow = gusts(
-        rng, n, sample_rate, rng.uniform(3, 10), rng.uniform(0.05, 0.3)
-    )
-    bounds = {
-        "glass": (900, 5000),
-        "bottle": (350, 2500),
-        "sink": (700, 6000),
-        "tub": (250, 2200),
-    }
-    low, high = bounds[vessel]
-    low *= rng.uniform(0.6, 1.4)
-    high *= rng.uniform(0.6, 1.4)
-    splash = bubbles(
-        rng, length, sample_rate, log_uniform(rng, 150, 900), low, high, (5, 30)
-    )
-    splash /= np.std(splash) + 1e-9
-    jet = band_noise(rng, n, sample_rate, low, rng.uniform(7e3, 14e3), 1)
-    water = rng.uniform(0.4, 1.2) * splash + rng.uniform(0.05, 0.5) * jet
-    water *= flow
-    if vessel in ("glass", "bottle"):
-        # Column resonances rise as 1 / (height of air): several fixed tunings
-        # are cross-faded, which glides for the ear and stays vectorised.
-        base = log_uniform(rng, 220, 700)
-        growth = rng.uniform(1.6, 4.0)
-        full = rng.uniform(0.6, 1.0)
-        steps = 8
-        height = np.linspace(1, 1 - full * (1 - 1 / growth), steps)
-        where = np.linspace(0, 1, n)
-        sung = np.zeros(n)
-        for i, tall in enumerate(height):
-            weight = np.interp(
-                where, np.linspace(0, 1, steps), np.eye(steps)[i]
-            )
-            freqs = base / tall * np.array([1, 3, 5, 7])
-            sung += weight * resonate(
-                water, sample_rate, freqs, 0.06 * freqs + 40, [1, 0.8, 0.6, 0.4]
-            )
-        water = normalise(water) + rng.uniform(0.6, 2.5) * normalise(sung)
-    if vessel == "bottle" or rng.uniform() < 0.2:
-        # Glugs: the emptied vessel gulps air, slower as it empties.
-        rate = log_uniform(rng, 3, 9)
-        glug_rate = rate * contour([1.0, rng.uniform(0.7, 1.4)], n)
-        beat = 0.5 + 0.5 * np.sin(
-            2 * np.pi * phase(glug_rate, sample_rate)
-            + wander(rng, n, sample_rate, 4)
-        )
-        depth = rng.uniform(0.5, 0.95)
-        water *= 1 - depth + depth * beat**2
-        gulp = log_uniform(rng, 120, 450)
-        times = (
-            np.flatnonzero(np.diff(np.floor(phase(glug_rate, sample_rate))))
-            / sample_rate
-        )
-        grains = [
-            bubble(
-                rng,
-                sample_rate,
-                gulp * rng.uniform(0.8, 1.3),
-                rng.uniform(0.04, 0.14),
-                0.6,
-            )
-            for _ in range(8)
-        ]
-        water = normalise(water) + rng.uniform(0.2, 1.0) * scatter(
-            times, grains, n, sample_rate
-        )
-    water *= swell(
-        n, sample_rate, rng.uniform(0.03, 0.4), rng.uniform(0.05, 0.6)
-    )
-    out = np.concatenate([np.zeros(start), normalise(water)])
-    tail = duration - len(out) / sample_rate
-    if tail > 0.3 and rng.uniform() < 0.6:  # the last drops
-        drip = rng.uniform(0.1, 0.5) * bubbles(
-            rng, tail, sample_rate, rng.uniform(2, 12), low, high
-        )
-        out = np.concatenate([out, drip * np.linspace(1, 0, len(drip))])
-    return out
-
-
-@sound("water drops")
-def water_drops(rng, duration, sample_rate):
-    """Single drips into water or on a surface, regular or not, echoing."""
-    freq = log_uniform(rng, 450, 3200)
-    ring = rng.uniform(12, 70)
-    wet = rng.uniform() < 0.8
-
-    def drip(i):
-        pitch = freq * np.exp(rng.uniform(0.02, 0.25) * rng.standard_normal())
-        n = int(0.25 * sample_rate)
-        out = np.zeros(n)
-        m = int(0.006 * sample_rate)
-        click = band_noise(rng, m, sample_rate, 1500, 10000, 1)
-        out[:m] += (
-            rng.uniform(0.03, 0.4)
-            * click
-            * percussive(m, sample_rate, 0.0003, 0.005)
-        )
-        if wet:  # one to three bubbles shortly after the impact
-            for k in range(rng.integers(1, 4)):
-                at = int(rng.uniform(0.002, 0.05 + 0.05 * k) * sample_rate)
-                tune = pitch * rng.uniform(0.7, 1.5) ** min(k, 1)
-                grain = bubble(
-                    rng,
-                    sample_rate,
-                    tune,
-                    min(ring / tune, 0.15),
-                    rng.uniform(0, 0.7),
-                )
-                grain = grain[: n - at]
-                out[at : at + len(grain)] += 0.6**k * grain
-        else:  # on metal or stone
-            freqs = pitch * np.array([1, 2.3, 3.9, 5.2])
-            out += modes(
-                n,
-                sample_rate,
-                freqs,
-                [0.05, 0.03, 0.02, 0.01],
-                [1, 0.7, 0.5, 0.3],
-            )
-        return out
-
-    if rng.uniform() < 0.5:
-        n_samples = int(duration * sample_rate)
-        times = regular_times(
+    top = log_uniform(rng, 250, 3000)
+    sig = unit(
+        turbulence(
             rng,
-            log_uniform(rng, 0.25, 1.8),
-            duration,
-            rng.uniform(0, 0.1),
-            rng.uniform(0, 0.5),
-        )
-        sig = scatter(times, drip, n_samples, sample_rate)
-    else:
-        sig = sequence(
-            rng, drip, duration, sample_rate, (1, 14), (0.02, 0.9), 0.5
-        )
-    if rng.uniform() < 0.4:  # a cave, a stairwell, a bathroom
-        length = int(rng.uniform(0.4, 1.8) * sample_rate)
-        tail = noise(rng, length, 0.5) * percussive(
-            length, sample_rate, 0.01, length / sample_rate
-        )
-        from scipy.signal import fftconvolve
-
-        echo = fftconvolve(sig, tail)[: len(sig)]
-        sig = normalise(sig) + rng.uniform(0.1, 0.5) * normalise(echo)
-    return sig
-
-
-@sound("toilet flush")
-def toilet_flush(rng, duration, sample_rate):
-    """Handle, rush of water, swallowing gurgle, then the cistern refilling."""
-    n = int(duration * sample_rate)
-    t = np.arange(n) / sample_rate
-    start = rng.uniform(0.0, 0.8)
-    rush_end = start + rng.uniform(1.5, 5.0)
-    rise = rng.uniform(0.1, 0.8)
-    rush = np.clip((t - start) / rise, 0, 1) / (
-        1 + np.exp((t - rush_end) / 0.3)
-    )
-    low = log_uniform(rng, 80, 350)
-    body = band_noise(rng, n, sample_rate, low, log_uniform(rng, 1500, 9000), 1)
-    bowl = resonate(
-        body, sample_rate, rng.uniform(150, 1800, 4), rng.uniform(60, 500, 4)
-    )
-    sig = body / np.std(body) + rng.uniform(0.3, 2) * bowl / np.std(bowl)
-    sig *= rush * gusts(rng, n, sample_rate, 12, rng.uniform(0.1, 0.3))
-    splash = bubbles(
-        rng, duration, sample_rate, rng.uniform(60, 300), 200, 2500
-    )
-    sig += rng.uniform(0.2, 0.8) * splash / (np.std(splash) + 1e-9) * rush
-    # Gurgle: slow, deep bubbles and a throbbing low rush as the trap empties.
-    gurgle = bubbles(
-        rng, duration, sample_rate, rng.uniform(10, 40), 90, 500, (3, 10)
-    )
-    throb = tremolo(n, sample_rate, rng.uniform(4, 14), 0.9)
-    swallow = np.exp(-(((t - rush_end) / rng.uniform(0.3, 0.9)) ** 2))
-    sig += (
-        rng.uniform(0.3, 1.5)
-        * (gurgle / (np.std(gurgle) + 1e-9) + 0.5 * body * throb)
-        * swallow
-    )
-    # Refill: a thin hiss through a valve.
-    valve = band_noise(
-        rng, n, sample_rate, log_uniform(rng, 700, 3000), 10000, 1
-    )
-    refill = np.clip((t - start - 1.0) / 1.5, 0, 1)
-    sig += rng.uniform(0.0, 0.35) * valve * refill
-    if rng.uniform() < 0.6:  # handle or button
-        freqs = rng.uniform(200, 3500, 5)
-        clunk = modes(
             n,
             sample_rate,
-            freqs,
-            rng.uniform(0.02, 0.12, 5),
-            rng.uniform(0.2, 1, 5),
-            pulses(rng, [max(start - 0.15, 0), start], n, sample_rate, 0.5),
+            log_uniform(rng, 30, 150),
+            top,
+            rng.uniform(0.8, 2.2),
+            rng.uniform(80, 1200, 2),
         )
-        sig += rng.uniform(1, 5) * normalise(clunk)
+        * speed
+    )
+    if kind == "howl" or (kind in ("gale", "trees") and rng.uniform() < 0.3):
+        base = log_uniform(rng, 200, 800)
+        for ratio in (1.0, rng.uniform(1.2, 2.2))[: rng.integers(1, 3)]:
+            sig += log_uniform(rng, 0.3, 3) * _howl(
+                rng, speed, sample_rate, base * ratio, log_uniform(rng, 12, 90)
+            )
+    if kind == "whistle":
+        sig += log_uniform(rng, 0.2, 3) * _howl(
+            rng,
+            speed,
+            sample_rate,
+            log_uniform(rng, 700, 2800),
+            log_uniform(rng, 6, 60),
+        )
+    if kind == "trees" or rng.uniform() < 0.15:
+        leaves = turbulence(
+            rng, n, sample_rate, 1200, rng.uniform(5e3, 12e3), rng.uniform(0, 1)
+        )
+        rustle = speed**1.5 * gusts(
+            rng, n, sample_rate, rng.uniform(4, 10), 0.3
+        )
+        sig += log_uniform(rng, 0.15, 1.5) * leaves * rustle
+    if kind == "microphone" or rng.uniform() < 0.3:
+        sig += log_uniform(rng, 0.5, 4) * _buffeting(rng, n, sample_rate)
+    return soft_clip(sig, rng.uniform(1, 3)) if rng.uniform() < 0.3 else sig
+
+
+# --- rain and thunder --------------------------------------------------------
+
+
+@sound("rain")
+def rain(rng, duration, sample_rate):
+    """Drizzle to downpour on leaves, street, roof, tent or window."""
+    n = int(duration * sample_rate)
+    heavy = rng.uniform()
+    surface = rng.choice(
+        ["leaves", "puddle", "tin", "pane", "ground"],
+        p=[0.3, 0.2, 0.15, 0.15, 0.2],
+    )
+    top = log_uniform(rng, 4000, 16000)
+    hiss = turbulence(
+        rng,
+        n,
+        sample_rate,
+        log_uniform(rng, 100, 1500),
+        top,
+        rng.uniform(-0.3, 1.0),
+        rng.uniform(500, 9000, 2),
+    )
+    hiss *= gusts(rng, n, sample_rate, 0.5, 0.06)
+    times = poisson_times(rng, log_uniform(rng, 25, 250) * 5**heavy, duration)
+    sizes = np.exp(rng.uniform(0.4, 1.0) * rng.standard_normal(len(times)))
+    patter = scatter(
+        times, drops(rng, sample_rate, surface), n, sample_rate, sizes
+    )
+    sig = (0.1 + heavy) * hiss + (1.1 - 0.7 * heavy) * unit(patter)
+    if rng.uniform() < 0.2:  # heard from inside
+        sig = band(sig, sample_rate, 0, log_uniform(rng, 600, 2500), 1)
+    if rng.uniform() < 0.2:  # a gutter runs or drips
+        times = poisson_times(rng, log_uniform(rng, 2, 40), duration)
+        gutter = bubbles(rng, times, n, sample_rate, 500, 3000, (6, 25))
+        sig = unit(sig) + rng.uniform(0.2, 0.8) * gutter
     return sig
+
+
+@sound("raindrops")
+def raindrops(rng, duration, sample_rate):
+    """Single drops, each heard by itself, on tin, glass, leaves or a puddle."""
+    n = int(duration * sample_rate)
+    surfaces = rng.permutation(["leaves", "puddle", "tin", "pane", "ground"])
+    sig = np.zeros(n)
+    rate = log_uniform(rng, 2, 25)
+    for share, surface in zip((1.0, 0.3), surfaces, strict=False):
+        density = gusts(rng, 200, 200 / duration, 1, 0.3)
+        times = clustered_times(rng, share * rate, duration, density)
+        sizes = np.exp(rng.uniform(0.4, 0.9) * rng.standard_normal(len(times)))
+        made = drops(rng, sample_rate, surface)
+        sig += share * normalise(scatter(times, made, n, sample_rate, sizes))
+    if rng.uniform() < 0.6:  # the shower behind them
+        bed = turbulence(
+            rng,
+            n,
+            sample_rate,
+            400,
+            rng.uniform(4e3, 12e3),
+            rng.uniform(0, 1.2),
+        )
+        sig += log_uniform(rng, 0.002, 0.04) * bed
+    return sig
+
+
+def _thunder(rng, n, sample_rate, distance):
+    """A lightning channel: each piece sends a shock, the far ones later.
+
+    The wandering channel's distances make claps and rolls; hills echo them, and
+    the air swallows the treble of what comes late.
+    """
+    pieces = 900
+    way = np.cumsum(rng.standard_normal((pieces, 3)), 0)
+    way = np.cumsum(way / (np.linalg.norm(way, axis=1, keepdims=True) + 1), 0)
+    way = rng.uniform(2, 8) * way + [distance, 0, 0]
+    way += rng.normal(0, 4, way.shape)
+    far = np.maximum(np.linalg.norm(way, axis=1), 60)
+    delays = (far - far.min()) / 340
+    gains = np.exp(0.7 * rng.standard_normal(pieces))
+    gains *= far.min() / far * np.exp(-delays / rng.uniform(0.7, 3))
+    later = np.concatenate([[0], rng.uniform(0.05, 2.5, 24)])
+    echo = log_uniform(rng, 0.05, 0.4) * np.exp(-later / rng.uniform(0.3, 1.2))
+    echo[0] = 1
+    where = ((delays[:, None] + later) * sample_rate).astype(int)
+    heard = where < n
+    train = np.bincount(where[heard], np.outer(gains, echo)[heard], n)
+    m = int(0.1 * sample_rate)
+    shock = noise(rng, m, rng.uniform(1.2, 2.2))
+    shock *= percussive(m, sample_rate, 0.001, log_uniform(rng, 0.02, 0.1))
+    sig = signal.fftconvolve(train, shock)[:n]
+    top = min(max(1.5e6 / distance, 200), 9000)
+    dull = band(sig, sample_rate, 20, 0.2 * top, 1)
+    bright = np.exp(-np.arange(n) / sample_rate / rng.uniform(0.3, 1.5))
+    return normalise(dull + bright * band(sig - dull, sample_rate, 20, top, 1))
 
 
 @sound("thunderstorm")
 def thunderstorm(rng, duration, sample_rate):
     """Cracks and long rolling rumble, near or far, usually in rain."""
     n = int(duration * sample_rate)
-    t = np.arange(n) / sample_rate
-    near = rng.uniform()
     sig = np.zeros(n)
-    for when in np.sort(rng.uniform(0, 0.6 * duration, rng.integers(1, 4))):
-        length = rng.uniform(1.5, 5.0)
-        after = np.maximum(t - when, 0) * (t > when)
-        shape = (t > when) * np.minimum(after / (0.02 + 0.6 * (1 - near)), 1)
-        shape = shape * np.exp(-3 * after / length)
-        roll = noise(rng, n, rng.uniform(1.4, 2.2))
-        roll = band(roll, sample_rate, 20, log_uniform(rng, 120, 900), 1)
-        roll *= shape * gusts(rng, n, sample_rate, rng.uniform(3, 8), 0.8)
-        sig += normalise(roll) * rng.uniform(0.4, 1)
-        if near > 0.4:  # the channel's nearest parts tear the air
-            m = int(rng.uniform(0.2, 0.9) * sample_rate)
-            tears = pulses(
-                rng,
-                poisson_times(rng, 60, m / sample_rate),
-                m,
-                sample_rate,
-                1.0,
-            )
-            crack = np.convolve(tears, np.ones(3), "same") * noise(rng, m)
-            crack = crack + 0.3 * noise(rng, m, 0.7) * gusts(
-                rng, m, sample_rate, 30, 0.8
-            )
-            crack = band(
-                crack, sample_rate, 80, log_uniform(rng, 2000, 10000), 1
-            )
-            crack *= percussive(m, sample_rate, 0.005, m / sample_rate)
-            begin = int(when * sample_rate)
-            crack = normalise(crack)[: n - begin]
-            sig[begin : begin + len(crack)] += (
-                near * rng.uniform(0.3, 1.2) * crack
-            )
-    sig = soft_clip(sig, rng.uniform(0.3, 3))
-    if rng.uniform() < 0.7:
+    for i in range(rng.integers(1, 3)):
+        start = rng.uniform(0, (0.2 + 0.4 * i) * duration)
+        begin = int(start * sample_rate)
+        distance = log_uniform(rng, 150, 6000)
+        peal = _thunder(rng, n - begin, sample_rate, distance)
+        sig[begin:] += rng.uniform(0.5, 1) * peal
+    sig = soft_clip(sig, rng.uniform(1, 4))
+    if rng.uniform() < 0.75:
         wet = rain(rng, duration, sample_rate)
-        sig += log_uniform(rng, 0.01, 0.15) * wet / np.std(wet)
+        sig += log_uniform(rng, 0.005, 0.12) * unit(wet)
+    if rng.uniform() < 0.2:
+        sig += rng.uniform(0.03, 0.15) * _buffeting(rng, n, sample_rate)
     return sig
 
 
-# --- extra concepts ----------------------------------------------------------
-
-
-@sound("stream")
-def stream(rng, duration, sample_rate):
-    """A brook: steady babble of bubbles of all sizes."""
-    n = int(duration * sample_rate)
-    high = rng.uniform(2500, 5000)
-    sig = bubbles(
-        rng,
-        duration,
-        sample_rate,
-        log_uniform(rng, 100, 700),
-        300,
-        high,
-        (5, 40),
-    )
-    sig /= np.std(sig)
-    hiss = band_noise(rng, n, sample_rate, 400, rng.uniform(4e3, 1e4), 1)
-    return sig + rng.uniform(0.1, 0.8) * hiss * gusts(
-        rng, n, sample_rate, 6, 0.1
-    )
-
-
-@sound("waterfall")
-def waterfall(rng, duration, sample_rate):
-    """A steady, broad roar."""
-    n = int(duration * sample_rate)
-    sig = noise(rng, n, rng.uniform(0.3, 1.3))
-    sig = band(sig, sample_rate, 60, log_uniform(rng, 4000, 14000), 1)
-    return sig * gusts(rng, n, sample_rate, 3, 0.06)
-
-
-@sound("bubbling")
-def bubbling(rng, duration, sample_rate):
-    """Boiling, an aquarium, a straw in a drink."""
-    low = log_uniform(rng, 120, 700)
-    rate = log_uniform(rng, 8, 80)
-    sig = bubbles(rng, duration, sample_rate, rate, low, 3 * low, (3, 14))
-    n = len(sig)
-    hum = band_noise(rng, n, sample_rate, low, 8 * low, 1)
-    return normalise(sig) + rng.uniform(0, 0.05) * hum
-
-
-@sound("steam hiss")
-def steam_hiss(rng, duration, sample_rate):
-    """Gas escaping through a narrow opening, in bursts or steadily."""
-
-    def burst(i):
-        n = int(rng.uniform(0.3, 4.0) * sample_rate)
-        sig = band_noise(
-            rng, n, sample_rate, log_uniform(rng, 1500, 5000), 15000, 1
-        )
-        sig *= gusts(rng, n, sample_rate, 10, 0.1)
-        return sig * swell(n, sample_rate, 0.05, rng.uniform(0.05, 0.5))
-
-    return sequence(rng, burst, duration, sample_rate, (1, 4), (0.1, 1.0))
+# --- earth -------------------------------------------------------------------
 
 
 @sound("earthquake rumble")
@@ -621,22 +409,6 @@ def earthquake_rumble(rng, duration, sample_rate):
         n, sample_rate, freqs, [0.03] * 6, rng.uniform(0.2, 1, 6), hits
     )
     return normalise(sig) + rng.uniform(0.02, 0.3) * normalise(rattle)
-
-
-@sound("splash")
-def splash(rng, duration, sample_rate):
-    """Something falls into water: a slap, spray, then bubbles."""
-
-    def plunge(i):
-        length = rng.uniform(0.5, 1.5)
-        n = int(length * sample_rate)
-        slap = band_noise(rng, n, sample_rate, 150, rng.uniform(3e3, 12e3), 1)
-        slap *= percussive(n, sample_rate, 0.01, length)
-        foam = bubbles(rng, length, sample_rate, 120, 250, 2500)
-        foam *= np.linspace(1, 0, len(foam)) ** 2
-        return normalise(slap) + rng.uniform(0.2, 0.9) * normalise(foam)
-
-    return sequence(rng, plunge, duration, sample_rate, (1, 3), (0.3, 1.5))
 
 
 @sound("gravel slide")
@@ -668,6 +440,6 @@ def cave_drone(rng, duration, sample_rate):
     sig = noise(rng, n, 1.5) * gusts(rng, n, sample_rate, 0.5, 0.3)
     for _ in range(2):
         sig += 0.5 * normalise(
-            comb(sig, sample_rate, log_uniform(rng, 40, 250), 0.96)
+            column(sig, sample_rate, log_uniform(rng, 40, 250), 0.94, 12)
         )
     return band(sig, sample_rate, 30, log_uniform(rng, 500, 3000), 1)

@@ -1,23 +1,18 @@
-"""From a dry sound to a recording: place, microphone, editor, data set.
+"""From a dry sound to a recording: place, microphone, editor.
 
 What separates a synthesiser from a freesound.org clip is mostly not the source
 but everything behind it. `record` draws, in the order in which sound travels:
 a room and a distance, what else is heard there, the recorder's frequency
 response and overload, and the editor's cuts (a clip that ends in digital silence,
 or is looped). Two sets of `RANGES` that barely overlap, "train" and "eval",
-keep clips for evaluation from being more of the same.
+keep clips for evaluation from being more of the same; for "eval" the sources'
+own parameters reach beyond their ranges, too.
 
 Authors
  * The afpt_plugin developers 2026
 """
 
-import csv
-import hashlib
-import json
-import os
-import tempfile
 import zlib
-from pathlib import Path
 
 import numpy as np
 from scipy import fft, signal
@@ -26,10 +21,18 @@ from scipy import fft, signal
 from afpt_plugin.errors import InputError
 from afpt_plugin.synth import (  # noqa: F401
     animals,
+    appliances,
+    birds,
+    drums,
     household,
     human,
     machines,
+    music,
     nature,
+    objects,
+    vehicles,
+    voices,
+    water,
 )
 from afpt_plugin.synth.dsp import (
     band,
@@ -48,22 +51,8 @@ from afpt_plugin.synth.dsp import (
 )
 from afpt_plugin.synth.registry import SOUNDS
 
-# Categories in the order of ESC-50's own targets 0-49.
-ESC50 = (
-    "dog rooster pig cow frog cat hen insects sheep crow rain sea_waves "
-    "crackling_fire crickets chirping_birds water_drops wind pouring_water "
-    "toilet_flush thunderstorm crying_baby sneezing clapping breathing "
-    "coughing footsteps laughing brushing_teeth snoring drinking_sipping "
-    "door_wood_knock mouse_click keyboard_typing door_wood_creaks "
-    "can_opening washing_machine vacuum_cleaner clock_alarm clock_tick "
-    "glass_breaking helicopter chainsaw siren car_horn engine train "
-    "church_bells airplane fireworks hand_saw"
-).split()
-ESC10 = set(
-    "dog rooster rain sea_waves crackling_fire crying_baby sneezing "
-    "clock_tick helicopter chainsaw".split()
-)
-
+#: Generators are written for at least this rate.
+MIN_SAMPLE_RATE = 8000
 
 # --- what else is heard ------------------------------------------------------
 
@@ -126,11 +115,13 @@ def _drizzle(rng, n, sample_rate):
     return normalise(drops) + 0.02 * noise(rng, n, 0.5)
 
 
-# What differs between clips to learn from and clips to evaluate on: seconds of
-# reverberation, reverberant share, chance of a room, backgrounds, dB over them.
+# What differs between clips to learn from and clips to evaluate on: how far the
+# sources' parameters reach beyond their ranges, seconds of reverberation,
+# reverberant share, chance of a room, backgrounds, dB over them.
 RANGES = {
     "train": {
         "stream": 0,
+        "stretch": 0.0,
         "room": 0.65,
         "rt60": (0.1, 0.7),
         "wet": (0.03, 0.5),
@@ -140,6 +131,7 @@ RANGES = {
     },
     "eval": {
         "stream": 1,
+        "stretch": 0.15,
         "room": 0.8,
         "rt60": (0.7, 1.5),
         "wet": (0.1, 0.6),
@@ -307,7 +299,7 @@ def record(rng, sig, duration, sample_rate, ranges="train"):
     >>> record(rng, rng.standard_normal(4000), 1.0, 8000).shape
     (8000,)
     """
-    place = _place(ranges)
+    place = check_ranges(ranges)
     n = int(duration * sample_rate)
     sig = normalise(np.pad(sig[:n], (0, max(n - len(sig), 0))))
     end = _active_end(sig, sample_rate)
@@ -347,7 +339,28 @@ def record(rng, sig, duration, sample_rate, ranges="train"):
     return normalise(sig, log_uniform(rng, 0.15, 0.99)).astype(np.float32)
 
 
-def _place(ranges):
+def check_ranges(ranges):
+    """The settings of that name.
+
+    Arguments
+    ---------
+    ranges : str
+        A key of `RANGES`.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    InputError
+        If there is none.
+
+    Example
+    -------
+    >>> check_ranges("eval")["stream"]
+    1
+    """
     if ranges not in RANGES:
         raise InputError(
             f"ranges is '{ranges}'; give one of {', '.join(sorted(RANGES))}"
@@ -355,9 +368,60 @@ def _place(ranges):
     return RANGES[ranges]
 
 
+class StretchedGenerator(np.random.Generator):
+    """Draws a sound's parameters from ranges wider than its generator asks for.
+
+    Applies to single uniform draws, which is how generators choose pitches,
+    rates and sizes. A bound at 0 or 1 is a natural limit (of a share, a chance,
+    a place in time) and stays; a positive one is never more than halved.
+
+    Arguments
+    ---------
+    bits : numpy.random.BitGenerator
+        Source of randomness.
+    stretch : float
+        Share of the range's width added at either end.
+
+    Example
+    -------
+    >>> rng = StretchedGenerator(np.random.PCG64(0), 10.0)
+    >>> all(rng.uniform(0, 1) < 1 for _ in range(99))
+    True
+    >>> any(rng.uniform(5, 6) > 6 for _ in range(99))
+    True
+    """
+
+    def __init__(self, bits, stretch):
+        super().__init__(bits)
+        self.stretch = stretch
+
+    def uniform(self, low=0.0, high=1.0, size=None):
+        """As NumPy's, but for single draws.
+
+        Arguments
+        ---------
+        low, high : float
+            Bounds.
+        size : int | tuple | None
+            Shape of what is drawn; arrays are drawn from the bounds given.
+
+        Returns
+        -------
+        float | numpy.ndarray
+        """
+        if size is None and np.ndim(low) == 0 and np.ndim(high) == 0:
+            margin = self.stretch * (high - low)
+            if low not in (0, 1):
+                low = max(low - margin, low / 2) if low > 0 else low - margin
+            if high not in (0, 1):
+                high = high + margin
+        return super().uniform(low, high, size)
+
+
 def _rng(name, seed, ranges):
-    stream = _place(ranges)["stream"]
-    return np.random.default_rng([zlib.crc32(name.encode()), stream, seed])
+    settings = check_ranges(ranges)
+    key = [zlib.crc32(name.encode()), settings["stream"], seed]
+    return StretchedGenerator(np.random.PCG64(key), settings["stretch"])
 
 
 def _make(name, rng, duration, sample_rate):
@@ -365,6 +429,10 @@ def _make(name, rng, duration, sample_rate):
         raise InputError(
             f"no generator is named '{name}'; give one of: "
             + ", ".join(sorted(SOUNDS))
+        )
+    if sample_rate < MIN_SAMPLE_RATE:
+        raise InputError(
+            f"sample_rate is {sample_rate}; give at least {MIN_SAMPLE_RATE}"
         )
     n = int(duration * sample_rate)
     for _ in range(20):  # a very short clip may end before the first event
@@ -452,158 +520,5 @@ def mix(names, seed, duration=5.0, sample_rate=32000, ranges="train", db=10.0):
         sig = _make(name, rng, duration, sample_rate)
         softer = 10 ** (-rng.uniform(0, db) / 20) if i else 1.0
         total = total + softer * sig / _loudness(sig, sample_rate)
+    rng.stretch = 0.0  # the recording chain has ranges of its own
     return record(rng, total, duration, sample_rate, ranges)
-
-
-# --- data sets ---------------------------------------------------------------
-
-
-def source_hash():
-    """Hash of this package's source: generated data is stale when it changes.
-
-    Returns
-    -------
-    str
-        16 hexadecimal digits.
-
-    Example
-    -------
-    >>> len(source_hash())
-    16
-    """
-    digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.name.encode() + path.read_bytes())
-    return digest.hexdigest()[:16]
-
-
-def _is_complete(target, settings, n_clips):
-    stamp = target / "meta" / "generated.json"
-    if not stamp.is_file():
-        return False
-    known = json.loads(stamp.read_text(encoding="utf-8"))
-    clips = list((target / "audio").glob("*.wav"))
-    return known == settings and len(clips) == n_clips
-
-
-def write_esc50(
-    folder, clips_per_class=8, seed=0, sample_rate=44100, ranges="eval"
-):
-    """Write generated recordings in ESC-50's real layout.
-
-    `<folder>/ESC-50-master/meta/esc50.csv` and `audio/{fold}-{src}-{take}-{target}.wav`
-    (16 bit, 5 s). Clip `i` of a class lies in fold `1 + i % 5`. The same
-    arguments give the same bytes; a folder that is complete for them is left
-    alone, an older generated one is replaced, and anything else is refused.
-
-    Arguments
-    ---------
-    folder : str | pathlib.Path
-        Where to write; made if absent.
-    clips_per_class : int
-        Recordings of each of the 50 classes.
-    seed : int
-        Non-negative; other seeds share no recording.
-    sample_rate : int
-        Rate.
-    ranges : str
-        As in `render`.
-
-    Returns
-    -------
-    pathlib.Path
-        The `ESC-50-master` folder.
-
-    Raises
-    ------
-    InputError
-        If a number is out of range, or the folder holds an `ESC-50-master`
-        that was not generated here.
-
-    Example
-    -------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     root = write_esc50(folder, clips_per_class=1, sample_rate=2000)
-    ...     root.name, len(list((root / "audio").iterdir()))
-    ('ESC-50-master', 50)
-    """
-    _place(ranges)
-    for what, value, least in (
-        ("clips_per_class", clips_per_class, 1),
-        ("seed", seed, 0),
-        ("sample_rate", sample_rate, 1000),
-    ):
-        if value < least:
-            raise InputError(f"{what} is {value}; give at least {least}")
-    settings = {
-        "clips_per_class": clips_per_class,
-        "seed": seed,
-        "sample_rate": sample_rate,
-        "ranges": ranges,
-        "source": source_hash(),
-    }
-    folder = Path(folder)
-    target = folder / "ESC-50-master"
-    if _is_complete(target, settings, 50 * clips_per_class):
-        return target
-    if target.exists() and not (target / "meta" / "generated.json").is_file():
-        raise InputError(
-            f"{target} exists and was not generated here; give another folder"
-        )
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as work:
-        fresh = Path(work) / "fresh"
-        _write_clips(fresh, settings)
-        if target.exists():  # a folder cannot be replaced, only moved away
-            os.replace(target, Path(work) / "stale")
-        os.replace(fresh, target)
-    return target
-
-
-def _write_clips(root, settings):
-    from joblib import Parallel, delayed
-    from tqdm import tqdm
-
-    (root / "audio").mkdir(parents=True)
-    (root / "meta").mkdir()
-    n_clips = 50 * settings["clips_per_class"]
-    # A clip depends on its own seed alone, so any number of workers writes
-    # the same bytes.
-    written = Parallel(
-        n_jobs=min(n_clips, os.cpu_count()), return_as="generator"
-    )(delayed(_write_clip)(root, settings, clip) for clip in range(n_clips))
-    rows = list(
-        tqdm(
-            written, "generating recordings", n_clips, unit="clip", leave=False
-        )
-    )
-    with open(root / "meta" / "esc50.csv", "w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(
-            "filename fold target category esc10 src_file take".split()
-        )
-        writer.writerows(sorted(rows))
-    stamp = json.dumps(settings, indent=1, sort_keys=True)
-    (root / "meta" / "generated.json").write_text(stamp, encoding="utf-8")
-
-
-def _write_clip(root, settings, clip):
-    import soundfile
-
-    target, index = divmod(clip, settings["clips_per_class"])
-    fold, src = 1 + index % 5, 100000 + clip
-    # Seeds are interleaved so that no two settings share a clip.
-    sig = render(
-        ESC50[target].replace("_", " "),
-        settings["seed"] * 100003 + index,
-        5.0,
-        settings["sample_rate"],
-        settings["ranges"],
-    )
-    filename = f"{fold}-{src}-A-{target}.wav"
-    soundfile.write(
-        root / "audio" / filename, sig, settings["sample_rate"], "PCM_16"
-    )
-    esc10 = ESC50[target] in ESC10
-    return [filename, fold, target, ESC50[target], esc10, src, "A"]

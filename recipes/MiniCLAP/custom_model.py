@@ -11,6 +11,7 @@ import torch
 import yaml
 
 from afpt_plugin.errors import InputError
+from afpt_plugin.similarity import coarse_logits, fine_logits
 
 
 class CaptionBank:
@@ -96,8 +97,9 @@ class CaptionBank:
         return captions, distractors
 
     def _fill(self, pattern, rng, **words):
-        for slot in ("manner", "distance", "background", "quality"):
-            words[slot] = rng.choice(self.grammar[slot])
+        for slot, choices in self.grammar.items():
+            if slot not in ("nouns", "clauses", "place"):
+                words[slot] = rng.choice(choices)
         return pattern.format(**words)
 
 
@@ -105,12 +107,14 @@ class MelAugment(torch.nn.Module):
     """Make new recordings of log-mel features, all of a batch at once.
 
     In this order: stretch and shift in time and frequency, mix with another
-    clip, equalise, add noise, cut the end off, mask.
+    clip or let it follow, equalise, add noise, cut the end off, mask.
 
     Arguments
     ---------
     mix_prob : float
-        Share of clips that get a second sound.
+        Share of clips that get a second sound on top.
+    follow_prob : float
+        Share of clips whose second part is another sound.
     cut_prob : float
         Share of clips whose end becomes digital silence.
     noise_prob : float
@@ -124,6 +128,7 @@ class MelAugment(torch.nn.Module):
     def __init__(
         self,
         mix_prob=0.2,
+        follow_prob=0.1,
         cut_prob=0.1,
         noise_prob=0.25,
         eq_db=6.0,
@@ -131,6 +136,7 @@ class MelAugment(torch.nn.Module):
     ):
         super().__init__()
         self.mix_prob = mix_prob
+        self.follow_prob = follow_prob
         self.cut_prob = cut_prob
         self.noise_prob = noise_prob
         self.eq_db = eq_db
@@ -161,9 +167,15 @@ class MelAugment(torch.nn.Module):
         other = torch.randperm(n)
         gain = 20 * torch.rand(n, 1, 1) - 10
         mixed = torch.rand(n, 1, 1) < self.mix_prob
-        power = power + mixed * 10 ** (gain / 10) * power[other]
         share = (0.5 + gain / 20).clamp(0, 1) * mixed
-        share = share[:, 0]
+        together = power + mixed * 10 ** (gain / 10) * power[other]
+
+        # Another clip afterwards, from somewhere in the middle on.
+        begin = 0.3 + 0.4 * torch.rand(n, 1, 1)
+        follows = ~mixed & (torch.rand(n, 1, 1) < self.follow_prob)
+        late = torch.arange(n_frames) >= begin * n_frames
+        power = torch.where(follows & late, power[other], together)
+        share = torch.where(follows, 1 - begin, share)[:, 0]
         targets = (1 - share) * targets + share * targets[other]
 
         # A tilt and a slow wave over the mel bands.
@@ -227,27 +239,33 @@ class MelAugment(torch.nn.Module):
 class ContrastiveLoss(torch.nn.Module):
     """Recordings against a bank of one caption per concept, both ways.
 
+    Frames are trained like the clip, through the fine logits that recipes use:
+    then a frame says which sound is heard now.
+
     Arguments
     ---------
     temperature : float
         Start of the learned temperature.
     audio_weight : float
         Weight of recording-to-caption; caption-to-recording gets the rest.
+    frame_weight : float
+        Weight of the frames' loss beside the clip's 1.
     """
 
-    def __init__(self, temperature=0.07, audio_weight=0.7):
+    def __init__(self, temperature=0.07, audio_weight=0.7, frame_weight=0.5):
         super().__init__()
         start = math.log(1 / temperature)
         self.log_scale = torch.nn.Parameter(torch.tensor([start]))
         self.audio_weight = audio_weight
+        self.frame_weight = frame_weight
 
     def forward(self, audio, text, targets):
         """Compute the loss.
 
         Arguments
         ---------
-        audio : torch.Tensor
-            Clip embeddings, [B, D].
+        audio : AudioEmbeddings
+            Of the clips, [B, D], and their frames, [B, T, D].
         text : torch.Tensor
             Caption embeddings, those of concepts first, [n_texts, D].
         targets : torch.Tensor
@@ -258,15 +276,35 @@ class ContrastiveLoss(torch.nn.Module):
         torch.Tensor
             Scalar.
         """
+        n_concepts = targets.shape[1]
         scale = self.log_scale.clamp(max=math.log(100)).exp()
-        logits = scale * (
-            torch.nn.functional.normalize(audio, dim=-1)
-            @ torch.nn.functional.normalize(text, dim=-1).T
-        )
-        by_audio = -(targets * logits.log_softmax(1)[:, : targets.shape[1]])
+        logits = coarse_logits(audio.clip, text, scale)
         present = targets.sum(0) > 0
         wanted = targets[:, present] / targets[:, present].sum(0)
-        columns = logits[:, : targets.shape[1]][:, present]
-        by_text = -(wanted * columns.log_softmax(0)).sum(0)
-        loss = self.audio_weight * by_audio.sum(1).mean()
-        return loss + (1 - self.audio_weight) * by_text.mean()
+        columns = logits[:, :n_concepts][:, present]
+        by_text = -(wanted * columns.log_softmax(0)).sum(0).mean()
+        loss = self.audio_weight * cross_entropy(logits, targets)
+        loss = loss + (1 - self.audio_weight) * by_text
+        if self.frame_weight:
+            fine = fine_logits(audio.frames, audio.mask, text, scale)
+            loss = loss + self.frame_weight * cross_entropy(fine, targets)
+        return loss
+
+
+def cross_entropy(logits, targets):
+    """Cross entropy with soft targets for the first texts.
+
+    Arguments
+    ---------
+    logits : torch.Tensor
+        [B, n_texts].
+    targets : torch.Tensor
+        Rows sum to one, [B, n_concepts]; n_concepts <= n_texts.
+
+    Returns
+    -------
+    torch.Tensor
+        Scalar.
+    """
+    log_probs = logits.log_softmax(1)[:, : targets.shape[1]]
+    return -(targets * log_probs).sum(1).mean()

@@ -4,9 +4,10 @@
 To run this recipe, use the following command:
 > python train.py hparams.yaml
 
-A small CNN and a linear text projection are trained so that generated sounds
-lie near captions as frozen all-MiniLM-L6-v2 embeds them. Nothing is downloaded
-and no recording is read; model choices are made on generated validation clips.
+A small CNN and a linear text projection are trained so that sounds lie near
+captions as frozen all-MiniLM-L6-v2 embeds them. Sounds are generated; with
+`--sources permissive` or `--sources all` recordings out of Debian packages join
+them. Nothing is downloaded, and no benchmark's recording is read.
 
 Authors
  * The afpt_plugin developers 2026
@@ -20,6 +21,7 @@ from pathlib import Path
 import speechbrain as sb
 import torch
 from custom_model import CaptionBank
+from debian import find_packages, read_debian_manifest
 from prepare import load_rounds, prepare_mini_clap
 from speechbrain.utils.distributed import run_on_main
 from speechbrain.utils.logger import get_logger
@@ -31,7 +33,8 @@ from afpt_plugin.backbones.mini_clap import (
 )
 from afpt_plugin.errors import exit_on_input_error
 from afpt_plugin.experiment import load_experiment
-from afpt_plugin.synth.scenes import ESC50
+from afpt_plugin.similarity import coarse_logits
+from afpt_plugin.synth import classes
 
 logger = get_logger(__name__)
 
@@ -55,9 +58,9 @@ class MiniClapBrain(sb.Brain):
 
         Returns
         -------
-        tuple of torch.Tensor
-            Clip embeddings [B, D], text embeddings [n_texts, D] and targets
-            [B, n_concepts].
+        tuple
+            AudioEmbeddings of the clips, text embeddings [n_texts, D] and
+            targets [B, n_concepts].
         """
         mel, labels = (tensor.to(self.device) for tensor in batch)
         mel = mel.float() / 255
@@ -70,15 +73,15 @@ class MiniClapBrain(sb.Brain):
             texts = self.train_captions[torch.arange(n_concepts), pick]
             texts = torch.cat([texts, self.distractors])
         n_frames = torch.full((len(mel),), mel.shape[-1], device=self.device)
-        clip, _, _ = self.modules.audio(mel, n_frames)
-        return clip, self.modules.projection(texts), targets
+        audio = self.modules.audio(mel, n_frames)
+        return audio, self.modules.projection(texts), targets
 
     def compute_objectives(self, predictions, batch, stage):
         """Compute the contrastive loss, and count hits on validation clips.
 
         Arguments
         ---------
-        predictions : tuple of torch.Tensor
+        predictions : tuple
             From `compute_forward`.
         batch : list of torch.Tensor
             As there.
@@ -89,13 +92,12 @@ class MiniClapBrain(sb.Brain):
         -------
         torch.Tensor
         """
-        clip, texts, targets = predictions
+        audio, texts, targets = predictions
         if stage != sb.Stage.TRAIN:
-            texts_unit = torch.nn.functional.normalize(texts, dim=-1)
-            best = (clip @ texts_unit.T).topk(min(5, len(texts)), dim=1)
-            hits = best.indices.cpu() == batch[1][:, None]
-            self.hits.append(hits)
-        return self.modules.loss(clip, texts, targets)
+            logits = coarse_logits(audio.clip, texts)
+            best = logits.topk(min(5, len(texts)), dim=1).indices.cpu()
+            self.hits.append(best == batch[1][:, None])
+        return self.modules.loss(audio, texts, targets)
 
     def on_fit_batch_start(self, batch, should_step):
         """Set the learning rate: straight up, then half a cosine down.
@@ -142,12 +144,16 @@ class MiniClapBrain(sb.Brain):
         if stage == sb.Stage.TRAIN:
             self.train_loss = stage_loss
             return
+        # Recorded clips come behind the generated ones.
         hits = torch.cat(self.hits).float()
-        self.valid_stats = {
-            "loss": stage_loss,
-            "acc": hits[:, 0].mean().item(),
-            "acc_top5": hits.amax(1).mean().item(),
-        }
+        self.valid_stats = {"loss": stage_loss}
+        for name, part in (
+            ("", hits[: self.n_valid_generated]),
+            ("_recorded", hits[self.n_valid_generated :]),
+        ):
+            if len(part):
+                self.valid_stats[f"acc{name}"] = part[:, 0].mean().item()
+                self.valid_stats[f"acc_top5{name}"] = part.amax(1).mean().item()
         self.hparams.train_logger.log_stats(
             {"epoch": epoch, "lr": self.optimizer.param_groups[0]["lr"]},
             train_stats={"loss": self.train_loss},
@@ -157,7 +163,7 @@ class MiniClapBrain(sb.Brain):
 
 
 def dataio_prep(hparams, paths, concepts):
-    """Read the generated clips.
+    """Read the clips.
 
     Arguments
     ---------
@@ -171,13 +177,13 @@ def dataio_prep(hparams, paths, concepts):
     Returns
     -------
     dict
-        "train" and "valid" to data sets of (log-mel bytes, label).
+        "train", "valid_generated" and "valid_recorded" to data sets of
+        (log-mel bytes, label); the last one only if there are any.
     """
     return {
-        split: torch.utils.data.TensorDataset(
-            *load_rounds(paths[split], concepts)
-        )
-        for split in ("train", "valid")
+        split: torch.utils.data.TensorDataset(*load_rounds(files, concepts))
+        for split, files in paths.items()
+        if files
     }
 
 
@@ -237,6 +243,22 @@ def start_projection(projection, captions):
         projection.bias.copy_(-captions.mean((0, 1)))
 
 
+def find_beside(path):
+    """Find a file from the working directory, else beside this script.
+
+    Arguments
+    ---------
+    path : str
+        As the user gave it.
+
+    Returns
+    -------
+    pathlib.Path
+    """
+    path = Path(path)
+    return path if path.exists() else Path(__file__).parent / path
+
+
 def main(arguments):
     """Prepare, train, validate, export.
 
@@ -258,17 +280,24 @@ def main(arguments):
         overrides=overrides,
     )
 
-    # Read the captions and generate the clips
-    captions_file = Path(hparams["captions_file"])
-    if not captions_file.exists():
-        captions_file = Path(__file__).parent / captions_file
-    bank = CaptionBank(captions_file)
+    # Read the captions and make the clips
+    bank = CaptionBank(find_beside(hparams["captions_file"]))
+    recorded = []
+    if hparams["sources"] != "generated":
+        recorded = read_debian_manifest(
+            find_beside(hparams["debian_manifest"]), hparams["sources"]
+        )
+        find_packages(recorded, hparams["debian_root"])
     prepare_options = {
         "save_folder": hparams["data_folder"],
         "concepts": bank.concepts,
-        "core": [name.replace("_", " ") for name in ESC50],
+        "core": list(classes.ESC50.values()),
+        "sources": hparams["sources"],
+        "recorded": recorded,
+        "debian_root": hparams["debian_root"],
         "n_train": hparams["n_train"],
         "n_train_extra": hparams["n_train_extra"],
+        "n_train_recorded": hparams["n_train_recorded"],
         "n_valid": hparams["n_valid"],
         "clip_seconds": hparams["clip_seconds"],
         "n_workers": hparams["n_workers"],
@@ -295,12 +324,18 @@ def main(arguments):
         datasets["train"], sb.Stage.TRAIN, **hparams["train_dataloader_opts"]
     )
     brain.steps_per_epoch = len(train_loader)
+    valid_sets = [
+        datasets[split]
+        for split in ("valid_generated", "valid_recorded")
+        if split in datasets
+    ]
+    brain.n_valid_generated = len(valid_sets[0])
 
     # Training
     brain.fit(
         hparams["epoch_counter"],
         train_loader,
-        datasets["valid"],
+        torch.utils.data.ConcatDataset(valid_sets),
         valid_loader_kwargs=hparams["valid_dataloader_opts"],
     )
 
@@ -315,6 +350,7 @@ def main(arguments):
             "command": " ".join(
                 ["python recipes/MiniCLAP/train.py", *arguments]
             ),
+            "sources": hparams["sources"],
             "seed": str(hparams["seed"]),
             "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
             "train_clips": str(len(datasets["train"])),

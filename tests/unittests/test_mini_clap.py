@@ -216,5 +216,5 @@ def test_recipe_trains_exports_and_resumes_its_clips(tmp_path):
     assert clips == [
         "train_000.safetensors",
         "train_001.safetensors",
-        "valid_000.safetensors",
+        "valid_generated_000.safetensors",
     ]

@@ -11,7 +11,9 @@ import soundfile
 from afpt_plugin.errors import InputError
 from afpt_plugin.synth import (
     SOUNDS,
+    classes,
     dsp,
+    layouts,
     mix,
     render,
     scenes,
@@ -22,10 +24,22 @@ from afpt_plugin.synth import (
 RATE = 8000
 
 
-def test_every_esc50_class_has_a_generator():
-    assert len(set(scenes.ESC50)) == 50
-    missing = {c.replace("_", " ") for c in scenes.ESC50} - set(SOUNDS)
-    assert not missing
+@pytest.mark.parametrize(
+    "table, n_classes",
+    [("ESC50", 50), ("US8K", 10), ("FSD2019", 80), ("DCASE2019", 10)],
+)
+def test_every_class_of_the_benchmarks_has_its_own_generator(table, n_classes):
+    sounds = getattr(classes, table)
+    assert len(sounds) == len(set(sounds.values())) == n_classes
+    assert not set(sounds.values()) - set(SOUNDS)
+
+
+@pytest.mark.parametrize("name", sorted(SOUNDS))
+def test_generator_bears_parameters_outside_its_ranges_and_any_length(name):
+    for seed, (duration, rate) in enumerate([(0.5, RATE), (7.0, 44100)]):
+        rng = scenes.StretchedGenerator(np.random.PCG64(seed), 0.15)
+        sig = SOUNDS[name].make(rng, duration, rate)
+        assert np.isfinite(sig).all() and len(sig) <= duration * rate
 
 
 @pytest.mark.parametrize("name", sorted(SOUNDS))
@@ -68,6 +82,30 @@ def test_train_and_eval_share_no_background_and_no_room():
     assert train["rt60"][1] <= held_out["rt60"][0]
 
 
+def test_eval_sources_reach_beyond_the_ranges_of_train():
+    def draws(ranges):
+        drawn = []
+
+        @sound("test ranges")
+        def make(rng, duration, sample_rate):
+            drawn.append(rng.uniform(5.0, 6.0))
+            assert 0 <= rng.uniform(0, 1) <= 1
+            assert ((5 <= (x := rng.uniform(5, 6, 99))) & (x <= 6)).all()
+            return np.ones(10)
+
+        try:
+            for seed in range(40):
+                render("test ranges", seed, 0.1, RATE, ranges)
+        finally:
+            del SOUNDS["test ranges"]
+        return np.array(drawn)
+
+    assert ((draws("train") >= 5) & (draws("train") <= 6)).all()
+    outside = (draws("eval") < 5) | (draws("eval") > 6)
+    assert 0.05 < outside.mean() < 0.6
+    assert (abs(draws("eval") - 5.5) <= 0.66).all()
+
+
 def test_some_clips_end_in_digital_silence_and_some_do_not():
     silent_end = [
         not render("dog", seed, 3.0, RATE)[-RATE // 10 :].any()
@@ -102,6 +140,7 @@ def test_mix_holds_all_its_sounds():
         (lambda: render("dgo", 0), "dgo"),
         (lambda: render("dog", 0, ranges="test"), "eval, train"),
         (lambda: mix([], 0), "at least one"),
+        (lambda: render("dog", 0, 1.0, 4000), "at least 8000"),
         (lambda: write_esc50("nowhere", clips_per_class=0), "clips_per_class"),
     ],
 )
@@ -154,7 +193,7 @@ def test_colour_is_the_slope_of_the_noise():
 @pytest.fixture(scope="module")
 def generated(tmp_path_factory):
     folder = tmp_path_factory.mktemp("esc")
-    return write_esc50(folder, clips_per_class=1, seed=3, sample_rate=4000)
+    return write_esc50(folder, clips_per_class=1, seed=3, sample_rate=8000)
 
 
 def _bytes(root):
@@ -172,12 +211,12 @@ def test_esc50_layout_is_the_real_one(generated):
     assert {int(row["target"]) for row in rows} == set(range(50))
     assert sum(row["esc10"] == "True" for row in rows) == 10
     for row in rows:
-        assert row["category"] == scenes.ESC50[int(row["target"])]
+        assert row["category"] == list(classes.ESC50)[int(row["target"])]
         assert row["filename"] == (
             f"{row['fold']}-{row['src_file']}-{row['take']}-{row['target']}.wav"
         )
         info = soundfile.info(generated / "audio" / row["filename"])
-        assert (info.frames, info.channels) == (5 * 4000, 1)
+        assert (info.frames, info.channels) == (5 * 8000, 1)
         assert info.subtype == "PCM_16"
     assert len(list((generated / "audio").iterdir())) == len(rows)
     assert [p.name for p in generated.parent.iterdir()] == [generated.name]
@@ -187,15 +226,15 @@ def test_esc50_again_does_nothing(generated, monkeypatch):
     def refuse(*args):
         raise AssertionError("wrote again")
 
-    monkeypatch.setattr(scenes, "_write_clips", refuse)
+    monkeypatch.setattr(layouts, "_write_clips", refuse)
     again = write_esc50(
-        generated.parent, clips_per_class=1, seed=3, sample_rate=4000
+        generated.parent, clips_per_class=1, seed=3, sample_rate=8000
     )
     assert again == generated
 
 
 def test_esc50_of_the_same_seed_has_the_same_bytes(generated, tmp_path):
-    other = write_esc50(tmp_path, clips_per_class=1, seed=3, sample_rate=4000)
+    other = write_esc50(tmp_path, clips_per_class=1, seed=3, sample_rate=8000)
     assert _bytes(other) == _bytes(generated)
 
 
@@ -205,8 +244,8 @@ def test_esc50_is_rewritten_when_incomplete_and_not_left_half_done(
     def quick(name, seed, duration, rate, ranges):
         return np.random.default_rng(seed).uniform(-1, 1, int(duration * rate))
 
-    monkeypatch.setattr(scenes, "render", quick)
-    args = {"clips_per_class": 1, "sample_rate": 1000}
+    monkeypatch.setattr(layouts, "render", quick)
+    args = {"clips_per_class": 1, "sample_rate": 8000}
     # Threads see the stand-in, processes would not.
     with joblib.parallel_config(backend="threading"):
         _rewritten(tmp_path, monkeypatch, args)
@@ -227,7 +266,7 @@ def _rewritten(tmp_path, monkeypatch, args):
         raise KeyboardInterrupt
 
     kept = _bytes(other)
-    monkeypatch.setattr(scenes, "_write_clips", interrupted)
+    monkeypatch.setattr(layouts, "_write_clips", interrupted)
     with pytest.raises(KeyboardInterrupt):
         write_esc50(tmp_path, seed=2, **args)
     assert _bytes(other) == kept
