@@ -1,10 +1,12 @@
 """The embedded CLAP and the recipe that makes it."""
 
+import hashlib
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import soundfile
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
@@ -175,7 +177,27 @@ def test_saved_weights_come_back_with_the_fingerprint_of_the_header(tmp_path):
     assert saved.logit_scale == pytest.approx(12.18, abs=0.02)
 
 
-def test_recipe_trains_exports_and_resumes_its_clips(tmp_path):
+def write_manifest(folder):
+    """A package with three recordings, and the list of them."""
+    lines = [
+        "package,version,path,member,concept,licence,attribution,split,sha256"
+    ]
+    (folder / "root" / "pets").mkdir(parents=True)
+    for name, concept, licence, split in (
+        ("bark.wav", "dog", "CC0-1.0", "train"),
+        ("crow.wav", "rooster", "MIT", "valid"),
+        ("howl.wav", "dog", "GPL-3.0-only", "train"),
+    ):
+        path = folder / "root" / "pets" / name
+        soundfile.write(path, render(concept, 5, 0.6, 8000), 8000)
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        lines.append(f"pets,1.0,{name},,{concept},{licence},,{split},{digest}")
+    manifest = folder / "manifest.csv"
+    manifest.write_text("\n".join(lines) + "\n")
+    return manifest
+
+
+def test_recipe_trains_exports_and_keeps_its_clips(tmp_path):
     few = tmp_path / "captions.yml"
     lines = (RECIPE / "captions.yml").read_text().split("\nsounds:\n")
     sounds, distractors = lines[1].split("\n# Texts without audio")
@@ -190,6 +212,10 @@ def test_recipe_trains_exports_and_resumes_its_clips(tmp_path):
         "data_folder": tmp_path / "clips",
         "n_train": 2,
         "n_train_extra": 0,
+        "n_train_recorded": 2,
+        "sources": "permissive",
+        "debian_manifest": write_manifest(tmp_path),
+        "debian_root": tmp_path / "root",
         "n_valid": 1,
         "n_captions": 2,
         "clip_seconds": 1.0,
@@ -209,12 +235,32 @@ def test_recipe_trains_exports_and_resumes_its_clips(tmp_path):
     )
     assert done.returncode == 0, (done.stdout + done.stderr)[-2000:]
     log = (tmp_path / "out" / "train_log.txt").read_text()
-    assert "valid acc_top5" in log
+    assert "valid acc_top5" in log and "valid acc_recorded" in log
     trained = load_clap("mini", tmp_path / "out" / "mini_clap.safetensors")
     assert trained.fingerprint != load_clap("mini").fingerprint
     clips = sorted(path.name for path in (tmp_path / "clips").iterdir())
     assert clips == [
         "train_000.safetensors",
         "train_001.safetensors",
+        # The copyleft recording is not among them.
+        "train_recorded_permissive_000.safetensors",
+        "train_recorded_permissive_001.safetensors",
         "valid_generated_000.safetensors",
+        "valid_recorded_permissive_000.safetensors",
     ]
+
+
+def test_recipe_says_how_to_get_recordings_that_are_not_there(tmp_path):
+    command = [sys.executable, str(RECIPE / "train.py"), "hparams.yaml"]
+    command += ["--sources", "permissive", "--debian_root", str(tmp_path)]
+    command += ["--output_folder", str(tmp_path / "out")]
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env={"PYTHONPATH": str(ROOT), "PATH": "", "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert "sudo apt-get install" in done.stderr
+    assert "--sources generated" in done.stderr
