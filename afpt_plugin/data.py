@@ -6,7 +6,7 @@ lies, what its columns mean, how the classes are called. The rest is here.
 1. `find_root` finds the data set, `afpt_plugin.archives` fetches it.
 2. `read_metadata` reads its CSV file; the script makes one row a recording,
    ``{"ID", "wav", "label"}``, and puts what it finds wrong with it into
-   ``"problem"``.
+   ``"problem"``. `warn_of_unlisted_files` names what no row speaks of.
 3. `prepare_test_set` decodes and hashes every recording, stops on any that
    cannot be used, and writes ``test.csv`` and ``prepare.json``.
 4. `read_recording` reads one recording as a backbone wants it.
@@ -265,7 +265,7 @@ def read_manifest(path):
     return rows
 
 
-def read_metadata(path, columns):
+def read_metadata(path, columns, delimiter=","):
     """Read a data set's own CSV file, every value as text.
 
     Arguments
@@ -274,6 +274,8 @@ def read_metadata(path, columns):
         The file, in UTF-8, with a header.
     columns : iterable of str
         The columns that must be there. Others are kept.
+    delimiter : str
+        What stands between two values, e.g. a tab in a TSV file.
 
     Returns
     -------
@@ -299,7 +301,7 @@ def read_metadata(path, columns):
     """
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, strict=True)
+            reader = csv.DictReader(file, strict=True, delimiter=delimiter)
             header = reader.fieldnames or []
             rows = [(reader.line_num, row) for row in reader]
     except OSError as error:
@@ -352,6 +354,45 @@ def data_fingerprint(rows):
 
 
 # Checking recordings
+
+
+def warn_of_unlisted_files(folder, listed, metadata):
+    """Warn of recordings that lie in a data set but not in its metadata.
+
+    Arguments
+    ---------
+    folder : str or Path
+        Where the recordings lie, at any depth.
+    listed : set of str
+        Paths that the metadata lists, relative to ``folder``, with ``/``.
+    metadata : str
+        Name of the metadata's file, for the message.
+
+    Returns
+    -------
+    list of str
+        The paths that are not listed.
+
+    Example
+    -------
+    >>> folder = getfixture("tmp_path")
+    >>> for name in ("a.wav", "b.wav", "notes.txt"):
+    ...     _ = (folder / name).write_text("")
+    >>> warn_of_unlisted_files(folder, {"a.wav"}, "meta.csv")
+    ['b.wav']
+    """
+    folder = Path(folder)
+    on_disk = {p.relative_to(folder).as_posix() for p in folder.rglob("*.wav")}
+    extra = sorted(on_disk - set(listed))
+    if extra:
+        logger.warning(
+            "%d files in %s are not in %s and are not used:\n%s",
+            len(extra),
+            folder,
+            metadata,
+            _name_some(extra),
+        )
+    return extra
 
 
 class CheckedRecordings(NamedTuple):
@@ -592,6 +633,7 @@ def prepare_test_set(
     allow_missing=0,
     settings=None,
     cache_folder=None,
+    facts=None,
 ):
     """Check a data set's recordings and write its two files.
 
@@ -617,6 +659,8 @@ def prepare_test_set(
     cache_folder : str or Path, optional
         Where what was learned of good files is kept; by default
         ``save_folder``. Runs that share it read a recording once.
+    facts : dict, optional
+        What else ``prepare.json`` says, as JSON values.
 
     Returns
     -------
@@ -638,6 +682,7 @@ def prepare_test_set(
         "n_recordings": len(good),
         "n_left_out": len(left_out),
         "left_out": left_out,
+        **(facts or {}),
         "data_fingerprint": data_fingerprint(good),
         "class_names": list(class_names),
     }
@@ -674,8 +719,9 @@ def find_root(data_folder, marker, name, fetch=None):
     ---------
     data_folder : str or Path
         What the user gave.
-    marker : str
-        A file that every copy of the data set has, relative to its root.
+    marker : str or tuple of str
+        A file that every copy of the data set has, relative to its root, or
+        the spellings that there are of it; any one will do.
     name : str
         The data set's name.
     fetch : callable, optional
@@ -701,11 +747,14 @@ def find_root(data_folder, marker, name, fetch=None):
     'ESC-50-master'
     """
     folder = Path(os.path.abspath(data_folder))
+    markers = (marker,) if isinstance(marker, str) else marker
     below = []
     if folder.is_dir():
         below = sorted(path for path in folder.iterdir() if path.is_dir())
     for candidates in ([folder], below, [folder.parent]):
-        roots = [c for c in candidates if os.path.isfile(c / marker)]
+        roots = [
+            c for c in candidates if any((c / m).is_file() for m in markers)
+        ]
         if len(roots) > 1:
             raise InputError(
                 f"{folder} holds {name} more than once: "
@@ -719,8 +768,8 @@ def find_root(data_folder, marker, name, fetch=None):
         return find_root(data_folder, marker, name)
     state = "" if folder.is_dir() else f" ({folder} is no folder)"
     raise InputError(
-        f"{name} not found: no {folder / marker}, nor one level below or above"
-        f"{state}. Give the folder that holds it as --data_folder, fetch it "
+        f"{name} not found: no {folder / markers[0]}, nor one level below or "
+        f"above{state}. Give the folder that holds it as --data_folder, fetch it "
         "by --download True, or run the embedded demonstration by "
         "--data_folder generated"
     )

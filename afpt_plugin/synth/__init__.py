@@ -11,8 +11,8 @@ call draws a new source, a new recording place and a new recorder from a seed:
 2. the *recording chain* in `scenes` puts it in a room at a distance, among
    noise, and through a microphone, a codec and an editor's scissors;
 3. `classes` says which generator stands for which class of a data set, and
-   `layouts` lays clips out exactly as the data set does, so that the real
-   preparation scripts read them.
+   `layouts` (`multilabel` for clips of several sounds) lays them out exactly
+   as the data set does, so that the real preparation scripts read them.
 
 Example
 -------
@@ -42,8 +42,19 @@ Authors
  * The afpt_plugin developers 2026
 """
 
-from afpt_plugin.synth.layouts import write_esc50
+from afpt_plugin.synth.layouts import write_esc50, write_us8k
+from afpt_plugin.synth.multilabel import write_dcase2019, write_fsd2019
 from afpt_plugin.synth.registry import SOUNDS, Sound, sound
 from afpt_plugin.synth.scenes import mix, render
 
-__all__ = ["SOUNDS", "Sound", "mix", "render", "sound", "write_esc50"]
+__all__ = [
+    "SOUNDS",
+    "Sound",
+    "mix",
+    "render",
+    "sound",
+    "write_dcase2019",
+    "write_esc50",
+    "write_fsd2019",
+    "write_us8k",
+]

@@ -267,7 +267,7 @@ def _cut(rng, sig, end, sample_rate):
     return sig
 
 
-def record(rng, sig, duration, sample_rate, ranges="train"):
+def record(rng, sig, duration, sample_rate, ranges="train", edit=True):
     """Record a dry sound: room, background, recorder, editor.
 
     Arguments
@@ -282,6 +282,8 @@ def record(rng, sig, duration, sample_rate, ranges="train"):
         Rate.
     ranges : str
         A key of `RANGES`.
+    edit : bool
+        If False, there is no editor: a sound stays where it was in time.
 
     Returns
     -------
@@ -335,7 +337,8 @@ def record(rng, sig, duration, sample_rate, ranges="train"):
     elif draw < 0.24:
         steps = 2.0 ** rng.integers(5, 9)
         sig = np.round(normalise(sig) * steps) / steps
-    sig = _cut(rng, sig, end, sample_rate)
+    if edit:
+        sig = _cut(rng, sig, end, sample_rate)
     return normalise(sig, log_uniform(rng, 0.15, 0.99)).astype(np.float32)
 
 

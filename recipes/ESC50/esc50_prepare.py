@@ -14,17 +14,14 @@ Authors
 import functools
 import re
 
-from speechbrain.utils.logger import get_logger
-
 from afpt_plugin.archives import download_and_unpack
 from afpt_plugin.data import (
     find_root,
     prepare_test_set,
     read_metadata,
+    warn_of_unlisted_files,
 )
 from afpt_plugin.errors import InputError
-
-logger = get_logger(__name__)
 
 ESC50_DOWNLOAD_URL = "https://github.com/karoldvl/ESC-50/archive/master.zip"
 ARCHIVE = "ESC-50-master.zip"
@@ -127,18 +124,7 @@ def prepare_esc50(
     metadata = read_metadata(root / METADATA, COLUMNS)
 
     listed = {row["filename"] for row in metadata}
-    on_disk = {path.name for path in (root / "audio").glob("*.wav")}
-    extra = sorted(on_disk - listed)
-    if extra:
-        logger.warning(
-            "%d files in %s are not in %s and are not used: %s%s",
-            len(extra),
-            root / "audio",
-            METADATA,
-            ", ".join(extra[:20]),
-            ", ..." if len(extra) > 20 else "",
-        )
-
+    warn_of_unlisted_files(root / "audio", listed, METADATA)
     rows = [
         {
             "ID": row["filename"].removesuffix(".wav"),

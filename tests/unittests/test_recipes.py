@@ -1,5 +1,6 @@
 """What SpeechBrain's own checks ask of a recipe, asked of ours."""
 
+import ast
 import csv
 import re
 from pathlib import Path
@@ -94,40 +95,25 @@ def test_loading_the_yaml_builds_every_object(row, tmp_path, monkeypatch):
 
 def test_every_public_definition_has_a_docstring():
     """On its first line, with three double quotes."""
-    import ast
-
     faults = []
     for path in (
         *ROOT.glob("afpt_plugin/**/*.py"),
         *ROOT.glob("recipes/*/*.py"),
     ):
         tree = ast.parse(path.read_text(encoding="utf-8"))
-        nodes = [node for node in ast.walk(tree) if hasattr(node, "body")]
-        for node in nodes:
-            kinds = (ast.Module, ast.ClassDef, ast.FunctionDef)
-            name = getattr(node, "name", "")
-            if not isinstance(node, kinds) or name.startswith("_"):
-                continue
-            if not ast.get_docstring(node) and not _is_local(node, tree):
-                faults.append(f"{path.relative_to(ROOT)}: {name or 'module'}")
+        for node in public_definitions(tree):
+            if not ast.get_docstring(node):
+                name = getattr(node, "name", "module")
+                faults.append(f"{path.relative_to(ROOT)}: {name}")
     assert not faults
 
 
-def _is_local(node, tree):
-    functions = (
-        ast_node for ast_node in _functions(tree) if ast_node is not node
-    )
-    return any(node in ast_walk(function) for function in functions)
-
-
-def _functions(tree):
-    import ast
-
-    return [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)]
-
-
-def ast_walk(node):
-    """All nodes below, as a list."""
-    import ast
-
-    return list(ast.walk(node))
+def public_definitions(node):
+    """The node and what is defined in it, but for what functions hold."""
+    if getattr(node, "name", "").startswith("_"):
+        return
+    yield node
+    if not isinstance(node, ast.FunctionDef):
+        for child in node.body:
+            if isinstance(child, (ast.ClassDef, ast.FunctionDef)):
+                yield from public_definitions(child)

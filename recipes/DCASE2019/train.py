@@ -1,0 +1,165 @@
+#!/usr/bin/env python3
+"""Recipe for learning DCASE2019's prompts from captions alone, with a frozen CLAP.
+
+To run this recipe, use the following command:
+> python train.py hparams.yaml
+
+Without further options it is an embedded demonstration: a small CLAP and
+generated recordings that come with the package. The paper's benchmark:
+> python train.py hparams.yaml --clap ms-2022 --data_folder /path/to/DCASE2019
+
+Authors
+ * The afpt_plugin developers 2026
+"""
+
+import json
+import os
+import sys
+
+import speechbrain as sb
+from dcase2019_prepare import DCASE2019_CLASSES, prepare_dcase2019
+from speechbrain.utils.distributed import run_on_main
+
+from afpt_plugin.backbones import load_clap
+from afpt_plugin.brain import PromptTuningBrain
+from afpt_plugin.datasets import caption_dataset, recording_dataset
+from afpt_plugin.errors import exit_on_input_error
+from afpt_plugin.experiment import announce, load_captions, load_experiment
+
+REAL_COMMAND = (
+    "python recipes/DCASE2019/train.py hparams.yaml --clap ms-2022 "
+    "--data_folder /path/to/DCASE2019"
+)
+
+
+def dataio_prep(hparams, clap, train, valid):
+    """Make the datasets: text to learn from, recordings to test on.
+
+    Arguments
+    ---------
+    hparams : dict
+        The YAML's values.
+    clap : FrozenClap
+        The backbone.
+    train : list of Caption
+        Captions to learn from.
+    valid : list of Caption
+        Captions to choose the epoch on; may be empty.
+
+    Returns
+    -------
+    dict
+        ``train``, ``valid`` (None without captions) and ``test``.
+    """
+    n_classes = len(DCASE2019_CLASSES)
+    folder, pad_to = hparams["feature_folder"], hparams["caption_padding"]
+    return {
+        "train": caption_dataset(clap, train, n_classes, folder, pad_to),
+        "valid": caption_dataset(clap, valid, n_classes, folder, pad_to)
+        if valid
+        else None,
+        "test": recording_dataset(
+            clap,
+            os.path.join(hparams["save_folder"], "test.csv"),
+            DCASE2019_CLASSES,
+            folder,
+            hparams["recording"],
+            hparams["recordings_per_batch"],
+        ),
+    }
+
+
+if __name__ == "__main__":
+    with exit_on_input_error():
+        # Parse the command line and build the YAML's objects
+        hparams_file, run_opts, overrides, hparams = load_experiment(
+            sys.argv[1:], __file__
+        )
+
+        # Create the experiment's folder
+        sb.create_experiment_directory(
+            experiment_directory=hparams["output_folder"],
+            hyperparams_to_save=hparams_file,
+            overrides=overrides,
+        )
+
+        # Without a data set at hand, generate recordings in its layout
+        data_folder = hparams["data_folder"]
+        generated = data_folder == "generated"
+        if generated:
+            data_folder = hparams["generated_folder"]
+            run_on_main(hparams["generate"], args=[data_folder])
+
+        # Check the recordings and write the test manifest
+        run_on_main(
+            prepare_dcase2019,
+            kwargs={
+                "data_folder": data_folder,
+                "save_folder": hparams["save_folder"],
+                "download": hparams["download"],
+                "allow_missing": hparams["allow_missing"],
+                "subset": hparams["subset"],
+                "skip_prep": hparams["skip_prep"],
+                "cache_folder": hparams["feature_folder"],
+            },
+        )
+        with open(os.path.join(hparams["save_folder"], "prepare.json")) as fin:
+            prepared = json.load(fin)
+
+        # Load the frozen CLAP
+        clap = load_clap(hparams["clap"], hparams["weights"])
+        run_kind = announce("DCASE2019 task 4", clap, generated, REAL_COMMAND)
+
+        # Read and split the captions
+        train, valid, caption_facts = load_captions(
+            hparams["captions"],
+            "dcase2019",
+            DCASE2019_CLASSES,
+            hparams["valid_fraction"],
+            hparams["captions_per_class"],
+            hparams["caption_seed"],
+        )
+
+        # Encode what has not been encoded before
+        clap = clap.to(
+            run_opts["device"] or sb.utils.distributed.infer_device()
+        )
+        datasets = dataio_prep(hparams, clap, train, valid)
+
+        # Make the contexts and the Brain
+        hparams["learner"].setup(clap, DCASE2019_CLASSES)
+        brain = PromptTuningBrain(
+            clap=clap,
+            class_names=DCASE2019_CLASSES,
+            test_set=datasets["test"],
+            test_loader_kwargs=hparams["test_loader_kwargs"],
+            facts={
+                "dataset": "DCASE2019 task 4",
+                "run_kind": run_kind,
+                "data_fingerprint": prepared["data_fingerprint"],
+                "n_recordings": prepared["n_recordings"],
+                "n_left_out": prepared["n_left_out"],
+                **caption_facts,
+            },
+            modules=hparams["modules"],
+            opt_class=hparams["opt_class"],
+            hparams=hparams,
+            run_opts=run_opts,
+            checkpointer=hparams["checkpointer"],
+        )
+
+        # Learn the contexts from captions
+        brain.fit(
+            brain.hparams.epoch_counter,
+            datasets["train"],
+            datasets["valid"],
+            train_loader_kwargs=hparams["train_loader_kwargs"],
+            valid_loader_kwargs=hparams["valid_loader_kwargs"],
+        )
+
+        # Test the selected epoch on recordings and write the results
+        brain.evaluate(
+            datasets["test"],
+            max_key="selection_score",
+            test_loader_kwargs=hparams["test_loader_kwargs"],
+        )

@@ -1,0 +1,206 @@
+"""
+Creates the test manifest of FSDKaggle2019.
+
+FSDKaggle2019's test set has 4,481 recordings from Freesound of 80 classes, with
+one label or several each. Training sees captions only, so the two training sets
+are not needed; a part of the test set (fewer rows in its metadata) will do as
+well.
+
+https://zenodo.org/record/3612637
+
+Authors
+ * The afpt_plugin developers 2026
+"""
+
+import functools
+import itertools
+import re
+from pathlib import Path
+
+from afpt_plugin.archives import download_and_unpack
+from afpt_plugin.data import (
+    find_root,
+    prepare_test_set,
+    read_metadata,
+    warn_of_unlisted_files,
+)
+from afpt_plugin.errors import InputError
+
+FSD2019_DOWNLOAD_URL = "https://zenodo.org/record/3612637/files"
+# The metadata, by which the data set is found, comes last.
+ARCHIVES = ("FSDKaggle2019.audio_test.zip", "FSDKaggle2019.meta.zip")
+# Both spellings are about.
+METADATA = (
+    "FSDKaggle2019.meta/test_post_competition.csv",
+    "FSDKaggle2019_meta/test_post_competition.csv",
+)
+AUDIO = ("FSDKaggle2019.audio_test", "FSDKaggle2019_audio_test")
+COLUMNS = ("fname", "labels")
+FILENAME = re.compile(r"[0-9a-f]{8}\.wav")
+
+# The data set's vocabulary.csv, in its order.
+# fmt: off
+FSD2019_VOCABULARY = (
+    "Accelerating_and_revving_and_vroom", "Accordion", "Acoustic_guitar",
+    "Applause", "Bark", "Bass_drum", "Bass_guitar",
+    "Bathtub_(filling_or_washing)", "Bicycle_bell", "Burping_and_eructation",
+    "Bus", "Buzz", "Car_passing_by", "Cheering", "Chewing_and_mastication",
+    "Child_speech_and_kid_speaking", "Chink_and_clink", "Chirp_and_tweet",
+    "Church_bell", "Clapping", "Computer_keyboard", "Crackle", "Cricket",
+    "Crowd", "Cupboard_open_or_close", "Cutlery_and_silverware",
+    "Dishes_and_pots_and_pans", "Drawer_open_or_close", "Drip",
+    "Electric_guitar", "Fart", "Female_singing",
+    "Female_speech_and_woman_speaking", "Fill_(with_liquid)",
+    "Finger_snapping", "Frying_(food)", "Gasp", "Glockenspiel", "Gong",
+    "Gurgling", "Harmonica", "Hi-hat", "Hiss", "Keys_jangling", "Knock",
+    "Male_singing", "Male_speech_and_man_speaking", "Marimba_and_xylophone",
+    "Mechanical_fan", "Meow", "Microwave_oven", "Motorcycle", "Printer",
+    "Purr", "Race_car_and_auto_racing", "Raindrop", "Run", "Scissors",
+    "Screaming", "Shatter", "Sigh", "Sink_(filling_or_washing)", "Skateboard",
+    "Slam", "Sneeze", "Squeak", "Stream", "Strum", "Tap", "Tick-tock",
+    "Toilet_flush", "Traffic_noise_and_roadway_noise", "Trickle_and_dribble",
+    "Walk_and_footsteps", "Water_tap_and_faucet", "Waves_and_surf",
+    "Whispering", "Writing", "Yell", "Zipper_(clothing)",
+)
+# fmt: on
+
+
+def _class_name(label):
+    """As the paper's authors write it."""
+    return label.replace("_and_", ", ").replace("_", " ").lower()
+
+
+#: The class names in the order of the vocabulary, by which the caption sets
+#: number the classes.
+FSD2019_CLASSES = [_class_name(label) for label in FSD2019_VOCABULARY]
+
+
+def prepare_fsd2019(
+    data_folder,
+    save_folder,
+    download=False,
+    allow_missing=0,
+    skip_prep=False,
+    cache_folder=None,
+):
+    """
+    Checks every test recording of FSDKaggle2019 and writes the test manifest.
+
+    ``<save_folder>/test.csv`` lists the recordings, ``prepare.json`` says how
+    the list came about. Where neither the data nor the settings have changed
+    since the last time, nothing is read or written.
+
+    Arguments
+    ---------
+    data_folder : str
+        The folder that holds FSDKaggle2019.meta and FSDKaggle2019.audio_test
+        (or FSDKaggle2019_meta and so on), the one above it, or one inside it.
+    save_folder : str
+        Where to write the manifest.
+    download : bool
+        Whether to fetch the test set (several GB) into ``data_folder`` if it
+        is not there.
+    allow_missing : int
+        How many recordings may be left out because they are missing, damaged
+        or wrongly labelled. They are named in the log and in ``prepare.json``.
+    skip_prep : bool
+        If True, do nothing: the manifest is there.
+    cache_folder : str, optional
+        Where to remember recordings that were read; by default
+        ``save_folder``.
+
+    Returns
+    -------
+    None
+
+    Raises
+    ------
+    InputError
+        If the data set is not found or cannot be fetched, if its vocabulary is
+        another one, or if more recordings than allowed cannot be used.
+
+    Example
+    -------
+    >>> data_folder = '/path/to/FSDKaggle2019'
+    >>> prepare_fsd2019(data_folder, 'results/FSD2019/save')  # doctest: +SKIP
+    """
+    if skip_prep:
+        return
+    root = find_root(
+        data_folder,
+        METADATA,
+        "FSDKaggle2019",
+        fetch=functools.partial(_fetch, data_folder) if download else None,
+    )
+    metadata_path = next(root / m for m in METADATA if (root / m).is_file())
+    _check_vocabulary(metadata_path.with_name("vocabulary.csv"))
+    metadata = read_metadata(metadata_path, COLUMNS)
+
+    folders = [root / name for name in AUDIO if (root / name).is_dir()]
+    if not folders:
+        raise InputError(
+            f"{root}: no folder {' or '.join(AUDIO)}; unpack {ARCHIVES[0]} "
+            f"from {FSD2019_DOWNLOAD_URL} there"
+        )
+    audio = folders[0]
+    listed = {row["fname"] for row in metadata}
+    warn_of_unlisted_files(audio, listed, metadata_path.name)
+    rows = [
+        {
+            "ID": row["fname"].removesuffix(".wav"),
+            "wav": str(audio / row["fname"]),
+            "label": "|".join(map(_class_name, row["labels"].split(","))),
+            "problem": _find_problem(row),
+        }
+        for row in metadata
+    ]
+    prepare_test_set(
+        "FSDKaggle2019",
+        rows,
+        FSD2019_CLASSES,
+        save_folder,
+        allow_missing,
+        settings={"data_folder": str(root)},
+        cache_folder=cache_folder,
+    )
+
+
+def _fetch(data_folder):
+    """Download what of the data set is not there yet."""
+    for archive in ARCHIVES:
+        # An earlier call may have been interrupted between the two.
+        if not (Path(data_folder) / archive.removesuffix(".zip")).exists():
+            url = f"{FSD2019_DOWNLOAD_URL}/{archive}"
+            download_and_unpack(url, data_folder, archive)
+
+
+def _check_vocabulary(path):
+    """Refuse a vocabulary that numbers the classes otherwise."""
+    # It has no header: its first line takes the place of one.
+    first = FSD2019_VOCABULARY[0]
+    found = [(r["0"], r[first]) for r in read_metadata(path, ("0", first))]
+    wanted = [(str(n), v) for n, v in enumerate(FSD2019_VOCABULARY)][1:]
+    pairs = itertools.zip_longest(found, wanted)
+    for line, (here, there) in enumerate(pairs, start=2):
+        if here != there:
+            raise InputError(
+                f"{path}, line {line}: {','.join(here or ('nothing',))!r}, but "
+                f"the vocabulary of FSDKaggle2019 has "
+                f"{','.join(there or ('nothing',))!r} there. Restore the data "
+                "set's own file"
+            )
+
+
+def _find_problem(row):
+    """What is wrong with a row of the metadata (str), or None."""
+    if FILENAME.fullmatch(row["fname"]) is None:
+        return "named otherwise than {8 hexadecimal digits}.wav"
+    if not row["labels"]:
+        return "no label"
+    labels = row["labels"].split(",")
+    for label in labels:
+        if label not in FSD2019_VOCABULARY:
+            return f"wrongly labelled: label {label!r} is unknown"
+        if labels.count(label) > 1:
+            return f"wrongly labelled: label {label!r} comes twice"
+    return None
