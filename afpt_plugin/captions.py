@@ -130,14 +130,14 @@ def read_captions(path, class_names):
      Caption(caption='wet street', labels=(1, 2), row=3)]
     """
     path = Path(path)
-    _check_class_names(class_names)
+    check_class_names(class_names)
     table, parse_labels = _read_table(path)
     indices = {name: index for index, name in enumerate(class_names)}
 
     captions, faults, seen, repeated = [], [], set(), 0
     for row, text, label in table:
         labels, fault = parse_labels(label, indices)
-        fault = _caption_fault(text) or fault
+        fault = caption_fault(text) or fault
         if fault:
             faults.append(f"row {row}: {fault}")
         elif (text, frozenset(labels)) in seen:
@@ -231,7 +231,7 @@ def split_captions(captions, n_classes, valid_fraction, seed):
                 f"caption {caption.caption!r} (row {caption.row}) has labels "
                 f"{caption.labels}, but there are {n_classes} classes"
             )
-        text = _normalise(caption.caption)
+        text = normalise_caption(caption.caption)
         labels_of.setdefault(text, set()).update(caption.labels)
 
     texts = sorted(labels_of)
@@ -261,7 +261,7 @@ def split_captions(captions, n_classes, valid_fraction, seed):
 
     train, valid = [], []
     for caption in captions:
-        held_out = _normalise(caption.caption) in valid_texts
+        held_out = normalise_caption(caption.caption) in valid_texts
         (valid if held_out else train).append(caption)
     return train, valid
 
@@ -346,7 +346,7 @@ def template_captions(class_names, templates=TEMPLATES):
     ('hear the dog', (0,))
     ('hear the rain', (1,))
     """
-    _check_class_names(class_names)
+    check_class_names(class_names)
     for template in templates:
         if template.count("{}") != 1:
             raise InputError(
@@ -394,11 +394,11 @@ def write_captions(path, captions, class_names):
     import pandas as pd
 
     path = Path(path)
-    _check_class_names(class_names)
+    check_class_names(class_names)
     rows = []
     for caption in captions:
         _, label_fault = _check_labels(caption.labels, len(class_names))
-        fault = _caption_fault(caption.caption) or label_fault
+        fault = caption_fault(caption.caption) or label_fault
         if fault:
             raise InputError(f"cannot write {caption} to {path}: {fault}")
         label = "|".join(class_names[label] for label in caption.labels)
@@ -523,8 +523,24 @@ def _check_labels(labels, n_classes):
     return tuple(labels), None
 
 
-def _caption_fault(text):
-    """What is wrong with a caption's text, None if nothing is."""
+def caption_fault(text):
+    """What is wrong with a caption's text.
+
+    Arguments
+    ---------
+    text : str
+        The caption.
+
+    Returns
+    -------
+    str or None
+        None if nothing is.
+
+    Example
+    -------
+    >>> caption_fault(" ")
+    'empty caption'
+    """
     # "nan" is what str() makes of the missing value of another table.
     if not text.strip() or text.strip().lower() == "nan":
         return "empty caption"
@@ -536,8 +552,26 @@ def _caption_fault(text):
     return None
 
 
-def _check_class_names(class_names):
-    """Refuse class names that a manifest could not tell apart."""
+def check_class_names(class_names):
+    """Refuse class names that a manifest could not tell apart.
+
+    Arguments
+    ---------
+    class_names : list[str]
+        The classes.
+
+    Raises
+    ------
+    InputError
+        If one is given twice, is empty, or holds what separates labels.
+
+    Example
+    -------
+    >>> check_class_names(["dog", "dog"])
+    Traceback (most recent call last):
+    ...
+    afpt_plugin.errors.InputError: class names given twice: dog
+    """
     repeated = [n for n, count in Counter(class_names).items() if count > 1]
     if repeated:
         raise InputError(f"class names given twice: {', '.join(repeated)}")
@@ -549,6 +583,22 @@ def _check_class_names(class_names):
             )
 
 
-def _normalise(text):
-    """A caption without case, spacing and punctuation."""
+def normalise_caption(text):
+    """A caption without case, spacing and punctuation.
+
+    Arguments
+    ---------
+    text : str
+        The caption.
+
+    Returns
+    -------
+    str
+        Captions that give the same are one caption.
+
+    Example
+    -------
+    >>> normalise_caption("A dog  barks!")
+    'a dog barks'
+    """
     return " ".join(re.findall(r"\w+", text.casefold()))
