@@ -25,8 +25,11 @@ from pathlib import Path
 import torch
 import torchaudio
 from archives import decode, read_member
+from speechbrain.utils.logger import get_logger
 
 from afpt_plugin.errors import InputError
+
+logger = get_logger(__name__)
 
 SAMPLE_RATE = 32000
 
@@ -117,6 +120,47 @@ def read_debian_manifest(path, sources="permissive", concepts=None):
             if sources == "all" or row["licence"] in PERMISSIVE:
                 rows.append(row)
     return rows
+
+
+def leave_out_overlaps(rows, path):
+    """Drop the sounds that share a recording with an evaluation set.
+
+    Arguments
+    ---------
+    rows : list of dict
+        From `read_debian_manifest`.
+    path : str or pathlib.Path
+        What `overlap.py` wrote: columns package, path, member, ...
+
+    Returns
+    -------
+    list of dict
+        The others; how many were dropped is logged.
+
+    Raises
+    ------
+    InputError
+        If the file lacks a column.
+    """
+    columns = ("package", "path", "member")
+    with open(path, newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        if not set(columns) <= set(reader.fieldnames or ()):
+            raise InputError(
+                f"{path}: columns are {reader.fieldnames}, should hold "
+                f"{', '.join(columns)}; write the file with overlap.py"
+            )
+        matched = {tuple(row[key] for key in columns) for row in reader}
+    kept = [
+        row for row in rows if tuple(row[key] for key in columns) not in matched
+    ]
+    logger.info(
+        "%d recorded sounds, %d left out because they are in %s",
+        len(kept),
+        len(rows) - len(kept),
+        path,
+    )
+    return kept
 
 
 def _check_row(row, where, concepts):

@@ -31,7 +31,6 @@ from speechbrain.utils.logger import get_logger
 from tqdm import tqdm
 
 from afpt_plugin.backbones.mini_clap import PREPROCESSING, LogMel
-from afpt_plugin.errors import InputError
 from afpt_plugin.synth import SOUNDS
 from afpt_plugin.synth.layouts import source_hash
 from afpt_plugin.synth.scenes import record, render
@@ -93,18 +92,7 @@ def prepare_mini_clap(
     dict
         "train", "valid_generated" and "valid_recorded" to their files
         (list of pathlib.Path).
-
-    Raises
-    ------
-    InputError
-        If a sound is neither generated nor recorded.
     """
-    unknown = sorted({row["concept"] for row in recorded} - set(concepts))
-    if unknown:
-        raise InputError(
-            f"no captions for {', '.join(unknown)}: add them to the captions "
-            "file, or take the sounds out of the manifest"
-        )
     save_folder = Path(save_folder)
     save_folder.mkdir(parents=True, exist_ok=True)
     # So that a round does not depend on the captions file's order.
@@ -171,11 +159,26 @@ def load_rounds(paths, concepts):
     index = {name: i for i, name in enumerate(concepts)}
     mels, labels = [], []
     for path in paths:
-        with safe_open(path, "pt") as file:
-            names = json.loads(file.metadata()["names"])
         mels.append(load_file(path)["mels"])
-        labels.extend(index[name] for name in names)
+        labels.extend(index[name] for name in read_names(path))
     return torch.cat(mels), torch.tensor(labels)
+
+
+def read_names(path):
+    """Say what a round holds.
+
+    Arguments
+    ---------
+    path : pathlib.Path
+        From `prepare_mini_clap`.
+
+    Returns
+    -------
+    list of str
+        The concept of each clip.
+    """
+    with safe_open(path, "pt") as file:
+        return json.loads(file.metadata()["names"])
 
 
 def _recorded_rounds(recorded, split, n_clips):

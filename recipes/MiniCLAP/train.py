@@ -15,14 +15,20 @@ Authors
 
 import math
 import sys
+import time
 from datetime import datetime, timezone
 from pathlib import Path
 
 import speechbrain as sb
 import torch
 from custom_model import CaptionBank
-from debian import find_packages, read_debian_manifest
-from prepare import load_rounds, prepare_mini_clap
+from debian import (
+    find_packages,
+    leave_out_overlaps,
+    read_debian_manifest,
+    write_notice,
+)
+from prepare import load_rounds, prepare_mini_clap, read_names
 from speechbrain.utils.distributed import run_on_main
 from speechbrain.utils.logger import get_logger
 
@@ -34,7 +40,7 @@ from afpt_plugin.backbones.mini_clap import (
 from afpt_plugin.errors import exit_on_input_error
 from afpt_plugin.experiment import load_experiment
 from afpt_plugin.similarity import coarse_logits
-from afpt_plugin.synth import classes
+from afpt_plugin.synth import SOUNDS, classes
 
 logger = get_logger(__name__)
 
@@ -228,6 +234,95 @@ def embed_captions(hparams, bank):
     )
 
 
+def write_model_card(path, hparams, arguments, datasets, recorded, brain, clap):
+    """Say in words what was trained on what, and how well it validates.
+
+    Arguments
+    ---------
+    path : pathlib.Path
+        Where to write.
+    hparams : dict
+        The recipe's hyperparameters.
+    arguments : list of str
+        The command line behind the script's name.
+    datasets : dict
+        From `dataio_prep`.
+    recorded : list of dict
+        Rows of the manifest of Debian sounds.
+    brain : MiniClapBrain
+        After training.
+    clap : MiniClap
+        What was exported.
+    """
+    concepts = brain.concepts
+    n_recorded = len(datasets["train"]) - brain.n_train_generated
+    names = {"acc": "generated", "acc_recorded": "recorded"}
+    rows = ["| clips | top-1 | top-5 |", "|---|---|---|"]
+    for key, name in names.items():
+        if key in brain.valid_stats:
+            top5 = brain.valid_stats[key.replace("acc", "acc_top5")]
+            rows.append(
+                f"| {name} ({len(datasets['valid_' + name])}) "
+                f"| {100 * brain.valid_stats[key]:.1f} % | {100 * top5:.1f} % |"
+            )
+    template = Path(__file__).with_name("model_card.md").read_text("utf-8")
+    text = template.format(
+        n_audio=sum(p.numel() for p in clap.audio.parameters()),
+        fingerprint=clap.fingerprint,
+        n_generated=brain.n_train_generated,
+        n_generated_concepts=len(set(concepts) & set(SOUNDS)),
+        n_recorded=n_recorded,
+        n_sources=sum(row["split"] == "train" for row in recorded),
+        notice=", credits in `NOTICE`" if recorded else "",
+        n_concepts=len(concepts),
+        command=train_command(arguments),
+        epochs=hparams["number_of_epochs"],
+        steps=brain.optimizer_step,
+        minutes=brain.fit_seconds / 60,
+        date=today(),
+        validation="\n".join(rows),
+        template=hparams["valid_template"],
+        **{
+            key: hparams[key]
+            for key in (
+                "batch_size",
+                "clip_seconds",
+                "n_captions",
+                "n_threads",
+                "seed",
+                "sources",
+            )
+        },
+    )
+    path.write_text(text, encoding="utf-8")
+
+
+def train_command(arguments):
+    """The command line, for the record.
+
+    Arguments
+    ---------
+    arguments : list of str
+        The command line behind the script's name.
+
+    Returns
+    -------
+    str
+    """
+    return " ".join(["python recipes/MiniCLAP/train.py", *arguments])
+
+
+def today():
+    """The date.
+
+    Returns
+    -------
+    str
+        Year, month, day.
+    """
+    return datetime.now(timezone.utc).strftime("%Y-%m-%d")
+
+
 def start_projection(projection, captions):
     """Begin with MiniLM's own space, centred on the captions' mean.
 
@@ -285,7 +380,12 @@ def main(arguments):
     recorded = []
     if hparams["sources"] != "generated":
         recorded = read_debian_manifest(
-            find_beside(hparams["debian_manifest"]), hparams["sources"]
+            find_beside(hparams["debian_manifest"]),
+            hparams["sources"],
+            bank.concepts,
+        )
+        recorded = leave_out_overlaps(
+            recorded, find_beside(hparams["overlap_file"])
         )
         find_packages(recorded, hparams["debian_root"])
     prepare_options = {
@@ -317,6 +417,12 @@ def main(arguments):
         run_opts=run_opts,
         checkpointer=hparams["checkpointer"],
     )
+    brain.concepts = bank.concepts
+    brain.n_train_generated = sum(
+        len(read_names(path))
+        for path in paths["train"]
+        if "recorded" not in path.name
+    )
     brain.train_captions = captions.to(brain.device)
     brain.distractors = distractors.to(brain.device)
     brain.valid_prompts = prompts.to(brain.device)
@@ -332,6 +438,7 @@ def main(arguments):
     brain.n_valid_generated = len(valid_sets[0])
 
     # Training
+    start = time.monotonic()
     brain.fit(
         hparams["epoch_counter"],
         train_loader,
@@ -339,27 +446,39 @@ def main(arguments):
         valid_loader_kwargs=hparams["valid_dataloader_opts"],
     )
 
+    brain.fit_seconds = time.monotonic() - start
+
     # Export the last epoch
     hparams["audio"].eval()
+    folder = Path(hparams["output_folder"])
     exported = save_mini_clap(
-        Path(hparams["output_folder"]) / "mini_clap.safetensors",
+        folder / "mini_clap.safetensors",
         hparams["audio"],
         hparams["projection"],
         hparams["loss"].log_scale,
         {
-            "command": " ".join(
-                ["python recipes/MiniCLAP/train.py", *arguments]
-            ),
+            "command": train_command(arguments),
             "sources": hparams["sources"],
             "seed": str(hparams["seed"]),
-            "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
+            "date": today(),
             "train_clips": str(len(datasets["train"])),
             "steps": str(brain.optimizer_step),
         },
     )
+    write_model_card(
+        folder / "MODEL_CARD.md",
+        hparams,
+        arguments,
+        datasets,
+        recorded,
+        brain,
+        exported,
+    )
+    if recorded:
+        write_notice(recorded, folder / "NOTICE")
     logger.info(
         "Exported %s/mini_clap.safetensors, fingerprint %s",
-        hparams["output_folder"],
+        folder,
         exported.fingerprint,
     )
 

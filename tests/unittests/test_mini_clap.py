@@ -178,7 +178,7 @@ def test_saved_weights_come_back_with_the_fingerprint_of_the_header(tmp_path):
 
 
 def write_manifest(folder):
-    """A package with three recordings, and the list of them."""
+    """A package with four recordings, and the lists of them."""
     lines = [
         "package,version,path,member,concept,licence,attribution,split,sha256"
     ]
@@ -187,6 +187,7 @@ def write_manifest(folder):
         ("bark.wav", "dog", "CC0-1.0", "train"),
         ("crow.wav", "rooster", "MIT", "valid"),
         ("howl.wav", "dog", "GPL-3.0-only", "train"),
+        ("growl.wav", "dog", "CC0-1.0", "train"),  # in a benchmark, too
     ):
         path = folder / "root" / "pets" / name
         soundfile.write(path, render(concept, 5, 0.6, 8000), 8000)
@@ -194,7 +195,11 @@ def write_manifest(folder):
         lines.append(f"pets,1.0,{name},,{concept},{licence},,{split},{digest}")
     manifest = folder / "manifest.csv"
     manifest.write_text("\n".join(lines) + "\n")
-    return manifest
+    overlaps = folder / "overlap.csv"
+    overlaps.write_text(
+        "package,path,member,recording\npets,growl.wav,,a.wav\n"
+    )
+    return manifest, overlaps
 
 
 def test_recipe_trains_exports_and_keeps_its_clips(tmp_path):
@@ -206,6 +211,7 @@ def test_recipe_trains_exports_and_keeps_its_clips(tmp_path):
         f"{lines[0]}\nsounds:\n{kept}\n# Texts without audio{distractors}"
     )
     command = [sys.executable, str(RECIPE / "train.py"), "hparams.yaml"]
+    manifest, overlaps = write_manifest(tmp_path)
     options = {
         "captions_file": few,
         "output_folder": tmp_path / "out",
@@ -214,7 +220,8 @@ def test_recipe_trains_exports_and_keeps_its_clips(tmp_path):
         "n_train_extra": 0,
         "n_train_recorded": 2,
         "sources": "permissive",
-        "debian_manifest": write_manifest(tmp_path),
+        "debian_manifest": manifest,
+        "overlap_file": overlaps,
         "debian_root": tmp_path / "root",
         "n_valid": 1,
         "n_captions": 2,
@@ -238,6 +245,11 @@ def test_recipe_trains_exports_and_keeps_its_clips(tmp_path):
     assert "valid acc_top5" in log and "valid acc_recorded" in log
     trained = load_clap("mini", tmp_path / "out" / "mini_clap.safetensors")
     assert trained.fingerprint != load_clap("mini").fingerprint
+    card = (tmp_path / "out" / "MODEL_CARD.md").read_text()
+    assert f"`{trained.fingerprint}`" in card
+    assert "4 generated clips of 1.0 s" in card
+    assert "2 made from 1 recordings" in card and "{" not in card
+    assert "1 x CC0-1.0" in (tmp_path / "out" / "NOTICE").read_text()
     clips = sorted(path.name for path in (tmp_path / "clips").iterdir())
     assert clips == [
         "train_000.safetensors",
