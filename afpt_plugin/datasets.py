@@ -8,6 +8,8 @@ Authors
  * The afpt_plugin developers 2026
 """
 
+import os
+
 import torch
 from speechbrain.dataio.dataset import DynamicItemDataset
 
@@ -134,3 +136,44 @@ def recording_dataset(
     )
     dataset.set_output_keys(["id", "clip", "frames", "frame_mask", "target"])
     return dataset
+
+
+def make_datasets(hparams, clap, class_names, train, valid):
+    """Make all that a recipe needs: text to learn from, recordings to test on.
+
+    Arguments
+    ---------
+    hparams : dict
+        The YAML's values: ``feature_folder``, ``caption_padding``,
+        ``save_folder`` (with the manifest ``test.csv``), ``recording`` and
+        ``recordings_per_batch``.
+    clap : FrozenClap
+        The backbone.
+    class_names : list of str
+        The data set's classes.
+    train : list of Caption
+        Captions to learn from.
+    valid : list of Caption
+        Captions to choose the epoch on; may be empty.
+
+    Returns
+    -------
+    dict
+        ``train``, ``valid`` (None without captions) and ``test``.
+    """
+    n_classes = len(class_names)
+    folder, pad_to = hparams["feature_folder"], hparams["caption_padding"]
+    return {
+        "train": caption_dataset(clap, train, n_classes, folder, pad_to),
+        "valid": caption_dataset(clap, valid, n_classes, folder, pad_to)
+        if valid
+        else None,
+        "test": recording_dataset(
+            clap,
+            os.path.join(hparams["save_folder"], "test.csv"),
+            class_names,
+            folder,
+            hparams["recording"],
+            hparams["recordings_per_batch"],
+        ),
+    }

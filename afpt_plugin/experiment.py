@@ -5,6 +5,7 @@ Authors
 """
 
 import dataclasses
+import json
 import os
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import speechbrain as sb
 import torch
 from hyperpyyaml import load_hyperpyyaml
 from ruamel.yaml.error import YAMLError
-from speechbrain.utils.distributed import ddp_init_group
+from speechbrain.utils.distributed import ddp_init_group, run_on_main
 from speechbrain.utils.logger import get_logger
 
 from afpt_plugin.captions import (
@@ -121,6 +122,45 @@ def load_experiment(arguments, recipe):
             f"valid YAML: {error}"
         ) from error
     return hparams_file, run_opts, overrides, hparams
+
+
+def prepare_data(hparams, prepare, **options):
+    """Run a prep script, on generated recordings if there is no data set.
+
+    Arguments
+    ---------
+    hparams : dict
+        The YAML's values: ``data_folder`` (``generated`` for
+        ``generated_folder``, which ``generate`` fills), ``save_folder``,
+        ``download``, ``allow_missing``, ``skip_prep`` and ``feature_folder``.
+    prepare : callable
+        The recipe's prep script.
+    **options : Any
+        What only this data set's prep script takes, e.g. ``folds``.
+
+    Returns
+    -------
+    prepared : dict
+        What ``prepare.json`` says.
+    generated : bool
+        Whether the recordings are generated ones.
+    """
+    data_folder = hparams["data_folder"]
+    generated = data_folder == "generated"
+    if generated:
+        data_folder = hparams["generated_folder"]
+        run_on_main(hparams["generate"], args=[data_folder])
+    kwargs = {
+        "data_folder": data_folder,
+        "save_folder": hparams["save_folder"],
+        "download": hparams["download"],
+        "allow_missing": hparams["allow_missing"],
+        "skip_prep": hparams["skip_prep"],
+        "cache_folder": hparams["feature_folder"],
+    }
+    run_on_main(prepare, kwargs={**kwargs, **options})
+    path = Path(hparams["save_folder"]) / "prepare.json"
+    return json.loads(path.read_text(encoding="utf-8")), generated
 
 
 def load_captions(

@@ -12,61 +12,26 @@ Authors
  * The afpt_plugin developers 2026
 """
 
-import json
-import os
 import sys
 
 import speechbrain as sb
 from fsd2019_prepare import FSD2019_CLASSES, prepare_fsd2019
-from speechbrain.utils.distributed import run_on_main
 
 from afpt_plugin.backbones import load_clap
 from afpt_plugin.brain import PromptTuningBrain
-from afpt_plugin.datasets import caption_dataset, recording_dataset
+from afpt_plugin.datasets import make_datasets
 from afpt_plugin.errors import exit_on_input_error
-from afpt_plugin.experiment import announce, load_captions, load_experiment
+from afpt_plugin.experiment import (
+    announce,
+    load_captions,
+    load_experiment,
+    prepare_data,
+)
 
 REAL_COMMAND = (
     "python recipes/FSD2019/train.py hparams.yaml --clap ms-2022 "
     "--data_folder /path/to/FSDKaggle2019"
 )
-
-
-def dataio_prep(hparams, clap, train, valid):
-    """Make the datasets: text to learn from, recordings to test on.
-
-    Arguments
-    ---------
-    hparams : dict
-        The YAML's values.
-    clap : FrozenClap
-        The backbone.
-    train : list of Caption
-        Captions to learn from.
-    valid : list of Caption
-        Captions to choose the epoch on; may be empty.
-
-    Returns
-    -------
-    dict
-        ``train``, ``valid`` (None without captions) and ``test``.
-    """
-    n_classes = len(FSD2019_CLASSES)
-    folder, pad_to = hparams["feature_folder"], hparams["caption_padding"]
-    return {
-        "train": caption_dataset(clap, train, n_classes, folder, pad_to),
-        "valid": caption_dataset(clap, valid, n_classes, folder, pad_to)
-        if valid
-        else None,
-        "test": recording_dataset(
-            clap,
-            os.path.join(hparams["save_folder"], "test.csv"),
-            FSD2019_CLASSES,
-            folder,
-            hparams["recording"],
-            hparams["recordings_per_batch"],
-        ),
-    }
 
 
 if __name__ == "__main__":
@@ -83,27 +48,9 @@ if __name__ == "__main__":
             overrides=overrides,
         )
 
-        # Without a data set at hand, generate recordings in its layout
-        data_folder = hparams["data_folder"]
-        generated = data_folder == "generated"
-        if generated:
-            data_folder = hparams["generated_folder"]
-            run_on_main(hparams["generate"], args=[data_folder])
-
-        # Check the recordings and write the test manifest
-        run_on_main(
-            prepare_fsd2019,
-            kwargs={
-                "data_folder": data_folder,
-                "save_folder": hparams["save_folder"],
-                "download": hparams["download"],
-                "allow_missing": hparams["allow_missing"],
-                "skip_prep": hparams["skip_prep"],
-                "cache_folder": hparams["feature_folder"],
-            },
-        )
-        with open(os.path.join(hparams["save_folder"], "prepare.json")) as fin:
-            prepared = json.load(fin)
+        # Check the recordings (generate some without a data set at hand) and
+        # write the test manifest
+        prepared, generated = prepare_data(hparams, prepare_fsd2019)
 
         # Load the frozen CLAP
         clap = load_clap(hparams["clap"], hparams["weights"])
@@ -123,7 +70,7 @@ if __name__ == "__main__":
         clap = clap.to(
             run_opts["device"] or sb.utils.distributed.infer_device()
         )
-        datasets = dataio_prep(hparams, clap, train, valid)
+        datasets = make_datasets(hparams, clap, FSD2019_CLASSES, train, valid)
 
         # Make the contexts and the Brain
         hparams["learner"].setup(clap, FSD2019_CLASSES)

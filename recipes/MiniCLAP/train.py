@@ -265,15 +265,21 @@ def write_model_card(path, hparams, arguments, datasets, recorded, brain, clap):
                 f"| {name} ({len(datasets['valid_' + name])}) "
                 f"| {100 * brain.valid_stats[key]:.1f} % | {100 * top5:.1f} % |"
             )
+    recordings = "No recording was learned from."
+    if recorded:
+        n_sources = sum(row["split"] == "train" for row in recorded)
+        recordings = (
+            f"Besides {n_recorded:,} clips made from {n_sources:,} recordings "
+            f"in Debian packages (`--sources {hparams['sources']}`; credits in "
+            "`NOTICE`), without those that match ESC-50's (`overlap.csv`)."
+        )
     template = Path(__file__).with_name("model_card.md").read_text("utf-8")
     text = template.format(
         n_audio=sum(p.numel() for p in clap.audio.parameters()),
         fingerprint=clap.fingerprint,
         n_generated=brain.n_train_generated,
         n_generated_concepts=len(set(concepts) & set(SOUNDS)),
-        n_recorded=n_recorded,
-        n_sources=sum(row["split"] == "train" for row in recorded),
-        notice=", credits in `NOTICE`" if recorded else "",
+        recordings=recordings,
         n_concepts=len(concepts),
         command=train_command(arguments),
         epochs=hparams["number_of_epochs"],
@@ -290,7 +296,6 @@ def write_model_card(path, hparams, arguments, datasets, recorded, brain, clap):
                 "n_captions",
                 "n_threads",
                 "seed",
-                "sources",
             )
         },
     )

@@ -248,7 +248,8 @@ def test_recipe_trains_exports_and_keeps_its_clips(tmp_path):
     card = (tmp_path / "out" / "MODEL_CARD.md").read_text()
     assert f"`{trained.fingerprint}`" in card
     assert "4 generated clips of 1.0 s" in card
-    assert "2 made from 1 recordings" in card and "{" not in card
+    assert "2 clips made from 1 recordings" in card
+    assert "`this is a sound of {}`" in card and "{n_" not in card
     assert "1 x CC0-1.0" in (tmp_path / "out" / "NOTICE").read_text()
     clips = sorted(path.name for path in (tmp_path / "clips").iterdir())
     assert clips == [

@@ -64,9 +64,10 @@ def test_every_yaml_key_is_used(row):
     """In the script, or by a later line of the file."""
     text = (ROOT / row["Hparam_file"]).read_text()
     script = (ROOT / row["Script_file"]).read_text()
-    # The Brain that a script takes from the package reads hparams for it.
-    if "PromptTuningBrain" in script:
-        script += (ROOT / "afpt_plugin" / "brain.py").read_text()
+    # What a script takes from the package may read hparams for it.
+    for module in re.findall(r"from afpt_plugin\.(\w+) import", script):
+        path = ROOT / "afpt_plugin" / f"{module}.py"
+        script += path.read_text() if path.exists() else ""
     lines = text.splitlines()
     for number, line in enumerate(lines):
         match = re.match(r"([A-Za-z]\w*):", line)
