@@ -229,6 +229,7 @@ def test_recipe_trains_exports_and_keeps_its_clips(tmp_path):
         "n_workers": 1,
         "n_threads": 1,
         "number_of_epochs": 1,
+        "clips_per_epoch": 8,
         "batch_size": 4,
     }
     for key, value in options.items():
