@@ -69,7 +69,8 @@ def main():
         cells = [name]
         for head in HEADS:
             scores = [100 * r["metrics"][head]["acc"] for r in results]
-            cells.append(f"{np.mean(scores):.1f} ± {np.std(scores):.1f}")
+            spread = np.std(scores, ddof=1) if len(scores) > 1 else 0
+            cells.append(f"{np.mean(scores):.1f} ± {spread:.1f}")
         epochs = ", ".join(str(r["selected_epoch"]) for r in results)
         print("|", " | ".join([*cells, epochs]), "|", flush=True)
 
