@@ -33,9 +33,11 @@ import hashlib
 import json
 import os
 import time
+from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from itertools import accumulate
 from pathlib import Path
 from uuid import uuid4
 
@@ -62,6 +64,9 @@ FORMAT_VERSION = 1
 # No shard takes this long to write: an older temporary file has lost its owner.
 STALE_SECONDS = 3600
 
+# Threads that load. One keeps up with a tower on two cores, not with a GPU's.
+N_LOADERS = max(1, min(4, (os.cpu_count() or 1) // 2))
+
 
 def content_key(data):
     """Hash a content, to find its embeddings by.
@@ -86,15 +91,20 @@ def content_key(data):
     return hashlib.sha256(data).hexdigest()
 
 
-def _prefetched(load, batches):
-    """Yield ``load(batch)`` of each batch while a thread loads the next."""
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        following = None
-        for batch in [*batches, None]:
-            current = following
-            following = None if batch is None else pool.submit(load, batch)
-            if current is not None:
-                yield current.result()
+def _prefetched(load, batches, n_threads):
+    """Yield ``load(batch)`` of each batch, as many ahead as there are threads.
+
+    Threads and not processes: reading and resampling release the GIL, a tower
+    does, too, and nothing has to be imported or copied a second time.
+    """
+    with ThreadPoolExecutor(n_threads) as pool:
+        loading = deque()
+        for batch in batches:
+            loading.append(pool.submit(load, batch))
+            if len(loading) > n_threads:
+                yield loading.popleft().result()
+        while loading:
+            yield loading.popleft().result()
 
 
 class FeatureStore(Mapping):
@@ -138,7 +148,8 @@ class FeatureStore(Mapping):
         }
         self._identity = json.dumps(identity, sort_keys=True)
         self.folder = Path(folder) / content_key(self._identity)[:16]
-        # key -> the fields of its shard and its position in each of them
+        # key -> the fields of its shard and its position in each of them; no
+        # view of it, of which 100,000 recordings would need 300,000
         self._items = {}
         self._shards = set()
         try:
@@ -152,8 +163,8 @@ class FeatureStore(Mapping):
         self._read()
 
     def __getitem__(self, key):
-        fields, position = self._items[key]
-        return {field: views[position] for field, views in fields.items()}
+        fields, _ = self._items[key]
+        return {field: self._view(key, field) for field in fields}
 
     def __iter__(self):
         return iter(self._items)
@@ -192,8 +203,9 @@ class FeatureStore(Mapping):
         desc : str
             Of the progress bar, which is shown if something is missing.
         load : callable
-            Takes a batch, as a list of indices into ``keys``. It runs in a
-            thread, one batch ahead of ``encode``; by default returns the list.
+            Takes a batch, as a list of indices into ``keys``. It runs in
+            `N_LOADERS` threads, as many batches ahead of ``encode``; by
+            default returns the list.
 
         Returns
         -------
@@ -231,7 +243,7 @@ class FeatureStore(Mapping):
             desc=desc,
             disable=rank > 0 or not batches,
         ) as progress:
-            loaded_batches = _prefetched(load, batches)
+            loaded_batches = _prefetched(load, batches, N_LOADERS)
             for batch, loaded in zip(batches, loaded_batches, strict=True):
                 if len(pending) + len(batch) > shard_items:
                     self._write(pending, rank)
@@ -296,7 +308,8 @@ class FeatureStore(Mapping):
 
     def _view(self, key, field):
         fields, position = self._items[key]
-        return fields[field][position]
+        rows, starts = fields[field]
+        return rows[starts[position] : starts[position + 1]]
 
     def _describe(self):
         """Say in ``store.json``, to a reader, what the folder holds."""
@@ -330,16 +343,16 @@ class FeatureStore(Mapping):
                 self._items.setdefault(key, (fields, position))
 
     def _open(self, path):
-        """The keys of a shard and, for each field, a view per key."""
+        """The keys of a shard, and each field's rows and where items start."""
         if file_sha256(path) != path.stem.split("-")[-1]:
             raise ValueError("its content is not what its name promises")
-        # Memory-mapped: the views take no memory until they are read.
+        # Memory-mapped: the rows take no memory until they are read.
         with safe_open(path, framework="pt") as shard:
             index = json.loads((shard.metadata() or {})["index"])
             if index["identity"] != self._identity:
                 raise ValueError(f"it was made with {index['identity']}")
             fields = {
-                field: shard.get_tensor(field).split(lengths)
+                field: (shard.get_tensor(field), [0, *accumulate(lengths)])
                 for field, lengths in index["lengths"].items()
             }
         return index["keys"], fields
@@ -453,7 +466,7 @@ def encode_recording_features(
         Where feature stores live.
     load : callable
         Takes a recording and returns its ``sig`` [samples] at
-        ``clap.sample_rate``. It runs in a thread, while the batch before is
+        ``clap.sample_rate``. It runs in threads, while the batches before are
         encoded.
     settings : dict
         How ``load`` crops and pads, as JSON values, e.g.
@@ -482,7 +495,8 @@ def encode_recording_features(
     ]
 
     def load_batch(batch):
-        sigs = [load(recordings[i]) for i in batch]
+        # Copied, for a view of its start would keep all of a long recording.
+        sigs = [load(recordings[i]).clone() for i in batch]
         for i, sig in zip(batch, sigs, strict=True):
             if sig.dim() != 1 or len(sig) == 0:
                 raise InputError(

@@ -42,6 +42,11 @@ class PromptLearner(torch.nn.Module):
         Train with the text tower's dropout on, as the authors do.
     seed : int
         Seed of the draw.
+    classes_per_chunk : int, optional
+        Send so many classes at a time through the tower and recompute them in
+        the backward pass, which bounds memory and costs one more forward
+        pass; by default only where there are so many classes that memory asks
+        for it (with BERT-base and 32 vectors, from about 120).
 
     Example
     -------
@@ -56,6 +61,7 @@ class PromptLearner(torch.nn.Module):
         embed_twice=False,
         label_dropout=False,
         seed=0,
+        classes_per_chunk=None,
     ):
         super().__init__()
         if ctx_init is None and (n_ctx is None or n_ctx < 1):
@@ -63,11 +69,17 @@ class PromptLearner(torch.nn.Module):
                 f"n_ctx is {n_ctx!r}: give at least 1 context vector, or "
                 "ctx_init, the words to start from"
             )
+        if classes_per_chunk is not None and classes_per_chunk < 1:
+            raise InputError(
+                f"classes_per_chunk is {classes_per_chunk!r}: give at least 1, "
+                "or leave it out for the automatic choice"
+            )
         self.n_ctx = n_ctx
         self.ctx_init = ctx_init
         self.embed_twice = embed_twice
         self.label_dropout = label_dropout
         self.seed = seed
+        self.classes_per_chunk = classes_per_chunk
 
     def setup(self, clap, class_names):
         """Make the contexts for a backbone and a list of classes.
@@ -82,7 +94,8 @@ class PromptLearner(torch.nn.Module):
         Returns
         -------
         PromptLearner
-            Itself, with ``ctx_coarse`` and ``ctx_fine`` [n_ctx, d].
+            Itself, with ``ctx_coarse`` and ``ctx_fine`` [n_ctx, d], and with
+            ``start``, where they started: a dict of detached CPU copies.
 
         Raises
         ------
@@ -100,12 +113,14 @@ class PromptLearner(torch.nn.Module):
                     f"n_ctx is {self.n_ctx}: raise n_ctx or shorten the words"
                 )
         generator = torch.Generator().manual_seed(self.seed)
+        self.start = {}
         for name in ("ctx_coarse", "ctx_fine"):
             drawn = CTX_STD * torch.randn(
                 self.n_ctx - len(words), clap.token_dim, generator=generator
             )
             ctx = torch.nn.Parameter(torch.cat([drawn, words]))
             self.register_parameter(name, ctx)
+            self.start[name] = ctx.detach().clone()
         tokens = clap.tokenize_class_names(class_names)
         # Follows from the class names, so it is not checkpointed.
         self.register_buffer("input_ids", tokens.input_ids, persistent=False)
@@ -130,7 +145,9 @@ class PromptLearner(torch.nn.Module):
         ctx = torch.stack([self.ctx_coarse, self.ctx_fine])  # [2, n_ctx, d]
         tokens = ClassTokens(self.input_ids, self.attention_mask)
         with clap.label_dropout(self.label_dropout and self.training):
-            coarse, fine = clap.encode_prompts(ctx, tokens, self.embed_twice)
+            coarse, fine = clap.encode_prompts(
+                ctx, tokens, self.embed_twice, self.classes_per_chunk
+            )
         return coarse, fine
 
 

@@ -17,7 +17,6 @@ Authors
 
 import hashlib
 import json
-from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
@@ -150,7 +149,6 @@ class FrozenClap(torch.nn.Module):
         """
         return super().train(False)
 
-    @contextmanager
     def label_dropout(self, enabled=True):
         """Wake the text tower's dropout up inside a ``with`` block.
 
@@ -161,12 +159,12 @@ class FrozenClap(torch.nn.Module):
         ---------
         enabled : bool
             Does nothing if False.
+
+        Returns
+        -------
+        contextlib.AbstractContextManager
         """
-        self.caption_encoder.train(enabled)
-        try:
-            yield
-        finally:
-            self.caption_encoder.eval()
+        return self.caption_encoder.dropout(enabled)
 
     @property
     def device(self):
@@ -259,7 +257,9 @@ class FrozenClap(torch.nn.Module):
         """
         return self.caption_encoder.embed_words(text)
 
-    def encode_prompts(self, ctx, class_tokens, embed_twice=False):
+    def encode_prompts(
+        self, ctx, class_tokens, embed_twice=False, classes_per_chunk=None
+    ):
         """Embed class names behind a context; differentiable in ``ctx`` only.
 
         Arguments
@@ -271,17 +271,21 @@ class FrozenClap(torch.nn.Module):
         embed_twice : bool
             Send the prompt through BERT's embedding layer a second time, as
             the authors' code does (golden README, point 1).
+        classes_per_chunk : int, optional
+            Recompute in the backward pass, in chunks of so many classes; by
+            default only where memory asks for it, see
+            `TextEncoder.encode_prompts`.
 
         Returns
         -------
         torch.Tensor
-            [n_classes, D], or [K, n_classes, D].
+            [n_classes, D], or [K, n_classes, D]; float32 under autocast, too.
         """
-        if ctx.dim() == 2:
-            return self.encode_prompts(ctx[None], class_tokens, embed_twice)[0]
-        return self.caption_encoder.encode_prompts(
-            ctx, class_tokens, embed_twice
+        contexts = ctx[None] if ctx.dim() == 2 else ctx
+        embeddings = self.caption_encoder.encode_prompts(
+            contexts, class_tokens, embed_twice, classes_per_chunk
         )
+        return embeddings[0] if ctx.dim() == 2 else embeddings
 
     def encode_audio(self, wavs, lens):
         """Embed recordings.
@@ -299,3 +303,20 @@ class FrozenClap(torch.nn.Module):
             ``clip`` [B, D], ``frames`` [B, T, D], ``mask`` [B, T].
         """
         raise NotImplementedError
+
+    def frame_centres(self, n_samples, n_frames):
+        """Say where frames lie; by default they are spread evenly.
+
+        Arguments
+        ---------
+        n_samples : int
+            Length of the waveforms that `encode_audio` got.
+        n_frames : int
+            How many frames came out, T.
+
+        Returns
+        -------
+        torch.Tensor
+            In samples, in the order of the frames, [T].
+        """
+        return (torch.arange(n_frames) + 0.5) * n_samples / n_frames

@@ -266,6 +266,23 @@ class MiniClap(FrozenClap):
         """
         return self.audio(*self.logmel(wavs.to(self.device), lens))
 
+    def frame_centres(self, n_samples, n_frames):
+        """Say where frames lie: one every 0.16 s, the first around 0.
+
+        Arguments
+        ---------
+        n_samples : int
+            See `FrozenClap.frame_centres`.
+        n_frames : int
+            See `FrozenClap.frame_centres`.
+
+        Returns
+        -------
+        torch.Tensor
+            In samples, [T].
+        """
+        return 8.0 * PREPROCESSING["hop_length"] * torch.arange(n_frames)
+
 
 def load_minilm():
     """Find, check and build the MiniLM text tower, without network.

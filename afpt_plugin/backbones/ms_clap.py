@@ -32,6 +32,9 @@ from afpt_plugin.errors import InputError
 
 REPO_ID = "microsoft/msclap"
 
+# HTSAT's last map has so many columns, whatever a window's length.
+FRAMES_PER_WINDOW = 32
+
 
 class MsClap(FrozenClap):
     """What the two versions share.
@@ -184,8 +187,25 @@ class MsClap2022(MsClap):
         ) + torch.nn.functional.avg_pool1d(trunk, 3, stride=1)
         latent = tower.fc1(pooled.transpose(1, 2)).relu()
         frames = self.audio_encoder.projection(latent)
-        centres = step * (torch.arange(frames.shape[1]) + 1.5)
+        centres = self.frame_centres(wavs.shape[1], frames.shape[1])
         return AudioEmbeddings(clip, frames, _mask(centres, wavs, lens))
+
+    def frame_centres(self, n_samples, n_frames):
+        """Say where frames lie: one every 232 ms, each three steps wide.
+
+        Arguments
+        ---------
+        n_samples : int
+            See `FrozenClap.frame_centres`.
+        n_frames : int
+            See `FrozenClap.frame_centres`.
+
+        Returns
+        -------
+        torch.Tensor
+            In samples, [T].
+        """
+        return 32 * self.hop_size * (torch.arange(n_frames) + 1.5)
 
 
 class MsClap2023(MsClap):
@@ -194,7 +214,7 @@ class MsClap2023(MsClap):
     Arguments
     ---------
     text_config : transformers.GPT2Config, optional
-        By default gpt2, whose values are `GPT2Config`'s own.
+        By default gpt2.
     embed_dim : int
         Size D of the joint space.
     tokenizer : transformers.GPT2TokenizerFast, optional
@@ -211,7 +231,10 @@ class MsClap2023(MsClap):
     def __init__(self, text_config=None, embed_dim=1024, tokenizer=None):
         from transformers import GPT2Config, GPT2Model
 
-        base = GPT2Model(text_config or GPT2Config())
+        # The same function as gpt2's own "gelu_new", in one kernel.
+        base = GPT2Model(
+            text_config or GPT2Config(activation_function="gelu_pytorch_tanh")
+        )
         super().__init__("2023", Gpt2TextEncoder, base, embed_dim, tokenizer)
 
     @torch.no_grad()
@@ -253,15 +276,33 @@ class MsClap2023(MsClap):
             hook.remove()
         latent = torch.cat([m.mean(dim=2) for m in maps], dim=2)  # [B, C, T]
         frames = self.audio_encoder.projection(latent.transpose(1, 2))
-        per_window = maps[0].shape[3]
-        hops = wavs.shape[1] // self.hop_size + 1
-        starts, width = torch.zeros(1), wavs.shape[1] / self.hop_size
-        if hops > tower.spec_size * tower.freq_ratio:
-            # The two numbers are literals in the tower's forward.
-            starts, width = 344.0 * torch.arange(len(maps)), 689.0
-        within = (torch.arange(per_window) + 0.5) / per_window
-        centres = (starts[:, None] + width * within).flatten() * self.hop_size
+        centres = self.frame_centres(wavs.shape[1], frames.shape[1])
         return AudioEmbeddings(clip, frames, _mask(centres, wavs, lens))
+
+    def frame_centres(self, n_samples, n_frames):
+        """Say where frames lie: window after window, which may overlap.
+
+        Arguments
+        ---------
+        n_samples : int
+            See `FrozenClap.frame_centres`.
+        n_frames : int
+            See `FrozenClap.frame_centres`.
+
+        Returns
+        -------
+        torch.Tensor
+            In samples, [T].
+        """
+        tower = self.audio_encoder.base.htsat
+        starts, width = torch.zeros(1), n_samples / self.hop_size
+        if n_samples // self.hop_size + 1 > tower.spec_size * tower.freq_ratio:
+            # The two numbers are literals in the tower's forward.
+            starts = 344.0 * torch.arange(n_frames // FRAMES_PER_WINDOW)
+            width = 689.0
+        per_window = n_frames // len(starts)
+        within = (torch.arange(per_window) + 0.5) / per_window
+        return (starts[:, None] + width * within).flatten() * self.hop_size
 
 
 def load_ms_clap_2022(weights=None):

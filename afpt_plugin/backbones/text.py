@@ -8,10 +8,31 @@ Authors
  * The afpt_plugin developers 2026
 """
 
+from contextlib import contextmanager, nullcontext
+
 import torch
+from torch.nn.functional import scaled_dot_product_attention
+from torch.utils.checkpoint import checkpoint
 
 from afpt_plugin.backbones.base import CaptionEmbeddings, ClassTokens
 from afpt_plugin.errors import InputError
+
+#: Activations of class prompts (bytes) that are kept for the backward pass;
+#: more are recomputed, chunk by chunk. FSDKaggle2019's 80 classes behind 32
+#: vectors keep 2.7 GB of a BERT-base; above 128 classes nothing is kept.
+KEEP_BYTES = 4 * 2**30
+
+#: What a chunk keeps while it is recomputed (bytes): 32 such classes, which
+#: is enough for large matrices and no more than the model's own size.
+CHUNK_BYTES = 2**30
+
+#: On a CPU, classes are sorted by length and cut into so many groups, each
+#: padded to its own longest name: 7 % fewer positions for ESC-50's prompts in
+#: BERT, 43 % for its names in GPT-2. Twice as many groups gain 1 % in BERT.
+LENGTH_GROUPS = 4
+
+#: ... if every group has so many classes, to keep the matrices large.
+GROUP_CLASSES = 8
 
 
 class TextEncoder(torch.nn.Module):
@@ -70,6 +91,120 @@ class TextEncoder(torch.nn.Module):
             return_tensors="pt",
         )
         return ClassTokens(batch["input_ids"], batch["attention_mask"])
+
+    @contextmanager
+    def dropout(self, enabled=True):
+        """Train mode inside a ``with`` block, evaluation mode after it.
+
+        Arguments
+        ---------
+        enabled : bool
+            Does nothing if False.
+        """
+        self.train(enabled)
+        try:
+            yield
+        finally:
+            self.eval()
+
+    def encode_prompts(
+        self, ctx, class_tokens, embed_twice=False, classes_per_chunk=None
+    ):
+        """Embed every class behind every context.
+
+        Classes go through the tower in chunks of similar length. What a chunk
+        leaves for the backward pass is dropped and recomputed there if all
+        chunks together would keep more than `KEEP_BYTES`: that costs one more
+        forward pass, and memory no longer grows with the number of classes.
+
+        Arguments
+        ---------
+        ctx : torch.Tensor
+            [K, n_ctx, d].
+        class_tokens : ClassTokens
+            [n_classes, L] each.
+        embed_twice : bool
+            See `FrozenClap.encode_prompts`.
+        classes_per_chunk : int, optional
+            Recompute, in chunks of so many classes; by default as above.
+
+        Returns
+        -------
+        torch.Tensor
+            [K, n_classes, D], float32 under autocast, too.
+
+        Raises
+        ------
+        InputError
+            If a prompt is longer than the tower, or the tower has no second
+            embedding.
+        """
+        self._check_length(ctx.shape[1], class_tokens)
+        shared = self._share(ctx, embed_twice)
+        order, size, recompute = self._plan(
+            ctx, class_tokens, classes_per_chunk
+        )
+        training = self.training
+        parts = []
+        for rows in order.split(size):
+            ids, mask = (tensor[rows] for tensor in class_tokens)
+            longest = int(mask.sum(1).max())
+            names = ClassTokens(ids[:, :longest], mask[:, :longest])
+            if recompute:
+                states = checkpoint(
+                    self._encode_chunk,
+                    shared,
+                    names,
+                    use_reentrant=False,
+                    # Backward runs when the dropout is off again.
+                    context_fn=lambda: (nullcontext(), self.dropout(training)),
+                    preserve_rng_state=training,
+                )
+            else:
+                states = self._encode_chunk(shared, names)
+            parts.append(states)
+        states = torch.cat(parts, dim=1)[:, order.argsort()]
+        return self._project(states)
+
+    def _share(self, ctx, embed_twice):
+        """What all classes have in common, computed once."""
+        raise NotImplementedError
+
+    def _encode_chunk(self, shared, names):
+        """Last hidden states of the sentences, [K, classes, d]."""
+        raise NotImplementedError
+
+    def _kept_vectors(self, n_ctx, length):
+        """What autograd keeps of a prompt and layer, in vectors of size d."""
+        raise NotImplementedError
+
+    def _plan(self, ctx, class_tokens, classes_per_chunk):
+        """Order of the classes, classes in a chunk, and whether to recompute."""
+        lengths = class_tokens.attention_mask.sum(1)
+        order = lengths.argsort(stable=True)
+        if classes_per_chunk is not None:
+            return order, classes_per_chunk, True
+        n_classes = len(lengths)
+        config, length = self.base.config, class_tokens.input_ids.shape[1]
+        per_class = (
+            4
+            * len(ctx)
+            * config.num_hidden_layers
+            * config.hidden_size
+            * self._kept_vectors(ctx.shape[1], length)
+        )
+        if n_classes * per_class > KEEP_BYTES:
+            return order, max(1, CHUNK_BYTES // per_class), True
+        # At this size a GPU's time is in the number of kernels it launches.
+        groups = LENGTH_GROUPS if ctx.device.type == "cpu" else 1
+        groups = max(1, min(groups, n_classes // GROUP_CLASSES))
+        return order, -(-n_classes // groups), False
+
+    def _project(self, states):
+        # In float32 under autocast, too: it costs next to nothing, and what
+        # comes out is multiplied by a logit scale of up to 100.
+        with torch.autocast(states.device.type, enabled=False):
+            return self.projection(states.float())
 
     def _finish(self, text):
         return text
@@ -160,66 +295,87 @@ class BertTextEncoder(TextEncoder):
             input_ids=tokens.input_ids, attention_mask=tokens.attention_mask
         )[0]
         return CaptionEmbeddings(
-            self._sentence(states, tokens.attention_mask),
-            self.projection(states[:, 1:]),
+            self._project(self._pool(states, tokens.attention_mask)),
+            self._project(states[:, 1:]),
             tokens.attention_mask[:, 1:].bool(),
         )
 
-    def encode_prompts(self, ctx, class_tokens, embed_twice=False):
-        """Embed ``[CLS] ctx name [SEP]`` for every context and class.
+    def _kept_vectors(self, n_ctx, length):
+        return 11 * (n_ctx + length)
 
-        Arguments
-        ---------
-        ctx : torch.Tensor
-            [K, n_ctx, d].
-        class_tokens : ClassTokens
-            [n_classes, L] each.
-        embed_twice : bool
-            See `FrozenClap.encode_prompts`.
-
-        Returns
-        -------
-        torch.Tensor
-            [K, n_classes, D].
-        """
-        n_contexts, n_ctx, dim = ctx.shape
-        self._check_length(n_ctx, class_tokens)
+    def _share(self, ctx, embed_twice):
         embed = (
             self.base.embeddings
             if embed_twice
             else self.base.embeddings.word_embeddings
         )
-        names = embed(class_tokens.input_ids)  # [n_classes, L, d]
-        n_classes = len(names)
+        return ctx, embed
+
+    def _encode_chunk(self, shared, names):
+        """``[CLS] ctx name [SEP]``."""
+        ctx, embed = shared
+        n_contexts, n_ctx, _ = ctx.shape
+        n_classes = len(names.input_ids)
+        embedded = embed(names.input_ids)  # [n_classes, L, d]
         prompt_embeddings = torch.cat(
             [
-                names[:, :1].expand(n_contexts, -1, -1, -1),  # CLS
+                embedded[:, :1].expand(n_contexts, -1, -1, -1),  # CLS
                 ctx[:, None].expand(-1, n_classes, -1, -1),  # n_ctx
-                names[:, 1:].expand(n_contexts, -1, -1, -1),  # name, SEP, PAD
+                embedded[:, 1:].expand(n_contexts, -1, -1, -1),  # name SEP PAD
             ],
             dim=2,
         ).flatten(0, 1)  # [K * n_classes, n_ctx + L, d]
         mask = torch.cat(
             [
-                class_tokens.attention_mask.new_ones(n_classes, n_ctx),
-                class_tokens.attention_mask,
+                names.attention_mask.new_ones(n_classes, n_ctx),
+                names.attention_mask,
             ],
             dim=1,
         ).repeat(n_contexts, 1)
-        states = self.base(
-            inputs_embeds=prompt_embeddings, attention_mask=mask
-        )[0]
-        return self._sentence(states, mask).unflatten(
-            0, (n_contexts, n_classes)
-        )
-
-    def _sentence(self, states, mask):
         if self.mean_pooling:
-            weights = mask[..., None].to(states.dtype)
-            pooled = (states * weights).sum(1) / weights.sum(1)
+            states = self.base(
+                inputs_embeds=prompt_embeddings, attention_mask=mask
+            )[0]
+            sentences = self._pool(states, mask)
         else:
-            pooled = states[:, 0]
-        return self.projection(pooled)
+            sentences = self._first_state(prompt_embeddings, mask)
+        return sentences.unflatten(0, (n_contexts, n_classes))
+
+    def _first_state(self, prompt_embeddings, mask):
+        """What BERT gives at CLS: the last layer computes nothing else."""
+        *layers, last = self.base.encoder.layer
+        mask = self.base.get_extended_attention_mask(mask, mask.shape)
+        states = self.base.embeddings(inputs_embeds=prompt_embeddings)
+        for layer in layers:
+            states = layer(states, mask)[0]
+        attention = last.attention.self
+        query, key, value = (
+            project(inputs)
+            .unflatten(-1, (attention.num_attention_heads, -1))
+            .transpose(1, 2)
+            for project, inputs in (
+                (attention.query, states[:, :1]),
+                (attention.key, states),
+                (attention.value, states),
+            )
+        )
+        attended = scaled_dot_product_attention(
+            query,
+            key,
+            value,
+            mask,
+            dropout_p=attention.dropout.p if self.training else 0.0,
+        )
+        cls = last.attention.output(
+            attended.transpose(1, 2).flatten(2), states[:, :1]
+        )
+        return last.feed_forward_chunk(cls)[:, 0]
+
+    def _pool(self, states, mask):
+        if not self.mean_pooling:
+            return states[:, 0]
+        weights = mask[..., None].to(states.dtype)
+        return (states * weights).sum(1) / weights.sum(1)
 
 
 class Gpt2TextEncoder(TextEncoder):
@@ -294,54 +450,41 @@ class Gpt2TextEncoder(TextEncoder):
         rows = torch.arange(len(last), device=last.device)
         mask[rows, last] = False
         return CaptionEmbeddings(
-            self.projection(states[rows, last]),
-            self.projection(states[:, :-1]),
+            self._project(states[rows, last]),
+            self._project(states[:, :-1]),
             mask[:, :-1],
         )
 
-    def encode_prompts(self, ctx, class_tokens, embed_twice=False):
-        """Embed ``ctx name <|endoftext|>`` for every context and class.
+    def _kept_vectors(self, n_ctx, length):
+        # Keys and values of the prefix are copied to every class.
+        return 11 * length + 2 * (n_ctx + length)
 
-        Arguments
-        ---------
-        ctx : torch.Tensor
-            [K, n_ctx, d].
-        class_tokens : ClassTokens
-            [n_classes, L] each.
-        embed_twice : bool
-            Not defined for GPT-2, whose embedding layer has no LayerNorm.
-
-        Returns
-        -------
-        torch.Tensor
-            [K, n_classes, D].
-
-        Raises
-        ------
-        InputError
-            If ``embed_twice`` is asked for.
-        """
+    def _share(self, ctx, embed_twice):
+        """Keys and values of the contexts, two [K, heads, n_ctx, .] a layer."""
         if embed_twice:
             raise InputError(
                 "the authors' double embedding exists for BERT only: use "
                 "--clap ms-2022 with --upstream_exact True"
             )
+        prefix = self.base(inputs_embeds=ctx, use_cache=True).past_key_values
+        return prefix.to_legacy_cache()
+
+    def _encode_chunk(self, shared, names):
+        """``name <|endoftext|>``, seeing the context."""
         from transformers import DynamicCache
 
-        n_contexts, n_ctx, _ = ctx.shape
-        self._check_length(n_ctx, class_tokens)
-        n_classes = len(class_tokens.input_ids)
-        prefix = self.base(inputs_embeds=ctx, use_cache=True).past_key_values
+        n_contexts, _, n_ctx, _ = shared[0][0].shape
+        n_classes = len(names.input_ids)
         # [K, heads, n_ctx, d_head] -> [K * n_classes, heads, n_ctx, d_head]
         cache = DynamicCache.from_legacy_cache(
             tuple(
                 tuple(
                     part.repeat_interleave(n_classes, dim=0) for part in layer
                 )
-                for layer in prefix.to_legacy_cache()
+                for layer in shared
             )
         )
-        input_ids, name_mask = (t.repeat(n_contexts, 1) for t in class_tokens)
+        input_ids, name_mask = (t.repeat(n_contexts, 1) for t in names)
         mask = torch.cat(
             [name_mask.new_ones(len(name_mask), n_ctx), name_mask], dim=1
         )
@@ -353,4 +496,4 @@ class Gpt2TextEncoder(TextEncoder):
         )[0]
         rows = torch.arange(len(states), device=states.device)
         last = states[rows, name_mask.sum(1) - 1]
-        return self.projection(last).unflatten(0, (n_contexts, n_classes))
+        return last.unflatten(0, (n_contexts, n_classes))

@@ -12,7 +12,9 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from types import SimpleNamespace
+from weakref import WeakSet
 
 import pytest
 import torch
@@ -21,6 +23,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from speechbrain.utils.importutils import LazyModule
 
+from afpt_plugin import features
 from afpt_plugin.errors import InputError
 from afpt_plugin.features import (
     FeatureStore,
@@ -41,9 +44,25 @@ SETTINGS = {"kind": "captions", "pad_to": None}
 SCRIPT = """
 import os, signal, sys
 import torch
-from afpt_plugin.features import FeatureStore
+from afpt_plugin.features import FeatureStore, encode_recording_features
 
 folder, n_items, kill_at = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+
+class Clap:
+    fingerprint, device, sample_rate = "fp", torch.device("cpu"), 800
+    def __init__(self):
+        torch.manual_seed(0)
+        self.tower = torch.nn.Conv1d(1, 16, 80, 40)
+    def encode_audio(self, wavs, lens):
+        frames = self.tower(wavs[:, None]).transpose(1, 2)
+        n_frames = (lens * wavs.shape[1]).long() // 40 - 1
+        mask = torch.arange(frames.shape[1]) < n_frames[:, None]
+        return frames.mean(1), frames, mask
+
+def load(recording):
+    seed = int(recording["key"])
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(400 + 40 * (seed % 5), generator=generator)
 
 def encode(batch):
     return [{"words": torch.full((i % 3 + 1, 2), float(i))} for i in batch]
@@ -68,6 +87,8 @@ for n in (n_items, n_items + 1, n_items + 1):
     keys = [str(i) for i in range(n)]
     counts.append(store.fill(keys, encode, batch_size=2, shard_items=4))
     assert sorted(store) == sorted(keys)
+recordings = [{"key": str(i)} for i in range(23)]
+encode_recording_features(Clap(), recordings, folder, load, {}, batch_size=3)
 print(counts)
 if "RANK" in os.environ:
     torch.distributed.destroy_process_group()
@@ -374,6 +395,32 @@ def test_loading_runs_one_batch_ahead_in_another_thread(tmp_path):
     assert threading.main_thread() not in events
 
 
+@pytest.mark.parametrize("n_loaders", [1, 3])
+def test_loading_is_never_far_ahead(tmp_path, monkeypatch, n_loaders):
+    monkeypatch.setattr(features, "N_LOADERS", n_loaders)
+    in_memory, most = WeakSet(), []
+
+    class Loaded(list):
+        __hash__ = object.__hash__
+
+    def load(batch):
+        loaded = Loaded(batch)
+        in_memory.add(loaded)
+        most.append(len(in_memory))
+        return loaded
+
+    def encode(loaded):
+        time.sleep(0.002)  # the loaders are faster
+        return [item(i) for i in loaded]
+
+    keys = [str(i) for i in range(100)]
+    opened(tmp_path).fill(keys, encode, batch_size=2, load=load)
+    assert_right(opened(tmp_path), 100)
+    # Of 50: one is encoded, one is about to be forgotten, and each thread may
+    # hold one that waits and one that it has not let go of.
+    assert max(most) <= 2 * n_loaders + 2
+
+
 def test_an_error_of_the_loader_reaches_the_caller(tmp_path):
     def load(batch):
         raise InputError("dog.wav: cannot be read")
@@ -453,27 +500,35 @@ def test_a_killed_fill_resumes_with_one_shard_lost(tmp_path):
 
 
 def test_two_ranks_store_what_one_process_does(tmp_path):
-    ranks = [
-        start(
-            tmp_path / "two",
-            RANK=str(rank),
-            RENDEZVOUS=str(tmp_path / "rendezvous"),
-        )
+    rendezvous = str(tmp_path / "rendezvous")
+    processes = [start(tmp_path / "one")] + [
+        start(tmp_path / "two", RANK=str(rank), RENDEZVOUS=rendezvous)
         for rank in range(2)
     ]
     # The second fill of SCRIPT leaves rank 1 with nothing, the third both.
-    for process in ranks:
+    for process in processes:
         out, err = process.communicate(timeout=60)
         assert process.returncode == 0, err
         assert out.split("\n")[-2] == "[10, 1, 0]"
-    two = opened(tmp_path / "two")
-    assert {path.name.split("-")[1] for path in shards(two)} == {"0", "1"}
-    # Every item is in one shard only: the ranks shared the work.
-    stored = [key for path in shards(two) for key in open_keys(path)]
-    assert len(stored) == len(two) == 11
-    one, _ = filled(tmp_path / "one", 11)
-    for key in one:
-        torch.testing.assert_close(two[key], one[key], rtol=0, atol=0)
+    for settings, n_items in ((SETTINGS, 11), ({"kind": "recordings"}, 23)):
+        one, two = (
+            opened(tmp_path / name, settings=settings)
+            for name in ("one", "two")
+        )
+        assert {path.name.split("-")[1] for path in shards(two)} == {"0", "1"}
+        # Every item is in one shard only: the ranks shared the work.
+        stored = [key for path in shards(two) for key in open_keys(path)]
+        assert len(stored) == len(two) == len(one) == n_items
+        for key in one:
+            assert as_bytes(two[key]) == as_bytes(one[key])
+
+
+def as_bytes(entry):
+    """An item, so that -0.0 is not 0.0."""
+    return {
+        field: (tensor.shape, tensor.numpy().tobytes())
+        for field, tensor in entry.items()
+    }
 
 
 class FakeClap:

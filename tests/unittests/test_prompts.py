@@ -17,6 +17,59 @@ def test_contexts_from_words_start_as_the_template(clap):
         torch.testing.assert_close(embeddings, expected, atol=1e-5, rtol=1e-5)
 
 
+def test_the_start_is_kept_when_the_contexts_move(clap):
+    """Copies, not views; and not in a checkpoint."""
+    learner = PromptLearner(n_ctx=3).setup(clap, NAMES)
+    assert learner.start.keys() == {"ctx_coarse", "ctx_fine"}
+    for name, start in learner.start.items():
+        ctx = getattr(learner, name)
+        assert torch.equal(start, ctx) and not start.requires_grad
+        ctx.data += 1
+        torch.testing.assert_close(ctx.detach() - start, torch.ones(3, 32))
+
+
+def test_classes_in_chunks_learn_the_same(clap):
+    """Values and gradients, for a learner made with a chunk size."""
+    gradients = []
+    for chunk in (None, 1):
+        learner = PromptLearner(n_ctx=3, classes_per_chunk=chunk)
+        coarse, fine = learner.setup(clap, NAMES)(clap)
+        (coarse.square().sum() + fine.sum()).backward()
+        gradients.append((learner.ctx_coarse.grad, learner.ctx_fine.grad))
+    assert coarse.grad_fn is not None
+    torch.testing.assert_close(*gradients)
+
+
+def test_no_classes_in_a_chunk_is_an_error():
+    """Before any backbone is loaded."""
+    with pytest.raises(InputError, match="classes_per_chunk is 0"):
+        PromptLearner(n_ctx=3, classes_per_chunk=0)
+
+
+def test_bf16_learns_as_float32_does(clap):
+    """Ten steps towards a target: the same loss within 2 %."""
+    torch.manual_seed(0)
+    target = torch.nn.functional.normalize(torch.randn(2, 16), dim=-1)
+    losses = {}
+    for bf16 in (False, True):
+        learner = PromptLearner(n_ctx=3, seed=1).setup(clap, NAMES)
+        optimizer = torch.optim.AdamW(learner.parameters(), lr=0.05)
+        losses[bf16] = []
+        for _ in range(10):
+            with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+                coarse, fine = learner(clap)
+            loss = sum(
+                1 - torch.cosine_similarity(part, target, dim=-1).mean()
+                for part in (coarse, fine)
+            )
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses[bf16].append(float(loss.detach()))
+    assert losses[True][-1] < losses[True][0] - 0.1
+    assert losses[True] == pytest.approx(losses[False], rel=0.02)
+
+
 def test_a_stacked_pass_equals_two_passes(clap):
     """Coarse and fine do not see each other."""
     learner = PromptLearner(n_ctx=3).setup(clap, NAMES)

@@ -12,10 +12,16 @@ from transformers import (
 )
 from transformers.models.gpt2.tokenization_gpt2 import bytes_to_unicode
 
+from afpt_plugin.backbones import text
 from afpt_plugin.backbones.text import BertTextEncoder, Gpt2TextEncoder
 from afpt_plugin.errors import InputError
 
 NAMES = ["dog", "church bells", "rain"]
+#: Of every length, and not sorted by it.
+MANY_NAMES = [
+    " ".join(("dog", "bells", "rain", "church", "of")[: 1 + 7 * i % 5])
+    for i in range(32)
+]
 WORDS = "this is a sound of dog rain church bells [UNK]".split()
 
 
@@ -89,6 +95,13 @@ def _context(n_contexts=2, n_ctx=4):
     return (0.5 * torch.randn(n_contexts, n_ctx, 32)).requires_grad_()
 
 
+def _gradient(embeddings, ctx):
+    torch.manual_seed(2)
+    weights = torch.randn_like(embeddings)
+    (gradient,) = torch.autograd.grad((embeddings * weights).sum(), ctx)
+    return gradient
+
+
 def test_a_caption_does_not_depend_on_the_padding_of_its_batch(tower):
     alone = tower.encode(tower.tokenize(["rain"]))
     padded = tower.encode(tower.tokenize(["rain"], pad_to=24))
@@ -154,10 +167,16 @@ def test_a_gpt2_context_of_words_equals_the_caption_of_these_words(gpt2):
     assert torch.allclose(prompts[0], plain, atol=1e-5)
 
 
-def test_the_cached_prefix_of_gpt2_changes_neither_values_nor_gradients(gpt2):
-    ctx = _context()
+@pytest.mark.parametrize("classes_per_chunk", [None, 1, 2, 3])
+@pytest.mark.parametrize("n_contexts, n_ctx", [(1, 1), (2, 4), (3, 20)])
+def test_the_shared_prefix_of_gpt2_changes_neither_values_nor_gradients(
+    gpt2, n_contexts, n_ctx, classes_per_chunk
+):
+    ctx = _context(n_contexts, n_ctx)
     tokens = gpt2.tokenize_class_names(NAMES)
-    cached = gpt2.encode_prompts(ctx, tokens)
+    shared = gpt2.encode_prompts(
+        ctx, tokens, classes_per_chunk=classes_per_chunk
+    )
     plain = []
     for context in ctx:
         for ids, mask in zip(*tokens, strict=True):
@@ -165,13 +184,171 @@ def test_the_cached_prefix_of_gpt2_changes_neither_values_nor_gradients(gpt2):
             prompt = torch.cat([context, name])[None]
             states = gpt2.base(inputs_embeds=prompt, use_cache=False)[0]
             plain.append(gpt2.projection(states[0, -1]))
-    plain = torch.stack(plain).unflatten(0, cached.shape[:2])
-    assert torch.allclose(cached, plain, atol=1e-5)
-    weights = torch.randn_like(plain)
-    (ours,) = torch.autograd.grad((cached * weights).sum(), ctx)
-    (theirs,) = torch.autograd.grad((plain * weights).sum(), ctx)
-    assert theirs.abs().max() > 0.01
-    assert torch.allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+    plain = torch.stack(plain).unflatten(0, shared.shape[:2])
+    torch.testing.assert_close(shared, plain, atol=1e-5, rtol=1e-5)
+    ours, theirs = _gradient(shared, ctx), _gradient(plain, ctx)
+    assert theirs.abs().amax(2).gt(1e-3).all()  # at every vector
+    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-4)
+
+
+def test_the_prefix_of_gpt2_is_computed_once_for_all_chunks(gpt2):
+    ctx, shapes = _context(), []
+    hook = gpt2.base.h[0].register_forward_hook(
+        lambda module, inputs, output: shapes.append(inputs[0].shape)
+    )
+    embeddings = gpt2.encode_prompts(
+        ctx, gpt2.tokenize_class_names(NAMES), classes_per_chunk=1
+    )
+    _gradient(embeddings, ctx)
+    hook.remove()
+    # And the names twice, forward and again in the backward pass.
+    assert [shape[1] for shape in shapes].count(ctx.shape[1]) == 1
+    assert len(shapes) == 1 + 2 * len(NAMES)
+
+
+def test_all_positions_of_berts_last_layer_give_the_same_prompts(bert):
+    # Mean pooling needs all of them, the sentence of CLAP's BERT only CLS.
+    ctx = _context()
+    tokens = bert.tokenize_class_names(NAMES)
+    ours = bert.encode_prompts(ctx, tokens)
+    prompts = torch.cat(
+        [
+            bert.base.embeddings.word_embeddings(tokens.input_ids)[:, :1],
+            ctx[:1].expand(3, -1, -1),
+            bert.base.embeddings.word_embeddings(tokens.input_ids)[:, 1:],
+        ],
+        dim=1,
+    )
+    mask = torch.cat(
+        [tokens.attention_mask.new_ones(3, 4), tokens.attention_mask], dim=1
+    )
+    states = bert.base(inputs_embeds=prompts, attention_mask=mask)[0]
+    plain = bert.projection(states[:, 0])
+    torch.testing.assert_close(ours[0], plain, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(
+        _gradient(ours[:1], ctx), _gradient(plain[None], ctx)
+    )
+
+
+@pytest.mark.parametrize("classes_per_chunk", [3, 31, 100])
+def test_chunks_change_neither_values_nor_gradients(tower, classes_per_chunk):
+    ctx = _context()
+    tokens = tower.tokenize_class_names(MANY_NAMES)
+    whole = tower.encode_prompts(ctx, tokens)
+    chunked = tower.encode_prompts(
+        ctx, tokens, classes_per_chunk=classes_per_chunk
+    )
+    torch.testing.assert_close(chunked, whole, atol=1e-5, rtol=1e-5)
+    with torch.no_grad():
+        evaluated = tower.encode_prompts(
+            ctx, tokens, classes_per_chunk=classes_per_chunk
+        )
+    assert torch.equal(evaluated, chunked) and not evaluated.requires_grad
+    ours, theirs = _gradient(chunked, ctx), _gradient(whole, ctx)
+    torch.testing.assert_close(
+        ours, theirs, atol=1e-5 * float(theirs.abs().max()), rtol=1e-4
+    )
+
+
+def test_chunks_draw_the_same_dropout_when_they_are_recomputed(
+    tower, monkeypatch
+):
+    ctx = _context()
+    tokens = tower.tokenize_class_names(NAMES)
+
+    def run():
+        torch.manual_seed(3)
+        with tower.dropout():
+            return tower.encode_prompts(ctx, tokens, classes_per_chunk=2)
+
+    recomputed = run()
+    assert not tower.training
+    # What is drawn in between must not matter, nor that dropout is off again.
+    torch.rand(7)
+    gradient = _gradient(recomputed, ctx)
+    assert not any(module.training for module in tower.modules())
+    monkeypatch.setattr(
+        text, "checkpoint", lambda function, *args, **_: function(*args)
+    )
+    kept = run()
+    assert torch.equal(recomputed, kept)
+    torch.testing.assert_close(gradient, _gradient(kept, ctx))
+    quiet = tower.encode_prompts(ctx, tokens)
+    assert not torch.allclose(kept, quiet, atol=1e-2)
+
+
+def _kept_bytes(tower, names, **kwargs):
+    """Bytes that autograd keeps between forward and backward."""
+    kept = {}
+
+    def pack(tensor):
+        if not isinstance(tensor, torch.nn.Parameter):
+            storage = tensor.untyped_storage()
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    ctx, tokens = _context(), tower.tokenize_class_names(names)
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        alive = tower.encode_prompts(ctx, tokens, **kwargs)
+    assert alive.requires_grad
+    return sum(kept.values())
+
+
+def test_chunks_keep_next_to_nothing_per_class(tower):
+    few, many = MANY_NAMES[:8], MANY_NAMES * 4
+    growth = _kept_bytes(tower, many) - _kept_bytes(tower, few)
+    chunked = _kept_bytes(tower, many, classes_per_chunk=4) - _kept_bytes(
+        tower, few, classes_per_chunk=4
+    )
+    assert chunked < growth / 20
+
+
+def test_chunks_are_automatic_where_memory_asks_for_them(tower, monkeypatch):
+    kept = _kept_bytes(tower, MANY_NAMES)
+    monkeypatch.setattr(text, "KEEP_BYTES", 10 * kept)
+    assert _kept_bytes(tower, MANY_NAMES) == kept
+    monkeypatch.setattr(text, "KEEP_BYTES", kept // 10)
+    monkeypatch.setattr(text, "CHUNK_BYTES", kept // 10)
+    assert _kept_bytes(tower, MANY_NAMES) < kept / 5
+
+
+def test_groups_of_classes_are_only_as_long_as_their_own_names(bert):
+    ctx, tokens = _context(), bert.tokenize_class_names(MANY_NAMES)
+    shapes = []
+    hook = bert.base.encoder.layer[0].register_forward_hook(
+        lambda module, inputs, output: shapes.append(inputs[0].shape[:2])
+    )
+    together = bert.encode_prompts(ctx, tokens)
+    hook.remove()
+    # CLS, context, name, SEP; two contexts of eight classes each.
+    lengths = sorted(len(name.split()) for name in MANY_NAMES)
+    assert [tuple(shape) for shape in shapes] == [
+        (16, 6 + lengths[last]) for last in (7, 15, 23, 31)
+    ]
+    for place in (0, 1, 2, 30, 31):
+        alone = bert.encode_prompts(
+            ctx, bert.tokenize_class_names(MANY_NAMES[place : place + 1])
+        )
+        assert torch.allclose(together[:, place], alone[:, 0], atol=1e-5)
+
+
+@pytest.mark.parametrize("classes_per_chunk", [None, 2])
+def test_bf16_gives_float32_embeddings_close_to_float32s(
+    tower, classes_per_chunk
+):
+    ctx, tokens = _context(), tower.tokenize_class_names(NAMES)
+    exact = tower.encode_prompts(ctx, tokens)
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = tower.encode_prompts(
+            ctx, tokens, classes_per_chunk=classes_per_chunk
+        )
+    assert rough.dtype == torch.float32
+    assert not torch.equal(rough, exact)
+    cosines = torch.cosine_similarity(rough, exact, dim=-1)
+    assert cosines.min() > 0.995
+    ours, theirs = _gradient(rough, ctx), _gradient(exact, ctx)
+    assert ours.dtype == torch.float32 and ours.isfinite().all()
+    assert torch.cosine_similarity(ours, theirs, dim=-1).min() > 0.98
 
 
 def test_several_contexts_at_once_equal_one_after_the_other(tower):
