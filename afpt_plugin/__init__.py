@@ -10,10 +10,12 @@ Where things are:
 * `backbones`: a frozen CLAP per file behind one interface, `load_clap`
 * `prompts`: what is learned, `PromptLearner`
 * `similarity`, `losses`: coarse and fine logits, the ranking loss
-* `captions`, `data`: read and check what a user gives
+* `captions`, `mining`, `data`: read and check what a user gives
 * `features`, `datasets`: every caption and recording is encoded once
 * `brain`, `experiment`: the training, as SpeechBrain runs it
-* `metrics`, `report`, `figures`: what a run leaves behind
+* `metrics`, `report`, `figures`, `export`: what a run leaves behind
+* `inference`, `comparison`: what is done with it
+* `cli`, `commands`: the command line, `afpt`
 * `synth`: generated recordings, for a machine without data or network
 
 The three steps of the method, by hand:

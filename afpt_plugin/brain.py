@@ -1,22 +1,24 @@
 """The Brain that learns prompts from captions and tests them on recordings.
 
 CLAP is an attribute and not one of the ``modules``: SpeechBrain neither trains
-nor checkpoints it. What a run leaves behind is written by `afpt_plugin.report`.
+nor checkpoints it. What a run leaves behind is written by `afpt_plugin.report`
+and `afpt_plugin.export`.
 
 Authors
  * The afpt_plugin developers 2026
 """
 
-import os
 import time
+from pathlib import Path
 
 import speechbrain as sb
 import torch
-from speechbrain.utils.checkpoints import Checkpointer
 from speechbrain.utils.distributed import get_rank, if_main_process
 from speechbrain.utils.logger import get_logger
 
 from afpt_plugin.errors import InputError
+from afpt_plugin.export import write_export
+from afpt_plugin.figures import plot_training
 from afpt_plugin.prompts import template_embeddings
 from afpt_plugin.report import (
     format_table,
@@ -35,57 +37,18 @@ logger = get_logger(__name__)
 HEADS = ("coarse", "fine", "ensemble")
 SELECTIONS = ("captions", "audio")
 
-
-class AtomicCheckpointer(Checkpointer):
-    """A Checkpointer whose half-written checkpoints do not count.
-
-    SpeechBrain writes a checkpoint's meta file, which makes the folder a
-    checkpoint, before the parameters; a run killed in between could not
-    resume. Here the meta file gets its name last.
-
-    Example
-    -------
-    >>> folder = getfixture("tmp_path")
-    >>> saver = AtomicCheckpointer(folder, {"net": torch.nn.Linear(1, 1)})
-    >>> saver.save_checkpoint(meta={"epoch": 3}).meta["epoch"]
-    3
-    >>> len(saver.list_checkpoints())
-    1
-    """
-
-    def save_checkpoint(self, *args, **kwargs):
-        """Save as `Checkpointer.save_checkpoint` does, then name the meta file.
-
-        Arguments
-        ---------
-        *args : tuple
-            See `Checkpointer.save_checkpoint`.
-        **kwargs : dict
-            See `Checkpointer.save_checkpoint`.
-
-        Returns
-        -------
-        Checkpoint
-            None on other processes than the main one.
-        """
-        checkpoint = super().save_checkpoint(*args, **kwargs)
-        if checkpoint is not None:
-            os.replace(*self._meta_names)
-        return checkpoint
-
-    def _save_checkpoint_metafile(self, fpath, *args, **kwargs):
-        partial = fpath.with_name(fpath.name + ".partial")
-        self._meta_names = partial, fpath
-        return super()._save_checkpoint_metafile(partial, *args, **kwargs)
+# Of torch's names for what a processor can do, those without bfloat16.
+SLOW_AT_BF16 = ("DEFAULT", "AVX2")
 
 
 class PromptTuningBrain(sb.Brain):
-    """Trains ``modules.learner`` on captions; tests it on recordings.
+    """Trains ``modules.learner`` on captions; tests it on recordings, if any.
 
     Read from ``hparams``: ``loss``, ``metrics``, ``metric_name``,
     ``logit_scale``, ``multi_label``, ``caption_noise``, ``upstream_exact``,
-    ``selection``, ``prompt_template``, ``seed``, ``train_logger`` and
-    ``output_folder``; the recipes' YAML files say what each is.
+    ``selection``, ``prompt_template``, ``recording``, ``seed``,
+    ``train_logger`` and ``output_folder``; the recipes' YAML files say what
+    each is. `evaluate` ends a run with a test set, `finish` one without.
 
     Arguments
     ---------
@@ -93,43 +56,57 @@ class PromptTuningBrain(sb.Brain):
         The backbone, moved to the Brain's device.
     class_names : list of str
         In the order of the class indices.
-    test_set : DynamicItemDataset
-        From `afpt_plugin.datasets.recording_dataset`, scored after every epoch.
-    test_loader_kwargs : dict
-        How to batch it.
     facts : dict
         What `results.json` says about the data: ``dataset``,
         ``data_fingerprint``, ``n_recordings``, ``n_left_out``,
         ``supervision``, and whatever else is worth keeping.
+    test_set : DynamicItemDataset, optional
+        From `afpt_plugin.datasets.recording_dataset`, scored after every
+        epoch. None trains on captions without any recording.
+    test_loader_kwargs : dict
+        How to batch it.
     **kwargs : dict
         See `speechbrain.Brain`.
 
     Raises
     ------
     InputError
-        If ``selection`` is neither ``captions`` nor ``audio``.
+        If ``selection`` is neither ``captions`` nor ``audio``; without a test
+        set, neither ``captions`` nor None, which keeps the last epoch.
     """
 
     def __init__(
-        self, clap, class_names, test_set, test_loader_kwargs, facts, **kwargs
+        self,
+        clap,
+        class_names,
+        facts,
+        test_set=None,
+        test_loader_kwargs={},
+        **kwargs,
     ):
         super().__init__(**kwargs)
-        if self.hparams.selection not in SELECTIONS:
+        self._warn_of_slow_bf16()
+        without, rules = "", SELECTIONS
+        if test_set is None:
+            without, rules = " without a test set", ("captions", None)
+        if self.hparams.selection not in rules:
             raise InputError(
-                f"selection: {self.hparams.selection!r} is unknown; choose "
-                f"one of {', '.join(SELECTIONS)}"
+                f"selection: {self.hparams.selection!r} does not exist"
+                f"{without}; choose one of {', '.join(map(str, rules))}"
             )
         self.clap = clap.to(self.device)
         self.class_names = class_names
         self.facts = facts
         self.history = []
         self.timings = {}
-        self.test_loader = self.make_dataloader(
-            test_set, sb.Stage.TEST, ckpt_prefix=None, **test_loader_kwargs
-        )
-        self.zero_shot_embeddings = template_embeddings(
-            self.clap, class_names, self.hparams.prompt_template
-        )
+        self.test_loader = None
+        if test_set is not None:
+            self.test_loader = self.make_dataloader(
+                test_set, sb.Stage.TEST, ckpt_prefix=None, **test_loader_kwargs
+            )
+            self.zero_shot_embeddings = template_embeddings(
+                self.clap, class_names, self.hparams.prompt_template
+            )
         # The bare cosine for the ranking loss, CLAP's own scale otherwise.
         self.logit_scale = self.hparams.logit_scale or clap.logit_scale
         self._start_scores()
@@ -258,7 +235,8 @@ class PromptTuningBrain(sb.Brain):
         if valid_set is None and self.hparams.selection == "captions":
             raise InputError(
                 "selection: captions needs held-out captions: raise "
-                "valid_fraction above 0, or choose --selection audio"
+                "valid_fraction above 0, or choose "
+                + ("null" if self.test_loader is None else "--selection audio")
             )
         self._has_valid = valid_set is not None
         start = time.perf_counter()
@@ -336,6 +314,17 @@ class PromptTuningBrain(sb.Brain):
         super().on_evaluate_start(max_key, min_key)
         self.timings["evaluate_start"] = time.perf_counter()
 
+    def _warn_of_slow_bf16(self):
+        if (
+            self.device_type == "cpu"
+            and self.precision == "bf16"
+            and torch.backends.cpu.get_cpu_capability() in SLOW_AT_BF16
+        ):
+            logger.warning(
+                "--precision bf16: this processor has no bfloat16 arithmetic, "
+                "so learning is slower than with fp32"
+            )
+
     def _start_scores(self):
         self._class_embeddings = None
         self._ids, self._targets, self._logits = [], [], {}
@@ -382,8 +371,9 @@ class PromptTuningBrain(sb.Brain):
         name = self.hparams.metric_name
         # One process scores; the logger and the checkpointer, which every
         # process has to call, write on that process alone.
-        main = if_main_process()
-        audio = self._score_recordings() if main else dict.fromkeys(HEADS, 0.0)
+        audio = {} if self.test_loader is None else dict.fromkeys(HEADS, 0.0)
+        if audio and if_main_process():
+            audio = self._score_recordings()
         row = {
             "epoch": epoch,
             "train_loss": train["loss"],
@@ -398,12 +388,12 @@ class PromptTuningBrain(sb.Brain):
             {"epoch": epoch},
             train_stats=train,
             valid_stats=valid,
-            test_stats={f"zero-shot {k}": v for k, v in audio.items()},
+            test_stats={f"zero-shot {k}": v for k, v in audio.items()} or None,
         )
         best = (
             -valid["loss"]
             if self.hparams.selection == "captions"
-            else audio["ensemble"]
+            else audio.get("ensemble", epoch)
         )
         if self.checkpointer is not None:
             # Of equally good epochs the first, as the authors do; the folders
@@ -430,6 +420,7 @@ class PromptTuningBrain(sb.Brain):
         start = self.timings.pop("evaluate_start")
         self.timings["evaluate_seconds"] = time.perf_counter() - start
         self.timings.pop("first_step", None)
+        self.export(Path(self.hparams.output_folder) / "export", metrics)
         results = {
             **self.facts,
             "clap": self.clap.name,
@@ -469,6 +460,61 @@ class PromptTuningBrain(sb.Brain):
             self.hparams.seed,
             self.hparams.output_folder,
             format_table(metrics, name),
+        )
+
+    def finish(self, export_folder):
+        """End a run without a test: export the selected epoch, and a figure.
+
+        Arguments
+        ---------
+        export_folder : str or pathlib.Path
+            See `afpt_plugin.export.write_export`.
+
+        Returns
+        -------
+        int
+            The selected epoch.
+        """
+        self.on_evaluate_start(max_key="selection_score")
+        selected = self._selected_epoch()
+        if if_main_process():
+            plot_training(
+                self.history,
+                Path(self.hparams.output_folder) / "training.png",
+                self.hparams.metric_name,
+                selected_epoch=selected,
+            )
+        self.export(export_folder)
+        return selected
+
+    def export(self, folder, metrics=None):
+        """Write the contexts, as they are now, for `afpt_plugin.inference`.
+
+        Arguments
+        ---------
+        folder : str or pathlib.Path
+            Where to; the main process writes.
+        metrics : dict, optional
+            What the test measured.
+        """
+        if not if_main_process():
+            return
+        write_export(
+            folder,
+            self.clap,
+            self._bare_learner(),
+            self.class_names,
+            self.hparams.prompt_template,
+            self.hparams.multi_label,
+            self.logit_scale,
+            self.hparams.recording["clip_seconds"],
+            metrics,
+            {
+                **self.facts,
+                "selection": self.hparams.selection,
+                "selected_epoch": self._selected_epoch(),
+                "seed": self.hparams.seed,
+            },
         )
 
     def _selected_epoch(self):

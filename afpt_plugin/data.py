@@ -174,6 +174,49 @@ def read_recording(
     return fit_length(sig, n_samples, crop)
 
 
+def load_recording(path, sample_rate):
+    """Read a whole recording, with the checks that a data set's go through.
+
+    Arguments
+    ---------
+    path : str or pathlib.Path
+        A file of any length, rate, number of channels and format that
+        soundfile reads.
+    sample_rate : int
+        Wanted rate, in Hz.
+
+    Returns
+    -------
+    torch.Tensor
+        Mono, [samples].
+
+    Raises
+    ------
+    InputError
+        If it is missing, empty, truncated, not finite or no audio.
+
+    Example
+    -------
+    >>> load_recording("no.wav", 8000)
+    Traceback (most recent call last):
+    ...
+    afpt_plugin.errors.InputError: no.wav: No such file or directory
+    """
+    try:
+        # In memory, since libsndfile reads half a file in silence.
+        sig, rate = _decode(Path(path).read_bytes())
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from error
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    n_samples = max(1, round(len(sig) * sample_rate / rate))
+    sig = sig.mean(dim=1)
+    if rate != sample_rate:
+        sig = _resampler(rate, sample_rate)(sig)
+    # The resampler rounds up: one sample more would ask for one window more.
+    return sig[:n_samples]
+
+
 # Writing and reading manifests
 
 
@@ -413,27 +456,38 @@ class CheckedRecordings(NamedTuple):
     n_read: int
 
 
-def _examine(data):
-    """Decode a file's bytes; return its facts, or what is wrong (str)."""
+def _decode(data):
+    """Samples [samples, channels] and rate of a file's bytes, if all is well."""
     if not data:
-        return "empty: 0 bytes"
+        raise InputError("empty: 0 bytes")
     # libsndfile believes the smaller of header and file, in silence.
     if data[:4] == b"RIFF":
         size = int.from_bytes(data[4:8], "little")
         if size not in UNKNOWN_RIFF_SIZES and size + 8 > len(data):
-            return f"truncated: {len(data)} of {size + 8} bytes"
+            raise InputError(f"truncated: {len(data)} of {size + 8} bytes")
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as file:
             announced, rate = file.frames, file.samplerate
             sig = torch.from_numpy(file.read(dtype="float32", always_2d=True))
     except soundfile.LibsndfileError as error:
-        return f"not readable as audio: {error.error_string}"
+        raise InputError(
+            f"not readable as audio: {error.error_string}"
+        ) from error
     if len(sig) < announced:
-        return f"truncated: {len(sig)} of {announced} samples"
+        raise InputError(f"truncated: {len(sig)} of {announced} samples")
     if len(sig) == 0:
-        return "empty: 0 samples"
+        raise InputError("empty: 0 samples")
     if not sig.isfinite().all():
-        return "holds samples that are not finite"
+        raise InputError("holds samples that are not finite")
+    return sig, rate
+
+
+def _examine(data):
+    """Decode a file's bytes; return its facts, or what is wrong (str)."""
+    try:
+        sig, rate = _decode(data)
+    except InputError as error:
+        return str(error)
     return {
         "duration": len(sig) / rate,
         "silent": not sig.any().item(),

@@ -1,4 +1,4 @@
-"""What every recipe's command line does before its first step.
+"""What every recipe, and `afpt tune`, does before its first step.
 
 Authors
  * The afpt_plugin developers 2026
@@ -13,11 +13,16 @@ import speechbrain as sb
 import torch
 from hyperpyyaml import load_hyperpyyaml
 from ruamel.yaml.error import YAMLError
-from speechbrain.utils.distributed import ddp_init_group, run_on_main
+from speechbrain.utils.distributed import (
+    ddp_init_group,
+    infer_device,
+    run_on_main,
+)
 from speechbrain.utils.logger import get_logger
 
 from afpt_plugin.captions import (
     captions_fingerprint,
+    check_class_names,
     read_captions,
     split_captions,
     subsample_captions,
@@ -28,6 +33,9 @@ from afpt_plugin.errors import InputError
 logger = get_logger(__name__)
 
 CAPTION_FOLDER = Path(__file__).parent / "assets" / "captions"
+
+# What is longer is a sentence, or a file that is no list of names.
+MAX_NAME_LENGTH = 200
 
 
 def either(upstream_exact, authors, ours):
@@ -108,9 +116,40 @@ def load_experiment(arguments, recipe):
             overridden_args=run_opts.overridden_args | {"distributed_backend"},
         )
     ddp_init_group(run_opts)
+    hparams = load_hparams(hparams_file, overrides)
+    return hparams_file, run_opts, overrides, hparams
+
+
+def load_hparams(hparams_file, overrides):
+    """Build a YAML file's objects.
+
+    Arguments
+    ---------
+    hparams_file : str or pathlib.Path
+        The file.
+    overrides : str or dict
+        Values to put in the place of the file's, as YAML or as a mapping.
+
+    Returns
+    -------
+    dict
+        The file's values.
+
+    Raises
+    ------
+    InputError
+        If the YAML does not have such an option, or is none with it.
+
+    Example
+    -------
+    >>> path = getfixture("tmp_path") / "hparams.yaml"
+    >>> _ = path.write_text("seed: 1\\ntwice: !apply:sum [[!ref <seed>, 2]]\\n")
+    >>> load_hparams(path, {"seed": 2})["twice"]
+    4
+    """
     try:
         with open(hparams_file, encoding="utf-8") as fin:
-            hparams = load_hyperpyyaml(fin, overrides)
+            return load_hyperpyyaml(fin, overrides)
     except KeyError as error:
         raise InputError(
             f"{hparams_file} has no such option as on the command line: "
@@ -121,7 +160,6 @@ def load_experiment(arguments, recipe):
             f"{hparams_file}, with the command line's {overrides!r}, is no "
             f"valid YAML: {error}"
         ) from error
-    return hparams_file, run_opts, overrides, hparams
 
 
 def prepare_data(hparams, prepare, **options):
@@ -163,14 +201,122 @@ def prepare_data(hparams, prepare, **options):
     return json.loads(path.read_text(encoding="utf-8")), generated
 
 
-def load_captions(
-    source, dataset, class_names, valid_fraction, captions_per_class, seed
-):
-    """Get a recipe's captions, split into training and validation.
+def read_class_names(path):
+    """Read a file of class names, one a line.
+
+    Spaces around a name and empty lines at the end do not count.
 
     Arguments
     ---------
-    source : str
+    path : str or pathlib.Path
+        A text file, UTF-8.
+
+    Returns
+    -------
+    list of str
+        In the order of the file, which is that of the class indices.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read or is empty, or a name is empty, too long,
+        there twice (in any case), or holds what separates labels.
+
+    Example
+    -------
+    >>> path = getfixture("tmp_path") / "names.txt"
+    >>> _ = path.write_text("dog\\nrain\\nDog\\n")
+    >>> read_class_names(path)
+    Traceback (most recent call last):
+    ...
+    afpt_plugin.errors.InputError: ...names.txt, line 3: 'Dog' is the name of line 1, too; remove one of the two
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise InputError(
+            f"cannot read the class names {path}: {error.strerror}"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"the class names {path} are not UTF-8 ({error.reason}); save the "
+            "file with that encoding"
+        ) from error
+    if not text.strip():
+        raise InputError(f"{path}: the file is empty; give one name a line")
+    names, lines = [], {}
+    for line, name in enumerate(text.rstrip().split("\n"), start=1):
+        name = name.strip()
+        place = f"{path}, line {line}: "
+        if len(name) > MAX_NAME_LENGTH:
+            raise InputError(
+                f"{place}a name of {len(name)} characters; a class name is a "
+                f"few words, at most {MAX_NAME_LENGTH} characters"
+            )
+        try:
+            check_class_names([name])
+        except InputError as error:
+            raise InputError(f"{place}{error}") from None
+        first = lines.setdefault(name.casefold(), line)
+        if first != line:
+            raise InputError(
+                f"{place}{name!r} is the name of line {first}, too; remove "
+                "one of the two"
+            )
+        names.append(name)
+    return names
+
+
+def check_device(name=None):
+    """Find out whether torch can compute on a device.
+
+    Arguments
+    ---------
+    name : str, optional
+        E.g. ``cpu`` or ``cuda:0``; by default a GPU if there is one.
+
+    Returns
+    -------
+    str
+        Its name.
+
+    Raises
+    ------
+    InputError
+        If torch does not know it or cannot use it.
+
+    Example
+    -------
+    >>> check_device("gpu")
+    Traceback (most recent call last):
+    ...
+    afpt_plugin.errors.InputError: no device 'gpu' here (...); try cpu
+    """
+    name = name or infer_device()
+    try:
+        torch.ones(1, device=name).item()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"no device {name!r} here ({reason}); try cpu"
+        ) from error
+    return name
+
+
+def load_captions(
+    source,
+    dataset,
+    class_names,
+    valid_fraction,
+    captions_per_class,
+    seed,
+    several_labels=True,
+):
+    """Get an experiment's captions, split into training and validation.
+
+    Arguments
+    ---------
+    source : str or pathlib.Path
         ``ours`` (the captions in the package), ``templates`` (class names in
         templates, nothing else) or a CSV file, ours or the authors'.
     dataset : str
@@ -184,6 +330,8 @@ def load_captions(
     seed : int, optional
         Of the split and of the choice; None takes the first, as the authors
         do.
+    several_labels : bool
+        Whether captions of several classes are learned from, too.
 
     Returns
     -------
@@ -193,6 +341,11 @@ def load_captions(
         To choose the epoch on; may be empty.
     facts : dict
         What `results.json` says about them.
+
+    Raises
+    ------
+    InputError
+        If the captions cannot be read, or a class has none left.
     """
     if source == "templates":
         captions = template_captions(class_names)
@@ -201,6 +354,8 @@ def load_captions(
         captions = read_captions(path, class_names)
     else:
         captions = read_captions(source, class_names)
+    if not several_labels:
+        captions = _with_one_label(captions, source, class_names)
     train, valid = split_captions(
         captions, len(class_names), valid_fraction, seed or 0
     )
@@ -208,10 +363,30 @@ def load_captions(
     facts = {
         "supervision": "captions",
         "captions": Path(str(source)).name,
-        "captions_fingerprint": captions_fingerprint(train + valid),
+        "captions_fingerprint": captions_fingerprint(captions),
         "n_captions": {"train": len(train), "valid": len(valid)},
     }
     return train, valid, facts
+
+
+def _with_one_label(captions, source, class_names):
+    kept = [caption for caption in captions if len(caption.labels) == 1]
+    described = {caption.labels[0] for caption in kept}
+    missing = [n for i, n in enumerate(class_names) if i not in described]
+    if missing:
+        raise InputError(
+            f"{source}: {len(missing)} of {len(class_names)} classes have no "
+            f"caption of their own: {', '.join(missing)}; add some, or train "
+            "with several labels a caption (multi-label)"
+        )
+    if len(kept) < len(captions):
+        logger.warning(
+            "%s: %d of %d captions have several labels and are left out",
+            source,
+            len(captions) - len(kept),
+            len(captions),
+        )
+    return kept
 
 
 def announce(dataset, clap, generated, real_command):

@@ -1,4 +1,4 @@
-"""Figures of a run: training curve, classes before and after, confusion.
+"""Figures of a run: training curve, classes, confusion, frames of a recording.
 
 matplotlib is imported when a figure is drawn, and never through pyplot, whose
 state is global.
@@ -375,4 +375,111 @@ def plot_confusion(matrix, class_names, path):
     bar = figure.colorbar(image, ax=axes, shrink=0.5, aspect=25, pad=0.02)
     bar.set_label("% of the true class")
     bar.outline.set_visible(False)
+    return _save(figure, path)
+
+
+def plot_frame_scores(sig, sample_rate, frames, class_names, path, top_k=5):
+    """Draw a recording's spectrogram above its frame scores.
+
+    Arguments
+    ---------
+    sig : torch.Tensor
+        The waveform, [samples].
+    sample_rate : int
+        Its rate, in Hz.
+    frames : FrameScores
+        From `afpt_plugin.inference.PromptedClassifier.frame_scores`:
+        ``logits`` [T, n_classes], ``start`` [T] and ``centre`` [T] in seconds.
+    class_names : list of str
+        The n_classes names.
+    path : str or Path
+        File to write; its suffix is the format.
+    top_k : int
+        How many classes are drawn: those with the highest peaks.
+
+    Returns
+    -------
+    Path
+        The file written.
+
+    Raises
+    ------
+    ValueError
+        If the scores are not of so many classes.
+
+    Example
+    -------
+    >>> import torch
+    >>> from afpt_plugin.inference import FrameScores
+    >>> frames = FrameScores(
+    ...     torch.rand(4, 2), torch.arange(4) / 4, torch.arange(4) / 4 + 0.125
+    ... )
+    >>> path = plot_frame_scores(
+    ...     torch.randn(16000), 16000, frames, ["dog", "rain"],
+    ...     getfixture("tmpdir").join("frames.png"),
+    ... )
+    >>> path.exists()
+    True
+    """
+    from torchaudio.transforms import AmplitudeToDB, MelSpectrogram
+
+    n_classes = frames.logits.shape[1]
+    if n_classes != len(class_names):
+        raise ValueError(
+            f"scores of {n_classes} classes for {len(class_names)} class names"
+        )
+    n_fft, hop = (2 ** round(np.log2(s * sample_rate)) for s in (0.04, 0.01))
+    n_fft, hop = max(n_fft, 16), max(hop, 4)
+    if len(sig) > hop * 4000:
+        # More columns than a figure has pixels take memory, and show nothing.
+        hop = len(sig) // 4000
+    # Few bands, lest the lowest be narrower than a bin.
+    mel = MelSpectrogram(
+        sample_rate, n_fft, hop_length=hop, n_mels=min(64, n_fft // 16)
+    )
+    level = AmplitudeToDB(top_db=80)(mel(sig.detach().float().cpu()))
+    seconds = len(sig) / sample_rate
+    shown = frames.logits.amax(0).topk(min(top_k, n_classes)).indices
+
+    figure = _figure(8, 5)
+    above, below = figure.subplots(2, sharex=True, height_ratios=[1, 1.2])
+    image = above.imshow(
+        level - level.amax(),
+        aspect="auto",
+        origin="lower",
+        cmap="magma",
+        extent=(0, seconds, 0, sample_rate / 2000),
+    )
+    # The bands are evenly spaced in mel, which has no ticks of its own.
+    above.set_yticks([])
+    above.set_ylabel(f"mel bands to {sample_rate / 2000:g} kHz")
+    bar = figure.colorbar(image, ax=above, pad=0.01, aspect=12)
+    bar.set_label("dB")
+    bar.outline.set_visible(False)
+    _tidy(below, "y")
+    palette = list(dict.fromkeys(_COLORS.values()))[1:]  # without the grey
+    styles = ("-", "--", ":", "-.")
+    for place, index in enumerate(shown.tolist()):
+        below.step(
+            [*frames.start, seconds],
+            [*frames.logits[:, index], frames.logits[-1, index]],
+            where="post",
+            color=palette[place % len(palette)],
+            linestyle=styles[place // len(palette) % len(styles)],
+            linewidth=1.6,
+            # matplotlib would hide a label that begins with _
+            label=f"\u200b{class_names[index]}",
+        )
+    below.set_xlim(0, seconds)
+    below.set_xlabel("time [s]")
+    below.set_ylabel("fine logit of a frame")
+    legend = below.legend(
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.22),
+        ncols=3,
+        frameon=False,
+        fontsize=8.5,
+    )
+    for text in legend.get_texts():
+        text.set_parse_math(False)
     return _save(figure, path)

@@ -66,6 +66,7 @@ if __name__ == "__main__":
             hparams["valid_fraction"],
             hparams["captions_per_class"],
             hparams["caption_seed"],
+            hparams["multi_label"],
         )
 
         # Encode what has not been encoded before

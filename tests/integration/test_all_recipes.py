@@ -11,10 +11,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+# These two have tests of their own.
+TESTED_ELSEWHERE = ("ESC50", "MiniCLAP")
 ROWS = [
     row
-    for name in ("US8K", "FSD2019", "DCASE2019")
-    for row in csv.DictReader(open(ROOT / "tests" / "recipes" / f"{name}.csv"))
+    for table in sorted((ROOT / "tests" / "recipes").glob("*.csv"))
+    if table.stem not in TESTED_ELSEWHERE
+    for row in csv.DictReader(table.open(encoding="utf-8"))
 ]
 
 
@@ -43,7 +46,6 @@ def test_the_debug_flags_leave_what_the_table_says(row, tmp_path):
     results = json.loads((folder / "results.json").read_text())
     assert results["run_kind"] == "demonstration"
     metrics = results["metrics"]["ensemble"]
-    metric = metrics["acc" if row["Dataset"] == "US8K" else "mAP"]
-    assert 0 < metric <= 1
+    assert 0 < metrics.get("acc", metrics.get("mAP", 0)) <= 1
     printed = process.stdout + process.stderr
     assert "not the paper's benchmark" in printed

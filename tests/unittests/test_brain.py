@@ -12,11 +12,13 @@ import torch
 from speechbrain.utils.epoch_loop import EpochCounter
 from speechbrain.utils.train_logger import FileTrainLogger
 
-from afpt_plugin.brain import AtomicCheckpointer, PromptTuningBrain
+from afpt_plugin.brain import PromptTuningBrain
 from afpt_plugin.captions import Caption
+from afpt_plugin.checkpoints import AtomicCheckpointer
 from afpt_plugin.data import prepare_test_set
 from afpt_plugin.datasets import caption_dataset, recording_dataset
 from afpt_plugin.errors import InputError
+from afpt_plugin.export import read_export
 from afpt_plugin.losses import ranking_loss
 from afpt_plugin.metrics import multi_label_metrics, single_label_metrics
 from afpt_plugin.prompts import PromptLearner
@@ -54,10 +56,12 @@ def recordings(tmp_path):
 
 
 def make_run(clap, recordings, folder, valid=True, **options):
-    """Everything a recipe builds before `fit`."""
+    """Everything a recipe builds before `fit`; without recordings, no test."""
     settings = {"clip_seconds": 1.0}
     store = folder.parent / "features"
-    test = recording_dataset(clap, recordings, NAMES, store, settings)
+    test = None
+    if recordings is not None:
+        test = recording_dataset(clap, recordings, NAMES, store, settings)
     captions = [Caption(text, (label,)) for text, label in TEXTS]
     train = caption_dataset(clap, captions, len(NAMES), store)
     held_out = caption_dataset(clap, captions[::3], len(NAMES), store)
@@ -75,6 +79,7 @@ def make_run(clap, recordings, folder, valid=True, **options):
         "upstream_exact": False,
         "selection": "captions",
         "prompt_template": "this is a sound of {}",
+        "recording": settings,
         "seed": 1,
         "train_logger": FileTrainLogger(str(folder / "train_log.txt")),
         "output_folder": str(folder),
@@ -116,6 +121,7 @@ def make_run(clap, recordings, folder, valid=True, **options):
             max_key="selection_score",
             test_loader_kwargs={"batch_size": 4},
         ),
+        finish=lambda: brain.finish(folder / "export"),
         results=lambda: json.loads((folder / "results.json").read_text()),
         folder=folder,
     )
@@ -238,11 +244,92 @@ def test_a_run_leaves_everything_behind(clap, recordings, tmp_path):
         "confusion.png",
         "train_log.txt",
         "save",
+        "export",
     } <= names
     results = run.results()
     assert results["learner"] == "PromptLearner"
     assert results["clap_fingerprint"] == clap.fingerprint
     assert len(results["per_class"]["zero_shot"]) == 3
+
+
+def test_the_export_holds_the_selected_epoch(clap, recordings, tmp_path):
+    """Contexts, where they started, and what the test measured."""
+    run = run_whole(
+        clap, recordings, tmp_path / "run", selection="audio", epochs=8
+    )
+    results = run.results()
+    assert results["selected_epoch"] < 8
+    export = read_export(run.folder / "export")
+    best = run.brain.checkpointer.find_checkpoint(max_key="selection_score")
+    state = torch.load(best.paramfiles["learner"], weights_only=True)
+    start = PromptLearner(n_ctx=4, seed=1).setup(clap, NAMES)
+    for name in ("coarse", "fine"):
+        learnt = getattr(export, f"ctx_{name}")
+        assert torch.equal(learnt, state[f"ctx_{name}"])
+        begun = getattr(export, f"start_{name}")
+        assert torch.equal(begun, getattr(start, f"ctx_{name}"))
+    assert export.class_names == NAMES
+    assert export.clap_fingerprint == clap.fingerprint
+    assert export.logit_scale == pytest.approx(clap.logit_scale)
+    assert export.clip_seconds == 1.0
+    assert export.metrics == results["metrics"]
+    assert export.facts["selected_epoch"] == results["selected_epoch"]
+    assert export.facts["dataset"] == "tiny"
+
+
+def test_without_a_test_set_no_recording_is_touched(
+    clap, recordings, tmp_path, monkeypatch
+):
+    """The same contexts, a history of captions alone, and an export."""
+    whole = run_whole(clap, recordings, tmp_path / "a" / "run")
+
+    def fail(*args):
+        raise AssertionError("a recording was encoded")
+
+    monkeypatch.setattr(clap, "encode_audio", fail)
+    run = make_run(clap, None, tmp_path / "b" / "run")
+    run.fit()
+    selected = run.finish()
+    export = read_export(run.folder / "export")
+    assert selected == whole.results()["selected_epoch"]
+    assert torch.equal(
+        export.ctx_fine, read_export(whole.folder / "export").ctx_fine
+    )
+    assert export.metrics == {}
+    assert all(
+        set(row)
+        == {"epoch", "train_loss", "train_acc", "valid_loss", "valid_acc"}
+        for row in run.brain.history
+    )
+    assert "zero-shot" not in (run.folder / "train_log.txt").read_text()
+    assert (run.folder / "training.png").exists()
+
+
+def test_without_test_set_and_held_out_captions_the_last_epoch_counts(
+    clap, tmp_path
+):
+    """Selection None says so."""
+    run = make_run(clap, None, tmp_path / "run", valid=False, selection=None)
+    run.fit()
+    learnt = run.brain.modules.learner.ctx_fine.detach().clone()
+    assert run.finish() == 3
+    assert torch.equal(read_export(run.folder / "export").ctx_fine, learnt)
+
+
+@pytest.mark.parametrize(
+    ("selection", "tested", "message"),
+    [
+        ("audio", False, "'audio' .* without a test set; choose .* captions"),
+        (None, True, "None does not exist; choose one of captions, audio"),
+    ],
+)
+def test_a_rule_that_cannot_select_is_an_error(
+    clap, recordings, tmp_path, selection, tested, message
+):
+    """No audio without recordings, no last epoch where epochs can compete."""
+    recordings = recordings if tested else None
+    with pytest.raises(InputError, match=message):
+        make_run(clap, recordings, tmp_path / "run", selection=selection)
 
 
 class Killed(Exception):
@@ -268,6 +355,27 @@ def test_a_killed_run_resumes_to_the_same_numbers(
     torch.manual_seed(99)  # whatever was drawn in between
     resumed = run_whole(clap, recordings, tmp_path / "b" / "run", **noise)
     assert comparable(resumed.results()) == comparable(whole.results())
+
+
+def test_a_killed_run_without_test_set_resumes(clap, tmp_path):
+    """To the same contexts."""
+    exports = []
+    for kill_at in (None, 4):
+        run = make_run(clap, None, tmp_path / str(kill_at) / "run")
+        if kill_at:
+
+            def kill(batch, outputs, loss, should_step, brain=run.brain):
+                if brain.optimizer_step == 4:
+                    raise Killed
+
+            run.brain.on_fit_batch_end = kill
+            with pytest.raises(Killed):
+                run.fit()
+            run = make_run(clap, None, run.folder)
+        run.fit()
+        run.finish()
+        exports.append(read_export(run.folder / "export"))
+    assert torch.equal(exports[0].ctx_coarse, exports[1].ctx_coarse)
 
 
 def test_a_finished_run_can_be_repeated_without_training(

@@ -8,9 +8,12 @@ import pytest
 from afpt_plugin.errors import InputError
 from afpt_plugin.experiment import (
     announce,
+    check_device,
     either,
     load_captions,
     load_experiment,
+    load_hparams,
+    read_class_names,
 )
 
 NAMES = ["dog", "rain"]
@@ -82,6 +85,74 @@ def test_class_names_alone_make_captions():
     train, _, facts = load_captions("templates", "x", NAMES, 0.0, None, seed=1)
     assert all(any(n in c.caption for n in NAMES) for c in train)
     assert facts["captions"] == "templates"
+
+
+def test_overrides_may_be_a_mapping(tmp_path):
+    """So that any text is a value, whatever it means in YAML."""
+    path = tmp_path / "hparams.yaml"
+    path.write_text("template: a\ncopy: !ref <template>\n")
+    hparams = load_hparams(path, {"template": "{}: [a, !b #c"})
+    assert hparams["copy"] == "{}: [a, !b #c"
+
+
+def test_class_names_are_read_in_order(tmp_path):
+    """Whatever the editor put around them."""
+    path = tmp_path / "names.txt"
+    path.write_bytes("\ufeffdog\r\n car horn \r\nNächte\r\n\r\n".encode())
+    assert read_class_names(path) == ["dog", "car horn", "Nächte"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "the file is empty"),
+        (b"dog\n\nrain\n", "line 2: class name ''"),
+        (b"dog\nrain\nDOG\n", "line 3: 'DOG' is the name of line 1, too"),
+        (b"dog\n" + b"rain " * 50, "line 2: a name of 249 characters"),
+        (b"dog|rain\n", "line 1: class name 'dog|rain'"),
+        (b"dog\nra\x00in\n", "line 2: class name"),
+        (b"dog\n\xff\n", "not UTF-8"),
+    ],
+)
+def test_a_bad_class_name_is_refused_with_its_line(tmp_path, content, message):
+    """And with the file."""
+    path = tmp_path / "names.txt"
+    path.write_bytes(content)
+    with pytest.raises(InputError) as error:
+        read_class_names(path)
+    assert str(path) in str(error.value)
+    assert message in str(error.value)
+
+
+def test_a_missing_file_of_class_names_is_named(tmp_path):
+    """With the reason."""
+    with pytest.raises(InputError, match="none.txt: No such file"):
+        read_class_names(tmp_path / "none.txt")
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda:99", "meta"])
+def test_a_device_that_cannot_compute_is_refused(name):
+    """With the way out."""
+    assert check_device("cpu") == "cpu"
+    with pytest.raises(InputError, match=f"'{name}'.*try cpu"):
+        check_device(name)
+
+
+def test_captions_of_several_classes_can_be_left_out(tmp_path, caplog):
+    """Counted in the log; a class that they alone describe is named."""
+    caplog.set_level(logging.WARNING)
+    path = captions_file(tmp_path, 2)
+    with open(path, "a") as file:
+        file.write("a wet dog,dog|rain\n")
+    settings = {"several_labels": False}
+    load = [path, None, NAMES, 0.0, None, 1]
+    train, _, facts = load_captions(*load, **settings)
+    assert {len(caption.labels) for caption in train} == {1}
+    assert facts["n_captions"]["train"] == 4
+    assert "1 of 5 captions have several labels" in caplog.text
+    path.write_text("caption,label\na dog,dog\na wet dog,dog|rain\n")
+    with pytest.raises(InputError, match="1 of 2 classes .*: rain;"):
+        load_captions(*load, **settings)
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+import torch
 from matplotlib.image import imread
 
 from afpt_plugin import figures
+from afpt_plugin.inference import FrameScores
 
 HISTORY = [
     {
@@ -176,3 +178,52 @@ def test_confusion_labels_of_fifty_classes_do_not_overlap(drawn):
 def test_confusion_of_another_size_is_refused(tmp_path):
     with pytest.raises(ValueError, match="3 class names"):
         figures.plot_confusion(np.eye(2), CLASS_NAMES, tmp_path / "a.png")
+
+
+def make_frames(n_frames=20, n_classes=3):
+    """Frames of 0.1 s; the second class rings in the middle."""
+    logits = torch.zeros(n_frames, n_classes)
+    logits[:, 2] = -5.0
+    logits[8:12, 1] = 9.0
+    start = 0.1 * torch.arange(n_frames)
+    return FrameScores(logits, start, start + 0.05)
+
+
+def test_frames_are_drawn_below_the_spectrogram(drawn):
+    image, figure = drawn(
+        figures.plot_frame_scores,
+        torch.randn(2 * 16000),
+        16000,
+        make_frames(),
+        ["dog", "_bell $x$", "rain"],
+        top_k=2,
+    )
+    above, below, _ = figure.axes
+    assert above.get_xlim() == below.get_xlim() == (0, 2.0)
+    # The highest peak first; a name that matplotlib would hide or typeset
+    assert legend_of(below) == ["\u200b_bell $x$", "\u200bdog"]
+    bell = below.lines[0]
+    assert bell.get_xdata()[8] == pytest.approx(0.8)
+    assert bell.get_ydata()[7:13].tolist() == [0, 9, 9, 9, 9, 0]
+    assert bell.get_xdata()[-1] == 2.0
+    (spectrogram,) = above.images
+    assert spectrogram.get_array().max() == 0
+    assert spectrogram.get_array().min() >= -80
+
+
+@pytest.mark.parametrize("sample_rate", [800, 8000, 44100])
+def test_frames_of_silence_and_of_any_rate_are_drawn(drawn, sample_rate):
+    drawn(
+        figures.plot_frame_scores,
+        torch.zeros(sample_rate // 10),
+        sample_rate,
+        make_frames(1),
+        CLASS_NAMES,
+    )
+
+
+def test_frame_scores_of_other_classes_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="scores of 3 classes for 2"):
+        figures.plot_frame_scores(
+            torch.zeros(800), 800, make_frames(), ["a", "b"], tmp_path / "a.png"
+        )

@@ -1,0 +1,89 @@
+"""The command line: ``afpt tune``, ``classify``, ``mine``, ``report``, ``words``.
+
+What a user did wrong is one sentence on stderr and exit status 2; anything
+else that goes wrong is a defect of ours and keeps its stack trace.
+
+Authors
+ * The afpt_plugin developers 2026
+"""
+
+import argparse
+import sys
+from importlib import import_module
+
+from afpt_plugin import __version__
+from afpt_plugin.errors import exit_on_input_error
+
+COMMANDS = ("tune", "classify", "words", "mine", "report")
+
+EXAMPLE = """\
+from your own classes to answers:
+  afpt tune --class-names names.txt --output my_sounds
+  afpt classify recordings/ --source my_sounds --output scores.csv
+
+Each command has a --help with an example of its own.
+"""
+
+
+def make_parser():
+    """Make the parser of the whole command line.
+
+    Returns
+    -------
+    argparse.ArgumentParser
+        Parsed arguments have ``run``, the function of the subcommand.
+
+    Example
+    -------
+    >>> make_parser().prog
+    'afpt'
+    """
+    parser = argparse.ArgumentParser(
+        prog="afpt",
+        description="Audio-free prompt tuning: a classifier of sounds from "
+        "class names or captions, without any labelled recording.",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--version", action="version", version=f"afpt_plugin {__version__}"
+    )
+    subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name in COMMANDS:
+        module = import_module(f"afpt_plugin.commands.{name}")
+        module.add_parser(subparsers)
+    return parser
+
+
+def main(arguments=None):
+    """Run a command line; the entry point of ``afpt``.
+
+    Arguments
+    ---------
+    arguments : list of str, optional
+        By default those of the process.
+
+    Returns
+    -------
+    int
+        The exit status.
+
+    Raises
+    ------
+    SystemExit
+        With status 2 after a mistake of the user's, 0 after ``--help``.
+
+    Example
+    -------
+    >>> main(["--version"])
+    Traceback (most recent call last):
+    ...
+    SystemExit: 0
+    """
+    args = make_parser().parse_args(arguments)
+    with exit_on_input_error():
+        return args.run(args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,192 @@
+"""``afpt mine``: pick captions for class names out of a corpus.
+
+Authors
+ * The afpt_plugin developers 2026
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from afpt_plugin.errors import InputError
+
+DESCRIPTION = """\
+Pick the captions of a corpus that name one of your classes.
+
+The corpus is a CSV file with a column of sentences (AudioCaps, Clotho, ...). A
+caption gets the label of every class that it names, by the class name or by a
+synonym, in any inflection. Printed are the hits of each class and the phrase
+that found most of them; classes without a hit are named in a warning, and get
+their name in templates instead, so that `afpt tune --captions` has something
+to learn from for every class.
+"""
+
+EXAMPLE = """\
+example:
+  printf 'dog: [puppy, hound]\\n' > synonyms.yml
+  afpt mine clotho.csv --class-names names.txt --synonyms synonyms.yml \\
+      --output captions.csv
+  afpt tune --class-names names.txt --captions captions.csv --output my_sounds
+"""
+
+
+def add_parser(subparsers):
+    """Add the subcommand to `afpt`'s parser.
+
+    Arguments
+    ---------
+    subparsers : argparse._SubParsersAction
+        Of the parser.
+
+    Example
+    -------
+    >>> parser = argparse.ArgumentParser()
+    >>> add_parser(parser.add_subparsers())
+    >>> parser.parse_args(["mine", "corpus.csv", "--class-names", "names.txt"]).corpus
+    'corpus.csv'
+    """
+    parser = subparsers.add_parser(
+        "mine",
+        help="pick captions for your class names out of a corpus",
+        description=DESCRIPTION,
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "corpus", metavar="CORPUS.csv", help="CSV file with a header"
+    )
+    parser.add_argument(
+        "--class-names",
+        required=True,
+        metavar="FILE",
+        help="the class names, one a line",
+    )
+    parser.add_argument(
+        "--synonyms",
+        metavar="FILE",
+        help="YAML file of class name: [phrase, ...]; a phrase that starts "
+        "with 'not ' names something else",
+    )
+    parser.add_argument(
+        "--text-column",
+        metavar="NAME",
+        help="the corpus's column of sentences, default caption, captions, "
+        "text, sentence or raw",
+    )
+    parser.add_argument(
+        "--max-per-class",
+        type=int,
+        metavar="N",
+        help="a random choice of so many captions a class",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="of that choice"
+    )
+    parser.add_argument(
+        "--output",
+        metavar="FILE",
+        help="where to write the captions, as CSV of caption,label",
+    )
+    parser.add_argument(
+        "--report",
+        metavar="FILE",
+        help="where to write the hits of each class, with examples, as CSV",
+    )
+    parser.add_argument(
+        "--skipped",
+        metavar="FILE",
+        help="where to write the rows that were not used and why, as CSV",
+    )
+    parser.add_argument(
+        "--hits-only",
+        action="store_true",
+        help="no templates for classes without a hit",
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace these files"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args):
+    """Mine, print the hits and write what was asked for.
+
+    Arguments
+    ---------
+    args : argparse.Namespace
+        Of the parser.
+
+    Returns
+    -------
+    int
+        The exit status, 0.
+
+    Raises
+    ------
+    InputError
+        If a file or an option cannot be used, or an output exists.
+    """
+    from afpt_plugin.captions import template_captions, write_captions
+    from afpt_plugin.experiment import read_class_names
+    from afpt_plugin.mining import mine_captions
+
+    written = [args.output, args.report, args.skipped]
+    for path in filter(None, written):
+        if Path(path).exists() and not args.overwrite:
+            raise InputError(
+                f"{path} exists; give another file, or --overwrite to "
+                "replace it"
+            )
+        if Path(path).resolve() == Path(args.corpus).resolve():
+            raise InputError(f"{path} is the corpus; give another file")
+    class_names = read_class_names(args.class_names)
+    captions, report = mine_captions(
+        args.corpus,
+        class_names,
+        args.synonyms,
+        args.text_column,
+        args.max_per_class,
+        args.seed,
+    )
+    sys.stdout.write(f"{report}\n")
+    if report.missing:
+        instead = "they have no caption in the output"
+        if not args.hits_only:
+            instead = "their names in templates stand in"
+            captions += [
+                caption
+                for caption in template_captions(class_names)
+                if class_names[caption.labels[0]] in report.missing
+            ]
+        sys.stderr.write(
+            f"warning: no caption of {args.corpus} names "
+            f"{', '.join(map(repr, report.missing))}; {instead}; --synonyms "
+            "can name other words for them\n"
+        )
+    try:
+        if args.output:
+            write_captions(args.output, captions, class_names)
+            several = sum(len(caption.labels) > 1 for caption in captions)
+            sys.stdout.write(
+                f"{len(captions)} captions in {args.output}, {several} of "
+                "several classes, for --multi-label\n"
+            )
+        if args.report:
+            classes = report.classes.copy()
+            classes["examples"] = classes["examples"].map(" | ".join)
+            _write_table(args.report, classes)
+        if args.skipped:
+            _write_table(args.skipped, report.skipped)
+    except OSError as error:
+        raise InputError(
+            f"cannot write {error.filename} ({error.strerror}); give another "
+            "file or make its folder writable"
+        ) from error
+    return 0
+
+
+def _write_table(path, table):
+    from afpt_plugin.files import replacing
+
+    with replacing(path) as part:
+        table.to_csv(part, index=False, lineterminator="\n")

@@ -1,0 +1,316 @@
+"""``afpt tune``: learn prompts for a list of class names, from text alone.
+
+Authors
+ * The afpt_plugin developers 2026
+"""
+
+import argparse
+import json
+import logging
+import shutil
+import sys
+from pathlib import Path
+
+from afpt_plugin.errors import InputError
+
+SETTINGS = Path(__file__).parents[1] / "assets" / "tune.yaml"
+
+DESCRIPTION = """\
+Learn prompts for your own class names, from text alone.
+
+Without --captions, the names in a few templates are what is learned from; a
+CSV file of sentences (caption,label) tells more, and `afpt mine` makes one out
+of any corpus of captions. No recording is needed or read.
+
+The output folder holds what `afpt classify` and PromptedClassifier take:
+hyperparams.yaml, prompts.safetensors and README.md; and training/, with the
+log, the curve and the checkpoints. A killed run goes on where it stopped when
+the same command is given again.
+"""
+
+EXAMPLE = """\
+example:
+  printf '%s\\n' dog rain 'car horn' > names.txt
+  afpt tune --class-names names.txt --output my_sounds
+  afpt classify recordings/ --source my_sounds --output scores.csv
+"""
+
+
+def add_parser(subparsers):
+    """Add the subcommand to `afpt`'s parser.
+
+    Arguments
+    ---------
+    subparsers : argparse._SubParsersAction
+        Of the parser.
+
+    Example
+    -------
+    >>> parser = argparse.ArgumentParser()
+    >>> add_parser(parser.add_subparsers())
+    >>> given = ["tune", "--class-names", "names.txt", "--output", "prompts"]
+    >>> parser.parse_args(given).output
+    'prompts'
+    """
+    parser = subparsers.add_parser(
+        "tune",
+        help="learn prompts for your class names, without recordings",
+        description=DESCRIPTION,
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--class-names",
+        required=True,
+        metavar="FILE",
+        help="the class names, one a line",
+    )
+    parser.add_argument(
+        "--output", required=True, metavar="DIR", help="a new or empty folder"
+    )
+    parser.add_argument(
+        "--captions",
+        metavar="FILE",
+        help="CSV file of caption,label; several labels are joined by |",
+    )
+    parser.add_argument(
+        "--clap",
+        metavar="NAME",
+        help="mini (default), ms-2022 or ms-2023",
+    )
+    parser.add_argument(
+        "--weights", metavar="FILE", help="local checkpoint of that CLAP"
+    )
+    parser.add_argument(
+        "--multi-label",
+        action="store_true",
+        default=None,
+        help="a recording may have several of the classes",
+    )
+    parser.add_argument(
+        "--prompt-template",
+        metavar="TEXT",
+        help="zero-shot baseline to compare with, "
+        "default 'this is a sound of {}'",
+    )
+    parser.add_argument(
+        "--ctx-init",
+        metavar="TEXT",
+        help="words that the contexts start from, "
+        "default 'this is a sound of' unless --n-ctx is given",
+    )
+    parser.add_argument(
+        "--n-ctx",
+        type=int,
+        metavar="N",
+        help="number of context vectors; those without a word in --ctx-init "
+        "start at random",
+    )
+    parser.add_argument(
+        "--epochs", type=int, metavar="N", help="epochs, default 10"
+    )
+    parser.add_argument("--seed", type=int, metavar="N", help="default 1")
+    parser.add_argument(
+        "--device", help="such as cpu or cuda:0, default a GPU if there is one"
+    )
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace what `afpt tune` left in the output folder",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args):
+    """Tune, and write the export folder.
+
+    Arguments
+    ---------
+    args : argparse.Namespace
+        Of the parser.
+
+    Returns
+    -------
+    int
+        The exit status, 0.
+
+    Raises
+    ------
+    InputError
+        If a file or an option cannot be used, or the output folder holds
+        something else.
+    """
+    import speechbrain as sb
+
+    from afpt_plugin.backbones import load_clap
+    from afpt_plugin.brain import PromptTuningBrain
+    from afpt_plugin.captions import template_captions
+    from afpt_plugin.datasets import caption_dataset
+    from afpt_plugin.experiment import (
+        check_device,
+        load_captions,
+        load_hparams,
+        read_class_names,
+    )
+
+    # Check what the user gave, before anything is written
+    class_names = read_class_names(args.class_names)
+    if len(class_names) < 2:
+        raise InputError(
+            f"{args.class_names}: one class name; a classifier needs at "
+            "least two to choose from"
+        )
+    output = Path(args.output)
+    training = output / "training"
+    _check_output(output, args.overwrite)
+    device = check_device(args.device)
+    overrides = _overrides(args, training)
+    hparams = load_hparams(SETTINGS, overrides)
+    template_captions(class_names, [hparams["prompt_template"]])
+    train, valid, caption_facts = load_captions(
+        Path(args.captions) if args.captions else "templates",
+        None,
+        class_names,
+        hparams["valid_fraction"],
+        None,
+        hparams["seed"],
+        several_labels=hparams["multi_label"],
+    )
+    if not valid:
+        hparams["selection"] = None
+    clap = load_clap(hparams["clap"], hparams["weights"], device)
+    hparams["learner"].setup(clap, class_names)
+
+    # Start anew, unless a killed run of the same settings can go on
+    _start(
+        output,
+        {
+            **{k: v for k, v in overrides.items() if k != "output_folder"},
+            "class_names": class_names,
+            "clap_fingerprint": clap.fingerprint,
+            "captions_fingerprint": caption_facts["captions_fingerprint"],
+        },
+    )
+    for name in ("core", "utils.checkpoints", "utils.epoch_loop"):
+        # A line an epoch is enough.
+        logging.getLogger(f"speechbrain.{name}").setLevel(logging.WARNING)
+    sb.create_experiment_directory(str(training), SETTINGS, overrides)
+
+    # Encode the captions and learn the contexts from them
+    datasets = [
+        caption_dataset(
+            clap, captions, len(class_names), hparams["feature_folder"]
+        )
+        if captions
+        else None
+        for captions in (train, valid)
+    ]
+    brain = PromptTuningBrain(
+        clap=clap,
+        class_names=class_names,
+        facts={"dataset": Path(args.class_names).name, **caption_facts},
+        modules=hparams["modules"],
+        opt_class=hparams["opt_class"],
+        hparams=hparams,
+        # An epoch of few steps is over before its bar can be read.
+        run_opts={"device": device, "noprogressbar": len(train) < 5000},
+        checkpointer=hparams["checkpointer"](),
+    )
+    brain.fit(
+        brain.hparams.epoch_counter,
+        *datasets,
+        train_loader_kwargs=hparams["train_loader_kwargs"],
+        valid_loader_kwargs=hparams["valid_loader_kwargs"],
+    )
+    selected = brain.finish(output)
+    # What is left is kilobytes.
+    shutil.rmtree(hparams["feature_folder"])
+    sys.stdout.write(
+        f"{output}: prompts for {len(class_names)} classes, epoch {selected} "
+        f"of {hparams['number_of_epochs']}. To use them:\n"
+        f"  afpt classify RECORDINGS --source {output} --output scores.csv\n"
+    )
+    return 0
+
+
+def _overrides(args, training):
+    """The settings that differ from the packaged ones."""
+    for name, least in (("n_ctx", 1), ("epochs", 1), ("seed", 0)):
+        value = getattr(args, name)
+        if value is not None and not least <= value < 2**32:
+            raise InputError(
+                f"--{name.replace('_', '-')} is {value}; give at least {least}"
+            )
+    ctx_init = args.ctx_init
+    if ctx_init is not None and not ctx_init.strip():
+        raise InputError("--ctx-init is empty; give words, or --n-ctx instead")
+    given = {
+        "clap": args.clap,
+        "weights": args.weights,
+        "multi_label": args.multi_label,
+        "prompt_template": args.prompt_template,
+        "n_ctx": args.n_ctx,
+        "ctx_init": ctx_init,
+        "number_of_epochs": args.epochs,
+        "seed": args.seed,
+    }
+    overrides = {k: v for k, v in given.items() if v is not None}
+    if args.n_ctx is not None:
+        overrides["ctx_init"] = ctx_init  # None: all vectors drawn at random
+    return {**overrides, "output_folder": str(training)}
+
+
+def _check_output(output, overwrite):
+    """Refuse a folder that holds something else, or a finished export."""
+    from afpt_plugin.export import SETTINGS_FILE
+
+    if output.exists() and not output.is_dir():
+        raise InputError(f"{output} is a file; give a folder")
+    if not output.exists() or not any(output.iterdir()):
+        return
+    if not (output / "training" / "settings.json").is_file():
+        raise InputError(
+            f"{output} holds files that `afpt tune` did not write; give a new "
+            "or empty folder"
+        )
+    if (output / SETTINGS_FILE).exists() and not overwrite:
+        raise InputError(
+            f"{output} holds finished prompts; give another folder, or "
+            "--overwrite to replace them"
+        )
+
+
+def _start(output, settings):
+    """Keep what a killed run of the same settings left, and nothing else."""
+    from speechbrain.utils.logger import get_logger
+
+    from afpt_plugin.export import SETTINGS_FILE
+    from afpt_plugin.files import replacing
+
+    path = output / "training" / "settings.json"
+    text = json.dumps(settings, indent=2, ensure_ascii=False)
+    finished = (output / SETTINGS_FILE).exists()
+    if path.exists():
+        if not finished and path.read_text(encoding="utf-8") == text:
+            return
+        if not finished:
+            get_logger(__name__).warning(
+                "%s: an unfinished run had other settings; starting anew",
+                output,
+            )
+        # First, for the folder counts as finished with it; the settings go
+        # last, for the folder counts as ours with them.
+        (output / SETTINGS_FILE).unlink(missing_ok=True)
+        for old in path.parent.iterdir():
+            if old.is_dir():
+                shutil.rmtree(old)
+            elif old != path:
+                old.unlink()
+    try:
+        with replacing(path) as part:
+            part.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(
+            f"{output}: cannot write here ({error.strerror}); give another "
+            "folder or make this one writable"
+        ) from error

@@ -1,0 +1,216 @@
+"""``afpt words``: what the learned vectors say, in words of the vocabulary.
+
+Authors
+ * The afpt_plugin developers 2026
+"""
+
+import argparse
+import sys
+
+from afpt_plugin.errors import InputError
+
+DESCRIPTION = """\
+Show the vocabulary words nearest to each learned vector.
+
+Nearest in Euclidean distance, as in the table of the CoOp paper, with the
+cosine beside it; and how far each vector moved from where it started. A vector
+that started at random need not lie near any word.
+"""
+
+EXAMPLE = """\
+example:
+  afpt words my_sounds --top 3 --output words.csv
+"""
+
+
+def add_parser(subparsers):
+    """Add the subcommand to `afpt`'s parser.
+
+    Arguments
+    ---------
+    subparsers : argparse._SubParsersAction
+        Of the parser.
+
+    Example
+    -------
+    >>> parser = argparse.ArgumentParser()
+    >>> add_parser(parser.add_subparsers())
+    >>> parser.parse_args(["words", "my_sounds", "--top", "3"]).top
+    3
+    """
+    parser = subparsers.add_parser(
+        "words",
+        help="nearest vocabulary words of the learned vectors",
+        description=DESCRIPTION,
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "export",
+        metavar="EXPORT",
+        help="folder that `afpt tune` wrote, or the export/ folder of a run",
+    )
+    parser.add_argument(
+        "--top", type=int, default=5, metavar="N", help="words a vector"
+    )
+    parser.add_argument(
+        "--weights",
+        metavar="FILE",
+        help="local checkpoint of the CLAP that the export names",
+    )
+    parser.add_argument(
+        "--output", metavar="FILE", help="where to write the table, as CSV"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args):
+    """Print the table, and write it if asked to.
+
+    Arguments
+    ---------
+    args : argparse.Namespace
+        Of the parser.
+
+    Returns
+    -------
+    int
+        The exit status, 0.
+
+    Raises
+    ------
+    InputError
+        If the export or the backbone cannot be had, or do not belong
+        together.
+    """
+    from afpt_plugin.backbones import load_clap
+    from afpt_plugin.export import read_export
+    from afpt_plugin.files import replacing
+
+    if args.top < 1:
+        raise InputError(f"--top is {args.top}; give at least 1")
+    export = read_export(args.export)
+    clap = load_clap(export.clap, args.weights)
+    if clap.fingerprint != export.clap_fingerprint:
+        raise InputError(
+            f"{args.export} was tuned for a {export.clap} with the "
+            f"fingerprint {export.clap_fingerprint}, this one has "
+            f"{clap.fingerprint}; give its checkpoint with --weights"
+        )
+    table = nearest_words(export, clap, args.top)
+    if args.output:
+        try:
+            with replacing(args.output) as part:
+                table.to_csv(part, index=False, float_format="%.6g")
+        except OSError as error:
+            raise InputError(
+                f"cannot write {args.output} ({error.strerror}); give another "
+                "file or make its folder writable"
+            ) from error
+    for context, rows in table.groupby("context"):
+        sys.stdout.write(
+            f"{context}\n{'vector':>6}  {'start':12} {'moved':>6}  "
+            "nearest words (distance, cosine)\n"
+        )
+        for vector, words in rows.groupby("vector"):
+            first = words.iloc[0]
+            near = ", ".join(
+                f"{row.word} ({row.distance:.2f}, {row.cosine:.2f})"
+                for row in words.itertuples()
+            )
+            sys.stdout.write(
+                f"{vector:6}  {first.start or '(random)':12} "
+                f"{first.moved:6.3f}  {near}\n"
+            )
+    return 0
+
+
+def nearest_words(export, clap, top=5):
+    """Nearest words of the vocabulary to each learned vector.
+
+    Arguments
+    ---------
+    export : Export
+        From `afpt_plugin.export.read_export`.
+    clap : FrozenClap
+        Its backbone.
+    top : int
+        Words a vector.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row per vector and word: ``context``; ``vector``, its place from 1;
+        ``start``, the word that it started from, or nothing; ``moved``, the
+        norm of what it learned; ``rank``; ``word``; ``distance``, Euclidean;
+        ``cosine``.
+    """
+    import pandas as pd
+    import torch
+
+    words, embeddings = _vocabulary(clap)
+    normalised = torch.nn.functional.normalize(embeddings, dim=1)
+    rows = []
+    for name in ("coarse", "fine"):
+        ctx = getattr(export, f"ctx_{name}")  # [n_ctx, d]
+        start = getattr(export, f"start_{name}")
+        moved = (ctx - start).norm(dim=1)
+        started = _distances(start, embeddings).min(1)
+        nearest = _distances(ctx, embeddings).topk(
+            min(top, len(words)), largest=False
+        )
+        for vector in range(len(ctx)):
+            from_word = started.values[vector] < 1e-3
+            cosines = normalised[nearest.indices[vector]] @ (
+                torch.nn.functional.normalize(ctx[vector], dim=0)
+            )
+            for rank, (index, distance, cosine) in enumerate(
+                zip(
+                    nearest.indices[vector].tolist(),
+                    nearest.values[vector].tolist(),
+                    cosines.tolist(),
+                    strict=True,
+                ),
+                start=1,
+            ):
+                rows.append(
+                    {
+                        "context": f"ctx_{name}",
+                        "vector": vector + 1,
+                        "start": words[started.indices[vector]]
+                        if from_word
+                        else "",
+                        "moved": moved[vector].item(),
+                        "rank": rank,
+                        "word": words[index],
+                        "distance": distance,
+                        "cosine": cosine,
+                    }
+                )
+    return pd.DataFrame(rows)
+
+
+def _distances(vectors, embeddings):
+    """Euclidean, exactly 0 between equals, which a matrix product is not."""
+    from torch import cdist
+
+    return cdist(
+        vectors, embeddings, compute_mode="donot_use_mm_for_euclid_dist"
+    )
+
+
+def _vocabulary(clap):
+    """Words and their embeddings [V, d], without what no text contains."""
+    encoder = clap.caption_encoder
+    table = encoder.base.get_input_embeddings().weight.detach().float().cpu()
+    tokens = encoder.tokenizer.convert_ids_to_tokens(range(len(table)))
+    special = set(encoder.tokenizer.all_special_tokens)
+    kept = [
+        index
+        for index, token in enumerate(tokens)
+        # BERT's unused rows were never trained: they would lie nearest to
+        # every vector that was drawn at random.
+        if token not in special and not token.startswith("[unused")
+    ]
+    words = [encoder.tokenizer.decode([index]).strip() for index in kept]
+    return words, table[kept]

@@ -1,0 +1,476 @@
+"""Tests of afpt_plugin.inference on a tiny CLAP: the Brain's scores, anywhere.
+
+Its frames are 0.1 s long and know nothing of each other, so that every score
+of a frame can be computed by hand.
+
+Authors
+ * The afpt_plugin developers 2026
+"""
+
+import math
+
+import pytest
+import soundfile
+import speechbrain as sb
+import torch
+from speechbrain.utils.fetching import FetchConfig
+from torch.nn.functional import normalize
+
+from afpt_plugin.brain import PromptTuningBrain
+from afpt_plugin.data import prepare_test_set
+from afpt_plugin.datasets import recording_dataset
+from afpt_plugin.errors import InputError
+from afpt_plugin.export import write_export
+from afpt_plugin.inference import PromptedClassifier
+from afpt_plugin.prompts import PromptLearner
+
+NAMES = ["dog", "rain", "bell"]
+CLIP_SECONDS = 1.0
+RATE = 800
+
+
+@pytest.fixture
+def learner(clap):
+    """Contexts that differ from each other."""
+    return PromptLearner(n_ctx=4, seed=1).setup(clap, NAMES)
+
+
+@pytest.fixture
+def export(clap, learner, tmp_path):
+    """What a run of them leaves behind."""
+    return save(tmp_path / "export", clap, learner)
+
+
+def save(folder, clap, learner, **changes):
+    """Write an export folder."""
+    values = {
+        "class_names": NAMES,
+        "prompt_template": "this is a sound of {}",
+        "multi_label": False,
+        "logit_scale": 20.0,
+        "clip_seconds": CLIP_SECONDS,
+    }
+    return write_export(folder, clap, learner, **{**values, **changes})
+
+
+@pytest.fixture
+def classifier(export, clap):
+    """Three classes, on the CPU."""
+    return load(export, clap)
+
+
+def load(source, clap, **options):
+    """On the CPU."""
+    return PromptedClassifier.from_hparams(
+        source, clap=clap, run_opts={"device": "cpu"}, **options
+    )
+
+
+def noise(seconds, seed=0, channels=1, rate=RATE):
+    """A recording, [samples, channels]."""
+    generator = torch.Generator().manual_seed(seed)
+    n_samples = round(seconds * rate)
+    return 0.1 * torch.randn(n_samples, channels, generator=generator)
+
+
+def record(folder, seconds, name="a.wav", rate=RATE, **options):
+    """Write one."""
+    path = folder / name
+    sig = noise(seconds, rate=rate, **options)
+    soundfile.write(path, sig.numpy(), rate, **SUBTYPES.get(path.suffix, {}))
+    return path
+
+
+SUBTYPES = {".wav": {"subtype": "FLOAT"}}
+
+
+def brain_logits(clap, learner, paths, folder):
+    """What the Brain predicts for them, [N, 3] each."""
+    rows = [
+        {"ID": path.stem, "wav": str(path), "label": "dog"} for path in paths
+    ]
+    prepare_test_set("tiny", rows, NAMES, folder)
+    test = recording_dataset(
+        clap,
+        folder / "test.csv",
+        NAMES,
+        folder / "features",
+        {"clip_seconds": CLIP_SECONDS},
+    )
+    brain = PromptTuningBrain(
+        clap=clap,
+        class_names=NAMES,
+        test_set=test,
+        test_loader_kwargs={"batch_size": len(paths)},
+        facts={},
+        modules={"learner": learner},
+        hparams={
+            "selection": "captions",
+            "prompt_template": "this is a sound of {}",
+            "logit_scale": 20.0,
+            "upstream_exact": False,
+        },
+        run_opts={"device": "cpu"},
+    )
+    brain.modules.eval()
+    with torch.no_grad():
+        (batch,) = brain.test_loader
+        return brain.compute_forward(batch, sb.Stage.TEST)
+
+
+def test_the_logits_are_the_brains(clap, learner, classifier, tmp_path):
+    """Of recordings as long as a clip, shorter, longer, at other rates."""
+    paths = [
+        record(tmp_path, 1.0, "a.wav", seed=1),
+        record(tmp_path, 0.37, "b.wav", seed=2),
+        record(tmp_path, 3.3, "c.wav", seed=3),
+        record(tmp_path, 1.0, "d.wav", seed=4, channels=2),
+        record(tmp_path, 1.2, "e.flac", seed=5, rate=1100),
+    ]
+    wanted = brain_logits(clap, learner, paths, tmp_path / "prepared")
+    ensemble = wanted["coarse"] + wanted["fine"]
+    sigs = [classifier.load_audio(path) for path in paths]
+    scored = classifier.score_recordings(sigs, batch_size=2)
+    first = torch.stack([found.logits[0] for found in scored])
+    torch.testing.assert_close(first, ensemble, rtol=0, atol=1e-5)
+    found = classifier.logits_batch(sigs[0])
+    for head in ("coarse", "fine"):
+        torch.testing.assert_close(
+            found[head], wanted[head][:1], rtol=0, atol=1e-5
+        )
+    assert found["ensemble"].std() > 0.1  # not all the same
+
+
+def test_a_batch_is_classified_as_speechbrain_does(classifier):
+    """Log posteriors, the best, its index and its name."""
+    wavs = torch.stack([noise(1.0, seed)[:, 0] for seed in range(4)])
+    logits = classifier.logits_batch(wavs)["ensemble"]
+    out_prob, score, index, text_lab = classifier.classify_batch(wavs)
+    torch.testing.assert_close(out_prob, logits.log_softmax(1))
+    assert out_prob.shape == (4, 3)
+    assert torch.equal(score, out_prob.max(1).values)
+    assert torch.equal(index, out_prob.argmax(1))
+    assert text_lab == [NAMES[i] for i in index]
+    assert torch.equal(classifier(wavs).out_prob, out_prob)
+    assert len(classifier.classify_batch(wavs[0]).text_lab) == 1
+
+
+def test_a_multi_label_classifier_gives_logits(clap, learner, tmp_path):
+    """A sigmoid would not make probabilities of bare cosines."""
+    folder = save(tmp_path / "e", clap, learner, multi_label=True)
+    classifier = load(folder, clap)
+    wavs = noise(1.0)[:, 0]
+    assert torch.equal(
+        classifier.classify_batch(wavs).out_prob,
+        classifier.logits_batch(wavs)["ensemble"],
+    )
+
+
+def test_padding_has_no_say(classifier):
+    """A shorter recording of a batch is looped, as in the run."""
+    short, long = noise(0.6, 1)[:, 0], noise(1.0, 2)[:, 0]
+    padded = torch.cat([short, torch.zeros(len(long) - len(short))])
+    lens = torch.tensor([len(short) / len(long), 1.0])
+    found = classifier.classify_batch(torch.stack([padded, long]), lens)
+    torch.testing.assert_close(
+        found.out_prob[:1], classifier.classify_batch(short).out_prob
+    )
+    torch.testing.assert_close(
+        found.out_prob[1:], classifier.classify_batch(long).out_prob
+    )
+
+
+@pytest.mark.parametrize(
+    ("wavs", "lens", "message"),
+    [
+        (torch.ones(1, 2, 800), None, r"the shape \[1, 2, 800\]"),
+        (torch.ones(1, 0), None, r"the shape \[1, 0\]"),
+        (torch.full((1, 800), torch.nan), None, "not finite"),
+        (torch.ones(2, 800), torch.ones(1), "2 relative lengths"),
+        (torch.ones(2, 800), torch.tensor([0.5, 800]), "relative lengths"),
+    ],
+)
+def test_a_batch_that_is_none_is_refused(classifier, wavs, lens, message):
+    """Before the backbone stumbles over it."""
+    with pytest.raises(InputError, match=message):
+        classifier.encode_batch(wavs, lens)
+
+
+def test_a_file_names_its_best_classes(classifier, tmp_path):
+    """The best, or the best k; always in one row."""
+    path = record(tmp_path, 1.0)
+    out_prob, score, index, text_lab = classifier.classify_file(path)
+    assert out_prob.shape == (1, 3) and score.shape == index.shape == (1,)
+    best = classifier.classify_file(str(path), top_k=2)
+    assert best.score.shape == (1, 2)
+    assert best.text_lab[0][0] == text_lab[0] == NAMES[index.item()]
+    assert best.score[0, 0] > best.score[0, 1]
+    for top_k in (0, 4, 1.0, True):
+        with pytest.raises(InputError, match="top_k"):
+            classifier.classify_file(path, top_k=top_k)
+
+
+@pytest.mark.parametrize("name", ["a.flac", "a.ogg", "a.aiff", "a.wav"])
+def test_any_rate_and_number_of_channels_will_do(classifier, tmp_path, name):
+    """Three channels at 11 kHz; what is lossy is about the same."""
+    path = record(tmp_path, 1.5, name, rate=11025, channels=3)
+    reference = record(tmp_path, 1.5, "r.wav", rate=11025, channels=3)
+    sig = classifier.load_audio(path)
+    assert len(sig) == 1200
+    wanted = classifier.load_audio(reference)
+    assert torch.nn.functional.cosine_similarity(sig, wanted, dim=0) > 0.9
+    assert classifier.classify_file(path).out_prob.isfinite().all()
+
+
+def test_a_long_recording_is_cut_into_windows(classifier, tmp_path):
+    """The last ends with it; the mean weighs what each adds."""
+    path = record(tmp_path, 2.35)
+    sig = classifier.load_audio(path)
+    (found,) = classifier.score_recordings([sig])
+    assert found.seconds == 2.35
+    assert found.start.tolist() == pytest.approx([0, 1, 1.35])
+    assert found.weight.tolist() == pytest.approx(
+        [1 / 2.35, 1 / 2.35, 0.35 / 2.35]
+    )
+    windows = torch.stack([sig[:800], sig[800:1600], sig[-800:]])
+    wanted = classifier.classify_batch(windows).out_prob
+    rows = classifier.classify_file(path, per_window=True)
+    torch.testing.assert_close(rows.out_prob, wanted)
+    assert len(rows.text_lab) == 3
+    mean = found.weight @ classifier.logits_batch(windows)["ensemble"]
+    torch.testing.assert_close(
+        classifier.classify_file(path).out_prob[0], mean.log_softmax(0)
+    )
+
+
+def test_a_recording_of_whole_clips_has_no_window_twice(classifier):
+    """Two clips, two windows of the same weight."""
+    (found,) = classifier.score_recordings([noise(2.0)[:, 0]])
+    assert found.start.tolist() == [0, 1]
+    assert found.weight.tolist() == [0.5, 0.5]
+    assert len(found.frames.start) == 20
+
+
+def by_hand(clap, classifier, frames):
+    """Scaled cosines of frames of 80 samples, [T, 3]."""
+    embedded = clap.encode_audio(frames.flatten()[None], torch.ones(1)).frames
+    return 20.0 * (
+        normalize(embedded[0], dim=1) @ normalize(classifier.fine, dim=1).T
+    )
+
+
+def test_frames_of_a_long_recording_follow_each_other(clap, classifier):
+    """Each once, though the last window overlaps the one before."""
+    sig = noise(2.4)[:, 0]
+    (found,) = classifier.score_recordings([sig])
+    frames = found.frames
+    assert frames.centre.tolist() == pytest.approx(
+        [0.05 + 0.1 * t for t in range(24)]
+    )
+    assert frames.start.tolist() == pytest.approx(
+        [0.1 * t for t in range(24)], abs=1e-6
+    )
+    wanted = by_hand(clap, classifier, sig)
+    torch.testing.assert_close(frames.logits, wanted, rtol=0, atol=1e-5)
+
+
+def test_frames_make_up_the_fine_logits(classifier, tmp_path):
+    """Weighted by a softmax, as the similarity says."""
+    path = record(tmp_path, 1.0)
+    cosines = classifier.frame_scores(path).logits / 20.0
+    weights = torch.softmax(cosines / 0.10, 0)
+    fine = classifier.logits_batch(classifier.load_audio(path))["fine"][0]
+    torch.testing.assert_close(20.0 * (weights * cosines).sum(0), fine)
+
+
+def test_repeats_of_a_short_recording_have_no_frames(classifier):
+    """It was looped to a clip, but is over after 0.32 s."""
+    long, short = classifier.score_recordings(
+        [noise(0.32)[:, 0], noise(0.01)[:, 0]]
+    )
+    assert long.frames.centre.tolist() == pytest.approx([0.05, 0.15, 0.25])
+    assert long.weight.tolist() == [1.0]
+    # Shorter than half a frame: one is left, and it lies within
+    assert short.frames.logits.shape == (1, 3)
+    assert short.frames.centre.tolist() == [0.01]
+
+
+def test_a_backbone_that_knows_its_frames_is_asked(clap, classifier):
+    """Frames need not be spread evenly, nor come in order."""
+    centres = 80.0 * torch.arange(10).flip(0)
+    object.__setattr__(clap, "frame_centres", lambda n, t: centres)
+    sig = noise(1.0)[:, 0]
+    frames = classifier.score_recordings([sig])[0].frames
+    assert frames.centre.tolist() == pytest.approx([0.1 * t for t in range(10)])
+    wanted = by_hand(clap, classifier, sig).flip(0)
+    torch.testing.assert_close(frames.logits, wanted, rtol=0, atol=1e-5)
+
+
+def test_nothing_to_score_is_no_error(classifier):
+    """All files of a batch may have been damaged."""
+    assert classifier.score_recordings([]) == []
+
+
+def test_a_waveform_that_is_none_is_refused(classifier):
+    """Empty, or with channels."""
+    for sig in (torch.empty(0), noise(1.0)):
+        with pytest.raises(InputError, match="number 2 has the shape"):
+            classifier.score_recordings([noise(1.0)[:, 0], sig])
+
+
+def test_the_contexts_serve_other_classes(clap, learner, classifier, tmp_path):
+    """As if they had been tuned on them; the first one is as it was."""
+    names = ["soft rain", "loud dog"]
+    wavs = noise(1.0)[:, 0]
+    before = classifier.classify_batch(wavs)
+    other = classifier.with_class_names(names)
+    wanted = load(save(tmp_path / "e", clap, learner, class_names=names), clap)
+    assert other.class_names == names
+    assert torch.equal(
+        other.classify_batch(wavs).out_prob,
+        wanted.classify_batch(wavs).out_prob,
+    )
+    assert other.mods.clap is classifier.mods.clap
+    assert torch.equal(
+        classifier.classify_batch(wavs).out_prob, before.out_prob
+    )
+    for wrong in ([], ["dog", "dog"], "dog", [""]):
+        with pytest.raises(InputError, match="class_names"):
+            classifier.with_class_names(wrong)
+
+
+def test_another_backbone_is_refused(clap, export):
+    """Naming both."""
+    wanted = clap.fingerprint
+    clap._fingerprint = "1" * 64
+    with pytest.raises(InputError) as caught:
+        load(export, clap)
+    assert wanted in str(caught.value) and "1" * 64 in str(caught.value)
+
+
+def test_contexts_of_another_size_are_refused(clap, learner, tmp_path):
+    """The fingerprint may have been copied."""
+    for name in ("ctx_coarse", "ctx_fine"):
+        setattr(learner, name, torch.nn.Parameter(torch.ones(4, 7)))
+        learner.start[name] = torch.ones(4, 7)
+    folder = save(tmp_path / "e", clap, learner)
+    with pytest.raises(InputError, match="have 7 dimensions"):
+        load(folder, clap)
+
+
+def test_the_backbone_is_loaded_by_name(clap, export, tmp_path):
+    """'tiny' is in no list, which the message gives."""
+    with pytest.raises(InputError, match="no CLAP is called 'tiny'"):
+        PromptedClassifier.from_hparams(export, run_opts={"device": "cpu"})
+    with pytest.raises(InputError, match="already built"):
+        load(export, clap, weights="w.pth")
+
+
+def hub_cache(folder, export):
+    """The hub's cache as its client lays it out."""
+    repo = folder / "models--someone--sounds"
+    snapshot = repo / "snapshots" / ("c" * 40)
+    snapshot.mkdir(parents=True)
+    (repo / "refs").mkdir()
+    (repo / "refs" / "main").write_text("c" * 40)
+    for path in export.iterdir():
+        (snapshot / path.name).write_bytes(path.read_bytes())
+    return FetchConfig(huggingface_cache_dir=str(folder))
+
+
+def test_a_repository_of_the_hub_needs_no_network_once_cached(
+    clap, export, tmp_path, monkeypatch
+):
+    """Through SpeechBrain's fetch, with and without a savedir."""
+    config = hub_cache(tmp_path / "hub", export)
+    wavs = noise(1.0)[:, 0]
+    wanted = load(export, clap).classify_batch(wavs).out_prob
+    found = load("someone/sounds", clap, fetch_config=config)
+    assert torch.equal(found.classify_batch(wavs).out_prob, wanted)
+    savedir = tmp_path / "saved"
+    load("someone/sounds", clap, fetch_config=config, savedir=savedir)
+    assert (savedir / "hyperparams.yaml").exists()
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(InputError, match="someone/else: neither a folder"):
+        load(
+            "someone/else",
+            clap,
+            fetch_config=FetchConfig(
+                huggingface_cache_dir=str(tmp_path / "hub"), allow_network=False
+            ),
+        )
+
+
+def test_what_is_missing_from_the_cache_is_downloaded(
+    clap, export, monkeypatch
+):
+    """The cache is asked first, then the hub."""
+    import huggingface_hub
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    asked = []
+
+    def download(repo_id, filename, local_files_only, **options):
+        asked.append((repo_id, filename, local_files_only))
+        if local_files_only:
+            raise LocalEntryNotFoundError("not in the cache")
+        return str(export / filename)
+
+    class Session:
+        def head(self, *args, **options):
+            """There is a network."""
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    monkeypatch.setattr("huggingface_hub.utils.get_session", Session)
+    assert load("someone/sounds", clap).class_names == NAMES
+    first = ("someone/sounds", "hyperparams.yaml")
+    assert asked[0] == (*first, True)
+    assert (*first, False) in asked
+    assert asked[-1][1] == "prompts.safetensors"
+
+
+def test_a_savedir_links_and_never_mixes_two_exports(
+    clap, learner, export, tmp_path
+):
+    """SpeechBrain would take what is there already."""
+    savedir = tmp_path / "saved"
+    assert load(export, clap, savedir=savedir).class_names == NAMES
+    assert (savedir / "hyperparams.yaml").is_symlink()
+    assert load(export, clap, savedir=savedir).class_names == NAMES
+    other = save(tmp_path / "other", clap, learner, clip_seconds=2.0)
+    with pytest.raises(InputError, match="is another export's"):
+        load(other, clap, savedir=savedir)
+
+
+@pytest.mark.parametrize("source", ["nowhere", "/no/such/export", "a/b/c"])
+def test_a_missing_folder_is_not_asked_of_the_hub(clap, source, monkeypatch):
+    """What has not one slash is no repository."""
+    monkeypatch.setattr(
+        "afpt_plugin.inference.fetch", lambda *args, **options: 1 / 0
+    )
+    with pytest.raises(InputError, match="no such folder"):
+        load(source, clap)
+
+
+def test_a_damaged_recording_is_named(classifier, tmp_path):
+    """Missing, no audio, cut off, empty, not finite."""
+    whole = record(tmp_path, 1.0, "whole.wav").read_bytes()
+    (tmp_path / "text.wav").write_text("hello")
+    (tmp_path / "cut.wav").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "empty.wav").touch()
+    soundfile.write(tmp_path / "short.wav", torch.empty(0, 1).numpy(), RATE)
+    sig = noise(1.0).numpy()
+    sig[7] = math.nan
+    soundfile.write(tmp_path / "nan.wav", sig, RATE, subtype="FLOAT")
+    for name, message in (
+        ("no.wav", "No such file"),
+        ("text.wav", "not readable as audio"),
+        ("cut.wav", "truncated"),
+        ("empty.wav", "empty"),
+        ("short.wav", "empty"),
+        ("nan.wav", "not finite"),
+        ("", "Is a directory"),
+    ):
+        with pytest.raises(InputError, match=message) as caught:
+            classifier.classify_file(tmp_path / name)
+        assert name in str(caught.value)
