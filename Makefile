@@ -16,11 +16,12 @@ $(VENV)/installed-%: setup.py constraints.txt | $(BIN)/python
 demo: $(VENV)/installed-demo
 	$(BIN)/python recipes/ESC50/train.py hparams.yaml
 
+# Two processes of one thread each, since most tests wait for imports.
 test: $(VENV)/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/yamllint .
-	$(BIN)/python -m pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 clean:
 	rm -rf $(VENV) results

@@ -14,7 +14,7 @@ Where things are:
 * `features`, `datasets`: every caption and recording is encoded once
 * `brain`, `experiment`: the training, as SpeechBrain runs it
 * `metrics`, `report`, `figures`, `export`: what a run leaves behind
-* `inference`, `comparison`: what is done with it
+* `inference`, `runs`, `comparison`: what is done with it
 * `cli`, `commands`: the command line, `afpt`
 * `synth`: generated recordings, for a machine without data or network
 

@@ -553,7 +553,7 @@ def caption_fault(text):
 
 
 def check_class_names(class_names):
-    """Refuse class names that a manifest could not tell apart.
+    """Refuse class names that nobody, or no manifest, could tell apart.
 
     Arguments
     ---------
@@ -563,7 +563,8 @@ def check_class_names(class_names):
     Raises
     ------
     InputError
-        If one is given twice, is empty, or holds what separates labels.
+        If there is none, or one is given twice, is no text, is empty, or holds
+        what separates labels.
 
     Example
     -------
@@ -572,15 +573,25 @@ def check_class_names(class_names):
     ...
     afpt_plugin.errors.InputError: class names given twice: dog
     """
+    if isinstance(class_names, str) or not class_names:
+        raise InputError(
+            f"{class_names!r:.60} are no class names; give a list of at least "
+            "one"
+        )
+    for name in class_names:
+        if not isinstance(name, str):
+            raise InputError(
+                f"class name {name!r:.60} is not a text; in YAML, put quotes "
+                "around it"
+            )
+        if not name or name != name.strip() or re.search(r"[|\x00-\x1f]", name):
+            raise InputError(
+                f"class name {name!r:.60} must not be empty, start or end with "
+                "a space, or hold | or a control character"
+            )
     repeated = [n for n, count in Counter(class_names).items() if count > 1]
     if repeated:
         raise InputError(f"class names given twice: {', '.join(repeated)}")
-    for name in class_names:
-        if not name or name != name.strip() or re.search(r"[|\x00-\x1f]", name):
-            raise InputError(
-                f"class name {name!r} must not be empty, start or end with a "
-                "space, or hold | or a control character"
-            )
 
 
 def normalise_caption(text):

@@ -43,3 +43,34 @@ def exit_on_input_error():
     except InputError as error:
         sys.stderr.write(f"error: {error}\n")
         raise SystemExit(2) from None
+
+
+@contextmanager
+def refuse_unwritable(path):
+    """Make a place that cannot be written to the user's mistake.
+
+    Arguments
+    ---------
+    path : str or pathlib.Path
+        What the user named, a file or a folder.
+
+    Raises
+    ------
+    InputError
+        If the body raised an `OSError`.
+
+    Example
+    -------
+    >>> with refuse_unwritable("/dev/null/scores.csv"):
+    ...     open("/dev/null/scores.csv", "w")
+    Traceback (most recent call last):
+    ...
+    afpt_plugin.errors.InputError: /dev/null/scores.csv: cannot write here ...
+    """
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot write here ({error.strerror}); name another place "
+            "or make this one writable"
+        ) from error

@@ -38,7 +38,8 @@ import torch
 import yaml
 from safetensors import SafetensorError
 
-from afpt_plugin.errors import InputError
+from afpt_plugin.captions import check_class_names
+from afpt_plugin.errors import InputError, refuse_unwritable
 from afpt_plugin.files import file_sha256, replacing, write_if_changed
 
 #: First value of ``hyperparams.yaml``; raise it when the layout changes.
@@ -157,6 +158,34 @@ class Export:
             if not tensor.isfinite().all():
                 raise InputError(f"{name} holds values that are not finite")
 
+    def check_backbone(self, clap):
+        """Refuse a backbone that the contexts were not tuned for.
+
+        Arguments
+        ---------
+        clap : FrozenClap
+            The backbone.
+
+        Raises
+        ------
+        InputError
+            If it is another one, or its tokens have other dimensions.
+        """
+        if clap.fingerprint != self.clap_fingerprint:
+            raise InputError(
+                f"the prompts were tuned for {self.clap} with the fingerprint "
+                f"{self.clap_fingerprint}, but this backbone is {clap.name} "
+                f"with {clap.fingerprint}: give the weights that they were "
+                "tuned for, or tune them anew"
+            )
+        dim = self.ctx_coarse.shape[1]
+        if dim != clap.token_dim:
+            raise InputError(
+                f"the contexts have {dim} dimensions, the tokens of "
+                f"{clap.name} {clap.token_dim}: the export is damaged; restore "
+                "it"
+            )
+
     @property
     def fingerprint(self):
         """Hash of all that decides a score (64 hex digits)."""
@@ -173,43 +202,6 @@ class Export:
         for tensor in (self.ctx_coarse, self.ctx_fine):
             digest.update(tensor.contiguous().numpy().data)
         return digest.hexdigest()
-
-
-def check_class_names(class_names):
-    """Refuse class names that nobody could tell apart.
-
-    Arguments
-    ---------
-    class_names : list of str
-        The label texts.
-
-    Raises
-    ------
-    InputError
-        If there is none, or one is empty, no text, or there twice.
-
-    Example
-    -------
-    >>> check_class_names(["dog", "dog"])
-    Traceback (most recent call last):
-    ...
-    afpt_plugin.errors.InputError: class_names: 'dog' comes twice
-    """
-    if isinstance(class_names, str) or not class_names:
-        raise InputError(
-            f"class_names: {_short(class_names)} is not a list of names; "
-            "give at least one"
-        )
-    seen = set()
-    for number, name in enumerate(class_names, start=1):
-        if not isinstance(name, str) or not name.strip():
-            raise InputError(
-                f"class_names: number {number} is {_short(name)}, not a name; "
-                "in YAML, put quotes around what is not plainly a text"
-            )
-        if name in seen:
-            raise InputError(f"class_names: {name!r} comes twice")
-        seen.add(name)
 
 
 def write_export(
@@ -287,7 +279,7 @@ def write_export(
         "facts": json.loads(json.dumps(facts or {})),
     }
     export = Export(**settings, **contexts)
-    try:
+    with refuse_unwritable(folder):
         with replacing(folder / PROMPTS_FILE) as part:
             safetensors.torch.save_file(contexts, part)
         write_if_changed(folder / CARD_FILE, _model_card(export))
@@ -299,11 +291,6 @@ def write_export(
         # Last, for it speaks of the others.
         text = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
         write_if_changed(folder / SETTINGS_FILE, text)
-    except OSError as error:
-        raise InputError(
-            f"{folder}: cannot write the export here ({error.strerror}); give "
-            "another folder or make this one writable"
-        ) from error
     return folder
 
 

@@ -1,4 +1,4 @@
-"""Figures of a run: training curve, classes, confusion, frames of a recording.
+"""Figures: a run's curve, classes and confusion, runs compared, frame scores.
 
 matplotlib is imported when a figure is drawn, and never through pyplot, whose
 state is global.
@@ -48,6 +48,18 @@ def _tidy(axes, grid):
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis=grid, color="#DDDDDD", linewidth=0.7)
     axes.set_axisbelow(True)
+
+
+def _legend_above(figure, handles, labels):
+    figure.legend(
+        handles,
+        labels,
+        loc="outside upper center",
+        ncols=len(handles),
+        frameon=False,
+        fontsize=8.5,
+        handletextpad=0.2,
+    )
 
 
 def plot_training(
@@ -271,14 +283,7 @@ def plot_per_class(zero_shot, tuned, path, metric_name):
         for word, color, count in counts
         if count
     ]
-    figure.legend(
-        handles=handles,
-        loc="outside upper center",
-        ncols=len(handles),
-        frameon=False,
-        fontsize=8.5,
-        handletextpad=0.2,
-    )
+    _legend_above(figure, handles, [handle.get_label() for handle in handles])
     left_out = len(zero_shot) - len(rows)
     if left_out:
         axes.text(
@@ -375,6 +380,60 @@ def plot_confusion(matrix, class_names, path):
     bar = figure.colorbar(image, ax=axes, shrink=0.5, aspect=25, pad=0.02)
     bar.set_label("% of the true class")
     bar.outline.set_visible(False)
+    return _save(figure, path)
+
+
+def plot_comparison(comparison, path):
+    """Draw the heads of each row, with the deviation over seeds.
+
+    Arguments
+    ---------
+    comparison : Comparison
+        Of `afpt_plugin.comparison.compare_runs`.
+    path : str or Path
+        File to write; its suffix is the format.
+
+    Returns
+    -------
+    Path
+        The file written.
+
+    Example
+    -------
+    See `afpt_plugin.comparison`, whose `write_comparison` calls it.
+    """
+    table = comparison.table
+    places = np.arange(len(table))
+    figure = _figure(8.5, 1.5 + 0.62 * len(table))
+    axes = figure.subplots()
+    _tidy(axes, "x")
+    heads = ("zero_shot", "coarse", "fine", "ensemble")
+    for offset, head in zip((-0.24, -0.08, 0.08, 0.24), heads, strict=True):
+        axes.errorbar(
+            100 * table[head],
+            places + offset,
+            xerr=100 * table[f"{head}_std"].fillna(0),
+            fmt="o",
+            markersize=5.5,
+            capsize=2.5,
+            linewidth=1.5,
+            color=_COLORS[head],
+            label=head.replace("_", "-"),
+        )
+    # A line between the rows keeps the heads of one together.
+    axes.hlines(
+        places[1:] - 0.5,
+        0,
+        1,
+        color="#DDDDDD",
+        linewidth=0.7,
+        transform=axes.get_yaxis_transform(),
+    )
+    axes.set_yticks(places, comparison.labels(), fontsize=8, parse_math=False)
+    axes.tick_params(axis="y", length=0)
+    axes.set_ylim(len(table) - 0.5, -0.5)
+    axes.set_xlabel("acc or mAP [%], bars: standard deviation over seeds")
+    _legend_above(figure, *axes.get_legend_handles_labels())
     return _save(figure, path)
 
 

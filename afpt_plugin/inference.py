@@ -42,9 +42,10 @@ from speechbrain.inference.interfaces import Pretrained
 from speechbrain.utils.fetching import FetchConfig, LocalStrategy, fetch
 
 from afpt_plugin.backbones import load_clap
+from afpt_plugin.captions import check_class_names
 from afpt_plugin.data import fit_length, load_recording
 from afpt_plugin.errors import InputError
-from afpt_plugin.export import check_class_names, read_export
+from afpt_plugin.export import read_export
 from afpt_plugin.prompts import PromptLearner
 from afpt_plugin.similarity import (
     coarse_logits,
@@ -166,7 +167,7 @@ class PromptedClassifier(Pretrained):
         self, modules=None, hparams=None, run_opts=None, freeze_params=True
     ):
         clap, export = modules["clap"], hparams["export"]
-        _check_backbone(clap, export)
+        export.check_backbone(clap)
         normalizer = AudioNormalizer(sample_rate=clap.sample_rate)
         hparams = {"audio_normalizer": normalizer, **hparams}
         super().__init__(modules, hparams, run_opts, freeze_params)
@@ -344,12 +345,7 @@ class PromptedClassifier(Pretrained):
     def logits_batch(self, wavs, lens=None):
         """Coarse, fine and ensemble logits, as the Brain computes them.
 
-        Arguments
-        ---------
-        wavs : torch.Tensor
-            See `encode_batch`.
-        lens : torch.Tensor, optional
-            See `encode_batch`.
+        Takes what `encode_batch` takes.
 
         Returns
         -------
@@ -359,14 +355,7 @@ class PromptedClassifier(Pretrained):
         return self._logits(self.encode_batch(wavs, lens))
 
     def classify_batch(self, wavs, lens=None):
-        """Classify recordings.
-
-        Arguments
-        ---------
-        wavs : torch.Tensor
-            See `encode_batch`.
-        lens : torch.Tensor, optional
-            See `encode_batch`.
+        """Classify recordings; takes what `encode_batch` takes.
 
         Returns
         -------
@@ -377,19 +366,7 @@ class PromptedClassifier(Pretrained):
         return self.rank(self.logits_batch(wavs, lens)["ensemble"])
 
     def forward(self, wavs, lens=None):
-        """Do what `classify_batch` does.
-
-        Arguments
-        ---------
-        wavs : torch.Tensor
-            See `encode_batch`.
-        lens : torch.Tensor, optional
-            See `encode_batch`.
-
-        Returns
-        -------
-        Scores
-        """
+        """Do what `classify_batch` does."""
         return self.classify_batch(wavs, lens)
 
     def rank(self, logits, top_k=None):
@@ -592,22 +569,9 @@ class PromptedClassifier(Pretrained):
 def _recording_scores(seconds, window, start, times, logits, frames, mask):
     """Join the windows of one recording.
 
-    Arguments
-    ---------
-    seconds : float
-        Its length.
-    window : float
-        Length of a window, in seconds.
-    start : torch.Tensor
-        Where they begin, [W].
-    times : torch.Tensor
-        Centres of the frames within a window, [T].
-    logits : torch.Tensor
-        Of the windows, [W, C].
-    frames : torch.Tensor
-        Of their frames, [W, T, C].
-    mask : torch.Tensor
-        Which frames are real, [W, T].
+    All times are in seconds: the recording's length, a window's, where the
+    windows ``start`` [W], the centres of a window's frames [T]. ``logits``
+    [W, C] are of windows, ``frames`` [W, T, C] of theirs, ``mask`` [W, T].
     """
     ends = (start + window).clamp(max=seconds)
     # What a window adds begins where the one before it ends.
@@ -628,22 +592,6 @@ def _recording_scores(seconds, window, start, times, logits, frames, mask):
             frames[keep][order], (centre - step / 2).clamp(min=0), centre
         ),
     )
-
-
-def _check_backbone(clap, export):
-    if clap.fingerprint != export.clap_fingerprint:
-        raise InputError(
-            f"the prompts were tuned for {export.clap} with the fingerprint "
-            f"{export.clap_fingerprint}, but this backbone is {clap.name} "
-            f"with {clap.fingerprint}: give the weights that they were tuned "
-            "for, or tune them anew"
-        )
-    dim = export.ctx_coarse.shape[1]
-    if dim != clap.token_dim:
-        raise InputError(
-            f"the contexts have {dim} dimensions, the tokens of {clap.name} "
-            f"{clap.token_dim}: the export is damaged; restore it"
-        )
 
 
 def _fetch(name, source, savedir, local_strategy, config):

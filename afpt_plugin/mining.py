@@ -214,9 +214,6 @@ def mine_captions(
     """
     import pandas as pd
 
-    class_names = list(class_names)
-    if not class_names:
-        raise InputError("there are no class names; give at least one")
     check_class_names(class_names)
     index = defaultdict(list)
     phrases = list(_all_phrases(class_names, synonyms))

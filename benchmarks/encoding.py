@@ -27,10 +27,10 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import torch
-from full_size import BACKBONES, build_clap, describe_run
+from full_size import BACKBONES, build_clap, check_positive, describe_run
 
 from afpt_plugin.data import read_recording
-from afpt_plugin.errors import InputError, exit_on_input_error
+from afpt_plugin.errors import exit_on_input_error
 from afpt_plugin.features import encode_recording_features
 from afpt_plugin.files import write_if_changed
 from afpt_plugin.report import peak_memory_mb
@@ -67,10 +67,8 @@ def main(arguments=None):
         "--output_file", default="results/benchmarks/encoding.json"
     )
     options = parser.parse_args(arguments)
-    for name, value in vars(options).items():
-        least = min(value) if isinstance(value, list) else value
-        if isinstance(least, (int, float)) and least <= 0:
-            raise InputError(f"--{name} {least}: give more than 0")
+    names = set(vars(options)) - {"backbone", "output_file"}
+    check_positive(options, *sorted(names))
 
     with tempfile.TemporaryDirectory() as folder:
         paths = write_clips(folder, options)

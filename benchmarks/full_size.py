@@ -7,12 +7,14 @@ Authors
  * The afpt_plugin developers 2026
 """
 
+import argparse
 import ctypes
 import gc
 import itertools
 import json
 import os
 import platform
+import re
 import statistics
 import sys
 import time
@@ -23,8 +25,12 @@ import torch
 
 from afpt_plugin.backbones import load_clap
 from afpt_plugin.errors import InputError
-from afpt_plugin.experiment import CAPTION_FOLDER, load_captions
-from afpt_plugin.files import replacing
+from afpt_plugin.experiment import (
+    CAPTION_FOLDER,
+    check_device,
+    load_captions,
+)
+from afpt_plugin.files import replacing, write_if_changed
 from afpt_plugin.report import package_versions
 from afpt_plugin.synth.classes import ESC50
 
@@ -188,14 +194,7 @@ def find_device(name, precisions):
     InputError
         If there is none, or bf16 would take hours on it.
     """
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            f"--device {name}: cannot be used ({reason}); try --device cpu"
-        ) from error
+    device = torch.device(check_device(name))
     if "bf16" in precisions:
         slower = _seconds(device, torch.bfloat16) / _seconds(
             device, torch.float32
@@ -326,17 +325,11 @@ class PeakMemory:
         if self.device.type == "cuda":
             peak = torch.cuda.max_memory_allocated(self.device) / 2**20
         elif platform.system() == "Linux":
-            peak = _status_mb("VmHWM")
+            status = Path("/proc/self/status").read_text()
+            peak = int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 2**10
         else:
             return
         self.mb = max(self.mb or 0.0, peak)
-
-
-def _status_mb(field):
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(f"{field}:"):
-            return int(line.split()[1]) / 2**10
-    raise RuntimeError(f"/proc/self/status has no {field}")
 
 
 def describe_run(device):
@@ -354,10 +347,10 @@ def describe_run(device):
     """
     processor = platform.processor() or platform.machine()
     if platform.system() == "Linux":
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                processor = line.split(":", 1)[1].strip()
-                break
+        found = re.search(
+            r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text()
+        )
+        processor = found[1].strip() if found else processor
     return {
         "command": " ".join(["python", *sys.argv]),
         "processor": processor,
@@ -372,29 +365,82 @@ def describe_run(device):
     }
 
 
-def write_measurement(folder, name, measurement, figure):
-    """Write the numbers and the figure of a benchmark.
+def make_parser(description, steps):
+    """Make a parser with what the benchmarks of training steps have in common.
 
     Arguments
     ---------
-    folder : str or pathlib.Path
-        Where; made if it is missing.
-    name : str
-        Of the files, without ending.
-    measurement : dict
-        JSON values.
-    figure : matplotlib.figure.Figure
-        The figure.
+    description : str
+        Of the script.
+    steps : int
+        Default of ``--steps``.
 
     Returns
     -------
-    list of pathlib.Path
-        The two files.
+    argparse.ArgumentParser
     """
-    paths = [Path(folder) / f"{name}.{ending}" for ending in ("json", "png")]
+    parser = argparse.ArgumentParser(
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--backbone", choices=BACKBONES, default="ms-2022")
+    parser.add_argument("--n_ctx", type=int, default=32)
+    parser.add_argument("--batch_size", type=int, default=24)
+    parser.add_argument(
+        "--steps",
+        type=int,
+        default=steps,
+        help="timed steps of each kind (default: %(default)s)",
+    )
+    parser.add_argument("--threads", type=int, help="default: torch's")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--output", default="results/benchmarks")
+    return parser
+
+
+def check_positive(options, *names):
+    """Refuse numbers that count or measure nothing.
+
+    Arguments
+    ---------
+    options : argparse.Namespace
+        The command line.
+    *names : str
+        Of options: numbers, lists of numbers, or None.
+
+    Raises
+    ------
+    InputError
+        If one is not above 0.
+    """
+    for name in names:
+        value = getattr(options, name)
+        least = min(value) if isinstance(value, list) else value
+        if least is not None and least <= 0:
+            raise InputError(f"--{name} {least}: give more than 0")
+
+
+def write_measurement(name, options, device, found, figure):
+    """Write the numbers and the figure of a benchmark, and print where.
+
+    Arguments
+    ---------
+    name : str
+        Of the files in ``options.output``, without ending.
+    options : argparse.Namespace
+        The command line.
+    device : torch.device
+        Where it ran.
+    found : dict
+        JSON values.
+    figure : matplotlib.figure.Figure
+        The figure.
+    """
+    settings = {k: v for k, v in vars(options).items() if k != "output"}
+    measurement = {"run": describe_run(device), "settings": settings, **found}
+    path = Path(options.output, name)
     text = json.dumps(measurement, indent=2, allow_nan=False)
-    with replacing(paths[0]) as part:
-        part.write_text(text + "\n", encoding="utf-8")
-    with replacing(paths[1]) as part:
+    write_if_changed(path.with_suffix(".json"), text + "\n")
+    with replacing(path.with_suffix(".png")) as part:
         figure.savefig(part, dpi=150)
-    return paths
+    print(path.with_suffix(".json"), path.with_suffix(".png"), sep="\n")

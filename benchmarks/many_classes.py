@@ -25,15 +25,15 @@ import sys
 
 import torch
 from full_size import (
-    BACKBONES,
     PRECISIONS,
     Clock,
     PeakMemory,
     autocast,
     build_clap,
-    describe_run,
+    check_positive,
     find_device,
     make_class_names,
+    make_parser,
     write_measurement,
 )
 from torch.nn.functional import cross_entropy
@@ -88,20 +88,11 @@ def main(arguments=None):
             for cell in describe(way, options.memory_gb)
         ]
         print(f"| {n_classes} | {' | '.join(cells)} |", flush=True)
-    settings = {
-        k: v for k, v in vars(options).items() if k not in ("one", "output")
-    }
-    measurement = {
-        "run": describe_run(device),
-        "settings": settings,
-        "target_mb": TARGET_MB,
-        "sizes": sizes,
-    }
     print()
-    for path in write_measurement(
-        options.output, "many_classes", measurement, plot(sizes, options)
-    ):
-        print(path)
+    del options.one
+    found = {"target_mb": TARGET_MB, "sizes": sizes}
+    figure = _plot(sizes, options)
+    write_measurement("many_classes", options, device, found, figure)
 
 
 def parse_arguments(arguments):
@@ -121,11 +112,7 @@ def parse_arguments(arguments):
     InputError
         If a number is out of its range.
     """
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--backbone", choices=BACKBONES, default="ms-2022")
+    parser = make_parser(__doc__, steps=2)
     parser.add_argument(
         "--classes", nargs="+", type=int, default=[10, 50, 200, 527]
     )
@@ -134,50 +121,33 @@ def parse_arguments(arguments):
         type=int,
         help="of the learner (default: the learner's own choice)",
     )
-    parser.add_argument("--n_ctx", type=int, default=32)
-    parser.add_argument("--batch_size", type=int, default=24)
-    parser.add_argument(
-        "--steps", type=int, default=2, help="timed steps (default: 2)"
-    )
-    parser.add_argument("--threads", type=int, help="default: torch's")
     parser.add_argument("--precision", choices=PRECISIONS, default="fp32")
-    parser.add_argument("--device", default="cpu")
     parser.add_argument(
         "--memory_gb",
         type=float,
-        default=free_memory_gb(),
+        default=_free_memory_gb(),
         help="most memory that a process may take on the CPU (default: what "
         "is free at the start)",
     )
-    parser.add_argument("--output", default="results/benchmarks")
     # What a child measures: the number of classes, and one of `WAYS`
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
-    for name in (
+    check_positive(
+        options,
         "classes_per_chunk",
         "n_ctx",
         "batch_size",
         "steps",
         "threads",
-    ):
-        value = getattr(options, name)
-        if value is not None and value < 1:
-            raise InputError(f"--{name} {value}: give at least 1")
-    if options.memory_gb is not None and options.memory_gb <= 0:
-        raise InputError(f"--memory_gb {options.memory_gb}: give more")
+        "memory_gb",
+    )
     for n_classes in options.classes:
         make_class_names(n_classes)
     return options
 
 
-def free_memory_gb():
-    """Tell how much memory nobody uses.
-
-    Returns
-    -------
-    float
-        In GB; None where the platform does not tell.
-    """
+def _free_memory_gb():
+    """Memory that nobody uses; None where the platform does not tell."""
     try:
         pages = os.sysconf("SC_AVPHYS_PAGES")
     except (AttributeError, ValueError):
@@ -224,6 +194,7 @@ def measure(options, device, n_classes, way):
         ``out_of_memory``; the numbers are None if memory did not suffice.
     """
     clock, memory = Clock(device), PeakMemory(device)
+    found = {"seconds": None, "steps": None, "peak_memory_mb": None}
     classes_per_chunk = options.classes_per_chunk
     if way == "kept":
         text.KEEP_BYTES, classes_per_chunk = float("inf"), None
@@ -240,12 +211,7 @@ def measure(options, device, n_classes, way):
         words = ("MemoryError", "memory", "bad_alloc")
         if not any(word in repr(error) for word in words):
             raise
-        return {
-            "seconds": None,
-            "steps": None,
-            "peak_memory_mb": None,
-            "out_of_memory": True,
-        }
+        return found | {"out_of_memory": True}
     return {
         "seconds": clock.median("step"),
         "steps": clock.parts["step"],
@@ -356,20 +322,8 @@ def describe(way, memory_gb):
     )
 
 
-def plot(sizes, options):
-    """Draw time and memory against the number of classes.
-
-    Arguments
-    ---------
-    sizes : list of dict
-        ``n_classes`` and, for each of `WAYS`, what `measure` gave.
-    options : argparse.Namespace
-        The command line.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-    """
+def _plot(sizes, options):
+    """Draw time and memory against the number of classes."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 4), layout="constrained")
@@ -387,13 +341,8 @@ def plot(sizes, options):
                 for size in sizes
                 if size[way][field] is not None
             ]
-            axes.plot(
-                [x for x, _ in points],
-                [y for _, y in points],
-                style,
-                color=color,
-                label=WAYS[way],
-            )
+            x, y = zip(*points, strict=True) if points else ([], [])
+            axes.plot(x, y, style, color=color, label=WAYS[way])
         if field == "peak_memory_mb":
             axes.axhline(
                 TARGET_MB / unit,

@@ -22,22 +22,21 @@ Authors
  * The afpt_plugin developers 2026
 """
 
-import argparse
 import tempfile
 import time
 
 import torch
 from full_size import (
-    BACKBONES,
     PRECISIONS,
     Clock,
     PeakMemory,
     autocast,
     build_clap,
-    describe_run,
+    check_positive,
     find_device,
     make_captions,
     make_class_names,
+    make_parser,
     write_measurement,
 )
 from torch.nn.functional import cross_entropy, pad
@@ -94,11 +93,11 @@ def main(arguments=None):
             flush=True,
         )
         material.encode()
-        check = compare(schedules, options.tolerance)
+        check = _compare(schedules, options.tolerance)
         if options.check:
             return 0 if check["equal"] else 1
         for schedule in schedules:
-            schedule.forget_times()
+            schedule.clock = Clock(device)  # that was the warm-up
         for number in range(1, options.steps + 1):
             for schedule in schedules:
                 with schedule.memory:
@@ -106,28 +105,27 @@ def main(arguments=None):
             for schedule in schedules:
                 schedule.evaluate()
         measured = {s.name: s.measured() for s in schedules}
-        extrapolated = extrapolate(
-            measured, material, **ESC50_RUN, batch_size=options.batch_size
-        )
-        whole = None
+        steps = {name: values["step"] for name, values in measured.items()}
+        size = ESC50_RUN | {"captions": ESC50_RUN["steps"] * options.batch_size}
+        found = {
+            "check": check,
+            "once": material.once,
+            "schedules": measured,
+            "step_ratios": {
+                name: {k: v / own for k, v in steps.items() if k != name}
+                for name, own in steps.items()
+            },
+            "extrapolated": {
+                "extrapolated_to": size,
+                "seconds": extrapolate(measured, material.once, size),
+            },
+            "whole": None,
+        }
         if options.whole:
-            whole = run_whole(options, device, measured, material)
-    print_tables(measured, material, extrapolated, whole)
-    settings = {k: v for k, v in vars(options).items() if k != "output"}
-    measurement = {
-        "run": describe_run(device),
-        "settings": settings,
-        "check": check,
-        "once": material.once,
-        "schedules": measured,
-        "step_ratios": ratios(measured),
-        "extrapolated": extrapolated,
-        "whole": whole,
-    }
-    for path in write_measurement(
-        options.output, "schedule", measurement, plot_steps(measured, options)
-    ):
-        print(path)
+            found["whole"] = _run_whole(options, device, measured, material)
+    _print_tables(found)
+    figure = _plot_steps(measured, options)
+    write_measurement("schedule", options, device, found, figure)
     return 0
 
 
@@ -148,15 +146,9 @@ def parse_arguments(arguments):
     InputError
         If a number is out of its range.
     """
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--backbone", choices=BACKBONES, default="ms-2022")
+    parser = make_parser(__doc__, steps=3)
     parser.add_argument("--n_classes", type=int, default=50)
-    parser.add_argument("--n_ctx", type=int, default=32)
     parser.add_argument("--n_captions", type=int, default=96)
-    parser.add_argument("--batch_size", type=int, default=24)
     parser.add_argument("--n_clips", type=int, default=24)
     parser.add_argument(
         "--fixed_length",
@@ -165,21 +157,12 @@ def parse_arguments(arguments):
         help="tokens that the authors' schedule pads to (default: 100)",
     )
     parser.add_argument(
-        "--steps",
-        type=int,
-        default=3,
-        help="timed steps and evaluations of each schedule (default: 3)",
-    )
-    parser.add_argument("--threads", type=int, help="default: torch's")
-    parser.add_argument(
         "--precision",
         nargs="+",
         choices=PRECISIONS,
         default=["fp32"],
         help="of our schedule, one or both (default: fp32)",
     )
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--output", default="results/benchmarks")
     parser.add_argument(
         "--check",
         action="store_true",
@@ -202,10 +185,8 @@ def parse_arguments(arguments):
         "and n_clips with each schedule",
     )
     options = parser.parse_args(arguments)
-    for name in ("n_ctx", "batch_size", "n_clips", "steps", "threads", "whole"):
-        value = getattr(options, name)
-        if value is not None and value < 1:
-            raise InputError(f"--{name} {value}: give at least 1")
+    names = ("n_ctx", "batch_size", "n_clips", "steps", "threads", "whole")
+    check_positive(options, *names)
     if options.batch_size > options.n_captions:
         raise InputError(
             f"--batch_size {options.batch_size} is more than --n_captions "
@@ -241,28 +222,25 @@ class Material:
         )
         targets = torch.arange(options.n_captions) % options.n_classes
         self.targets = targets.to(device)
-        self.once = {}
 
     def encode(self):
         """Fill the store, and keep the time in ``once`` (seconds)."""
         clock = Clock(self.clap.device)
         _ = self.clap.fingerprint  # its cost does not grow with the captions
         with clock("captions"):
-            self.caption_store, self.caption_keys = encode_caption_features(
+            captions = encode_caption_features(
                 self.clap, self.captions, self.folder
             )
-        recordings = [
-            {"key": f"clip-{index}", "index": index}
-            for index in range(len(self.wavs))
-        ]
+        wavs = {f"clip-{index}": wav for index, wav in enumerate(self.wavs)}
         with clock("clips"):
-            self.clip_store, self.clip_keys = encode_recording_features(
+            clips = encode_recording_features(
                 self.clap,
-                recordings,
+                [{"key": key} for key in wavs],
                 self.folder,
-                lambda recording: self.wavs[recording["index"]],
+                lambda recording: wavs[recording["key"]],
                 {"clip_seconds": CLIP_SECONDS},
             )
+        self.stored = {"caption": captions, "clip": clips}
         self.once = {
             "per_caption": clock.median("captions") / len(self.captions),
             "per_clip": clock.median("clips") / len(self.wavs),
@@ -271,6 +249,11 @@ class Material:
 
 class Schedule:
     """A way to train; subclasses say where embeddings come from.
+
+    They have three methods: ``prompts()`` embeds the classes under both
+    contexts, [n_classes, D] each; ``read_captions(batch)`` and
+    ``read_clips(batch)`` give sentences or clips [B, D], their words or frames
+    [B, T, D] and a mask [B, T], where ``batch`` is a list of indices.
 
     Arguments
     ---------
@@ -299,50 +282,9 @@ class Schedule:
             self.learner.parameters(), lr=0.002, betas=(0.9, 0.98), eps=1e-6
         )
         self.memory = PeakMemory(self.device)
-        self.forget_times()
-
-    def forget_times(self):
-        """Start the clock anew, after a warm-up."""
         self.clock = Clock(self.device)
 
-    def prompts(self):
-        """Embed the classes under both contexts, [n_classes, D] each."""
-        raise NotImplementedError
-
-    def read_captions(self, batch):
-        """Embed captions: sentence [B, D], words [B, T, D], mask [B, T].
-
-        Arguments
-        ---------
-        batch : list of int
-            Which captions.
-        """
-        raise NotImplementedError
-
-    def read_clips(self, batch):
-        """Embed clips: clip [B, D], frames [B, T, D], mask [B, T].
-
-        Arguments
-        ---------
-        batch : list of int
-            Which clips.
-        """
-        raise NotImplementedError
-
-    def logits(self, classes, items):
-        """Coarse and fine logits, [2, B, n_classes].
-
-        Arguments
-        ---------
-        classes : tuple of torch.Tensor
-            From `prompts`.
-        items : tuple of torch.Tensor
-            From `read_captions` or `read_clips`.
-
-        Returns
-        -------
-        torch.Tensor
-        """
+    def _logits(self, classes, items):
         coarse, fine = (part.float() for part in classes)
         embedding, elements, mask = (part.to(self.device) for part in items)
         scale = self.clap.logit_scale
@@ -378,7 +320,7 @@ class Schedule:
                 with clock("captions"), torch.no_grad():
                     items = self.read_captions(batch)
             with clock("logits and loss"):
-                logits = self.logits(classes, items)
+                logits = self._logits(classes, items)
                 target = self.material.targets[batch]
                 loss = sum(cross_entropy(part, target) for part in logits)
             with clock("backward"):
@@ -405,21 +347,13 @@ class Schedule:
             with self.clock("evaluation, clips"):
                 batches = torch.arange(n_clips).split(size)
                 logits = [
-                    self.logits(classes, self.read_clips(batch.tolist()))
+                    self._logits(classes, self.read_clips(batch.tolist()))
                     for batch in batches
                 ]
         return torch.cat(logits, dim=1)
 
     def measured(self):
-        """Tell what the clock and the memory showed.
-
-        Returns
-        -------
-        dict
-            ``precision``, median seconds of ``parts``, of a ``step``, of the
-            ``evaluation_prompts`` and of an ``evaluation_per_clip``, all
-            ``steps`` one by one, ``peak_memory_mb``.
-        """
+        """Tell what the clock (median seconds) and the memory showed."""
         clock = self.clock
         return {
             "precision": self.precision,
@@ -458,29 +392,17 @@ class AuthorsSchedule(Schedule):
     def prompts(self):
         """Embed the classes, coarse and fine one after the other."""
         return tuple(
-            plain_prompts(self.clap, ctx[None], self.tokens)[0]
+            _plain_prompts(self.clap, ctx[None], self.tokens)[0]
             for ctx in (self.learner.ctx_coarse, self.learner.ctx_fine)
         )
 
     def read_captions(self, batch):
-        """Encode captions, padded to the fixed length.
-
-        Arguments
-        ---------
-        batch : list of int
-            Which captions.
-        """
+        """Encode captions, padded to the fixed length."""
         captions = [self.material.captions[index] for index in batch]
         return self.clap.encode_captions(captions, self.options.fixed_length)
 
     def read_clips(self, batch):
-        """Encode clips twice.
-
-        Arguments
-        ---------
-        batch : list of int
-            Which clips.
-        """
+        """Encode clips twice."""
         wavs = self.material.wavs[batch].to(self.device)
         lens = torch.ones(len(batch), device=self.device)
         clip = self.clap.encode_audio(wavs, lens).clip
@@ -496,28 +418,17 @@ class OurSchedule(Schedule):
         return self.learner(self.clap)
 
     def read_captions(self, batch):
-        """Read captions from the store.
-
-        Arguments
-        ---------
-        batch : list of int
-            Which captions.
-        """
-        store = self.material.caption_store
-        keys = [self.material.caption_keys[index] for index in batch]
-        return store.stack(keys, "sentence"), *store.padded(keys, "words")
+        """Read captions from the store."""
+        return self._read("caption", batch, "sentence", "words")
 
     def read_clips(self, batch):
-        """Read clips from the store.
+        """Read clips from the store."""
+        return self._read("clip", batch, "clip", "frames")
 
-        Arguments
-        ---------
-        batch : list of int
-            Which clips.
-        """
-        store = self.material.clip_store
-        keys = [self.material.clip_keys[index] for index in batch]
-        return store.stack(keys, "clip"), *store.padded(keys, "frames")
+    def _read(self, kind, batch, whole, elements):
+        store, keys = self.material.stored[kind]
+        keys = [keys[index] for index in batch]
+        return store.stack(keys, whole), *store.padded(keys, elements)
 
 
 class UnsharedSchedule(OurSchedule):
@@ -528,25 +439,13 @@ class UnsharedSchedule(OurSchedule):
         learner = self.learner
         ctx = torch.stack([learner.ctx_coarse, learner.ctx_fine])
         tokens = ClassTokens(learner.input_ids, learner.attention_mask)
-        return tuple(plain_prompts(self.clap, ctx, tokens))
+        return tuple(_plain_prompts(self.clap, ctx, tokens))
 
 
-def plain_prompts(clap, ctx, class_tokens):
+def _plain_prompts(clap, ctx, class_tokens):
     """Embed prompts with nothing but the transformer itself.
 
-    Arguments
-    ---------
-    clap : FrozenClap
-        The backbone.
-    ctx : torch.Tensor
-        [K, n_ctx, d].
-    class_tokens : ClassTokens
-        [n_classes, L] each.
-
-    Returns
-    -------
-    torch.Tensor
-        [K, n_classes, D].
+    Of contexts [K, n_ctx, d] and class tokens [n_classes, L]: [K, n_classes, D].
     """
     encoder = clap.caption_encoder
     causal = encoder.base.config.model_type == "gpt2"
@@ -582,67 +481,43 @@ def plain_prompts(clap, ctx, class_tokens):
 
 
 def make_schedules(options, material, seed=0):
-    """Make what is compared, the authors' first.
-
-    Arguments
-    ---------
-    options : argparse.Namespace
-        The command line.
-    material : Material
-        Model and data.
-    seed : int
-        Of the contexts.
-
-    Returns
-    -------
-    list of Schedule
-    """
-    schedules = [AuthorsSchedule("authors", options, material, seed=seed)]
-    for precision in dict.fromkeys(options.precision):
-        schedules.append(
-            OurSchedule(f"ours {precision}", options, material, precision, seed)
-        )
-        if options.backbone == "ms-2023":
-            schedules.append(
-                UnsharedSchedule(
-                    f"unshared {precision}", options, material, precision, seed
-                )
-            )
-    return schedules
+    """Make what is compared, the authors' schedule first; see `Schedule`."""
+    ours = {"ours": OurSchedule}
+    if options.backbone == "ms-2023":
+        ours["unshared"] = UnsharedSchedule
+    return [
+        AuthorsSchedule("authors", options, material, seed=seed),
+        *(
+            way(f"{name} {precision}", options, material, precision, seed)
+            for precision in dict.fromkeys(options.precision)
+            for name, way in ours.items()
+        ),
+    ]
 
 
-def compare(schedules, tolerance):
-    """Compare first steps and evaluations; also the warm-up.
+def _compare(schedules, tolerance):
+    """Compare first steps and evaluations with the first schedule's.
 
-    Arguments
-    ---------
-    schedules : list of Schedule
-        New ones, the first of which the others have to equal.
-    tolerance : float
-        Largest difference of two logits, in standard deviations over classes;
-        of two entries of the gradient, in largest entries.
-
-    Returns
-    -------
-    dict
-        ``tolerance``, ``equal`` (of those in float32), ``differences``.
+    Logits differ by standard deviations over classes, gradients by the largest
+    entry. The schedules are new, so that this is also the warm-up.
     """
     differences, equal = {}, True
     for schedule in schedules:
         clips = schedule.evaluate()
         captions, gradient = schedule.step(0)
         outputs = {
-            "logits of captions": (captions, captions.std(-1).mean()),
-            "logits of clips": (clips, clips.std(-1).mean()),
-            "gradient": (gradient, gradient.abs().max()),
+            "logits of captions": captions,
+            "logits of clips": clips,
+            "gradient": gradient,
         }
         if schedule is schedules[0]:
             reference = outputs
+            units = {name: x.std(-1).mean() for name, x in outputs.items()}
+            units["gradient"] = gradient.abs().max()
             continue
         found = {
-            name: float((value - reference[name][0]).abs().max() / unit)
-            for name, (value, _) in outputs.items()
-            for unit in [reference[name][1]]
+            name: float((x - reference[name]).abs().max() / units[name])
+            for name, x in outputs.items()
         }
         differences[schedule.name] = found
         verdict = "no verdict in bf16"
@@ -657,136 +532,52 @@ def compare(schedules, tolerance):
             + f" (tolerance {tolerance:g}): {verdict}",
             flush=True,
         )
-    return {
-        "tolerance": tolerance,
-        "equal": equal,
-        "differences": differences,
-    }
+    check = {"tolerance": tolerance, "equal": equal}
+    return check | {"differences": differences}
 
 
-def ratios(measured):
-    """How many times faster a step of each schedule is than of the others.
+def extrapolate(measured, once, size):
+    """Add measured parts up to whole runs.
 
     Arguments
     ---------
     measured : dict
         By schedule, see `Schedule.measured`.
+    once : dict
+        Seconds of filling our store, ``per_caption`` and ``per_clip``.
+    size : dict
+        ``epochs``, ``steps`` in one, ``clips`` scored after it, ``captions``.
 
     Returns
     -------
     dict
-        By schedule: its speed beside each other schedule's.
+        By schedule, the seconds of a ``first_seed`` (store empty) and of a
+        ``second_seed`` (store full).
     """
-    return {
-        name: {
-            other: theirs["step"] / values["step"]
-            for other, theirs in measured.items()
-            if other != name
-        }
-        for name, values in measured.items()
-    }
-
-
-def run_seconds(values, once, epochs, steps, clips, captions, stored):
-    """How long a run takes, by its measured parts.
-
-    Arguments
-    ---------
-    values : dict
-        See `Schedule.measured`.
-    once : dict or None
-        Seconds of filling the store; None for a schedule without one.
-    epochs : int
-        Number of epochs.
-    steps : int
-        In an epoch.
-    clips : int
-        Scored after each epoch.
-    captions : int
-        Learned from.
-    stored : bool
-        Whether the store is full.
-
-    Returns
-    -------
-    float
-    """
-    epoch = (
-        steps * values["step"]
-        + values["evaluation_prompts"]
-        + clips * values["evaluation_per_clip"]
+    filling = (
+        size["captions"] * once["per_caption"]
+        + size["clips"] * once["per_clip"]
     )
-    seconds = epochs * epoch
-    if once is not None and not stored:
-        seconds += captions * once["per_caption"] + clips * once["per_clip"]
-    return seconds
-
-
-def extrapolate(measured, material, epochs, steps, clips, batch_size):
-    """Seconds of whole runs of a size that was not run.
-
-    Arguments
-    ---------
-    measured : dict
-        By schedule, see `Schedule.measured`.
-    material : Material
-        Knows what filling the store costs.
-    epochs : int
-        Number of epochs.
-    steps : int
-        In an epoch.
-    clips : int
-        Scored after each epoch.
-    batch_size : int
-        Captions in a step.
-
-    Returns
-    -------
-    dict
-        The size, and by schedule the seconds of a ``first_seed`` (store empty)
-        and of a ``second_seed`` (store full).
-    """
-    size = {
-        "epochs": epochs,
-        "steps": steps,
-        "clips": clips,
-        "captions": steps * batch_size,
-    }
     runs = {}
     for name, values in measured.items():
-        once = None if name == "authors" else material.once
+        seconds = size["epochs"] * (
+            size["steps"] * values["step"]
+            + values["evaluation_prompts"]
+            + size["clips"] * values["evaluation_per_clip"]
+        )
         runs[name] = {
-            seed: run_seconds(values, once, **size, stored=stored)
-            for seed, stored in (("first_seed", False), ("second_seed", True))
+            "first_seed": seconds + (0 if name == "authors" else filling),
+            "second_seed": seconds,
         }
-    return {"extrapolated_to": size, "seconds": runs}
+    return runs
 
 
-def run_whole(options, device, measured, material):
-    """Really run some epochs with each schedule, and predict them.
-
-    Arguments
-    ---------
-    options : argparse.Namespace
-        The command line.
-    device : torch.device
-        Where.
-    measured : dict
-        By schedule, for the prediction.
-    material : Material
-        The model and what filling the store costs.
-
-    Returns
-    -------
-    dict
-        The size, and by schedule the ``seconds`` and the ``predicted`` seconds
-        of both seeds, as in `extrapolate`.
-    """
+def _run_whole(options, device, measured, material):
+    """Really run some epochs with each schedule, and predict them."""
     steps = -(-options.n_captions // options.batch_size)
     size = {"epochs": options.whole, "steps": steps, "clips": options.n_clips}
-    predicted = extrapolate(
-        measured, material, **size, batch_size=options.batch_size
-    )
+    captions = {"captions": steps * options.batch_size}
+    predicted = extrapolate(measured, material.once, size | captions)
     seconds = {}
     for place, name in enumerate(measured):
         with tempfile.TemporaryDirectory() as folder:
@@ -802,28 +593,13 @@ def run_whole(options, device, measured, material):
                         schedule.step(epoch * steps + step)
                     schedule.evaluate()
                 seconds[name][key] = time.perf_counter() - start
-    return {
-        "size": size,
-        "seconds": seconds,
-        "predicted": predicted["seconds"],
-    }
+    return {"size": size, "seconds": seconds, "predicted": predicted}
 
 
-def print_tables(measured, material, extrapolated, whole):
-    """Print Markdown: parts, memory and runs, a column for each schedule.
-
-    Arguments
-    ---------
-    measured : dict
-        By schedule, see `Schedule.measured`.
-    material : Material
-        Knows what filling the store costs.
-    extrapolated : dict
-        See `extrapolate`.
-    whole : dict or None
-        See `run_whole`.
-    """
-    names = list(measured)
+def _print_tables(found):
+    """Print Markdown: parts, memory and runs, a column for each schedule."""
+    measured, once = found["schedules"], found["once"]
+    columns = list(measured.values())
 
     def row(title, values):
         cells = [
@@ -833,42 +609,37 @@ def print_tables(measured, material, extrapolated, whole):
         ]
         print(f"| {title} | {' | '.join(cells)} |")
 
-    print(f"\n| | {' | '.join(names)} |\n|---{'|---' * len(names)}|")
+    print(f"\n| | {' | '.join(measured)} |\n|---{'|---' * len(measured)}|")
     for part in STEP_PARTS:
-        row(part, [measured[name]["parts"][part] for name in names])
-    row("**training step**", [measured[name]["step"] for name in names])
-    row(
-        "evaluation: class prompts",
-        [measured[name]["evaluation_prompts"] for name in names],
-    )
-    row(
-        "evaluation: a clip",
-        [measured[name]["evaluation_per_clip"] for name in names],
-    )
-    peaks = [measured[name]["peak_memory_mb"] for name in names]
+        row(part, [column["parts"][part] for column in columns])
+    for title, key in (
+        ("**training step**", "step"),
+        ("evaluation: class prompts", "evaluation_prompts"),
+        ("evaluation: a clip", "evaluation_per_clip"),
+    ):
+        row(title, [column[key] for column in columns])
+    peaks = [column["peak_memory_mb"] for column in columns]
     cells = ["not measured" if p is None else f"{p:.0f} MB" for p in peaks]
     print(f"| peak memory of a step | {' | '.join(cells)} |")
-    for kind, run in (("extrapolated", extrapolated), ("really run", whole)):
-        if run is None:
-            continue
-        size = run.get("extrapolated_to") or run["size"]
+    extrapolated, whole = found["extrapolated"], found["whole"]
+    runs = [("extrapolated", extrapolated["extrapolated_to"], extrapolated)]
+    runs += [("really run", whole["size"], whole)] if whole else []
+    for kind, size, run in runs:
+        title = (
+            f"{kind}: {size['epochs']} epochs of {size['steps']} steps and "
+            f"{size['clips']} clips"
+        )
         for seed in ("first_seed", "second_seed"):
-            title = (
-                f"{kind}: {size['epochs']} epochs of {size['steps']} steps "
-                f"and {size['clips']} clips, {seed.replace('_', ' ')}"
-            )
-            row(title, [run["seconds"][name][seed] for name in names])
-            if "predicted" in run:
-                row(
-                    "the same, predicted",
-                    [run["predicted"][name][seed] for name in names],
-                )
-    for name in names:
+            seconds = [both[seed] for both in run["seconds"].values()]
+            row(f"{title}, {seed.replace('_', ' ')}", seconds)
+            if run is whole:
+                predicted = [both[seed] for both in run["predicted"].values()]
+                row("the same, predicted", predicted)
+    for name in measured:
         if name.startswith("unshared"):
             ours = name.replace("unshared", "ours")
-            speed = measured[name]["step"] / measured[ours]["step"]
+            speed = found["step_ratios"][ours][name]
             print(f"\nShared prefix: {ours} {_times(speed)} against {name}")
-    once = material.once
     print(
         "\nOurs, once for all seeds: "
         f"{_seconds(once['per_caption'])} a caption, "
@@ -888,39 +659,28 @@ def _seconds(value):
     return f"{value:.1f} s" if value < 600 else f"{value / 3600:.2f} h"
 
 
-def plot_steps(measured, options):
-    """Draw each schedule's step as a bar of its parts.
-
-    Arguments
-    ---------
-    measured : dict
-        By schedule, see `Schedule.measured`.
-    options : argparse.Namespace
-        The command line.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-    """
+def _plot_steps(measured, options):
+    """Draw each schedule's step as a bar of its parts."""
+    import pandas as pd
     from matplotlib.figure import Figure
 
-    names = list(measured)
-    height = 1.6 + 0.55 * len(names)
+    height = 1.6 + 0.55 * len(measured)
     figure = Figure(figsize=(8, height), layout="constrained")
-    axes = figure.subplots()
-    left = [0.0] * len(names)
-    for part, color in zip(STEP_PARTS, COLORS, strict=True):
-        widths = [measured[name]["parts"][part] for name in names]
-        axes.barh(names, widths, left=left, color=color, label=part)
-        left = [a + b for a, b in zip(left, widths, strict=True)]
-    for place, (name, end) in enumerate(zip(names, left, strict=True)):
-        text = f" {_seconds(end)}"
-        if place:
-            speed = measured[names[0]]["step"] / measured[name]["step"]
-            text += f", {speed:.1f} times faster"
-        axes.text(end, place, text, va="center")
+    parts = pd.DataFrame({name: v["parts"] for name, v in measured.items()}).T
+    axes = parts.plot.barh(
+        stacked=True,
+        ax=figure.subplots(),
+        color=COLORS,
+        width=0.8,
+        legend=False,
+    )
+    ends = parts.sum(axis=1)
+    steps = [values["step"] for values in measured.values()]
+    for place, (end, step) in enumerate(zip(ends, steps, strict=True)):
+        faster = f", {steps[0] / step:.1f} times faster" if place else ""
+        axes.text(end, place, f" {_seconds(end)}{faster}", va="center")
     axes.invert_yaxis()
-    axes.set_xlim(0, 1.3 * max(left))
+    axes.set_xlim(0, 1.3 * ends.max())
     axes.set_xlabel("seconds a training step")
     axes.set_title(
         f"{options.backbone}, {options.n_classes} classes, n_ctx "

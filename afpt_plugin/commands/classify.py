@@ -18,7 +18,7 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from afpt_plugin.errors import InputError
+from afpt_plugin.errors import InputError, refuse_unwritable
 from afpt_plugin.files import replacing, write_if_changed
 
 # Recordings between two writes: what a kill loses.
@@ -153,12 +153,13 @@ def run(args):
     from speechbrain.utils.distributed import ddp_barrier, ddp_init_group
     from speechbrain.utils.logger import get_logger
 
+    from afpt_plugin.experiment import check_device
     from afpt_plugin.inference import PromptedClassifier
 
     logger = get_logger(__name__)
     classifier = PromptedClassifier.from_hparams(
         args.source,
-        run_opts=_run_options(args.device),
+        run_opts={"device": check_device(args.device)},
         weights=args.weights,
     )
     identity = _identity(classifier, args)
@@ -302,20 +303,6 @@ def _check_arguments(args, output):
             )
 
 
-def _run_options(device):
-    import torch
-
-    if device is None:
-        return {}
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(
-            f"--device {device}: not to be had here ({str(error)[:100]})"
-        ) from error
-    return {"device": device}
-
-
 def _identity(classifier, args):
     """What a chunk's content depends on, besides the files themselves."""
     export, names = classifier.hparams.export, classifier.class_names
@@ -385,7 +372,7 @@ def _finished(output, parts, facts):
 def _claim(parts, identity):
     """Make the folder of the parts; refuse one of another run."""
     path = parts / "run.json"
-    try:
+    with refuse_unwritable(parts):
         parts.mkdir(parents=True, exist_ok=True)
         found = _read_json(path)
         if found is None and any(parts.glob("*.parquet")):
@@ -397,11 +384,6 @@ def _claim(parts, identity):
                 "remove the folder to start anew"
             )
         write_if_changed(path, json.dumps(identity, indent=2))
-    except OSError as error:
-        raise InputError(
-            f"{parts}: cannot write here ({error.strerror}); give another "
-            "--output"
-        ) from error
 
 
 def _difference(wanted, found):

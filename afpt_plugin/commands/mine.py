@@ -8,7 +8,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from afpt_plugin.errors import InputError
+from afpt_plugin.commands import write_table
+from afpt_plugin.errors import InputError, refuse_unwritable
 
 DESCRIPTION = """\
 Pick the captions of a corpus that name one of your classes.
@@ -163,30 +164,17 @@ def run(args):
             f"{', '.join(map(repr, report.missing))}; {instead}; --synonyms "
             "can name other words for them\n"
         )
-    try:
-        if args.output:
+    if args.output:
+        with refuse_unwritable(args.output):
             write_captions(args.output, captions, class_names)
-            several = sum(len(caption.labels) > 1 for caption in captions)
-            sys.stdout.write(
-                f"{len(captions)} captions in {args.output}, {several} of "
-                "several classes, for --multi-label\n"
-            )
-        if args.report:
-            classes = report.classes.copy()
-            classes["examples"] = classes["examples"].map(" | ".join)
-            _write_table(args.report, classes)
-        if args.skipped:
-            _write_table(args.skipped, report.skipped)
-    except OSError as error:
-        raise InputError(
-            f"cannot write {error.filename} ({error.strerror}); give another "
-            "file or make its folder writable"
-        ) from error
+        several = sum(len(caption.labels) > 1 for caption in captions)
+        sys.stdout.write(
+            f"{len(captions)} captions in {args.output}, {several} of "
+            "several classes, for --multi-label\n"
+        )
+    if args.report:
+        examples = report.classes["examples"].map(" | ".join)
+        write_table(report.classes.assign(examples=examples), args.report)
+    if args.skipped:
+        write_table(report.skipped, args.skipped)
     return 0
-
-
-def _write_table(path, table):
-    from afpt_plugin.files import replacing
-
-    with replacing(path) as part:
-        table.to_csv(part, index=False, lineterminator="\n")

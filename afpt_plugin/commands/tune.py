@@ -11,7 +11,8 @@ import shutil
 import sys
 from pathlib import Path
 
-from afpt_plugin.errors import InputError
+from afpt_plugin.errors import InputError, refuse_unwritable
+from afpt_plugin.files import replacing
 
 SETTINGS = Path(__file__).parents[1] / "assets" / "tune.yaml"
 
@@ -285,7 +286,6 @@ def _start(output, settings):
     from speechbrain.utils.logger import get_logger
 
     from afpt_plugin.export import SETTINGS_FILE
-    from afpt_plugin.files import replacing
 
     path = output / "training" / "settings.json"
     text = json.dumps(settings, indent=2, ensure_ascii=False)
@@ -306,11 +306,5 @@ def _start(output, settings):
                 shutil.rmtree(old)
             elif old != path:
                 old.unlink()
-    try:
-        with replacing(path) as part:
-            part.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InputError(
-            f"{output}: cannot write here ({error.strerror}); give another "
-            "folder or make this one writable"
-        ) from error
+    with refuse_unwritable(output), replacing(path) as part:
+        part.write_text(text, encoding="utf-8")

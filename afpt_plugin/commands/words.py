@@ -7,6 +7,7 @@ Authors
 import argparse
 import sys
 
+from afpt_plugin.commands import write_table
 from afpt_plugin.errors import InputError
 
 DESCRIPTION = """\
@@ -85,28 +86,15 @@ def run(args):
     """
     from afpt_plugin.backbones import load_clap
     from afpt_plugin.export import read_export
-    from afpt_plugin.files import replacing
 
     if args.top < 1:
         raise InputError(f"--top is {args.top}; give at least 1")
     export = read_export(args.export)
     clap = load_clap(export.clap, args.weights)
-    if clap.fingerprint != export.clap_fingerprint:
-        raise InputError(
-            f"{args.export} was tuned for a {export.clap} with the "
-            f"fingerprint {export.clap_fingerprint}, this one has "
-            f"{clap.fingerprint}; give its checkpoint with --weights"
-        )
+    export.check_backbone(clap)
     table = nearest_words(export, clap, args.top)
     if args.output:
-        try:
-            with replacing(args.output) as part:
-                table.to_csv(part, index=False, float_format="%.6g")
-        except OSError as error:
-            raise InputError(
-                f"cannot write {args.output} ({error.strerror}); give another "
-                "file or make its folder writable"
-            ) from error
+        write_table(table, args.output)
     for context, rows in table.groupby("context"):
         sys.stdout.write(
             f"{context}\n{'vector':>6}  {'start':12} {'moved':>6}  "

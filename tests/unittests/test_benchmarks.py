@@ -203,32 +203,31 @@ def test_check_fails_if_a_schedule_computes_something_else(
     assert schedule.main([*SMALL, "--check"]) == 1
 
 
-def test_run_seconds_adds_the_parts_up():
+def test_extrapolated_runs_are_sums_of_their_parts():
     values = {"step": 2, "evaluation_prompts": 3, "evaluation_per_clip": 0.5}
     size = {"epochs": 10, "steps": 36, "clips": 100, "captions": 40}
-    every_epoch = 10 * (36 * 2 + 3 + 100 * 0.5)
     once = {"per_caption": 0.1, "per_clip": 1}
-    assert schedule.run_seconds(values, None, **size, stored=False) == (
-        every_epoch
-    )
-    assert schedule.run_seconds(values, once, **size, stored=True) == (
-        every_epoch
-    )
-    assert schedule.run_seconds(values, once, **size, stored=False) == (
-        every_epoch + 40 * 0.1 + 100
-    )
+    every_epoch = 10 * (36 * 2 + 3 + 100 * 0.5)
+    measured = {"authors": values, "ours": values}
+    assert schedule.extrapolate(measured, once, size) == {
+        "authors": {"first_seed": every_epoch, "second_seed": every_epoch},
+        "ours": {
+            "first_seed": every_epoch + 40 * 0.1 + 100,
+            "second_seed": every_epoch,
+        },
+    }
 
 
 @pytest.mark.parametrize(
     "options, complaint",
     [
-        ("--steps 0", "--steps 0: give at least 1"),
-        ("--n_ctx 0", "--n_ctx 0: give at least 1"),
+        ("--steps 0", "--steps 0: give more than 0"),
+        ("--n_ctx 0", "--n_ctx 0: give more than 0"),
         ("--batch_size 7", "more than --n_captions 6"),
         ("--n_captions 99999", "99999 captions: give 1 to "),
         ("--fixed_length 4", "--fixed_length 4 is . tokens? too short"),
-        ("--device cuda:99", "--device cuda:99: cannot be used"),
-        ("--device nonsense", "--device nonsense: cannot be used"),
+        ("--device cuda:99", "no device 'cuda:99' here"),
+        ("--device nonsense", "no device 'nonsense' here"),
     ],
 )
 def test_schedule_says_which_option_is_wrong(tiny, options, complaint):
@@ -348,7 +347,7 @@ def test_another_error_is_not_a_result(monkeypatch, tiny):
     "options, complaint",
     [
         (["--classes", "10", "1"], "1 classes: give 2 to 2500"),
-        (["--classes_per_chunk", "0"], "--classes_per_chunk 0: give at least"),
+        (["--classes_per_chunk", "0"], "--classes_per_chunk 0: give more"),
         (["--memory_gb", "0"], "--memory_gb 0.0: give more"),
     ],
 )
@@ -364,7 +363,7 @@ def test_a_mistake_is_one_sentence_and_status_2():
         text=True,
     )
     assert done.returncode == 2
-    assert done.stderr.splitlines()[-1] == "error: --steps 0: give at least 1"
+    assert done.stderr.splitlines()[-1] == "error: --steps 0: give more than 0"
     assert "Traceback" not in done.stderr
 
 

@@ -189,9 +189,24 @@ def test_repeated_rows_are_kept_once_with_a_warning(manifest, caplog):
     assert "2 rows repeat" in caplog.text
 
 
-@pytest.mark.parametrize("names", [["a", "a"], [""], ["a|b"], [" a"]])
-def test_class_names_that_a_manifest_cannot_hold_are_refused(names, tmp_path):
-    with pytest.raises(InputError, match="class name"):
+@pytest.mark.parametrize(
+    "names, reason",
+    [
+        (["a", "a", "b"], "class names given twice: a"),
+        (["a", ""], "class name '' must not be empty"),
+        (["a|b"], r"class name 'a\|b' must not"),
+        ([" a"], "class name ' a' must not"),
+        ([], r"\[\] are no class names"),
+        ("ab", "'ab' are no class names"),
+        (None, "None are no class names"),
+        (["a", 7], "class name 7 is not a text"),
+        ([["a"]], r"class name \['a'\] is not a text"),
+    ],
+)
+def test_class_names_that_a_manifest_cannot_hold_are_refused(
+    names, reason, tmp_path
+):
+    with pytest.raises(InputError, match=reason):
         write_captions(tmp_path / "c.csv", [], names)
 
 

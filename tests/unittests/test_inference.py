@@ -335,7 +335,7 @@ def test_the_contexts_serve_other_classes(clap, learner, classifier, tmp_path):
         classifier.classify_batch(wavs).out_prob, before.out_prob
     )
     for wrong in ([], ["dog", "dog"], "dog", [""]):
-        with pytest.raises(InputError, match="class_names"):
+        with pytest.raises(InputError, match="class name"):
             classifier.with_class_names(wrong)
 
 
