@@ -5,123 +5,14 @@ by block; the commands run in it. The tests look at what is left behind.
 """
 
 import csv
-import json
-import os
 import re
 import shutil
-import subprocess
-import sys
-from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 import soundfile
+from documents import BLOCK, ROOT, Reader, blocks_of
 
 from afpt_plugin.captions import TEMPLATES
-
-ROOT = Path(__file__).parents[2]
-
-# A block, and the file that it is, if a line before it says so.
-BLOCK = re.compile(
-    r"(?:^`(?P<path>[\w./]+)`:\n\n)?"
-    r"^```(?P<language>\w*)\n(?P<text>.*?)^```$",
-    re.MULTILINE | re.DOTALL,
-)
-
-
-class Block(NamedTuple):
-    """A code block of a document."""
-
-    path: str
-    language: str
-    text: str
-
-
-def blocks_of(document):
-    """All blocks, in order."""
-    text = (ROOT / "docs" / document).read_text(encoding="utf-8")
-    return [Block(**match.groupdict()) for match in BLOCK.finditer(text)]
-
-
-class Reader:
-    """Somebody who follows a document in a copy of the repository."""
-
-    def __init__(self, folder, document):
-        self.folder = folder
-        self.blocks = blocks_of(document)
-        for name in ("afpt_plugin", "recipes", "tests/recipes"):
-            shutil.copytree(
-                ROOT / name,
-                folder / name,
-                ignore=shutil.ignore_patterns("__pycache__", "results"),
-            )
-        # Commands find this Python, and an `afpt` that is this copy's.
-        self.binaries = folder / "bin"
-        self.binaries.mkdir()
-        for name, module in (("python", ""), ("afpt", "-m afpt_plugin.cli ")):
-            command = self.binaries / name
-            command.write_text(
-                f'#!/bin/sh\nexec "{sys.executable}" {module}"$@"\n'
-            )
-            command.chmod(0o755)
-        (folder / "tests" / "unittests").mkdir()
-        for name in (
-            "conftest.py",
-            "pyproject.toml",
-            "tests/unittests/test_recipes.py",
-        ):
-            shutil.copy(ROOT / name, folder / name)
-
-    def write_files(self):
-        """Every block that the document names a file for."""
-        for block in self.blocks:
-            if block.path:
-                path = self.folder / block.path
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(block.text, encoding="utf-8")
-
-    def find(self, language, part):
-        """The text of the one unnamed block of a language that has a part."""
-        (block,) = (
-            block
-            for block in self.blocks
-            if not block.path
-            and block.language == language
-            and part in block.text
-        )
-        return block.text
-
-    def run(self, *command):
-        """Run a command line in the copy."""
-        path = (self.binaries, Path(sys.executable).parent, os.environ["PATH"])
-        return subprocess.run(
-            command,
-            cwd=self.folder,
-            env={
-                **os.environ,
-                "HF_HUB_OFFLINE": "1",
-                "PATH": os.pathsep.join(map(str, path)),
-                "PYTHONPATH": str(self.folder),
-            },
-            capture_output=True,
-            text=True,
-            timeout=600,
-        )
-
-    def do(self, part, **replacements):
-        """Run the bash block that has a part, and expect it to work."""
-        text = self.find("bash", part)
-        for old, new in replacements.items():
-            text = text.replace(old, new)
-        process = self.run("bash", "-euc", text)
-        assert process.returncode == 0, process.stdout + process.stderr
-        return process
-
-    def results(self, *parts):
-        """What a run has written into `results.json`."""
-        path = self.folder.joinpath("results", *parts, "results.json")
-        return json.loads(path.read_text(encoding="utf-8"))
-
 
 # docs/new_dataset.md
 
@@ -132,7 +23,7 @@ GENERATED = "results/generated/GTZAN"
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
     """The fifth recipe, written and run once as sections 1 to 5 say."""
-    reader = Reader(tmp_path_factory.mktemp("dataset"), "new_dataset.md")
+    reader = Reader(tmp_path_factory.mktemp("dataset"), "docs/new_dataset.md")
     reader.write_files()
     reader.do("sed -e")
     reader.first_run = reader.do("python recipes/GTZAN/train.py hparams.yaml\n")
@@ -286,7 +177,7 @@ def test_the_lines_for_several_labels_are_those_of_fsd2019(dataset):
 @pytest.fixture(scope="module")
 def backbone(tmp_path_factory):
     """A copy of the repository with the document's files."""
-    reader = Reader(tmp_path_factory.mktemp("backbone"), "new_backbone.md")
+    reader = Reader(tmp_path_factory.mktemp("backbone"), "docs/new_backbone.md")
     reader.write_files()
     return reader
 
@@ -317,9 +208,11 @@ def test_the_toy_keeps_the_house_rules(backbone):
         assert process.returncode == 0, process.stdout + process.stderr
 
 
-@pytest.mark.parametrize("document", ["new_dataset.md", "new_backbone.md"])
+@pytest.mark.parametrize(
+    "document", ["docs/new_dataset.md", "docs/new_backbone.md"]
+)
 def test_paths_and_modules_that_a_document_names_exist(document):
-    text = (ROOT / "docs" / document).read_text(encoding="utf-8")
+    text = (ROOT / document).read_text(encoding="utf-8")
     own = {block.path for block in blocks_of(document)} | {
         "recipes/GTZAN/train.py"
     }
