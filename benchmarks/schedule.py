@@ -9,9 +9,11 @@ prompts padded to a fixed length (100 tokens, context included), one pass for
 the coarse and one for the fine context, captions encoded again at every step
 and recordings again at every epoch, once for the clip and once for the frames.
 Ours are the package's own classes: prompts trimmed to the longest class name,
-both contexts in one pass, captions and recordings read from the store. For
-GPT-2 there is also ours without the shared prefix. Both leave dropout off and
-mask padding, so that they compute the same logits; ``--check`` only compares.
+both contexts in one pass, captions and recordings read from the store. Both
+leave dropout off and mask padding, so that they compute the same logits;
+``--check`` only compares. "recipe" is ours with the recipes' own settings, a
+context of five words and four times the batch. For GPT-2 there is also ours
+without the shared prefix.
 
 The schedules take turns step by step in one process, and a part's time is the
 median over steps: other work on the machine slows all of them alike. Before a
@@ -22,6 +24,7 @@ Authors
  * The afpt_plugin developers 2026
 """
 
+import math
 import tempfile
 import time
 
@@ -51,6 +54,7 @@ from afpt_plugin.prompts import PromptLearner
 from afpt_plugin.similarity import coarse_logits, fine_logits
 
 CLIP_SECONDS = 5.0
+CTX_INIT = "this is a sound of"
 
 #: What is extrapolated to: the paper's run on ESC-50.
 ESC50_RUN = {"epochs": 10, "steps": 36, "clips": 2000}
@@ -276,13 +280,17 @@ class Schedule:
         self.precision = precision
         self.clap = material.clap
         self.device = self.clap.device
+        self.batch_size = options.batch_size
         self.learner = PromptLearner(n_ctx=options.n_ctx, seed=seed)
-        self.learner.setup(self.clap, material.class_names).to(self.device)
+        self._set_up(material.class_names)
+        self.memory = PeakMemory(self.device)
+        self.clock = Clock(self.device)
+
+    def _set_up(self, class_names):
+        self.learner.setup(self.clap, class_names).to(self.device)
         self.optimizer = torch.optim.AdamW(
             self.learner.parameters(), lr=0.002, betas=(0.9, 0.98), eps=1e-6
         )
-        self.memory = PeakMemory(self.device)
-        self.clock = Clock(self.device)
 
     def _logits(self, classes, items):
         coarse, fine = (part.float() for part in classes)
@@ -310,7 +318,7 @@ class Schedule:
         gradient : torch.Tensor
             Of the contexts, [2, n_ctx, d].
         """
-        size, total = self.options.batch_size, len(self.material.captions)
+        size, total = self.batch_size, len(self.material.captions)
         batch = [(number * size + i) % total for i in range(size)]
         clock = self.clock
         with clock("step"):
@@ -357,6 +365,7 @@ class Schedule:
         clock = self.clock
         return {
             "precision": self.precision,
+            "batch_size": self.batch_size,
             "parts": {part: clock.median(part) for part in STEP_PARTS},
             "step": clock.median("step"),
             "steps": clock.parts["step"],
@@ -431,6 +440,18 @@ class OurSchedule(Schedule):
         return store.stack(keys, whole), *store.padded(keys, elements)
 
 
+class RecipeSchedule(OurSchedule):
+    """Ours, as the recipes have it: contexts from words, batches of 96.
+
+    Other logits than the authors' schedule has, so it is not compared.
+    """
+
+    def _set_up(self, class_names):
+        self.batch_size *= 4  # 96 to the authors' 24
+        self.learner = PromptLearner(ctx_init=CTX_INIT)
+        super()._set_up(class_names)
+
+
 class UnsharedSchedule(OurSchedule):
     """Ours, but every class computes the context's positions again."""
 
@@ -482,7 +503,7 @@ def _plain_prompts(clap, ctx, class_tokens):
 
 def make_schedules(options, material, seed=0):
     """Make what is compared, the authors' schedule first; see `Schedule`."""
-    ours = {"ours": OurSchedule}
+    ours = {"ours": OurSchedule, "recipe": RecipeSchedule}
     if options.backbone == "ms-2023":
         ours["unshared"] = UnsharedSchedule
     return [
@@ -515,6 +536,8 @@ def _compare(schedules, tolerance):
             units = {name: x.std(-1).mean() for name, x in outputs.items()}
             units["gradient"] = gradient.abs().max()
             continue
+        if isinstance(schedule, RecipeSchedule):
+            continue
         found = {
             name: float((x - reference[name]).abs().max() / units[name])
             for name, x in outputs.items()
@@ -546,7 +569,7 @@ def extrapolate(measured, once, size):
     once : dict
         Seconds of filling our store, ``per_caption`` and ``per_clip``.
     size : dict
-        ``epochs``, ``steps`` in one, ``clips`` scored after it, ``captions``.
+        ``epochs``, ``captions`` in one, ``clips`` scored after it.
 
     Returns
     -------
@@ -560,8 +583,9 @@ def extrapolate(measured, once, size):
     )
     runs = {}
     for name, values in measured.items():
+        steps = math.ceil(size["captions"] / values["batch_size"])
         seconds = size["epochs"] * (
-            size["steps"] * values["step"]
+            steps * values["step"]
             + values["evaluation_prompts"]
             + size["clips"] * values["evaluation_per_clip"]
         )
@@ -575,9 +599,13 @@ def extrapolate(measured, once, size):
 def _run_whole(options, device, measured, material):
     """Really run some epochs with each schedule, and predict them."""
     steps = -(-options.n_captions // options.batch_size)
-    size = {"epochs": options.whole, "steps": steps, "clips": options.n_clips}
-    captions = {"captions": steps * options.batch_size}
-    predicted = extrapolate(measured, material.once, size | captions)
+    size = {
+        "epochs": options.whole,
+        "steps": steps,
+        "captions": steps * options.batch_size,
+        "clips": options.n_clips,
+    }
+    predicted = extrapolate(measured, material.once, size)
     seconds = {}
     for place, name in enumerate(measured):
         with tempfile.TemporaryDirectory() as folder:
@@ -588,6 +616,7 @@ def _run_whole(options, device, measured, material):
                 if name != "authors":
                     fresh.encode()
                 schedule = make_schedules(options, fresh, seed)[place]
+                steps = math.ceil(size["captions"] / schedule.batch_size)
                 for epoch in range(options.whole):
                     for step in range(steps):
                         schedule.step(epoch * steps + step)
@@ -626,7 +655,7 @@ def _print_tables(found):
     runs += [("really run", whole["size"], whole)] if whole else []
     for kind, size, run in runs:
         title = (
-            f"{kind}: {size['epochs']} epochs of {size['steps']} steps and "
+            f"{kind}: {size['epochs']} epochs of {size['captions']} captions and "
             f"{size['clips']} clips"
         )
         for seed in ("first_seed", "second_seed"):

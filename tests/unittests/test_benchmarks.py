@@ -52,7 +52,9 @@ def test_schedule_writes_what_it_promises(tiny, tmp_path, capsys):
     status, found = _run_schedule(tmp_path, "--whole")
     assert status == 0
     assert found["check"]["equal"]
-    assert set(found["schedules"]) == {"authors", "ours fp32"}
+    assert set(found["schedules"]) == {"authors", "ours fp32", "recipe fp32"}
+    assert found["schedules"]["recipe fp32"]["batch_size"] == 4 * 2
+    assert set(found["check"]["differences"]) == {"ours fp32"}
     for values in found["schedules"].values():
         assert set(values["parts"]) == set(schedule.STEP_PARTS)
         assert len(values["steps"]) == 2
@@ -75,8 +77,8 @@ def test_schedule_writes_what_it_promises(tiny, tmp_path, capsys):
     assert png.startswith(b"\x89PNG")
     printed = capsys.readouterr().out
     assert "| **training step** |" in printed
-    assert "extrapolated: 10 epochs of 36 steps and 2000 clips" in printed
-    assert "really run: 2 epochs of 3 steps and 3 clips" in printed
+    assert "extrapolated: 10 epochs of 72 captions and 2000 clips" in printed
+    assert "really run: 2 epochs of 6 captions and 3 clips" in printed
 
 
 def test_schedule_of_gpt2_has_the_path_without_shared_prefix(
@@ -94,7 +96,12 @@ def test_schedule_of_gpt2_has_the_path_without_shared_prefix(
     tiny.freeze()
     _, found = _run_schedule(tmp_path, "--backbone", "ms-2023")
     assert found["check"]["equal"]
-    assert list(found["schedules"]) == ["authors", "ours fp32", "unshared fp32"]
+    assert list(found["schedules"]) == [
+        "authors",
+        "ours fp32",
+        "recipe fp32",
+        "unshared fp32",
+    ]
     assert set(found["check"]["differences"]["unshared fp32"]) == {
         "logits of captions",
         "logits of clips",
@@ -116,7 +123,7 @@ def test_the_authors_encode_again_what_we_read(monkeypatch, tiny, tmp_path):
     options = schedule.parse_arguments(SMALL)
     material = schedule.Material(options, torch.device("cpu"), tmp_path)
     material.encode()
-    authors, ours = schedule.make_schedules(options, material)
+    authors, ours, _ = schedule.make_schedules(options, material)
     assert sum(len(texts) for texts, _ in calls["encode_captions"]) == 6
     assert sum(len(wavs) for wavs, _ in calls["encode_audio"]) == 3
     for made in calls.values():
@@ -136,7 +143,7 @@ def test_both_schedules_take_the_same_steps(tiny, tmp_path):
     options = schedule.parse_arguments(SMALL)
     material = schedule.Material(options, torch.device("cpu"), tmp_path)
     material.encode()
-    authors, ours = schedule.make_schedules(options, material)
+    authors, ours, _ = schedule.make_schedules(options, material)
     before = ours.learner.ctx_fine.detach().clone()
     for number in range(3):
         for made in (authors, ours):
@@ -205,14 +212,15 @@ def test_check_fails_if_a_schedule_computes_something_else(
 
 def test_extrapolated_runs_are_sums_of_their_parts():
     values = {"step": 2, "evaluation_prompts": 3, "evaluation_per_clip": 0.5}
-    size = {"epochs": 10, "steps": 36, "clips": 100, "captions": 40}
+    values["batch_size"] = 24
+    size = {"epochs": 10, "clips": 100, "captions": 36 * 24 - 1}
     once = {"per_caption": 0.1, "per_clip": 1}
     every_epoch = 10 * (36 * 2 + 3 + 100 * 0.5)
     measured = {"authors": values, "ours": values}
     assert schedule.extrapolate(measured, once, size) == {
         "authors": {"first_seed": every_epoch, "second_seed": every_epoch},
         "ours": {
-            "first_seed": every_epoch + 40 * 0.1 + 100,
+            "first_seed": every_epoch + (36 * 24 - 1) * 0.1 + 100,
             "second_seed": every_epoch,
         },
     }
@@ -265,7 +273,13 @@ def test_both_precisions_are_measured_in_one_run(
 ):
     monkeypatch.setattr(full_size, "_seconds", lambda *_: 1.0)
     _, found = _run_schedule(tmp_path, "--precision", "fp32", "bf16")
-    assert list(found["schedules"]) == ["authors", "ours fp32", "ours bf16"]
+    assert list(found["schedules"]) == [
+        "authors",
+        "ours fp32",
+        "recipe fp32",
+        "ours bf16",
+        "recipe bf16",
+    ]
     assert found["check"]["differences"]["ours bf16"]["gradient"] > 1e-4
     assert found["check"]["equal"]
     assert "no verdict in bf16" in capsys.readouterr().out
