@@ -306,7 +306,8 @@ def test_chunks_keep_next_to_nothing_per_class(tower):
 def test_chunks_are_automatic_where_memory_asks_for_them(tower, monkeypatch):
     kept = _kept_bytes(tower, MANY_NAMES)
     monkeypatch.setattr(text, "KEEP_BYTES", 10 * kept)
-    assert _kept_bytes(tower, MANY_NAMES) == kept
+    # Nearly: a small tensor may get the address of one that is gone.
+    assert _kept_bytes(tower, MANY_NAMES) == pytest.approx(kept, rel=0.01)
     monkeypatch.setattr(text, "KEEP_BYTES", kept // 10)
     monkeypatch.setattr(text, "CHUNK_BYTES", kept // 10)
     assert _kept_bytes(tower, MANY_NAMES) < kept / 5
