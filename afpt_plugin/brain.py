@@ -244,9 +244,15 @@ class PromptTuningBrain(sb.Brain):
         self.timings["fit_seconds"] = time.perf_counter() - start
 
     def on_fit_start(self):
-        """Resume from the last checkpoint, with the history up to it."""
-        super().on_fit_start()
+        """Resume from the last checkpoint, with the history up to it.
+
+        Raises
+        ------
+        InputError
+            If it was learned from something else, or otherwise.
+        """
         self._read_history()
+        super().on_fit_start()
 
     def on_fit_batch_end(self, batch, outputs, loss, should_step):
         """Say when the first step is done: start-up time is a promise.
@@ -336,6 +342,29 @@ class PromptTuningBrain(sb.Brain):
             ckpt_predicate=lambda checkpoint: "history" in checkpoint.meta
         )
         self.history = last.meta["history"] if last else []
+        known = last.meta.get("learned", {}) if last else {}
+        differing = [
+            k for k, v in self._learned().items() if known.get(k, v) != v
+        ]
+        if differing:
+            raise InputError(
+                f"{self.hparams.output_folder} holds a run with other "
+                f"{', '.join(differing)}: give another --output_folder, or "
+                "remove it"
+            )
+
+    def _learned(self):
+        """What a checkpoint must share with a run that goes on from it."""
+        return {
+            "captions": [
+                self.facts.get("captions_fingerprint"),
+                self.facts.get("n_captions"),
+            ],
+            "clap": self.clap.fingerprint,
+            "n_ctx": self._bare_learner().n_ctx,
+            "seed": self.hparams.seed,
+            "upstream_exact": self.hparams.upstream_exact,
+        }
 
     def _collected(self):
         logits = {name: torch.cat(part) for name, part in self._logits.items()}
@@ -402,6 +431,7 @@ class PromptTuningBrain(sb.Brain):
                 **row,
                 "selection_score": best - 1e-9 * epoch,
                 "history": self.history,
+                "learned": self._learned(),
             }
             self.checkpointer.save_and_keep_only(
                 meta=meta, num_to_keep=1, max_keys=["selection_score"]

@@ -357,6 +357,22 @@ def test_a_killed_run_resumes_to_the_same_numbers(
     assert comparable(resumed.results()) == comparable(whole.results())
 
 
+def test_a_finished_run_is_not_taken_for_another_one(
+    clap, recordings, tmp_path
+):
+    first = run_whole(clap, recordings, tmp_path / "run")
+    again = run_whole(clap, recordings, tmp_path / "run")
+    assert again.results()["history"] == first.results()["history"]
+
+    other = make_run(clap, recordings, tmp_path / "run", seed=2)
+    with pytest.raises(InputError, match="run with other seed: give another"):
+        other.fit()
+    other = make_run(clap, recordings, tmp_path / "run")
+    other.brain.facts["captions_fingerprint"] = "f" * 64
+    with pytest.raises(InputError, match="with other captions"):
+        other.fit()
+
+
 def test_a_killed_run_without_test_set_resumes(clap, tmp_path):
     """To the same contexts."""
     exports = []
