@@ -10,7 +10,7 @@ Where things are:
 * `backbones`: a frozen CLAP per file behind one interface, `load_clap`
 * `prompts`: what is learned, `PromptLearner`
 * `similarity`, `losses`: coarse and fine logits, the ranking loss
-* `captions`, `mining`, `data`: read and check what a user gives
+* `captions`, `mining`, `data`, `recordings`: read and check what a user gives
 * `features`, `datasets`: every caption and recording is encoded once
 * `brain`, `experiment`: the training, as SpeechBrain runs it
 * `metrics`, `report`, `figures`, `export`: what a run leaves behind

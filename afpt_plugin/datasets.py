@@ -13,11 +13,12 @@ import os
 import torch
 from speechbrain.dataio.dataset import DynamicItemDataset
 
-from afpt_plugin.data import read_manifest, read_recording
+from afpt_plugin.data import read_manifest
 from afpt_plugin.features import (
     encode_caption_features,
     encode_recording_features,
 )
+from afpt_plugin.recordings import read_recording
 
 
 def _multi_hot(labels, n_classes):
@@ -91,7 +92,7 @@ def recording_dataset(
     store_folder : str or pathlib.Path
         Where feature stores live.
     settings : dict
-        How recordings are cut: arguments of `afpt_plugin.data.read_recording`
+        How recordings are cut: arguments of `afpt_plugin.recordings.read_recording`
         besides the path and the rate; part of the store's key.
     batch_size : int
         Recordings encoded at once.

@@ -414,11 +414,12 @@ def announce(dataset, clap, generated, real_command):
     if clap.name == "mini":
         parts.append("the small CLAP that ships with the package")
     if generated:
-        parts.append(f"generated recordings in {dataset}'s layout")
+        parts.append("generated recordings")
     logger.info(
-        "This is the embedded demonstration (%s), not the paper's benchmark. "
-        "For the benchmark: %s",
+        "This is the embedded demonstration (%s), not the benchmark "
+        "on %s itself, which is: %s",
         " and ".join(parts),
+        dataset,
         real_command,
     )
     return "demonstration"

@@ -43,10 +43,10 @@ from speechbrain.utils.fetching import FetchConfig, LocalStrategy, fetch
 
 from afpt_plugin.backbones import load_clap
 from afpt_plugin.captions import check_class_names
-from afpt_plugin.data import fit_length, load_recording
 from afpt_plugin.errors import InputError
 from afpt_plugin.export import read_export
 from afpt_plugin.prompts import PromptLearner
+from afpt_plugin.recordings import fit_length, load_recording
 from afpt_plugin.similarity import (
     coarse_logits,
     ensemble_logits,

@@ -404,7 +404,7 @@ def _difference(wanted, found):
 
 def _load(batch, sample_rate):
     """Read a few files; a message stands for one that cannot be read."""
-    from afpt_plugin.data import load_recording
+    from afpt_plugin.recordings import load_recording
 
     loaded = []
     for path in batch:

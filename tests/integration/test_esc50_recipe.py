@@ -92,7 +92,7 @@ def test_a_run_from_the_root_leaves_everything_behind(whole):
     assert len((folder / "predictions.csv").read_text().splitlines()) == 51
     printed = process.stdout + process.stderr
     assert "zero-shot (plain template)" in printed
-    assert "not the paper's benchmark" in printed
+    assert "not the benchmark" in printed
     assert "--clap ms-2022" in printed
 
 

@@ -16,9 +16,10 @@ import soundfile
 import torch
 
 from afpt_plugin.captions import read_captions
-from afpt_plugin.data import data_fingerprint, read_manifest, read_recording
+from afpt_plugin.data import data_fingerprint, read_manifest
 from afpt_plugin.errors import InputError
 from afpt_plugin.experiment import CAPTION_FOLDER
+from afpt_plugin.recordings import read_recording
 from afpt_plugin.synth import classes, layouts, write_us8k
 
 REPOSITORY = Path(__file__).resolve().parents[2]
