@@ -8,6 +8,7 @@ Authors
  * The afpt_plugin developers 2026
 """
 
+import functools
 import time
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from afpt_plugin.export import write_export
 from afpt_plugin.figures import plot_training
 from afpt_plugin.prompts import template_embeddings
 from afpt_plugin.report import (
+    HEADS,
     format_table,
     package_versions,
     peak_memory_mb,
@@ -34,7 +36,7 @@ from afpt_plugin.similarity import (
 
 logger = get_logger(__name__)
 
-HEADS = ("coarse", "fine", "ensemble")
+TUNED_HEADS = ("coarse", "fine", "ensemble")
 SELECTIONS = ("captions", "audio")
 
 # Of torch's names for what a processor can do, those without bfloat16.
@@ -99,13 +101,10 @@ class PromptTuningBrain(sb.Brain):
         self.facts = facts
         self.history = []
         self.timings = {}
-        self.test_loader = None
+        self.test_loader = self.zero_shot_embeddings = None
         if test_set is not None:
             self.test_loader = self.make_dataloader(
                 test_set, sb.Stage.TEST, ckpt_prefix=None, **test_loader_kwargs
-            )
-            self.zero_shot_embeddings = template_embeddings(
-                self.clap, class_names, self.hparams.prompt_template
             )
         # The bare cosine for the ranking loss, CLAP's own scale otherwise.
         self.logit_scale = self.hparams.logit_scale or clap.logit_scale
@@ -126,8 +125,8 @@ class PromptTuningBrain(sb.Brain):
         Returns
         -------
         dict of torch.Tensor
-            ``coarse`` and ``fine``, [B, n_classes] each; in the test also
-            ``zero_shot``.
+            ``coarse`` and ``fine``, [B, n_classes] each; in the last test also
+            ``zero_shot`` and ``zero_shot_fine``, those of the template.
         """
         batch = batch.to(self.device)
         if stage == sb.Stage.TEST:
@@ -146,20 +145,23 @@ class PromptTuningBrain(sb.Brain):
         coarse, fine = self.class_embeddings(stage)
         # Cosines times a scale of up to 100 need float32.
         with torch.autocast(torch.device(self.device).type, enabled=False):
+            score_elements = functools.partial(
+                fine_logits,
+                elements,
+                mask,
+                logit_scale=self.logit_scale,
+                padding_weight=self.hparams.upstream_exact,
+            )
             logits = {
                 "coarse": coarse_logits(embedding, coarse, self.logit_scale),
-                "fine": fine_logits(
-                    elements,
-                    mask,
-                    fine,
-                    self.logit_scale,
-                    padding_weight=self.hparams.upstream_exact,
-                ),
+                "fine": score_elements(fine),
             }
-            if stage == sb.Stage.TEST:
+            template = self.zero_shot_embeddings
+            if stage == sb.Stage.TEST and template is not None:
                 logits["zero_shot"] = coarse_logits(
-                    embedding, self.zero_shot_embeddings, self.logit_scale
+                    embedding, template, self.logit_scale
                 )
+                logits["zero_shot_fine"] = score_elements(template)
         return logits
 
     def class_embeddings(self, stage):
@@ -307,7 +309,7 @@ class PromptTuningBrain(sb.Brain):
             self._end_epoch(epoch, self._train_stats, valid)
 
     def on_evaluate_start(self, max_key=None, min_key=None):
-        """Load the selected epoch.
+        """Load the selected epoch, and the template to compare it with.
 
         Arguments
         ---------
@@ -318,6 +320,10 @@ class PromptTuningBrain(sb.Brain):
         """
         self._read_history()
         super().on_evaluate_start(max_key, min_key)
+        if self.test_loader is not None:
+            self.zero_shot_embeddings = template_embeddings(
+                self.clap, self.class_names, self.hparams.prompt_template
+            )
         self.timings["evaluate_start"] = time.perf_counter()
 
     def _warn_of_slow_bf16(self):
@@ -369,6 +375,10 @@ class PromptTuningBrain(sb.Brain):
     def _collected(self):
         logits = {name: torch.cat(part) for name, part in self._logits.items()}
         logits["ensemble"] = ensemble_logits(logits["coarse"], logits["fine"])
+        if "zero_shot" in logits:
+            logits["zero_shot_ensemble"] = ensemble_logits(
+                logits["zero_shot"], logits["zero_shot_fine"]
+            )
         targets = torch.cat(self._targets)
         if not self.hparams.multi_label:
             targets = targets.argmax(1)
@@ -394,13 +404,15 @@ class PromptTuningBrain(sb.Brain):
             self.evaluate_batch(batch, sb.Stage.TEST)
             if self.debug and step == self.debug_batches:
                 break
-        return self._scores(HEADS)
+        return self._scores(TUNED_HEADS)
 
     def _end_epoch(self, epoch, train, valid):
         name = self.hparams.metric_name
         # One process scores; the logger and the checkpointer, which every
         # process has to call, write on that process alone.
-        audio = {} if self.test_loader is None else dict.fromkeys(HEADS, 0.0)
+        audio = (
+            {} if self.test_loader is None else dict.fromkeys(TUNED_HEADS, 0.0)
+        )
         if audio and if_main_process():
             audio = self._score_recordings()
         row = {
@@ -441,7 +453,7 @@ class PromptTuningBrain(sb.Brain):
         logits, targets = self._collected()
         metrics = {
             head: self.hparams.metrics(logits[head], targets, self.class_names)
-            for head in ("zero_shot", *HEADS)
+            for head in HEADS
         }
         per_class = {
             head: metric.pop("per_class") for head, metric in metrics.items()

@@ -34,10 +34,13 @@ import pandas as pd
 from afpt_plugin.errors import InputError
 from afpt_plugin.figures import plot_comparison
 from afpt_plugin.files import replacing
-from afpt_plugin.report import HEADS
+from afpt_plugin.report import HEADS, UNTUNED
 from afpt_plugin.runs import FACTS, IDENTITY, find_runs, read_run
 
 CONFIDENCE = 0.95
+
+# What the ensemble is compared with.
+GAINS = {"difference": "zero_shot", "tuning": UNTUNED["ensemble"]}
 
 
 class Comparison(NamedTuple):
@@ -144,10 +147,10 @@ def bootstrap_interval(differences):
     return float(interval.low), float(interval.high)
 
 
-def _recording_differences(run):
-    """Ensemble right minus zero-shot right, by recording."""
+def _recording_differences(run, base):
+    """Ensemble right minus `base` right, by recording."""
     path = run.path.with_name("predictions.csv")
-    ranks = ["zero_shot_rank", "ensemble_rank"]
+    ranks = [f"{base}_rank", "ensemble_rank"]
     try:
         table = pd.read_csv(
             path, usecols=["id", *ranks], dtype={"id": str}, na_filter=False
@@ -162,23 +165,23 @@ def _recording_differences(run):
         ) from error
     if not right.index.is_unique:
         raise InputError(f"predictions.csv beside {run.name} repeats an id")
-    return right["ensemble_rank"] - right["zero_shot_rank"]
+    return right["ensemble_rank"] - right[f"{base}_rank"]
 
 
-def _class_differences(run):
-    """Average precision of the ensemble minus zero-shot's, by class."""
+def _class_differences(run, base):
+    """Average precision of the ensemble minus that of `base`, by class."""
     per_class = run.results["per_class"]
     try:
         before, after = (
             pd.Series({k: v["ap"] for k, v in classes.items()}, dtype=float)
-            for classes in (per_class["zero_shot"], per_class["ensemble"])
+            for classes in (per_class[base], per_class["ensemble"])
         )
     except (AttributeError, KeyError, TypeError, ValueError):
         raise InputError(f"no per_class AP in {run.name}") from None
     return (after - before).dropna()
 
 
-def _interval(runs, difference):
+def _interval(runs, base, difference):
     """Ends of the bootstrap interval, and over what or why there is none.
 
     What is resampled is what pairs, with the differences averaged over the
@@ -197,7 +200,9 @@ def _interval(runs, difference):
     try:
         if np.isnan(difference):
             raise InputError("a head is missing")
-        pairs = pd.concat(map(measure, runs), axis=1, join="outer")
+        pairs = pd.concat(
+            [measure(run, base) for run in runs], axis=1, join="outer"
+        )
         if pairs.isna().any(axis=None):
             raise InputError(f"the runs are not of the same {unit}")
         pairs = pairs.mean(axis=1)
@@ -227,14 +232,14 @@ def _summary(runs):
             dtype=float,
         )
         if not prefix:
-            values["difference"] = values["ensemble"] - values["zero_shot"]
+            for gain, base in GAINS.items():
+                values[gain] = values["ensemble"] - values[base]
         for name, column in values.items():
             row[name] = column.mean(skipna=False)
             row[f"{name}_std"] = column.std(skipna=False)  # of a sample
-        if not prefix:
-            row["low"], row["high"], row["interval_over"] = _interval(
-                runs, row["difference"]
-            )
+    for gain, base in GAINS.items():
+        low, high, row[f"{gain}_over"] = _interval(runs, base, row[gain])
+        row[f"{gain}_low"], row[f"{gain}_high"] = low, high
     row["files"] = " | ".join(run.name for run in runs)
     return row
 
@@ -305,9 +310,10 @@ def compare_runs(folder):
         The table has the columns of `IDENTITY`, the facts above, `metric` (acc
         or mAP), `n_runs`, `seeds`; for each key of `HEADS` the mean, and as
         `<head>_std` the sample standard deviation (NaN for a single run), the
-        same for `lwlrap_<head>`; `difference` (ensemble minus zero-shot), its
-        `difference_std`, the bootstrap interval `low`, `high` and
-        `interval_over` (what was resampled, or why there is none); `files`.
+        same for `lwlrap_<head>`; for each key of `GAINS` (the ensemble minus
+        zero-shot, and minus the ensemble before tuning) mean, `<gain>_std`,
+        the bootstrap interval `<gain>_low`, `<gain>_high` and `<gain>_over`
+        (what was resampled, or why there is none); `files`.
         Its index, from 1, numbers the rows.
 
     Raises
@@ -420,16 +426,14 @@ def _result(number, row):
 
 def _gain(number, row, lwlrap):
     """A row of the second table."""
-    interval = "-"
-    if not np.isnan(row["low"]):
-        interval = f"{100 * row['low']:+.1f} to {100 * row['high']:+.1f}"
-    cells = {
-        "row": number,
-        "metric": row["metric"],
-        "difference": _percent(row, "difference", "+"),
-        f"{100 * CONFIDENCE:.0f} % interval": interval,
-        "resampled": row["interval_over"],
-    }
+    cells = {"row": number, "metric": row["metric"]}
+    for gain, base in GAINS.items():
+        cell = _percent(row, gain, "+")
+        if not np.isnan(row[f"{gain}_low"]):
+            ends = (100 * row[f"{gain}_{end}"] for end in ("low", "high"))
+            cell += " ({:+.1f} to {:+.1f})".format(*ends)
+        cells[f"minus {HEADS[base]}"] = cell
+    cells["resampled"] = row["difference_over"]
     if lwlrap:
         for head in ("zero_shot", "ensemble"):
             name = f"lwlrap {head.replace('_', '-')}"
@@ -484,10 +488,13 @@ def format_comparison(comparison):
         )
     parts += [
         "## Ensemble minus zero-shot",
-        "In percentage points, paired within each run. The interval is a "
-        "bootstrap over what\npairs, after averaging over seeds: for acc the "
-        "recordings (right or wrong), for mAP\nthe classes (average "
-        "precision), since a recording has no average precision.",
+        "In percentage points, paired within each run. Zero-shot, ensemble is "
+        "the template compared\nwith frames, too: the difference to it is what "
+        "was learned. In brackets the "
+        f"{100 * CONFIDENCE:.0f} %\ninterval, a bootstrap over what "
+        "pairs, after averaging over seeds: for acc the\nrecordings (right or "
+        "wrong), for mAP the classes (average precision), since a\nrecording "
+        "has no average precision.",
         _markdown([_gain(*row, lwlrap) for row in rows]),
         "![Comparison of runs](report.png)",
     ]

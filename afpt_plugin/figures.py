@@ -17,6 +17,7 @@ _AXIS_NAMES = {"acc": "accuracy", "ap": "average precision"}
 # Okabe and Ito's colours, which colour-blind readers can tell apart.
 _COLORS = {
     "zero_shot": "#707070",
+    "zero_shot_ensemble": "#ABABAB",
     "coarse": "#0072B2",
     "fine": "#E69F00",
     "ensemble": "#CC4C67",
@@ -407,8 +408,8 @@ def plot_comparison(comparison, path):
     figure = _figure(8.5, 1.5 + 0.62 * len(table))
     axes = figure.subplots()
     _tidy(axes, "x")
-    heads = ("zero_shot", "coarse", "fine", "ensemble")
-    for offset, head in zip((-0.24, -0.08, 0.08, 0.24), heads, strict=True):
+    heads = ("zero_shot", "zero_shot_ensemble", "coarse", "fine", "ensemble")
+    for offset, head in zip(np.linspace(-0.28, 0.28, 5), heads, strict=True):
         axes.errorbar(
             100 * table[head],
             places + offset,
@@ -418,7 +419,7 @@ def plot_comparison(comparison, path):
             capsize=2.5,
             linewidth=1.5,
             color=_COLORS[head],
-            label=head.replace("_", "-"),
+            label=head.replace("_", "-", 1).replace("_", ", "),
         )
     # A line between the rows keeps the heads of one together.
     axes.hlines(

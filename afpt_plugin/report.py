@@ -39,12 +39,24 @@ from afpt_plugin.metrics import (
     target_rank,
 )
 
-# The ways of scoring that are compared, and their names in tables.
+# The ways of scoring that are compared, and their names in tables. The paper's
+# baseline is `zero_shot`, the template against the clip; the template against
+# frames, too, tells what was learned from what frames give by themselves.
 HEADS = {
     "zero_shot": "zero-shot (plain template)",
+    "zero_shot_fine": "zero-shot, fine",
+    "zero_shot_ensemble": "zero-shot, ensemble",
     "coarse": "coarse",
     "fine": "fine",
     "ensemble": "ensemble",
+}
+# Those that every result file has.
+REQUIRED_HEADS = ("zero_shot", "coarse", "fine", "ensemble")
+# The same way of scoring, before anything is learned.
+UNTUNED = {
+    "coarse": "zero_shot",
+    "fine": "zero_shot_fine",
+    "ensemble": "zero_shot_ensemble",
 }
 REQUIRED_KEYS = (
     "dataset",
@@ -70,7 +82,7 @@ def _missing_keys(results):
     missing = [key for key in REQUIRED_KEYS if key not in results]
     if "metrics" not in missing:
         metrics = results["metrics"] or {}
-        missing += [f"metrics.{head}" for head in HEADS if head not in metrics]
+        missing += [f"metrics.{h}" for h in REQUIRED_HEADS if h not in metrics]
     return missing
 
 
@@ -82,8 +94,8 @@ def write_results(folder, results):
     folder : str or Path
         Where to write; made if it does not exist.
     results : dict
-        Has every key of `REQUIRED_KEYS`; `results["metrics"]` has every key of
-        `HEADS`. A value that does not apply to this run is None.
+        Has every key of `REQUIRED_KEYS`; `results["metrics"]` every key of
+        `REQUIRED_HEADS`, and others of `HEADS`. A value that does not apply to this run is None.
 
     Returns
     -------
@@ -255,44 +267,61 @@ def format_table(metrics, metric_name):
     Arguments
     ---------
     metrics : dict
-        Head to its metrics, as in `results.json`; None where a head does not
-        apply.
+        Head to its metrics, as in `results.json`; None, or no key, where a
+        head does not apply.
     metric_name : str
         Which of the metrics, in 0..1.
 
     Returns
     -------
     str
-        The metric in percent, and the difference to zero-shot in points.
+        The metric in percent, and in points the difference to zero-shot and
+        to the same head before tuning.
 
     Example
     -------
     >>> print(format_table(
-    ...     {"zero_shot": {"acc": 0.8}, "coarse": {"acc": 0.9125},
-    ...      "fine": None, "ensemble": {"acc": 0.795}}, "acc",
+    ...     {"zero_shot": {"acc": 0.8}, "zero_shot_ensemble": {"acc": 0.75},
+    ...      "coarse": {"acc": 0.9125}, "fine": None,
+    ...      "ensemble": {"acc": 0.795}}, "acc",
     ... ))
-                                 acc [%]  vs zero-shot
+                                 acc [%]  vs zero-shot  by tuning
     zero-shot (plain template)     80.00
-    coarse                         91.25        +11.25
+    zero-shot, ensemble            75.00         -5.00
+    coarse                         91.25        +11.25     +11.25
     fine                               -
-    ensemble                       79.50         -0.50
+    ensemble                       79.50         -0.50      +4.50
     """
-    value_title, difference_title = f"{metric_name} [%]", "vs zero-shot"
-    label_width = max(map(len, HEADS.values()))
-    value_width = max(8, len(value_title))
-    base = (metrics["zero_shot"] or {}).get(metric_name)
-    lines = [
-        f"{'':{label_width}}  {value_title:>{value_width}}  {difference_title}"
-    ]
-    for head, label in HEADS.items():
-        value = (metrics[head] or {}).get(metric_name)
-        shown = "-" if value is None else f"{100 * value:.2f}"
-        line = f"{label:{label_width}}  {shown:>{value_width}}"
-        if head != "zero_shot" and None not in (value, base):
-            points = f"{100 * (value - base):+.2f}"
-            line += f"  {points:>{len(difference_title)}}"
-        lines.append(line)
-    return "\n".join(lines)
+    values = {
+        head: (metrics[head] or {}).get(metric_name)
+        for head in HEADS
+        if head in metrics
+    }
+
+    def points(head, base):
+        pair = values[head], values.get(base)
+        if base == head or None in pair:
+            return ""
+        return f"{100 * (pair[0] - pair[1]):+.2f}"
+
+    rows = [("", f"{metric_name} [%]", "vs zero-shot", "by tuning")]
+    for head, value in values.items():
+        rows.append(
+            (
+                HEADS[head],
+                "-" if value is None else f"{100 * value:.2f}",
+                points(head, "zero_shot"),
+                points(head, UNTUNED.get(head)),
+            )
+        )
+    widths = (len(HEADS["zero_shot"]), max(8, len(rows[0][1])), 12, 9)
+    return "\n".join(
+        "  ".join(
+            f"{cell:{'>' if i else '<'}{width}}"
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    )
 
 
 def package_versions():
@@ -369,7 +398,7 @@ def write_run(folder, results, history, ids, targets, class_names, logits):
     class_names : list of str
         The C names.
     logits : dict
-        Each key of `HEADS` to its logits [N, C].
+        Keys of `HEADS`, all of `REQUIRED_HEADS` among them, to logits [N, C].
 
     Returns
     -------
@@ -386,7 +415,7 @@ def write_run(folder, results, history, ids, targets, class_names, logits):
     The one in the description of this module.
     """
     missing = _missing_keys(results)
-    missing += [f"logits of {head}" for head in HEADS if head not in logits]
+    missing += [f"logits of {h}" for h in REQUIRED_HEADS if h not in logits]
     if missing:
         raise ValueError(f"the run lacks {', '.join(missing)}")
     folder = Path(folder)

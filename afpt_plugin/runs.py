@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from afpt_plugin.errors import InputError
-from afpt_plugin.report import HEADS, read_results
+from afpt_plugin.report import HEADS, REQUIRED_HEADS, read_results
 
 #: What a run is: one row of a table for each.
 IDENTITY = [
@@ -196,7 +196,7 @@ def read_run(path, name):
         If the file is damaged or holds no metric, or one out of its range.
     """
     results = read_results(path)
-    metrics = {head: results["metrics"][head] or {} for head in HEADS}
+    metrics = {head: results["metrics"].get(head) or {} for head in HEADS}
     for head, values in metrics.items():
         if not isinstance(values, dict):
             raise InputError(f"{path}: metrics.{head} is not a mapping")
@@ -224,9 +224,7 @@ def read_run(path, name):
         **{fact: results.get(fact) for fact in FACTS},
         "left_out": _left_out(path, results),
         "metric": metric,
-        "heads": ", ".join(
-            h for h, values in metrics.items() if metric in values
-        ),
+        "heads": ", ".join(h for h in REQUIRED_HEADS if metric in metrics[h]),
     }
     # The identity is told by `results.json`.
     facts = {k: str(v) for k, v in facts.items() if k not in IDENTITY}

@@ -22,6 +22,7 @@ from afpt_plugin.export import read_export
 from afpt_plugin.losses import ranking_loss
 from afpt_plugin.metrics import multi_label_metrics, single_label_metrics
 from afpt_plugin.prompts import PromptLearner
+from afpt_plugin.report import UNTUNED
 from afpt_plugin.similarity import CaptionNoise
 
 NAMES = ["dog", "rain", "bell"]
@@ -473,11 +474,21 @@ def test_zero_shot_is_the_plain_template_on_the_same_clips(
         tmp_path / "run",
         learner=PromptLearner(ctx_init="this is a sound of"),
     )
+    run.brain.on_evaluate_start()
     run.brain._score_recordings()
     logits, _ = run.brain._collected()
-    torch.testing.assert_close(
-        logits["zero_shot"], logits["coarse"], atol=1e-4, rtol=1e-4
-    )
+    for head, before in UNTUNED.items():
+        torch.testing.assert_close(
+            logits[before], logits[head], atol=1e-4, rtol=1e-4
+        )
+
+
+def test_zero_shot_is_scored_once_not_every_epoch(clap, recordings, tmp_path):
+    """It does not change, so only the last test has it."""
+    run = make_run(clap, recordings, tmp_path / "run")
+    run.fit()
+    run.brain._score_recordings()
+    assert not any("zero_shot" in head for head in run.brain._collected()[0])
 
 
 def test_an_unknown_selection_is_an_error(clap, recordings, tmp_path):

@@ -44,6 +44,8 @@ def add_run(tmp_path):
     def add(name, seed=1, right=None, wrong_predictions=False, **changes):
         right = {
             "zero_shot": "1100",
+            "zero_shot_fine": "0000",
+            "zero_shot_ensemble": "1010",
             "coarse": "1110",
             "fine": "1000",
             "ensemble": "1110",
@@ -155,8 +157,11 @@ def test_interval_is_over_recordings_averaged_over_seeds(tmp_path, add_run):
     add_run("b", seed=2, right={"ensemble": "1111"})
     row = compare_runs(tmp_path).table.loc[1]
     # Recording by recording: (0, 0, 1, 0) and (0, 0, 1, 1)
-    assert (row["low"], row["high"]) == bootstrap_interval([0, 0, 1, 0.5])
-    assert row["interval_over"] == "4 recordings"
+    assert (
+        row["difference_low"],
+        row["difference_high"],
+    ) == bootstrap_interval([0, 0, 1, 0.5])
+    assert row["difference_over"] == "4 recordings"
 
 
 def test_predictions_are_paired_by_id_not_by_place(tmp_path, add_run):
@@ -166,7 +171,10 @@ def test_predictions_are_paired_by_id_not_by_place(tmp_path, add_run):
         path, index=False
     )
     row = compare_runs(tmp_path).table.loc[1]
-    assert (row["low"], row["high"]) == bootstrap_interval([0, 0, 1, 0])
+    assert (
+        row["difference_low"],
+        row["difference_high"],
+    ) == bootstrap_interval([0, 0, 1, 0])
 
 
 def test_interval_covers_a_known_mean_at_the_rate_it_claims():
@@ -216,8 +224,10 @@ def test_multi_label_interval_is_over_classes_with_recordings(
     row = compare_runs(tmp_path).table.loc[1]
     assert row["metric"] == "mAP"
     assert row["difference"] == pytest.approx(0.4 / 3)
-    assert row["interval_over"] == "3 classes"
-    assert row["low"] == pytest.approx(0) and row["high"] == pytest.approx(0.3)
+    assert row["difference_over"] == "3 classes"
+    assert row["difference_low"] == pytest.approx(0) and row[
+        "difference_high"
+    ] == pytest.approx(0.3)
     assert row["lwlrap_ensemble"] == 0.5
     text = format_comparison(compare_runs(tmp_path))
     assert "lwlrap ensemble" in text
@@ -266,15 +276,17 @@ def test_what_is_wrong_with_predictions_stands_in_place_of_the_interval(
     compared = compare_runs(tmp_path)
     row = compared.table.loc[1]
     assert row["n_runs"] == 2 and row["difference"] == 0.25
-    assert np.isnan(row["low"]) and np.isnan(row["high"])
-    assert pd.Series(row["interval_over"]).str.contains(f"none: .*{reason}")[0]
+    assert np.isnan(row["difference_low"]) and np.isnan(row["difference_high"])
+    assert pd.Series(row["difference_over"]).str.contains(f"none: .*{reason}")[
+        0
+    ]
     assert "none: " in format_comparison(compared)
 
 
 def test_multi_label_without_classes_says_so(tmp_path, add_run):
     ap = dict.fromkeys(HEADS, [0.5, 0.5])
     add_run("a", **multi_label(ap) | {"per_class": None})
-    over = compare_runs(tmp_path).table.loc[1, "interval_over"]
+    over = compare_runs(tmp_path).table.loc[1, "difference_over"]
     assert over == "none: no per_class AP in a/results.json"
 
 
@@ -283,7 +295,7 @@ def test_a_learner_without_a_head_is_a_row_with_a_gap(tmp_path, add_run):
     compared = compare_runs(tmp_path)
     row = compared.table.loc[1]
     assert np.isnan(row["ensemble"]) and row["coarse"] == 0.75
-    assert row["interval_over"] == "none: a head is missing"
+    assert row["difference_over"] == "none: a head is missing"
     assert write_comparison(compared, tmp_path)[1].stat().st_size > 5000
 
 
@@ -545,7 +557,8 @@ def test_figure_has_each_head_of_each_row_and_its_deviation(
     path = plot_comparison(compare_runs(tmp_path), tmp_path / "report.png")
     assert imread(path).std() > 0.01
     (axes,) = drawings[0].axes
-    bars = dict(zip(HEADS, axes.containers, strict=True))
+    bars = {bar.get_label(): bar for bar in axes.containers}
+    assert list(bars)[1] == "zero-shot, ensemble"
     # Rows are sorted: "$cost$.csv" comes before "ours"
     assert bars["ensemble"][0].get_xdata() == pytest.approx([75, 87.5])
     (segments,) = bars["ensemble"][2]

@@ -14,7 +14,7 @@ from matplotlib.image import imread
 
 from afpt_plugin import figures, report
 from afpt_plugin.errors import InputError
-from afpt_plugin.report import HEADS, REQUIRED_KEYS
+from afpt_plugin.report import HEADS, REQUIRED_HEADS, REQUIRED_KEYS
 
 CLASS_NAMES = ["dog", "rain, heavy", "bell"]
 IDS = ["001.wav", "a,b.wav", "c.wav", "d.wav"]
@@ -77,7 +77,7 @@ def test_a_missing_key_is_named_by_writer_and_reader(tmp_path, key):
         report.read_results(path)
 
 
-@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("head", REQUIRED_HEADS)
 def test_a_missing_head_is_named(tmp_path, head):
     results = some_results()
     del results["metrics"][head]
@@ -192,17 +192,28 @@ def test_predictions_of_other_shapes_are_refused(
 def test_table_shows_percent_and_points():
     metrics = {
         "zero_shot": {"mAP": 0.5},
+        "zero_shot_ensemble": {"mAP": 0.45},
         "coarse": {"mAP": 0.625},
         "fine": None,
         "ensemble": {"mAP": 0.4875},
     }
     lines = report.format_table(metrics, "mAP").splitlines()
-    assert [line.split()[-2:] for line in lines] == [
-        ["vs", "zero-shot"],
-        ["template)", "50.00"],
-        ["62.50", "+12.50"],
+    assert [line.split()[-3:] for line in lines] == [
+        ["zero-shot", "by", "tuning"],
+        ["(plain", "template)", "50.00"],
+        ["ensemble", "45.00", "-5.00"],
+        ["62.50", "+12.50", "+12.50"],
         ["fine", "-"],
-        ["48.75", "-1.25"],
+        ["48.75", "-1.25", "+3.75"],
+    ]
+
+
+def test_a_table_of_the_four_required_heads_is_complete():
+    """Result files of other programs need not have the others."""
+    metrics = dict.fromkeys(REQUIRED_HEADS, {"acc": 0.5})
+    lines = report.format_table(metrics, "acc").splitlines()
+    assert [line.split("  ")[0] for line in lines[1:]] == [
+        HEADS[head] for head in REQUIRED_HEADS
     ]
 
 
