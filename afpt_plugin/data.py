@@ -530,6 +530,17 @@ def prepare_test_set(
     good, left_out, n_read = check_recordings(
         rows, class_names, save_folder, allow_missing, cache_folder
     )
+    tested = {name for row in good for name in row["label"].split("|")}
+    untested = [name for name in class_names if name not in tested]
+    if untested:
+        logger.warning(
+            "%s: %d of %d classes have no recording, so nothing is measured of "
+            "them:\n%s",
+            dataset,
+            len(untested),
+            len(class_names),
+            _name_some(untested),
+        )
     summary = {
         "dataset": dataset,
         "settings": {**(settings or {}), "allow_missing": allow_missing},

@@ -318,6 +318,8 @@ def test_a_prepared_set_says_how_it_was_prepared(tmp_path, caplog):
         settings={"folds": [1]},
     )
     summary = prepare()
+    assert "1 of 2 classes have no recording" in caplog.text
+    assert "\n  wind" in caplog.text
     assert json.loads((save / "prepare.json").read_text()) == summary
     assert summary == {
         "dataset": "Toy",
