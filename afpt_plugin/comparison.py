@@ -31,7 +31,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from afpt_plugin.errors import InputError
+from afpt_plugin.errors import InputError, refuse_unwritable
 from afpt_plugin.figures import plot_comparison
 from afpt_plugin.files import replacing
 from afpt_plugin.report import HEADS, UNTUNED
@@ -548,15 +548,10 @@ def write_comparison(comparison, folder):
     The one in the description of this module.
     """
     folder = Path(folder)
-    try:
+    with refuse_unwritable(folder):
         with replacing(folder / "report.csv") as part:
             comparison.table.to_csv(part, float_format="%.6g")
         plot_comparison(comparison, folder / "report.png")
         with replacing(folder / "report.md") as part:
             part.write_text(format_comparison(comparison), encoding="utf-8")
-    except OSError as error:
-        raise InputError(
-            f"{folder}: cannot be written to ({error.strerror}); give another "
-            "folder as --output"
-        ) from error
     return [folder / f"report.{suffix}" for suffix in ("csv", "png", "md")]

@@ -53,7 +53,7 @@ from speechbrain.utils.logger import get_logger
 from torch.nn.utils.rnn import pad_sequence
 from tqdm import tqdm
 
-from afpt_plugin.errors import InputError
+from afpt_plugin.errors import InputError, refuse_unwritable
 from afpt_plugin.files import file_sha256
 
 logger = get_logger(__name__)
@@ -152,14 +152,9 @@ class FeatureStore(Mapping):
         # view of it, of which 100,000 recordings would need 300,000
         self._items = {}
         self._shards = set()
-        try:
+        with refuse_unwritable(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             self._describe()
-        except OSError as error:
-            raise InputError(
-                f"{self.folder}: cannot keep features here ({error}); give "
-                "another folder or make this one writable"
-            ) from error
         self._read()
 
     def __getitem__(self, key):

@@ -77,7 +77,7 @@ def test_a_broken_run_is_named_and_ends_with_1_unless_allowed(runs):
         (["nowhere"], "error: nowhere: no such folder"),
         (["empty"], "error: empty: no finished run in it or below"),
         (["results/1/results.json"], "no such folder"),
-        (["results", "--output", "file"], "error: file: cannot be written to"),
+        (["results", "--output", "file"], "error: file: cannot write here"),
         ([], "RESULTS_DIR"),
         (["results", "--outptu", "x"], "unrecognized arguments"),
     ],

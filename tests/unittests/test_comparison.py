@@ -537,7 +537,7 @@ def test_a_report_that_cannot_be_written_is_the_users_mistake(
 ):
     add_run("a")
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match="file: cannot be written to"):
+    with pytest.raises(InputError, match="file: cannot write here"):
         write_comparison(compare_runs(tmp_path), tmp_path / "file")
 
 

@@ -332,7 +332,7 @@ def test_the_order_of_settings_does_not_matter(tmp_path):
 
 def test_a_folder_that_cannot_be_made_is_an_input_error(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="file.*give another folder"):
+    with pytest.raises(InputError, match="file.*name another place"):
         opened(tmp_path / "file")
 
 
