@@ -8,6 +8,7 @@ Authors
 """
 
 import argparse
+import os
 import sys
 from importlib import import_module
 
@@ -81,8 +82,16 @@ def main(arguments=None):
     SystemExit: 0
     """
     args = make_parser().parse_args(arguments)
-    with exit_on_input_error():
-        return args.run(args)
+    try:
+        with exit_on_input_error():
+            status = args.run(args)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # `afpt words EXPORT | head`: the reader has seen enough. Python would
+        # complain once more when it closes stdout (its manual's remedy).
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return status
 
 
 if __name__ == "__main__":

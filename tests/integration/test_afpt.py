@@ -188,6 +188,17 @@ def test_words_follow_tune(folder, tuned):
     assert (moved > 0).all()
 
 
+def test_a_reader_that_stops_early_is_no_defect(folder, tuned):
+    """As ``afpt words my_sounds | head`` does."""
+    process = subprocess.Popen(
+        command("words", "my_sounds", "--top", "50"), **options(folder)
+    )
+    process.stdout.close()
+    message = process.stderr.read()
+    assert process.wait(timeout=600) == 1
+    assert "Traceback" not in message and "BrokenPipe" not in message
+
+
 def test_words_of_untrained_contexts_are_those_they_start_from(tmp_path):
     """Distance 0, cosine 1; and a random vector started from no word."""
     clap = load_clap("mini")
