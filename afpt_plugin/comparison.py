@@ -385,6 +385,11 @@ def _dataset(row):
     return str(row["dataset"]) + (f" ({', '.join(marks)})" if marks else "")
 
 
+def _title(head):
+    """A head's name without its explanation."""
+    return HEADS[head].split(" (")[0]
+
+
 def _percent(row, column, sign=""):
     """A mean and, over several runs, its deviation."""
     mean, std = row[column], row[f"{column}_std"]
@@ -420,7 +425,7 @@ def _result(number, row):
         "upstream_exact": row["upstream_exact"],
         "metric": row["metric"],
         "runs": row["n_runs"],
-        **{head.replace("_", "-"): _percent(row, head) for head in HEADS},
+        **{_title(head): _percent(row, head) for head in HEADS},
     }
 
 
@@ -432,12 +437,11 @@ def _gain(number, row, lwlrap):
         if not np.isnan(row[f"{gain}_low"]):
             ends = (100 * row[f"{gain}_{end}"] for end in ("low", "high"))
             cell += " ({:+.1f} to {:+.1f})".format(*ends)
-        cells[f"minus {HEADS[base]}"] = cell
+        cells[f"minus {_title(base)}"] = cell
     cells["resampled"] = row["difference_over"]
     if lwlrap:
         for head in ("zero_shot", "ensemble"):
-            name = f"lwlrap {head.replace('_', '-')}"
-            cells[name] = _percent(row, f"lwlrap_{head}")
+            cells[f"lwlrap {_title(head)}"] = _percent(row, f"lwlrap_{head}")
     return cells
 
 
