@@ -131,8 +131,8 @@ RULES = (
         options={**RECIPE, "--seeds": "1"},
         # Of several settings, the first; below, all names are looked at.
         replace={r"(--settings (\w+|\".+?\"))( \w+| \".+?\")+": r"\1"},
-        leaves=("results/ablation/*/1/results.json",),
-        prints=r"\| best epoch \|\n.*\n\| .* ± 0.0 \| 1 \|",
+        leaves=("results/ablation/*/*/1/results.json",),
+        prints=r"\| epochs \| learning \[s\] \|\n.*\n\| .* \| 1 \| \d+ \|",
     ),
     Rule(
         r"python benchmarks/templates\.py ",
