@@ -65,7 +65,10 @@ RUN = tuple(
         *("save/CKPT*/CKPT.yaml", "export/prompts.safetensors"),
     )
 )
-TABLE = r"zero-shot \(plain template\).*\ncoarse.*\nfine.*\nensemble"
+TABLE = (
+    r"zero-shot \(plain template\).*\n(zero-shot, .*\n){2}"
+    r"coarse.*\nfine.*\nensemble"
+)
 RULES = (
     Rule(
         r"make (demo|test)\b", exempt="CI runs `make test`, and demo's recipe"
