@@ -313,6 +313,28 @@ def test_chunks_are_automatic_where_memory_asks_for_them(tower, monkeypatch):
     assert _kept_bytes(tower, MANY_NAMES) < kept / 5
 
 
+def test_glibc_gives_back_what_a_chunk_took(tower, monkeypatch):
+    """Only where chunks are recomputed, and nothing happens elsewhere."""
+    told = []
+
+    class Glibc:
+        def mallopt(self, *setting):
+            told.append(setting)
+
+    tokens = tower.tokenize_class_names(NAMES)
+    for library, kwargs, expected in (
+        (Glibc, {}, []),
+        (Glibc, {"classes_per_chunk": 1}, [(-3, 2**20)]),
+        (object, {"classes_per_chunk": 1}, []),
+    ):
+        monkeypatch.setattr(text.ctypes, "CDLL", lambda _, lib=library: lib())
+        text._give_blocks_back.cache_clear()
+        told.clear()
+        tower.encode_prompts(_context(), tokens, **kwargs)
+        assert told == expected
+    text._give_blocks_back.cache_clear()
+
+
 def test_groups_of_classes_are_only_as_long_as_their_own_names(bert):
     ctx, tokens = _context(), bert.tokenize_class_names(MANY_NAMES)
     shapes = []
