@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from afpt_plugin.report import HEADS
+
 ROOT = Path(__file__).parents[2]
 RECIPE = ROOT / "recipes" / "ESC50"
 OPTIONS = {
@@ -83,12 +85,7 @@ def test_a_run_from_the_root_leaves_everything_behind(whole):
     results = read_results(folder)
     assert results["n_recordings"] == 50
     assert results["run_kind"] == "demonstration"
-    assert set(results["metrics"]) == {
-        "zero_shot",
-        "coarse",
-        "fine",
-        "ensemble",
-    }
+    assert set(results["metrics"]) == set(HEADS)
     assert len((folder / "predictions.csv").read_text().splitlines()) == 51
     printed = process.stdout + process.stderr
     assert "zero-shot (plain template)" in printed
