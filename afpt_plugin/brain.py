@@ -23,6 +23,7 @@ from afpt_plugin.figures import plot_training
 from afpt_plugin.prompts import template_embeddings
 from afpt_plugin.report import (
     HEADS,
+    UNTUNED,
     format_table,
     package_versions,
     peak_memory_mb,
@@ -36,7 +37,7 @@ from afpt_plugin.similarity import (
 
 logger = get_logger(__name__)
 
-TUNED_HEADS = ("coarse", "fine", "ensemble")
+TUNED_HEADS = tuple(UNTUNED)
 SELECTIONS = ("captions", "audio")
 
 # Of torch's names for what a processor can do, those without bfloat16.

@@ -50,14 +50,14 @@ HEADS = {
     "fine": "fine",
     "ensemble": "ensemble",
 }
-# Those that every result file has.
-REQUIRED_HEADS = ("zero_shot", "coarse", "fine", "ensemble")
 # The same way of scoring, before anything is learned.
 UNTUNED = {
     "coarse": "zero_shot",
     "fine": "zero_shot_fine",
     "ensemble": "zero_shot_ensemble",
 }
+# Those that every result file has.
+REQUIRED_HEADS = ("zero_shot", *UNTUNED)
 REQUIRED_KEYS = (
     "dataset",
     "data_fingerprint",
@@ -95,7 +95,8 @@ def write_results(folder, results):
         Where to write; made if it does not exist.
     results : dict
         Has every key of `REQUIRED_KEYS`; `results["metrics"]` every key of
-        `REQUIRED_HEADS`, and others of `HEADS`. A value that does not apply to this run is None.
+        `REQUIRED_HEADS`, and others of `HEADS`. A value that does not apply to
+        this run is None.
 
     Returns
     -------
