@@ -281,7 +281,8 @@ def write_export(
     export = Export(**settings, **contexts)
     with refuse_unwritable(folder):
         with replacing(folder / PROMPTS_FILE) as part:
-            safetensors.torch.save_file(contexts, part)
+            # Its save_file would keep other users from reading the file.
+            part.write_bytes(safetensors.torch.save(contexts))
         write_if_changed(folder / CARD_FILE, _model_card(export))
         settings = {
             "format": FORMAT,

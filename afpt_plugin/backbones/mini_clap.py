@@ -23,6 +23,7 @@ import torch
 from afpt_plugin.backbones.base import AudioEmbeddings, FrozenClap
 from afpt_plugin.backbones.text import BertTextEncoder
 from afpt_plugin.errors import InputError
+from afpt_plugin.files import replacing
 
 #: The weights that ship with the package.
 WEIGHTS = Path(__file__).parents[1] / "assets" / "mini_clap.safetensors"
@@ -431,7 +432,7 @@ def save_mini_clap(path, audio, projection, log_scale, metadata):
     MiniClap
         What `load_mini_clap` makes of the file.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     tensors = {f"audio.{k}": v for k, v in audio.state_dict().items()}
     for key, tensor in projection.state_dict().items():
@@ -442,11 +443,10 @@ def save_mini_clap(path, audio, projection, log_scale, metadata):
         for key, tensor in tensors.items()
         if not key.endswith(MiniClap.constant_buffers)
     }
-    path = Path(path)
-    partial = path.with_name(path.name + ".partial")
     metadata = {**metadata, "format": FORMAT}
-    save_file(tensors, partial, metadata)
-    metadata["fingerprint"] = load_mini_clap(partial).fingerprint
-    save_file(tensors, partial, metadata)
-    partial.replace(path)
+    with replacing(path) as part:
+        # safetensors' save_file would keep other users from reading the file.
+        part.write_bytes(save(tensors, metadata))
+        metadata["fingerprint"] = load_mini_clap(part).fingerprint
+        part.write_bytes(save(tensors, metadata))
     return load_mini_clap(path)

@@ -26,11 +26,12 @@ import numpy as np
 import torch
 from debian import load_sound
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from speechbrain.utils.logger import get_logger
 from tqdm import tqdm
 
 from afpt_plugin.backbones.mini_clap import PREPROCESSING, LogMel
+from afpt_plugin.files import replacing
 from afpt_plugin.synth import SOUNDS
 from afpt_plugin.synth.layouts import source_hash
 from afpt_plugin.synth.scenes import record, render
@@ -240,10 +241,9 @@ def _make_round(job, debian_root, clip_seconds):
         sig = torch.from_numpy(sig.astype(np.float32))
         mel, _ = logmel(sig[None], torch.ones(1))
         mels.append((mel[0] * 255).round().byte())
-    partial_path = path.with_suffix(".partial")
     metadata = _metadata(clips, clip_seconds)
-    save_file({"mels": torch.stack(mels)}, partial_path, metadata)
-    partial_path.replace(path)
+    with replacing(path) as part:
+        part.write_bytes(save({"mels": torch.stack(mels)}, metadata))
 
 
 def _fit(rng, sig, n_samples, split):

@@ -86,6 +86,14 @@ def test_what_was_written_comes_back(tmp_path):
     ]
 
 
+def test_other_users_can_read_every_file(tmp_path):
+    """As the umask has it; safetensors alone would hide the contexts."""
+    (tmp_path / "any").touch()
+    expected = (tmp_path / "any").stat().st_mode
+    for path in write(tmp_path / "export", make_learner()).iterdir():
+        assert path.stat().st_mode == expected, path
+
+
 def test_contexts_that_share_memory_or_have_gradients_are_written(tmp_path):
     """As a learner that starts from words may have them."""
     ctx = torch.nn.Parameter(torch.ones(4, 8))
