@@ -171,6 +171,8 @@ def test_saved_weights_come_back_with_the_fingerprint_of_the_header(tmp_path):
         torch.tensor([2.5]),
         {"seed": "0"},
     )
+    (tmp_path / "any").touch()
+    assert path.stat().st_mode == (tmp_path / "any").stat().st_mode
     with safe_open(path, "pt") as file:
         assert file.metadata()["fingerprint"] == saved.fingerprint
     assert saved.fingerprint != load_clap("mini").fingerprint
