@@ -64,6 +64,9 @@ FORMAT_VERSION = 1
 # No shard takes this long to write: an older temporary file has lost its owner.
 STALE_SECONDS = 3600
 
+#: Captions in a batch of the text tower, filled up if there are fewer.
+CAPTION_ROWS = 16
+
 # Threads that load. One keeps up with a tower on two cores, not with a GPU's.
 N_LOADERS = max(1, min(4, (os.cpu_count() or 1) // 2))
 
@@ -390,9 +393,14 @@ class FeatureStore(Mapping):
 
 
 def encode_caption_features(
-    clap, captions, store_folder, pad_to=None, batch_size=64
+    clap, captions, store_folder, pad_to=None, batch_size=256
 ):
     """Store the embeddings of captions.
+
+    What is stored of a caption depends on the caption alone: the tower always
+    sees `CAPTION_ROWS` captions of its own number of tokens. In a batch of
+    another shape, matrix products are rounded otherwise, and a run would end
+    a little differently after others have left captions in the store.
 
     Arguments
     ---------
@@ -406,7 +414,7 @@ def encode_caption_features(
         Pad and cut every caption to this many tokens and store the padding
         too, as the authors do; by default only real words are stored.
     batch_size : int
-        How many captions to encode at once.
+        How many captions to sort by their number of tokens at once.
 
     Returns
     -------
@@ -415,27 +423,33 @@ def encode_caption_features(
     keys : list of str
         N keys, in the order of ``captions``.
     """
-    store = FeatureStore(
-        store_folder, clap.fingerprint, {"kind": "captions", "pad_to": pad_to}
-    )
-    # Neighbours in length need little padding; the text settles the order.
+    settings = {"kind": "captions", "pad_to": pad_to, "rows": CAPTION_ROWS}
+    store = FeatureStore(store_folder, clap.fingerprint, settings)
+    # Neighbours in length share their number of tokens; the text settles the
+    # order.
     ordered = sorted(set(captions), key=lambda text: (len(text), text))
 
     @torch.no_grad()
     def encode(batch):
-        embeddings = clap.encode_captions([ordered[i] for i in batch], pad_to)
-        return [
-            {"sentence": sentence, "words": words, "word_mask": mask}
-            if pad_to
-            else {
-                "sentence": sentence,
-                "words": words[mask],
-                "word_mask": mask[mask],
-            }
-            for sentence, words, mask in zip(
-                *(tensor.cpu() for tensor in embeddings), strict=True
-            )
-        ]
+        texts = [ordered[i] for i in batch]
+        tokens = clap.caption_encoder.tokenize(texts, pad_to)
+        items = {}
+        for rows in _rows_of_one_length(texts, tokens, pad_to):
+            spare = CAPTION_ROWS - len(rows)
+            embeddings = clap.encode_captions(rows + rows[:1] * spare, pad_to)
+            columns = (tensor.cpu() for tensor in embeddings)
+            # The rows that fill the batch up are left behind.
+            for text, sentence, words, mask in zip(
+                rows, *columns, strict=False
+            ):
+                if not pad_to:
+                    words, mask = words[mask], mask[mask]
+                items[text] = {
+                    "sentence": sentence,
+                    "words": words,
+                    "word_mask": mask,
+                }
+        return [items[text] for text in texts]
 
     store.fill(
         [content_key(caption) for caption in ordered],
@@ -444,6 +458,16 @@ def encode_caption_features(
         desc="encoding captions",
     )
     return store, [content_key(caption) for caption in captions]
+
+
+def _rows_of_one_length(texts, tokens, pad_to):
+    """At most `CAPTION_ROWS` texts at a time that have as many tokens."""
+    groups = {}
+    for text, mask in zip(texts, tokens.attention_mask, strict=True):
+        groups.setdefault(pad_to or int(mask.sum()), []).append(text)
+    for group in groups.values():
+        for start in range(0, len(group), CAPTION_ROWS):
+            yield group[start : start + CAPTION_ROWS]
 
 
 def encode_recording_features(

@@ -24,8 +24,10 @@ from hypothesis import strategies as st
 from speechbrain.utils.importutils import LazyModule
 
 from afpt_plugin import features
+from afpt_plugin.backbones import load_clap
 from afpt_plugin.errors import InputError
 from afpt_plugin.features import (
+    CAPTION_ROWS,
     FeatureStore,
     content_key,
     encode_caption_features,
@@ -540,6 +542,13 @@ class FakeClap:
 
     def __init__(self):
         self.calls = []
+        self.caption_encoder = SimpleNamespace(tokenize=self._tokenize)
+
+    def _tokenize(self, texts, pad_to=None):
+        """A token is a word."""
+        sizes = torch.tensor([len(text.split()) for text in texts])
+        mask = torch.arange(pad_to or sizes.max()) < sizes[:, None]
+        return SimpleNamespace(attention_mask=mask.long())
 
     def encode_captions(self, captions, pad_to=None):
         """A word is its number of letters; padding is -1."""
@@ -577,10 +586,34 @@ def test_captions_are_stored_without_padding(tmp_path):
     assert words[0, :, 0].tolist() == [4, 2, 1, 4]
     assert words[1, :, 0].tolist() == [1, 3, 0, 0]
     assert store[keys[2]]["word_mask"].tolist() == [True] * 3
-    # Each once, the short ones first.
-    assert clap.calls == [["a dog", "a dog barks", "rain on a roof"]]
+    # Each among as many of its own length, and encoded once.
+    assert clap.calls == [
+        [text] * CAPTION_ROWS
+        for text in ("a dog", "a dog barks", "rain on a roof")
+    ]
     encode_caption_features(clap, CAPTIONS[::-1], tmp_path)
-    assert len(clap.calls) == 1
+    assert len(clap.calls) == 3
+
+
+@pytest.mark.parametrize("pad_to", [None, 12])
+def test_a_caption_is_stored_alike_whatever_was_there_before(tmp_path, pad_to):
+    clap = load_clap("mini")
+    captions = [
+        f"{place} {sound}"
+        for sound in ("a dog barks", "heavy rain", "a church bell rings twice")
+        for place in ("", "far away", "in the old town", "next door", "outside")
+    ]
+    captions += [f"{text}, {', '.join(captions[:5])}" for text in captions[:5]]
+    once, keys = encode_caption_features(
+        clap, captions, tmp_path / "once", pad_to
+    )
+    # One, then a few in another order, then all.
+    for part in (captions[7:8], captions[11:2:-2], captions):
+        grown, _ = encode_caption_features(
+            clap, part, tmp_path / "grown", pad_to
+        )
+    for key in keys:
+        assert as_bytes(grown[key]) == as_bytes(once[key])
 
 
 def test_padded_captions_are_kept_as_encoded_in_a_store_of_their_own(tmp_path):
