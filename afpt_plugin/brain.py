@@ -369,6 +369,7 @@ class PromptTuningBrain(sb.Brain):
             ],
             "clap": self.clap.fingerprint,
             "n_ctx": self._bare_learner().n_ctx,
+            "anchor": self._bare_learner().anchor,
             "seed": self.hparams.seed,
             "upstream_exact": self.hparams.upstream_exact,
         }

@@ -12,6 +12,7 @@ import os
 
 import torch
 from speechbrain.dataio.dataset import DynamicItemDataset
+from torch.nn.functional import normalize
 
 from afpt_plugin.data import read_manifest
 from afpt_plugin.features import (
@@ -74,6 +75,30 @@ def caption_dataset(clap, captions, n_classes, store_folder, pad_to=None):
     )
     dataset.set_output_keys(["id", "sentence", "words", "word_mask", "target"])
     return dataset
+
+
+def class_means(captions):
+    """Average the sentences of each class: where the class's own texts lie.
+
+    A caption of several classes counts for each of them by its share.
+
+    Arguments
+    ---------
+    captions : DynamicItemDataset
+        From `caption_dataset`, with a caption of each class at least.
+
+    Returns
+    -------
+    torch.Tensor
+        Means of normalized embeddings, [n_classes, D].
+    """
+    items = [captions[i] for i in range(len(captions))]
+    sentences = normalize(
+        torch.stack([item["sentence"] for item in items]).float(), dim=-1
+    )  # [N, D]
+    targets = torch.stack([item["target"] for item in items])  # [N, n_classes]
+    shares = normalize(targets, p=1, dim=1)
+    return normalize(shares, p=1, dim=0).T @ sentences
 
 
 def recording_dataset(

@@ -4,14 +4,17 @@ Three files, a few kilobytes, no code and no pickle:
 
 * ``hyperparams.yaml``: plain values (classes, backbone, scale, metrics); it is
   read by ``yaml.safe_load``, so a file from a hub cannot run anything
-* ``prompts.safetensors``: ``ctx_coarse`` and ``ctx_fine`` [n_ctx, d], and
-  ``start_coarse`` and ``start_fine``, where training began
+* ``prompts.safetensors``: ``ctx_coarse`` and ``ctx_fine`` [n_ctx, d],
+  ``start_coarse`` and ``start_fine``, where training began, and
+  ``anchor_embeddings``, one a class [n_classes, D] or none [0, D]
 * ``README.md``: a model card with the three lines that use it
 
 >>> from types import SimpleNamespace
 >>> folder = getfixture("tmp_path") / "export"
 >>> ctx = {"ctx_coarse": torch.zeros(4, 8), "ctx_fine": torch.ones(4, 8)}
->>> learner = SimpleNamespace(**ctx, start=ctx, embed_twice=False)
+>>> learner = SimpleNamespace(
+...     **ctx, start=ctx, embed_twice=False, anchor=0.0,
+...     anchor_embeddings=torch.empty(0, 16))
 >>> clap = SimpleNamespace(name="mini", fingerprint="0" * 64)
 >>> path = write_export(
 ...     folder, clap, learner, ["dog", "rain"], "this is a sound of {}",
@@ -43,13 +46,14 @@ from afpt_plugin.errors import InputError, refuse_unwritable
 from afpt_plugin.files import file_sha256, replacing, write_if_changed
 
 #: First value of ``hyperparams.yaml``; raise it when the layout changes.
-FORMAT = "afpt-prompts-1"
+FORMAT = "afpt-prompts-2"
 
 SETTINGS_FILE = "hyperparams.yaml"
 PROMPTS_FILE = "prompts.safetensors"
 CARD_FILE = "README.md"
 
 _CONTEXTS = ("ctx_coarse", "ctx_fine", "start_coarse", "start_fine")
+_TENSORS = (*_CONTEXTS, "anchor_embeddings")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -76,6 +80,8 @@ class Export:
         Length of the clips that it was tested on.
     embed_twice : bool
         See `PromptLearner`.
+    anchor : float
+        See `PromptLearner`.
     metrics : dict
         Of the run; may be empty.
     facts : dict
@@ -88,6 +94,8 @@ class Export:
         Where ``ctx_coarse`` started, [n_ctx, d].
     start_fine : torch.Tensor
         Where ``ctx_fine`` started, [n_ctx, d].
+    anchor_embeddings : torch.Tensor
+        [n_classes, D], or [0, D] if ``anchor`` is 0.
 
     Raises
     ------
@@ -104,12 +112,14 @@ class Export:
     logit_scale: float
     clip_seconds: float
     embed_twice: bool
+    anchor: float
     metrics: dict
     facts: dict
     ctx_coarse: torch.Tensor
     ctx_fine: torch.Tensor
     start_coarse: torch.Tensor
     start_fine: torch.Tensor
+    anchor_embeddings: torch.Tensor
 
     def __post_init__(self):
         for name, kind, wanted in (
@@ -122,6 +132,7 @@ class Export:
             ("logit_scale", (int, float), "a number above 0"),
             ("clip_seconds", (int, float), "a number above 0"),
             ("embed_twice", bool, "true or false"),
+            ("anchor", (int, float), "a share from 0 to below 1"),
             ("metrics", dict, "names with values"),
             ("facts", dict, "names with values"),
         ):
@@ -131,6 +142,8 @@ class Export:
             )
             if sound and wanted.endswith("above 0"):
                 sound = math.isfinite(value) and value > 0
+            elif sound and name == "anchor":
+                sound = 0 <= value < 1
             elif sound and name == "n_ctx":
                 sound = value > 0
             elif sound and name == "prompt_template":
@@ -155,7 +168,19 @@ class Export:
                     f"{name} has the shape {list(tensor.shape)}, wanted "
                     f"[n_ctx, d] = [{self.n_ctx}, {dim or 'd'}]"
                 )
-            if not tensor.isfinite().all():
+        anchor = self.anchor_embeddings
+        n_classes = len(self.class_names) if self.anchor else 0
+        if (
+            anchor.dtype != torch.float32
+            or anchor.dim() != 2
+            or len(anchor) != n_classes
+        ):
+            raise InputError(
+                f"anchor_embeddings are {anchor.dtype} {list(anchor.shape)}, "
+                f"wanted torch.float32 [{n_classes}, D]"
+            )
+        for name in _TENSORS:
+            if not getattr(self, name).isfinite().all():
                 raise InputError(f"{name} holds values that are not finite")
 
     def check_backbone(self, clap):
@@ -196,10 +221,11 @@ class Export:
             "logit_scale",
             "clip_seconds",
             "embed_twice",
+            "anchor",
         )
         settings = json.dumps([getattr(self, name) for name in deciding])
         digest = hashlib.sha256(settings.encode())
-        for tensor in (self.ctx_coarse, self.ctx_fine):
+        for tensor in (self.ctx_coarse, self.ctx_fine, self.anchor_embeddings):
             digest.update(tensor.contiguous().numpy().data)
         return digest.hexdigest()
 
@@ -258,6 +284,7 @@ def write_export(
         "ctx_fine": learner.ctx_fine,
         "start_coarse": learner.start["ctx_coarse"],
         "start_fine": learner.start["ctx_fine"],
+        "anchor_embeddings": learner.anchor_embeddings,
     }
     contexts = {
         # A copy each: safetensors refuses tensors that share their memory.
@@ -274,6 +301,7 @@ def write_export(
         "logit_scale": float(logit_scale),
         "clip_seconds": float(clip_seconds),
         "embed_twice": bool(learner.embed_twice),
+        "anchor": float(learner.anchor),
         # Through JSON, since YAML knows neither numpy's numbers nor tuples.
         "metrics": json.loads(json.dumps(metrics or {})),
         "facts": json.loads(json.dumps(facts or {})),
@@ -342,10 +370,10 @@ def read_export(folder, fetch=None):
         raise InputError(
             f"{prompts}: cannot read the contexts ({error}); restore the file"
         ) from error
-    if set(contexts) != set(_CONTEXTS):
+    if set(contexts) != set(_TENSORS):
         raise InputError(
             f"{prompts} holds {', '.join(sorted(contexts)) or 'nothing'}; "
-            f"wanted {', '.join(_CONTEXTS)}"
+            f"wanted {', '.join(_TENSORS)}"
         )
     try:
         export = Export(**settings, **contexts)
@@ -378,10 +406,11 @@ def _read_settings(path):
     if found != FORMAT:
         raise InputError(
             f"{path}: its format is {_short(found)}, wanted {FORMAT!r}; give "
-            "the export/ folder of a run"
+            "the export/ folder of a run, or make it anew if it is of an "
+            "older version"
         )
     names = [field.name for field in dataclasses.fields(Export)]
-    names = [name for name in names if name not in _CONTEXTS]
+    names = [name for name in names if name not in _TENSORS]
     names.append("prompts_sha256")
     missing = [name for name in names if name not in settings]
     if missing:

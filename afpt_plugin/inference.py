@@ -45,7 +45,7 @@ from afpt_plugin.backbones import load_clap
 from afpt_plugin.captions import check_class_names
 from afpt_plugin.errors import InputError
 from afpt_plugin.export import read_export
-from afpt_plugin.prompts import PromptLearner
+from afpt_plugin.prompts import PromptLearner, template_embeddings
 from afpt_plugin.recordings import fit_length, load_recording
 from afpt_plugin.similarity import (
     coarse_logits,
@@ -172,8 +172,12 @@ class PromptedClassifier(Pretrained):
         hparams = {"audio_normalizer": normalizer, **hparams}
         super().__init__(modules, hparams, run_opts, freeze_params)
         # As the Brain does it, down to the order of operations.
-        learner = PromptLearner(export.n_ctx, embed_twice=export.embed_twice)
-        learner.setup(clap, export.class_names).load_state_dict(
+        learner = PromptLearner(
+            export.n_ctx, embed_twice=export.embed_twice, anchor=export.anchor
+        )
+        learner.setup(
+            clap, export.class_names, export.anchor_embeddings
+        ).load_state_dict(
             {"ctx_coarse": export.ctx_coarse, "ctx_fine": export.ctx_fine}
         )
         with torch.no_grad():
@@ -259,6 +263,9 @@ class PromptedClassifier(Pretrained):
     def with_class_names(self, class_names):
         """Put the same contexts in front of other classes.
 
+        Where the contexts were learned beside an anchor, the new classes are
+        anchored to the prompt template, since they have no captions.
+
         Arguments
         ---------
         class_names : list of str
@@ -275,10 +282,17 @@ class PromptedClassifier(Pretrained):
             If a name is empty or there twice.
         """
         check_class_names(class_names)
+        export = self.hparams.export
+        anchor = export.anchor_embeddings
+        if export.anchor:
+            anchor = template_embeddings(
+                self.mods.clap, class_names, export.prompt_template
+            ).cpu()
         export = dataclasses.replace(
-            # Measured on the other classes, so no longer true.
-            self.hparams.export,
+            export,
             class_names=list(class_names),
+            anchor_embeddings=anchor,
+            # Measured on the other classes, so no longer true.
             metrics={},
         )
         return type(self)(

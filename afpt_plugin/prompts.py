@@ -16,6 +16,7 @@ Authors
 """
 
 import torch
+from torch.nn.functional import normalize
 
 from afpt_plugin.backbones.base import ClassTokens
 from afpt_plugin.errors import InputError
@@ -40,6 +41,12 @@ class PromptLearner(torch.nn.Module):
         The authors' double pass through BERT's embedding layer.
     label_dropout : bool
         Train with the text tower's dropout on, as the authors do.
+    anchor : float
+        Share of a class embedding that stays where the class's own texts lie
+        (``anchor_embeddings`` of `setup`), from 0, as in the paper, to below
+        1. Contexts that all classes share can overfit the captions' wording;
+        the fixed share keeps them near (cf. KgCoOp,
+        https://arxiv.org/abs/2303.13283).
     seed : int
         Seed of the draw.
     classes_per_chunk : int, optional
@@ -60,6 +67,7 @@ class PromptLearner(torch.nn.Module):
         ctx_init=None,
         embed_twice=False,
         label_dropout=False,
+        anchor=0.0,
         seed=0,
         classes_per_chunk=None,
     ):
@@ -74,6 +82,12 @@ class PromptLearner(torch.nn.Module):
                 f"classes_per_chunk is {classes_per_chunk!r}: give at least 1, "
                 "or leave it out for the automatic choice"
             )
+        if not 0 <= anchor < 1:
+            raise InputError(
+                f"anchor is {anchor!r}: give a share from 0 to below 1; at 1 "
+                "nothing would be learned"
+            )
+        self.anchor = anchor
         self.n_ctx = n_ctx
         self.ctx_init = ctx_init
         self.embed_twice = embed_twice
@@ -81,7 +95,7 @@ class PromptLearner(torch.nn.Module):
         self.seed = seed
         self.classes_per_chunk = classes_per_chunk
 
-    def setup(self, clap, class_names):
+    def setup(self, clap, class_names, anchor_embeddings=None):
         """Make the contexts for a backbone and a list of classes.
 
         Arguments
@@ -90,6 +104,10 @@ class PromptLearner(torch.nn.Module):
             The backbone.
         class_names : list of str
             The label texts, in the order of the class indices.
+        anchor_embeddings : torch.Tensor, optional
+            Where the classes' own texts lie, e.g. from
+            `afpt_plugin.datasets.class_means` or `template_embeddings`,
+            [n_classes, D]. Needed if ``anchor`` is above 0.
 
         Returns
         -------
@@ -100,7 +118,8 @@ class PromptLearner(torch.nn.Module):
         Raises
         ------
         InputError
-            If ``ctx_init`` has more tokens than ``n_ctx``.
+            If ``ctx_init`` has more tokens than ``n_ctx``, or the anchor is
+            missing or has another shape.
         """
         words = torch.empty(0, clap.token_dim)
         if self.ctx_init is not None:
@@ -127,7 +146,25 @@ class PromptLearner(torch.nn.Module):
         self.register_buffer(
             "attention_mask", tokens.attention_mask, persistent=False
         )
+        self._set_anchor(anchor_embeddings, len(class_names), clap)
         return self
+
+    def _set_anchor(self, embeddings, n_classes, clap):
+        shape = (n_classes if self.anchor else 0, clap.embed_dim)
+        if not self.anchor:
+            embeddings = torch.empty(shape)
+        if embeddings is None or embeddings.shape != shape:
+            found = None if embeddings is None else list(embeddings.shape)
+            raise InputError(
+                f"anchor is {self.anchor}, so an embedding of each class is "
+                f"needed: anchor_embeddings of shape {list(shape)}, got {found}"
+            )
+        # Follows from the captions, so it is not checkpointed.
+        self.register_buffer(
+            "anchor_embeddings",
+            normalize(embeddings.float(), dim=-1).to(clap.device),
+            persistent=False,
+        )
 
     def forward(self, clap):
         """Class embeddings under both contexts, in one pass of the tower.
@@ -147,6 +184,12 @@ class PromptLearner(torch.nn.Module):
         with clap.label_dropout(self.label_dropout and self.training):
             coarse, fine = clap.encode_prompts(
                 ctx, tokens, self.embed_twice, self.classes_per_chunk
+            )
+        if self.anchor:
+            coarse, fine = (
+                self.anchor * self.anchor_embeddings
+                + (1 - self.anchor) * normalize(learned, dim=-1)
+                for learned in (coarse, fine)
             )
         return coarse, fine
 

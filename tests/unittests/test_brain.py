@@ -16,7 +16,11 @@ from afpt_plugin.brain import PromptTuningBrain
 from afpt_plugin.captions import Caption
 from afpt_plugin.checkpoints import AtomicCheckpointer
 from afpt_plugin.data import prepare_test_set
-from afpt_plugin.datasets import caption_dataset, recording_dataset
+from afpt_plugin.datasets import (
+    caption_dataset,
+    class_means,
+    recording_dataset,
+)
 from afpt_plugin.errors import InputError
 from afpt_plugin.export import read_export
 from afpt_plugin.losses import ranking_loss
@@ -66,8 +70,10 @@ def make_run(clap, recordings, folder, valid=True, **options):
     captions = [Caption(text, (label,)) for text, label in TEXTS]
     train = caption_dataset(clap, captions, len(NAMES), store)
     held_out = caption_dataset(clap, captions[::3], len(NAMES), store)
-    learner = options.pop("learner", None) or PromptLearner(n_ctx=4, seed=1)
-    learner.setup(clap, NAMES)
+    learner = options.pop("learner", None) or PromptLearner(
+        n_ctx=4, seed=1, anchor=0.5
+    )
+    learner.setup(clap, NAMES, class_means(train))
     counter = EpochCounter(options.pop("epochs", 3))
     folder.mkdir(parents=True, exist_ok=True)
     hparams = {
@@ -193,6 +199,21 @@ def test_train_and_valid_items_carry_no_audio(clap, recordings, tmp_path):
     captions = [Caption("dog barks", (0,))]
     dataset = caption_dataset(clap, captions, 3, tmp_path / "features")
     assert set(dataset[0]) == {"id", "sentence", "words", "word_mask", "target"}
+
+
+def test_class_means_weigh_a_caption_by_its_share(clap, tmp_path):
+    """One of two classes counts half for each; norms do not count."""
+    captions = [
+        Caption("dog barks", (0,)),
+        Caption("two dogs far away", (0,)),
+        Caption("rain and a dog", (0, 1)),
+    ]
+    means = class_means(caption_dataset(clap, captions, 2, tmp_path))
+    a, b, both = torch.nn.functional.normalize(
+        clap.encode_captions([c.caption for c in captions]).sentence, dim=-1
+    )
+    expected = torch.stack([(a + b + both / 2) / 2.5, both])
+    torch.testing.assert_close(means, expected, atol=1e-5, rtol=0)
 
 
 def test_every_epoch_is_logged_and_in_the_checkpoints_meta(

@@ -32,7 +32,13 @@ def make_learner(n_ctx=4, dim=8):
         name: torch.randn(n_ctx, dim) for name in ("ctx_coarse", "ctx_fine")
     }
     start = {name: ctx - 1 for name, ctx in draw.items()}
-    return SimpleNamespace(**draw, start=start, embed_twice=True)
+    return SimpleNamespace(
+        **draw,
+        start=start,
+        embed_twice=True,
+        anchor=0.25,
+        anchor_embeddings=torch.randn(len(NAMES), 6),
+    )
 
 
 def write(folder, learner=None, **changes):
@@ -72,6 +78,8 @@ def test_what_was_written_comes_back(tmp_path):
     assert export.class_names == NAMES
     assert (export.clap, export.clap_fingerprint) == ("mini", "ab" * 32)
     assert (export.n_ctx, export.embed_twice) == (4, True)
+    assert export.anchor == 0.25
+    assert torch.equal(export.anchor_embeddings, learner.anchor_embeddings)
     assert (export.logit_scale, export.clip_seconds) == (100.0, 5.0)
     assert export.multi_label is False
     assert export.metrics == {"ensemble": {"acc": 0.5, "n": [1, 2]}}
@@ -102,6 +110,8 @@ def test_contexts_that_share_memory_or_have_gradients_are_written(tmp_path):
         ctx_fine=ctx,
         start={"ctx_coarse": ctx.T.detach().T, "ctx_fine": ctx.double()},
         embed_twice=False,
+        anchor=0.0,
+        anchor_embeddings=torch.empty(0, 6),
     )
     assert (
         read_export(write(tmp_path, learner)).ctx_fine.tolist()
@@ -131,6 +141,8 @@ def test_the_fingerprint_knows_what_decides_a_score(tmp_path):
     same = write(tmp_path / "same", metrics={"acc": {"a": 1}})
     first = read_export(write(tmp_path / "first"))
     assert read_export(same).fingerprint == first.fingerprint
+    anchored = make_learner()
+    anchored.anchor_embeddings += 1
     for number, changes in enumerate(
         (
             {"class_names": NAMES[::-1]},
@@ -138,6 +150,7 @@ def test_the_fingerprint_knows_what_decides_a_score(tmp_path):
             {"multi_label": True},
             {"logit_scale": 5.0},
             {"learner": make_learner(n_ctx=3)},
+            {"learner": anchored},
         )
     ):
         other = read_export(write(tmp_path / str(number), **changes))
@@ -185,6 +198,8 @@ def test_nothing_unsound_is_written(tmp_path, changes, message):
         ({"logit_scale": float("inf")}, "logit_scale: inf"),
         ({"clip_seconds": True}, "clip_seconds: True"),
         ({"embed_twice": "no"}, "embed_twice: 'no'"),
+        ({"anchor": 1.0}, "anchor: 1.0"),
+        ({"anchor": 0}, r"anchor_embeddings are torch.float32 \[5, 6\]"),
         ({"clap": ["mini"]}, "clap: "),
         ({"metrics": [1]}, "metrics: "),
         ({"prompts_sha256": "00"}, "sha256 differs"),
@@ -246,6 +261,20 @@ def change_contexts(folder, change):
         (lambda c: {k: torch.ones(4, 0) for k in c}, r"\[4, 0\]"),
         (lambda c: {k: v.half() for k, v in c.items()}, "torch.float16"),
         (lambda c: {**c, "start_fine": c["start_fine"] * torch.nan}, "finite"),
+        (
+            lambda c: {
+                **c,
+                "anchor_embeddings": c["anchor_embeddings"][:4].clone(),
+            },
+            r"anchor_embeddings are torch.float32 \[4, 6\].*\[5, D\]",
+        ),
+        (
+            lambda c: {
+                **c,
+                "anchor_embeddings": c["anchor_embeddings"] * torch.inf,
+            },
+            "anchor_embeddings holds values that are not finite",
+        ),
         (lambda c: {**c, "extra": torch.ones(1)}, "extra"),
         (lambda c: {"ctx_fine": c["ctx_fine"]}, "wanted ctx_coarse"),
         (lambda c: {k: v + 1 for k, v in c.items()}, "sha256 differs"),

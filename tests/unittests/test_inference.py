@@ -22,7 +22,7 @@ from afpt_plugin.datasets import recording_dataset
 from afpt_plugin.errors import InputError
 from afpt_plugin.export import write_export
 from afpt_plugin.inference import PromptedClassifier
-from afpt_plugin.prompts import PromptLearner
+from afpt_plugin.prompts import PromptLearner, template_embeddings
 
 NAMES = ["dog", "rain", "bell"]
 CLIP_SECONDS = 1.0
@@ -31,8 +31,10 @@ RATE = 800
 
 @pytest.fixture
 def learner(clap):
-    """Contexts that differ from each other."""
-    return PromptLearner(n_ctx=4, seed=1).setup(clap, NAMES)
+    """Contexts that differ from each other, and an anchor."""
+    learner = PromptLearner(n_ctx=4, seed=1, anchor=0.5)
+    anchor = torch.randn(3, 16, generator=torch.Generator().manual_seed(0))
+    return learner.setup(clap, NAMES, anchor)
 
 
 @pytest.fixture
@@ -324,6 +326,10 @@ def test_the_contexts_serve_other_classes(clap, learner, classifier, tmp_path):
     wavs = noise(1.0)[:, 0]
     before = classifier.classify_batch(wavs)
     other = classifier.with_class_names(names)
+    # They have no captions of their own, so they are anchored to the template.
+    learner.anchor_embeddings = template_embeddings(
+        clap, names, "this is a sound of {}"
+    )
     wanted = load(save(tmp_path / "e", clap, learner, class_names=names), clap)
     assert other.class_names == names
     assert torch.equal(

