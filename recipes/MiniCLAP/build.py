@@ -24,12 +24,13 @@ import sys
 import zipfile
 from pathlib import Path
 
+import pandas as pd
 import speechbrain as sb
 import torch
 from safetensors.torch import load_file
 from speechbrain.utils.logger import get_logger
 from tf_checkpoint import read_tf_checkpoint
-from torch.nn.functional import normalize
+from torch.nn.functional import cross_entropy, normalize
 
 from afpt_plugin.backbones.mini_clap import (
     MiniClap,
@@ -39,7 +40,9 @@ from afpt_plugin.backbones.mini_clap import (
 )
 from afpt_plugin.backbones.yamnet import LogMelPatches, YamNet
 from afpt_plugin.errors import InputError, exit_on_input_error
-from afpt_plugin.experiment import load_hparams
+from afpt_plugin.experiment import CAPTION_FOLDER, load_hparams
+from afpt_plugin.prompts import template_embeddings
+from afpt_plugin.similarity import coarse_logits
 
 logger = get_logger(__name__)
 
@@ -245,6 +248,46 @@ def embed_labels(labels, wording):
     return normalize(sentences - center, dim=-1), center
 
 
+@torch.no_grad()
+def fit_logit_scale(clap, datasets, template):
+    """Find the scale at which a template names the class of captions best.
+
+    Arguments
+    ---------
+    clap : MiniClap
+        With its center; no recording is looked at.
+    datasets : list of str
+        Whose captions in the package, those of one class each.
+    template : str
+        With ``{}`` for the class name.
+
+    Returns
+    -------
+    int
+        1 to 100, with the least sum of the data sets' cross entropies.
+    """
+    scales = torch.arange(1, 101)
+    losses = torch.zeros(len(scales))
+    for dataset in datasets:
+        table = pd.read_csv(CAPTION_FOLDER / f"{dataset}.csv")
+        table = table[~table["label"].str.contains("|", regex=False)]
+        class_names = sorted(set(table["label"]))
+        captions = table["caption"].tolist()
+        sentences = [
+            clap.encode_captions(captions[start : start + 64]).sentence
+            for start in range(0, len(captions), 64)
+        ]
+        cosines = coarse_logits(
+            torch.cat(sentences),
+            template_embeddings(clap, class_names, template),
+        )  # [n_captions, n_classes]
+        target = torch.tensor([class_names.index(x) for x in table["label"]])
+        losses += torch.stack(
+            [cross_entropy(scale * cosines, target) for scale in scales]
+        )
+    return int(scales[losses.argmin()])
+
+
 if __name__ == "__main__":
     with exit_on_input_error():
         # Parse the command line
@@ -293,12 +336,19 @@ if __name__ == "__main__":
         tensors = {f"yamnet.{k}": v for k, v in yamnet.state_dict().items()}
         tensors["label_embeddings"] = embeddings[kept]
         tensors["caption_encoder.projection.mean"] = center
-        scale = torch.tensor([math.log(hparams["logit_scale"])])
-        tensors["log_scale"] = scale
+        tensors["log_scale"] = torch.zeros(1)
+        clap = save_mini_clap(hparams["output_file"], tensors, header)
+
+        # Fit the scale of the logits on captions
+        scale = fit_logit_scale(
+            clap, hparams["scale_captions"], hparams["scale_template"]
+        )
+        tensors["log_scale"] += math.log(scale)
         clap = save_mini_clap(hparams["output_file"], tensors, header)
         logger.info(
-            "%s: %d labels make embeddings, fingerprint %s",
+            "%s: %d labels make embeddings, logit scale %d, fingerprint %s",
             hparams["output_file"],
             len(kept),
+            scale,
             clap.fingerprint,
         )

@@ -1,0 +1,129 @@
+#!/usr/bin/env python3
+"""Lay out the development recordings, on which the defaults were chosen.
+
+They are recordings in Debian packages, copyleft ones among them, that are not
+among the sample recordings: read from packages, never shipped. Download and
+unpack the packages, then run:
+> apt-get download PACKAGE && dpkg -x PACKAGE_*.deb debian/PACKAGE
+> python benchmarks/development.py debian --output results/development
+> python recipes/ESC50/train.py hparams.yaml --data_folder results/development
+
+Labels come from file names and were not checked one by one: compare settings
+by them, but do not take the accuracy for that of a CLAP.
+
+Authors
+ * The afpt_plugin developers 2026
+"""
+
+import argparse
+import csv
+import functools
+import hashlib
+import zipfile
+from pathlib import Path
+
+import soundfile
+from afpt_plugin.sample_recordings import COLUMNS
+from afpt_plugin.samples import write_esc50, write_fsd2019, write_us8k
+
+from afpt_plugin.errors import InputError, exit_on_input_error
+from afpt_plugin.recordings import decode
+
+MANIFEST = Path(__file__).with_suffix(".csv")
+MAX_SECONDS = 10
+
+
+def main():
+    """Read the recordings and write them in the data sets' layouts."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "debian_root", type=Path, help="has a folder for each package"
+    )
+    parser.add_argument(
+        "--output", type=Path, default=Path("results/development")
+    )
+    arguments = parser.parse_args()
+    with open(MANIFEST, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    missing = sorted(
+        {
+            row["package"]
+            for row in rows
+            if not (arguments.debian_root / row["package"]).is_dir()
+        }
+    )
+    if missing:
+        raise InputError(
+            f"{arguments.debian_root}: {len(missing)} packages are not here; "
+            f"apt-get download {' '.join(missing)}"
+        )
+    folder = arguments.output / "recordings"
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "recordings.csv", "w", newline="") as file:
+        table = csv.DictWriter(file, COLUMNS, restval="")
+        table.writeheader()
+        for number, row in enumerate(rows):
+            path = folder / f"{number:04d}.flac"
+            sig, sample_rate = decode(read_source(row, arguments.debian_root))
+            sig = sig.mean(dim=1)[: MAX_SECONDS * sample_rate]
+            soundfile.write(path, sig.numpy(), sample_rate)
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            table.writerow({**row, "file": path.name, "sha256": digest})
+    for write in (write_esc50, write_us8k, write_fsd2019):
+        print(write(arguments.output, folder))
+
+
+def read_source(row, debian_root):
+    """Read a file of a package, or of a zip file in it, and check its hash.
+
+    Arguments
+    ---------
+    row : dict
+        Of the manifest.
+    debian_root : pathlib.Path
+        Where packages are unpacked.
+
+    Returns
+    -------
+    bytes
+
+    Raises
+    ------
+    InputError
+        If the package's version holds another file, or none.
+    """
+    path = debian_root / row["package"] / row["path"]
+    try:
+        if row["member"]:
+            data = open_zip(path).read(row["member"])
+        else:
+            data = path.read_bytes()
+    except (OSError, KeyError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path} {row['member']}: {error}") from error
+    if hashlib.sha256(data).hexdigest() != row["sha256"]:
+        raise InputError(
+            f"{path} {row['member']} is another file than in version "
+            f"{row['version']} of {row['package']}"
+        )
+    return data
+
+
+@functools.lru_cache(maxsize=4)
+def open_zip(path):
+    """Open a zip file, and keep it open.
+
+    Arguments
+    ---------
+    path : pathlib.Path
+        The file.
+
+    Returns
+    -------
+    zipfile.ZipFile
+    """
+    return zipfile.ZipFile(path)
+
+
+if __name__ == "__main__":
+    with exit_on_input_error():
+        main()

@@ -1,0 +1,167 @@
+#!/usr/bin/env python3
+"""Score what the frames say on recordings with strong labels: segment F1.
+
+To run this script after recipes/DCASE2019, use the following command:
+> python benchmarks/frames.py results/DCASE2019/mini/PromptLearner/1/export
+
+A recording is cut into segments of 1 s; a class is heard in a segment if the
+mean fine logit of its frames is above one threshold, which is chosen on every
+other recording and kept for the rest (segment-based, micro-averaged; Mesaros
+et al. 2016, https://doi.org/10.3390/app6060162).
+
+Authors
+ * The afpt_plugin developers 2026
+"""
+
+import argparse
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.metrics import f1_score, precision_recall_curve
+from tqdm import tqdm
+
+from afpt_plugin.errors import InputError, exit_on_input_error
+from afpt_plugin.inference import PromptedClassifier
+
+SECONDS = 10
+SAMPLES = "results/samples/DCASE2019/DCASE2019-validation"
+
+
+def main():
+    """Print a Markdown table: who scores, threshold, segment F1."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("source", help="an export folder")
+    parser.add_argument("--data_folder", type=Path, default=Path(SAMPLES))
+    arguments = parser.parse_args()
+    tuned = PromptedClassifier.from_hparams(arguments.source)
+    targets = read_targets(arguments.data_folder, tuned.class_names)
+    names = sorted(targets)
+    target = np.stack([targets[name] for name in names])
+    chosen_on = np.arange(len(names)) % 2 == 0
+    print("| class embeddings | segment F1 | precision, recall there |")
+    print("|---|---|---|")
+    for title, classifier in (("template", untuned(tuned)), ("tuned", tuned)):
+        folder = arguments.data_folder / "audio" / "validation"
+        scores = np.stack(
+            [segment_scores(classifier, folder / name) for name in tqdm(names)]
+        )
+        threshold = best_threshold(target[chosen_on], scores[chosen_on])
+        truth = target[~chosen_on].ravel()
+        found = scores[~chosen_on].ravel() >= threshold
+        f1 = f1_score(truth, found)
+        precision = (truth & found).sum() / max(1, found.sum())
+        recall = (truth & found).sum() / truth.sum()
+        print(f"| {title} | {100 * f1:.1f} % | {precision:.2f}, {recall:.2f} |")
+
+
+def read_targets(data_folder, class_names):
+    """Read which class is heard in which second.
+
+    Arguments
+    ---------
+    data_folder : pathlib.Path
+        In DCASE2019 task 4's layout.
+    class_names : list of str
+        In the order of the columns.
+
+    Returns
+    -------
+    dict of numpy.ndarray
+        File name -> True where a class is heard, [SECONDS, n_classes].
+
+    Raises
+    ------
+    InputError
+        If the metadata are missing, or name a class that is not among them.
+    """
+    path = data_folder / "metadata" / "validation" / "validation.tsv"
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; run recipes/DCASE2019 first")
+    targets = {}
+    for row in pd.read_csv(path, sep="\t").itertuples():
+        name = row.event_label.replace("_", " ").lower()
+        if name not in class_names:
+            raise InputError(f"{path}: {row.event_label!r} is not a class")
+        heard = targets.setdefault(
+            row.filename, np.zeros((SECONDS, len(class_names)), dtype=bool)
+        )
+        segments = slice(int(row.onset), int(np.ceil(row.offset)))
+        heard[segments, class_names.index(name)] = True
+    return targets
+
+
+def untuned(classifier):
+    """Put the words that the contexts started from in their place.
+
+    Arguments
+    ---------
+    classifier : PromptedClassifier
+        With tuned contexts.
+
+    Returns
+    -------
+    PromptedClassifier
+        With the plain template, and no anchor.
+    """
+    export = classifier.hparams.export
+    export = dataclasses.replace(
+        export,
+        ctx_coarse=export.start_coarse,
+        ctx_fine=export.start_fine,
+        anchor=0.0,
+        anchor_embeddings=export.anchor_embeddings[:0],
+    )
+    return PromptedClassifier(
+        {"clap": classifier.mods.clap}, {"export": export}
+    )
+
+
+def segment_scores(classifier, path):
+    """Average the fine logits of a recording over seconds.
+
+    Arguments
+    ---------
+    classifier : PromptedClassifier
+        Any.
+    path : pathlib.Path
+        A recording of `SECONDS`.
+
+    Returns
+    -------
+    numpy.ndarray
+        [SECONDS, n_classes]
+    """
+    frames = classifier.frame_scores(path)
+    second = frames.centre.long().clamp(max=SECONDS - 1)
+    sums = torch.zeros(SECONDS, frames.logits.shape[1])
+    sums.index_add_(0, second, frames.logits)
+    return (sums / second.bincount(minlength=SECONDS)[:, None]).numpy()
+
+
+def best_threshold(truth, scores):
+    """Choose the threshold with the highest F1.
+
+    Arguments
+    ---------
+    truth : numpy.ndarray
+        Booleans of any shape.
+    scores : numpy.ndarray
+        As many.
+
+    Returns
+    -------
+    float
+    """
+    precision, recall, thresholds = precision_recall_curve(
+        truth.ravel(), scores.ravel()
+    )
+    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
+    return float(thresholds[f1[:-1].argmax()])
+
+
+if __name__ == "__main__":
+    with exit_on_input_error():
+        main()
