@@ -546,11 +546,11 @@ def prepare_test_set(
     if untested:
         logger.warning(
             "%s: %d of %d classes have no recording, so nothing is measured of "
-            "them:\n%s",
+            "them: %s",
             dataset,
             len(untested),
             len(class_names),
-            _name_some(untested),
+            ", ".join(untested),
         )
     summary = {
         "dataset": dataset,
@@ -647,5 +647,5 @@ def find_root(data_folder, marker, name, fetch=None):
         f"{name} not found: no {folder / markers[0]}, nor one level below or "
         f"above{state}. Give the folder that holds it as --data_folder, fetch it "
         "(--download True, or the recipe's README), or run the embedded "
-        "demonstration by --data_folder generated"
+        "demonstration by --data_folder samples"
     )

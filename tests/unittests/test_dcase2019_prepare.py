@@ -203,7 +203,7 @@ def test_missing_metadata_names_the_file_and_the_ways_out(root, save):
     (root / VALIDATION).unlink()
     with pytest.raises(InputError) as caught:
         prepare_dcase2019(root, save)
-    for part in (str(root / VALIDATION), "--data_folder generated"):
+    for part in (str(root / VALIDATION), "--data_folder samples"):
         assert part in str(caught.value)
 
 

@@ -173,7 +173,7 @@ def test_missing_metadata_names_the_file_and_the_ways_out(root, save):
     path.unlink()
     with pytest.raises(InputError) as caught:
         prepare_fsd2019(root, save)
-    for part in (str(path), "--download True", "--data_folder generated"):
+    for part in (str(path), "--download True", "--data_folder samples"):
         assert part in str(caught.value)
 
 
