@@ -17,7 +17,6 @@ from typing import NamedTuple
 
 import numpy as np
 import yaml
-from scipy.signal import resample_poly
 
 from afpt_plugin.data import read_metadata
 from afpt_plugin.errors import InputError
@@ -216,6 +215,8 @@ def load_sound(recording, sample_rate=None):
         ) from None
     if sample_rate in (None, rate):
         return sig, rate
+    from scipy.signal import resample_poly
+
     common = math.gcd(sample_rate, rate)
     sig = resample_poly(sig, sample_rate // common, rate // common)
     return sig, sample_rate
