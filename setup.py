@@ -26,7 +26,6 @@ setup(
     entry_points={"console_scripts": ["afpt = afpt_plugin.cli:main"]},
     install_requires=[
         "hyperpyyaml",
-        "joblib",
         "matplotlib",
         "msclap>=1.3.4",
         "pandas<3",
