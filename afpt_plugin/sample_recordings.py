@@ -164,6 +164,11 @@ def missing_classes(vocabulary, folder=None):
     -------
     list of str
         Labels, in the order of the data set.
+
+    Example
+    -------
+    >>> missing_classes('us8k')  # doctest: +SKIP
+    ['air_conditioner', 'jackhammer']
     """
     there = {
         label

@@ -83,6 +83,10 @@ def write_esc50(folder, recordings=None):
     InputError
         If a recording is damaged, an option is out of range, or the folder
         cannot be written to or holds a data set that was not written here.
+
+    Example
+    -------
+    >>> write_esc50('results/samples/ESC50')  # doctest: +SKIP
     """
 
     def make_clips(usable, _):
@@ -125,6 +129,10 @@ def write_us8k(folder, recordings=None):
     -------
     pathlib.Path
         The folder ``UrbanSound8K``.
+
+    Example
+    -------
+    >>> write_us8k('results/samples/US8K')  # doctest: +SKIP
     """
 
     def make_clips(usable, _):
@@ -170,6 +178,10 @@ def write_fsd2019(folder, recordings=None, clips_per_recording=2, seed=0):
     -------
     pathlib.Path
         The folder ``FSDKaggle2019``.
+
+    Example
+    -------
+    >>> write_fsd2019('results/samples/FSD2019')  # doctest: +SKIP
     """
 
     def make_clips(usable, rng):
@@ -235,6 +247,10 @@ def write_dcase2019(
     -------
     pathlib.Path
         The folder ``DCASE2019-{subset}``.
+
+    Example
+    -------
+    >>> write_dcase2019('results/samples/DCASE2019')  # doctest: +SKIP
     """
     if subset not in tuple(SUBSETS):
         raise InputError(
