@@ -550,7 +550,7 @@ def prepare_test_set(
             dataset,
             len(untested),
             len(class_names),
-            ", ".join(untested),
+            "; ".join(untested),
         )
     summary = {
         "dataset": dataset,

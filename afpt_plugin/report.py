@@ -330,7 +330,7 @@ def format_table(metrics, metric_name, per_class=None):
     if untested:
         lines.append(
             f"{len(untested)} of {len(per_class)} classes have no recording "
-            f"and no part in this: {', '.join(untested)}"
+            f"and no part in this: {'; '.join(untested)}"
         )
     return "\n".join(lines)
 

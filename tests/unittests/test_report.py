@@ -223,7 +223,7 @@ def test_classes_without_a_recording_are_named_below_the_table():
     plain = report.format_table(metrics, "acc")
     *table, line = report.format_table(metrics, "acc", per_class).splitlines()
     assert table == plain.splitlines()
-    assert "2 of 3 classes" in line and line.endswith("rain, wind")
+    assert "2 of 3 classes" in line and line.endswith("rain; wind")
     per_class = {"dog": {"n": 2}}
     assert report.format_table(metrics, "acc", per_class) == plain
 
