@@ -22,11 +22,10 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.10",
     packages=find_packages(include=["afpt_plugin", "afpt_plugin.*"]),
-    package_data={"afpt_plugin": ["assets/*", "assets/captions/*"]},
+    package_data={"afpt_plugin": ["assets/*", "assets/*/*"]},
     entry_points={"console_scripts": ["afpt = afpt_plugin.cli:main"]},
     install_requires=[
         "hyperpyyaml",
-        "joblib",
         "matplotlib",
         "msclap>=1.3.4",
         "pandas<3",

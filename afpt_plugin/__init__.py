@@ -16,7 +16,8 @@ Where things are:
 * `metrics`, `report`, `figures`, `export`: what a run leaves behind
 * `inference`, `runs`, `comparison`: what is done with it
 * `cli`, `commands`: the command line, `afpt`
-* `synth`: generated recordings, for a machine without data or network
+* `samples`, `sample_recordings`: real recordings that come with the package, in
+  the data sets' layouts
 
 The three steps of the method, by hand:
 

@@ -503,7 +503,7 @@ class PromptTuningBrain(sb.Brain):
             len(self._ids),
             self.hparams.seed,
             self.hparams.output_folder,
-            format_table(metrics, name),
+            format_table(metrics, name, per_class["ensemble"]),
         )
 
     def finish(self, export_folder):

@@ -132,7 +132,12 @@ def read_manifest(path):
     return rows
 
 
-def read_metadata(path, columns, delimiter=","):
+def read_metadata(
+    path,
+    columns,
+    delimiter=",",
+    remedy="Restore the data set's own file",
+):
     """Read a data set's own CSV file, every value as text.
 
     Arguments
@@ -143,6 +148,8 @@ def read_metadata(path, columns, delimiter=","):
         The columns that must be there. Others are kept.
     delimiter : str
         What stands between two values, e.g. a tab in a TSV file.
+    remedy : str
+        What to do about a damaged file, for the message.
 
     Returns
     -------
@@ -172,23 +179,27 @@ def read_metadata(path, columns, delimiter=","):
             header = reader.fieldnames or []
             rows = [(reader.line_num, row) for row in reader]
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+        raise InputError(
+            f"{path}: cannot be read ({error.strerror}). {remedy}"
+        ) from None
     except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: no CSV file in UTF-8 ({error})") from None
+        raise InputError(
+            f"{path}: no CSV file in UTF-8 ({error}). {remedy}"
+        ) from None
     absent = [column for column in columns if column not in header]
     if absent:
         raise InputError(
             f"{path}: no column {', '.join(absent)}; its first line is "
-            f"{','.join(header)[:200]!r}. Restore the data set's own file"
+            f"{','.join(header)[:200]!r}. {remedy}"
         )
     for number, row in rows:
         if None in row or None in row.values():
             raise InputError(
                 f"{path}, line {number}: not {len(header)} values, as the first "
-                "line announces; is the file cut off?"
+                f"line announces; is the file cut off? {remedy}"
             )
     if not rows:
-        raise InputError(f"{path}: no row below the first line")
+        raise InputError(f"{path}: no row below the first line. {remedy}")
     return [row for _, row in rows]
 
 
@@ -535,11 +546,11 @@ def prepare_test_set(
     if untested:
         logger.warning(
             "%s: %d of %d classes have no recording, so nothing is measured of "
-            "them:\n%s",
+            "them: %s",
             dataset,
             len(untested),
             len(class_names),
-            _name_some(untested),
+            "; ".join(untested),
         )
     summary = {
         "dataset": dataset,
@@ -636,5 +647,5 @@ def find_root(data_folder, marker, name, fetch=None):
         f"{name} not found: no {folder / markers[0]}, nor one level below or "
         f"above{state}. Give the folder that holds it as --data_folder, fetch it "
         "(--download True, or the recipe's README), or run the embedded "
-        "demonstration by --data_folder generated"
+        "demonstration by --data_folder samples"
     )

@@ -163,13 +163,13 @@ def load_hparams(hparams_file, overrides):
 
 
 def prepare_data(hparams, prepare, **options):
-    """Run a prep script, on generated recordings if there is no data set.
+    """Run a prep script, on the sample recordings if there is no data set.
 
     Arguments
     ---------
     hparams : dict
-        The YAML's values: ``data_folder`` (``generated`` for
-        ``generated_folder``, which ``generate`` fills), ``save_folder``,
+        The YAML's values: ``data_folder`` (``samples`` for
+        ``samples_folder``, which ``samples`` fills), ``save_folder``,
         ``download``, ``allow_missing``, ``skip_prep`` and ``feature_folder``.
     prepare : callable
         The recipe's prep script.
@@ -180,14 +180,14 @@ def prepare_data(hparams, prepare, **options):
     -------
     prepared : dict
         What ``prepare.json`` says.
-    generated : bool
-        Whether the recordings are generated ones.
+    n_samples : int
+        How many of the recordings are samples: all, or 0 with a data set.
     """
     data_folder = hparams["data_folder"]
-    generated = data_folder == "generated"
-    if generated:
-        data_folder = hparams["generated_folder"]
-        run_on_main(hparams["generate"], args=[data_folder])
+    are_samples = data_folder == "samples"
+    if are_samples:
+        data_folder = hparams["samples_folder"]
+        run_on_main(hparams["samples"], args=[data_folder])
     kwargs = {
         "data_folder": data_folder,
         "save_folder": hparams["save_folder"],
@@ -198,7 +198,8 @@ def prepare_data(hparams, prepare, **options):
     }
     run_on_main(prepare, kwargs={**kwargs, **options})
     path = Path(hparams["save_folder"]) / "prepare.json"
-    return json.loads(path.read_text(encoding="utf-8")), generated
+    prepared = json.loads(path.read_text(encoding="utf-8"))
+    return prepared, prepared["n_recordings"] if are_samples else 0
 
 
 def read_class_names(path):
@@ -389,7 +390,7 @@ def _with_one_label(captions, source, class_names):
     return kept
 
 
-def announce(dataset, clap, generated, real_command):
+def announce(dataset, clap, n_samples, real_command):
     """Say in plain words if this is the demonstration, not the benchmark.
 
     Arguments
@@ -398,8 +399,9 @@ def announce(dataset, clap, generated, real_command):
         Name of the data set.
     clap : FrozenClap
         The backbone.
-    generated : bool
-        Whether the recordings are generated.
+    n_samples : int
+        How many sample recordings, or mixtures of them, take the place of the
+        data set; 0 if it is there.
     real_command : str
         How to run the benchmark itself.
 
@@ -408,18 +410,16 @@ def announce(dataset, clap, generated, real_command):
     str
         ``demonstration`` or ``benchmark``, for `results.json`.
     """
-    if clap.name != "mini" and not generated:
+    if clap.name != "mini" and not n_samples:
         return "benchmark"
-    parts = []
-    if clap.name == "mini":
-        parts.append("the small CLAP that ships with the package")
-    if generated:
-        parts.append("generated recordings")
+    parts = ["mini-CLAP"] if clap.name == "mini" else []
+    if n_samples:
+        parts.append(f"{n_samples} clips of sample recordings")
     logger.info(
-        "This is the embedded demonstration (%s), not the benchmark "
-        "on %s itself, which is: %s",
-        " and ".join(parts),
+        "This is the embedded demonstration, not the paper's benchmark on %s: "
+        "it uses %s from the package. The benchmark is: %s",
         dataset,
+        " and ".join(parts),
         real_command,
     )
     return "demonstration"

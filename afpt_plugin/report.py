@@ -262,7 +262,7 @@ def write_predictions(folder, ids, targets, class_names, logits):
     return path
 
 
-def format_table(metrics, metric_name):
+def format_table(metrics, metric_name, per_class=None):
     """Compare the heads as plain text for a terminal or a log.
 
     Arguments
@@ -272,6 +272,9 @@ def format_table(metrics, metric_name):
         head does not apply.
     metric_name : str
         Which of the metrics, in 0..1.
+    per_class : dict, optional
+        Class name to its metrics and ``n``, the number of its recordings.
+        Classes that have none are named below the table.
 
     Returns
     -------
@@ -316,13 +319,20 @@ def format_table(metrics, metric_name):
             )
         )
     widths = (len(HEADS["zero_shot"]), max(8, len(rows[0][1])), 12, 9)
-    return "\n".join(
+    lines = [
         "  ".join(
             f"{cell:{'>' if i else '<'}{width}}"
             for i, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in rows
-    )
+    ]
+    untested = [n for n, entry in (per_class or {}).items() if not entry["n"]]
+    if untested:
+        lines.append(
+            f"{len(untested)} of {len(per_class)} classes have no recording "
+            f"and no part in this: {'; '.join(untested)}"
+        )
+    return "\n".join(lines)
 
 
 def package_versions():

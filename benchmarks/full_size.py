@@ -32,9 +32,10 @@ from afpt_plugin.experiment import (
 )
 from afpt_plugin.files import replacing, write_if_changed
 from afpt_plugin.report import package_versions
-from afpt_plugin.synth.classes import ESC50
+from afpt_plugin.sample_recordings import VOCABULARIES
 
 BACKBONES = ("mini", "ms-2022", "ms-2023")
+ESC50_NAMES = [name.replace("_", " ") for name in VOCABULARIES["esc50"]]
 PRECISIONS = ("fp32", "bf16")
 
 
@@ -135,7 +136,7 @@ def make_class_names(n_classes):
     InputError
         If there are not so many, or fewer than 2 are asked for.
     """
-    names = list(ESC50.values())
+    names = list(ESC50_NAMES)
     if not 2 <= n_classes <= len(names) ** 2:
         raise InputError(
             f"{n_classes} classes: give 2 to {len(names) ** 2} of them"
@@ -166,9 +167,7 @@ def make_captions(n_captions):
     InputError
         If the package has not so many.
     """
-    captions, _, _ = load_captions(
-        "ours", "esc50", list(ESC50.values()), 0, None, None
-    )
+    captions, _, _ = load_captions("ours", "esc50", ESC50_NAMES, 0, None, None)
     texts = list(dict.fromkeys(caption.caption for caption in captions))
     if not 1 <= n_captions <= len(texts):
         raise InputError(f"{n_captions} captions: give 1 to {len(texts)}")

@@ -4,7 +4,7 @@
 To run this script, use the following command:
 > python benchmarks/startup.py
 
-A first run fills the caches: generated recordings and their embeddings. The
+A first run fills the caches: sample recordings and their embeddings. The
 next ones are what a user waits for on a rerun. They stop after the step. A last
 run, which is not timed, counts the imports by package (``python -X
 importtime``). Options that this script does not know go to every run, e.g.

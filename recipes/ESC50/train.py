@@ -5,7 +5,7 @@ To run this recipe, use the following command:
 > python train.py hparams.yaml
 
 Without further options it is an embedded demonstration: a small CLAP and
-generated recordings that come with the package. The paper's benchmark:
+sample recordings that come with the package. The paper's benchmark:
 > python train.py hparams.yaml --clap ms-2022 --data_folder /path/to/ESC-50-master
 
 Authors
@@ -48,15 +48,15 @@ if __name__ == "__main__":
             overrides=overrides,
         )
 
-        # Check the recordings (generate some without a data set at hand) and
+        # Check the recordings (the samples without a data set at hand) and
         # write the test manifest
-        prepared, generated = prepare_data(
+        prepared, n_samples = prepare_data(
             hparams, prepare_esc50, folds=hparams["folds"]
         )
 
         # Load the frozen CLAP
         clap = load_clap(hparams["clap"], hparams["weights"])
-        run_kind = announce("ESC-50", clap, generated, REAL_COMMAND)
+        run_kind = announce("ESC-50", clap, n_samples, REAL_COMMAND)
 
         # Read and split the captions
         train, valid, caption_facts = load_captions(

@@ -36,7 +36,10 @@ def blocks_of(document):
 
 
 class Reader:
-    """Somebody who follows a document in a copy of the repository."""
+    """Somebody who follows a document in a copy of the repository.
+
+    The sample recordings of the copy are twenty of noise.
+    """
 
     def __init__(self, folder, document):
         self.folder = folder
@@ -45,8 +48,14 @@ class Reader:
             shutil.copytree(
                 ROOT / name,
                 folder / name,
-                ignore=shutil.ignore_patterns("__pycache__", "results"),
+                ignore=shutil.ignore_patterns(
+                    "__pycache__", "results", "recordings"
+                ),
             )
+        # Not at the top: this file is a script, too.
+        from sample_noise import write_recordings
+
+        write_recordings(folder / "afpt_plugin" / "assets" / "recordings", 20)
         # Commands find this Python, and an `afpt` that is this copy's.
         binaries = folder / "bin"
         binaries.mkdir()

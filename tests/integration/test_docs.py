@@ -17,7 +17,7 @@ from afpt_plugin.captions import TEMPLATES
 # docs/new_dataset.md
 
 RUN = ("GTZAN", "mini", "PromptLearner", "1")
-GENERATED = "results/generated/GTZAN"
+SAMPLES = "results/samples/GTZAN"
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def test_the_fifth_recipe_leaves_what_the_document_lists(dataset):
         assert (folder / name).exists(), name
     printed = dataset.first_run.stdout + dataset.first_run.stderr
     assert "--clap ms-2022 --data_folder /path/to/GTZAN" in printed
-    recordings = sorted((dataset.folder / GENERATED).rglob("*.wav"))
+    recordings = sorted((dataset.folder / SAMPLES).rglob("*.wav"))
     assert [path.name for path in recordings[:2]] == [
         "blues.00000.wav",
         "blues.00001.wav",
@@ -64,11 +64,11 @@ def test_a_damaged_recording_ends_as_documented(dataset):
 
 
 def test_the_real_command_leaves_the_damaged_recording_out(dataset):
-    """Its weights and its data are not here: mini-CLAP, generated ones."""
-    genre = dataset.folder / GENERATED / "Data" / "genres_original" / "jazz"
+    """Its weights and its data are not here: mini-CLAP, the samples."""
+    genre = dataset.folder / SAMPLES / "Data" / "genres_original" / "jazz"
     (genre / "jazz.00054.wav").touch()
     dataset.do(
-        "/path/to/GTZAN", **{"ms-2022": "mini", "/path/to/GTZAN": GENERATED}
+        "/path/to/GTZAN", **{"ms-2022": "mini", "/path/to/GTZAN": SAMPLES}
     )
     (genre / "jazz.00054.wav").unlink()
     results = dataset.results(*RUN)
@@ -77,7 +77,7 @@ def test_the_real_command_leaves_the_damaged_recording_out(dataset):
 
 def test_what_the_prep_script_refuses_is_a_sentence(dataset):
     data = dataset.folder / "odd" / "Data"
-    shutil.copytree(dataset.folder / GENERATED / "Data", data)
+    shutil.copytree(dataset.folder / SAMPLES / "Data", data)
     genres = data / "genres_original"
     (genres / "polka").mkdir()
     for old, new in (
@@ -198,7 +198,7 @@ def test_a_named_backbone_runs_in_a_recipe(backbone):
     backbone.do("--clap toy")
     results = backbone.results("US8K", "toy", "PromptLearner", "1")
     assert results["clap"] == "toy"
-    assert results["n_recordings"] == 10
+    assert results["n_recordings"] == 20
 
 
 def test_the_toy_keeps_the_house_rules(backbone):

@@ -319,7 +319,7 @@ def test_a_prepared_set_says_how_it_was_prepared(tmp_path, caplog):
     )
     summary = prepare()
     assert "1 of 2 classes have no recording" in caplog.text
-    assert "\n  wind" in caplog.text
+    assert "of them: wind" in caplog.text
     assert json.loads((save / "prepare.json").read_text()) == summary
     assert summary == {
         "dataset": "Toy",
@@ -374,7 +374,7 @@ def test_a_data_set_that_is_not_found_names_the_ways_out(tmp_path):
         for part in (
             str(folder / "meta/toy.csv"),
             "--download True",
-            "--data_folder generated",
+            "--data_folder samples",
         ):
             assert part in str(caught.value)
         assert ("is no folder" in str(caught.value)) == (folder != tmp_path)

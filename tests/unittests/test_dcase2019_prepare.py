@@ -1,4 +1,4 @@
-"""Tests of recipes/DCASE2019/dcase2019_prepare.py and of its generated data."""
+"""Tests of recipes/DCASE2019/dcase2019_prepare.py."""
 
 import csv
 import importlib.util
@@ -9,7 +9,6 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
-import joblib
 import numpy as np
 import pytest
 import soundfile
@@ -18,7 +17,6 @@ from afpt_plugin.captions import read_captions
 from afpt_plugin.data import data_fingerprint, read_manifest
 from afpt_plugin.errors import InputError
 from afpt_plugin.experiment import CAPTION_FOLDER
-from afpt_plugin.synth import classes, multilabel, write_dcase2019
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SHARED = REPOSITORY.parent / "shared"
@@ -101,11 +99,10 @@ def test_the_classes_are_the_papers():
     ]
 
 
-def test_our_captions_and_our_sounds_have_the_same_classes():
+def test_the_classes_are_those_of_our_captions():
     names = dcase2019_prepare.DCASE2019_CLASSES
     captions = read_captions(CAPTION_FOLDER / "dcase2019.csv", names)
     assert {i for c in captions for i in c.labels} == set(range(10))
-    assert tuple(classes.DCASE2019) == dcase2019_prepare.DCASE2019_LABELS
 
 
 @pytest.mark.parametrize("inside", ["..", "", "audio", "metadata"])
@@ -203,7 +200,7 @@ def test_missing_metadata_names_the_file_and_the_ways_out(root, save):
     (root / VALIDATION).unlink()
     with pytest.raises(InputError) as caught:
         prepare_dcase2019(root, save)
-    for part in (str(root / VALIDATION), "--data_folder generated"):
+    for part in (str(root / VALIDATION), "--data_folder samples"):
         assert part in str(caught.value)
 
 
@@ -362,105 +359,3 @@ def test_the_authors_captions_number_the_classes_as_we_do():
     }:
         best = max(names, key=lambda other: by_class[other].count(word))
         assert best == name
-
-
-# Generated recordings
-
-SETTINGS = {
-    "clips_per_class": 3,
-    "seed": 1,
-    "sample_rate": 8000,
-    "ranges": "eval",
-    "subset": "validation",
-}
-
-
-def events_of(clip):
-    """Onset and offset in samples, and label, of a generated clip."""
-    return [
-        (round(float(onset) * 8000), round(float(offset) * 8000), label)
-        for _, onset, offset, label in clip.rows
-    ]
-
-
-@pytest.fixture
-def quick(monkeypatch):
-    """Sounds are a tone in the middle third; nothing is recorded."""
-
-    def tone(name, rng, duration, sample_rate):
-        n = int(duration * sample_rate)
-        sig = np.sin(np.arange(n) * (1 + rng.random()))
-        sig[: n // 3] = sig[-n // 3 :] = 0
-        return sig
-
-    def as_it_is(rng, sig, duration, sample_rate, ranges, edit):
-        assert len(sig) == duration * sample_rate and edit is False
-        return sig / np.abs(sig).max()
-
-    monkeypatch.setattr(multilabel, "_make", tone)
-    monkeypatch.setattr(multilabel, "record", as_it_is)
-
-
-@pytest.mark.parametrize("subset", ["validation", "public"])
-def test_the_generated_set_is_read_by_the_prep_script(
-    quick, save, tmp_path, subset
-):
-    settings = SETTINGS | {"subset": subset}
-    with joblib.parallel_config(backend="threading"):
-        root = write_dcase2019(tmp_path / "data", **settings)
-        again = write_dcase2019(tmp_path / "again", **settings)
-        other = write_dcase2019(tmp_path / "other", **settings | {"seed": 2})
-    fingerprints = []
-    for folder in (other, again, root):
-        prepare_dcase2019(folder.parent, save, subset=subset)
-        fingerprints.append(prepared(save)["data_fingerprint"])
-    assert fingerprints[0] != fingerprints[1] == fingerprints[2]
-    rows = read_manifest(save / "test.csv")
-    assert len(rows) == len({row["sha256"] for row in rows}) == 30
-    assert {row["duration"] for row in rows} == {10.0}
-    counts = Counter(n for row in rows for n in row["label"].split("|"))
-    assert set(counts) == set(dcase2019_prepare.DCASE2019_CLASSES)
-    assert min(counts.values()) >= 3
-    assert {row["label"].count("|") for row in rows} == {0, 1, 2}
-
-
-def test_both_generated_subsets_lie_side_by_side(quick, save, tmp_path):
-    with joblib.parallel_config(backend="threading"):
-        write_dcase2019(tmp_path, **SETTINGS)
-        write_dcase2019(tmp_path, **SETTINGS | {"subset": "public"})
-    for subset in ("validation", "public"):
-        prepare_dcase2019(tmp_path, save, subset=subset)
-        assert prepared(save)["n_recordings"] == 30
-
-
-def test_generated_events_are_where_their_sounds_are(quick):
-    for number in range(30):
-        clip = multilabel._dcase2019_clip(number, SETTINGS)
-        inside = np.zeros(80000, dtype=bool)
-        for onset, offset, label in events_of(clip):
-            assert 0 <= onset < offset <= 80000
-            assert label in classes.DCASE2019
-            inside[onset:offset] = True
-            # A third of 2 to 9 s
-            assert 0.6 * 8000 < offset - onset < 3.1 * 8000
-            assert np.abs(clip.sig[onset:offset]).max() > 0.01
-        edges = np.flatnonzero(np.diff(inside.astype(int)))
-        for edge in edges:  # rounding to milliseconds
-            inside[edge - 8 : edge + 9] = True
-        assert np.abs(clip.sig[~inside]).max() < 1e-9
-
-
-def test_a_sound_is_as_loud_in_its_event_as_nowhere_else():
-    # The whole chain: one sound, a room and a background
-    for number in (0, 9, 15, 24):
-        clip = multilabel._dcase2019_clip(number, SETTINGS)
-        inside = np.zeros(len(clip.sig), dtype=bool)
-        for onset, offset, _ in events_of(clip):
-            inside[onset:offset] = True
-        assert inside[np.abs(clip.sig).argmax()]
-        assert clip.sig[inside].std() > 1.5 * clip.sig[~inside].std()
-
-
-def test_an_unknown_subset_is_not_generated(tmp_path):
-    with pytest.raises(InputError, match="subset is 'eval'; .*public"):
-        write_dcase2019(tmp_path, subset="eval")

@@ -166,7 +166,7 @@ def test_missing_metadata_names_the_file_and_the_ways_out(root, save):
     for part in (
         str(root / "meta" / "esc50.csv"),
         "--download True",
-        "--data_folder generated",
+        "--data_folder samples",
     ):
         assert part in str(caught.value)
 

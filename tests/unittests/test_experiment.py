@@ -2,6 +2,7 @@
 
 import logging
 import types
+from functools import partial
 
 import pytest
 
@@ -13,8 +14,10 @@ from afpt_plugin.experiment import (
     load_captions,
     load_experiment,
     load_hparams,
+    prepare_data,
     read_class_names,
 )
+from afpt_plugin.samples import write_us8k
 
 NAMES = ["dog", "rain"]
 
@@ -156,17 +159,48 @@ def test_captions_of_several_classes_can_be_left_out(tmp_path, caplog):
 
 
 @pytest.mark.parametrize(
-    ("name", "generated", "kind"),
+    ("name", "n_samples", "kind"),
     [
-        ("mini", True, "demonstration"),
-        ("mini", False, "demonstration"),
-        ("ms-2022", True, "demonstration"),
-        ("ms-2022", False, "benchmark"),
+        ("mini", 207, "demonstration"),
+        ("mini", 0, "demonstration"),
+        ("ms-2022", 207, "demonstration"),
+        ("ms-2022", 0, "benchmark"),
     ],
 )
-def test_a_demonstration_is_called_one(name, generated, kind, caplog):
+def test_a_demonstration_is_called_one(name, n_samples, kind, caplog):
     """In the log, with the command of the real one, and in the result."""
     caplog.set_level(logging.INFO)
     clap = types.SimpleNamespace(name=name)
-    assert announce("ESC-50", clap, generated, "python real.py") == kind
+    assert announce("ESC-50", clap, n_samples, "python real.py") == kind
     assert ("python real.py" in caplog.text) == (kind == "demonstration")
+    assert ("207 clips of sample" in caplog.text) == bool(n_samples)
+    assert ("mini-CLAP" in caplog.text) == (name == "mini")
+
+
+def test_samples_take_the_place_of_a_data_set(tmp_path, recordings_folder):
+    """And are prepared as one; a data set is left where it is."""
+    asked = []
+
+    def prepare(data_folder, save_folder, **options):
+        asked.append((data_folder, options["folds"]))
+        path = tmp_path / "prepare.json"
+        path.write_text('{"n_recordings": 7}')
+
+    hparams = {
+        "data_folder": "samples",
+        "samples_folder": str(tmp_path / "samples"),
+        "samples": partial(write_us8k, recordings=recordings_folder),
+        "save_folder": str(tmp_path),
+        "download": False,
+        "allow_missing": 0,
+        "skip_prep": False,
+        "feature_folder": str(tmp_path),
+    }
+    prepared, n_samples = prepare_data(hparams, prepare, folds=[4])
+    assert (prepared["n_recordings"], n_samples) == (7, 7)
+    assert (tmp_path / "samples" / "UrbanSound8K").is_dir()
+    _, n_samples = prepare_data(
+        {**hparams, "data_folder": "real"}, prepare, folds=None
+    )
+    assert n_samples == 0
+    assert asked == [(hparams["samples_folder"], [4]), ("real", None)]

@@ -1,4 +1,4 @@
-"""Tests of recipes/FSD2019/fsd2019_prepare.py and of its generated data."""
+"""Tests of recipes/FSD2019/fsd2019_prepare.py."""
 
 import csv
 import importlib.util
@@ -6,11 +6,9 @@ import json
 import logging
 import os
 import shutil
-import zlib
 from collections import Counter
 from pathlib import Path
 
-import joblib
 import numpy as np
 import pytest
 import soundfile
@@ -19,7 +17,6 @@ from afpt_plugin.captions import read_captions
 from afpt_plugin.data import data_fingerprint, read_manifest
 from afpt_plugin.errors import InputError
 from afpt_plugin.experiment import CAPTION_FOLDER
-from afpt_plugin.synth import classes, multilabel, write_fsd2019
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SHARED = REPOSITORY.parent / "shared"
@@ -109,11 +106,10 @@ def test_the_classes_are_the_papers():
     assert not any("_" in n or "|" in n or n != n.lower() for n in names)
 
 
-def test_our_captions_and_our_sounds_have_the_same_classes():
+def test_the_classes_are_those_of_our_captions():
     names = fsd2019_prepare.FSD2019_CLASSES
     captions = read_captions(CAPTION_FOLDER / "fsd2019.csv", names)
     assert {i for c in captions for i in c.labels} == set(range(80))
-    assert tuple(classes.FSD2019) == fsd2019_prepare.FSD2019_VOCABULARY
 
 
 @pytest.mark.parametrize(
@@ -173,7 +169,7 @@ def test_missing_metadata_names_the_file_and_the_ways_out(root, save):
     path.unlink()
     with pytest.raises(InputError) as caught:
         prepare_fsd2019(root, save)
-    for part in (str(path), "--download True", "--data_folder generated"):
+    for part in (str(path), "--download True", "--data_folder samples"):
         assert part in str(caught.value)
 
 
@@ -328,69 +324,3 @@ def test_the_authors_captions_number_the_classes_as_we_do():
     for word in ("accordion", "gong", "microwave", "sneez", "stream", "zipper"):
         best = max(names, key=lambda name: by_class[name].count(word))
         assert best.startswith(word)
-
-
-# Generated recordings
-
-
-@pytest.fixture
-def generated(tmp_path, monkeypatch):
-    """A generated set whose sounds are noise that depends on the arguments."""
-
-    def noise(names, seed, duration, sample_rate, ranges):
-        key = zlib.crc32(f"{names}{seed}{ranges}".encode())
-        n = int(duration * sample_rate) // 100
-        return np.random.default_rng(key).uniform(-1, 1, n)
-
-    monkeypatch.setattr(multilabel, "mix", noise)
-
-    def write(folder, **settings):
-        with joblib.parallel_config(backend="threading"):
-            return write_fsd2019(
-                tmp_path / folder, clips_per_class=2, **settings
-            )
-
-    return write
-
-
-def test_the_generated_set_is_read_by_the_prep_script(generated, save):
-    root = generated("a")
-    prepare_fsd2019(root.parent, save)
-    rows = read_manifest(save / "test.csv")
-    assert root.name == "FSDKaggle2019" and len(rows) == 160
-    labels = [row["label"].split("|") for row in rows]
-    firsts = Counter(label[0] for label in labels)
-    assert firsts == dict.fromkeys(fsd2019_prepare.FSD2019_CLASSES, 2)
-    assert Counter(map(len, labels)).keys() == {1, 2, 3}
-    assert all(len(set(label)) == len(label) for label in labels)
-    assert len({row["sha256"] for row in rows}) == 160
-
-
-def test_the_generated_set_follows_from_its_seed(generated, save):
-    def fingerprint(root):
-        prepare_fsd2019(root, save)
-        return prepared(save)["data_fingerprint"]
-
-    first = fingerprint(generated("a", seed=1))
-    assert fingerprint(generated("b", seed=1)) == first
-    assert fingerprint(generated("b", seed=2)) != first
-
-
-def test_a_generated_clip_is_a_mixture_of_its_labels(monkeypatch):
-    settings = {
-        "clips_per_class": 2,
-        "seed": 3,
-        "sample_rate": 8000,
-        "ranges": "eval",
-    }
-    asked = []
-    monkeypatch.setattr(
-        multilabel, "mix", lambda *a: asked.append(a) or np.ones(80)
-    )
-    for number in range(40):
-        clip = multilabel._fsd2019_clip(number, settings)
-        names, seed, duration, *rest = asked[-1]
-        (row,) = clip.rows
-        assert names == [classes.FSD2019[n] for n in row[1].split(",")]
-        assert 3 <= duration <= 10 and rest == [8000, "eval"]
-        assert seed == 300009 + number % 2

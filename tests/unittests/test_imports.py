@@ -22,6 +22,7 @@ STAGES = {
     "import afpt_plugin.features, afpt_plugin.datasets": HEAVY,
     "import afpt_plugin.backbones, afpt_plugin.backbones.mini_clap": HEAVY,
     "import afpt_plugin.brain, afpt_plugin.experiment": HEAVY,
+    "import afpt_plugin.samples": HEAVY,
 }
 
 REPORT = "print(json.dumps(sorted({n.partition('.')[0] for n in sys.modules})))"

@@ -17,17 +17,17 @@ from afpt_plugin.mining import (
     mine_captions,
     read_synonyms,
 )
-from afpt_plugin.synth.classes import DCASE2019, ESC50, FSD2019, US8K
+from afpt_plugin.sample_recordings import VOCABULARIES
 
 AUDIOCAPS = Path(__file__).parents[2].parent / "shared/captions/audiocaps"
 CLASS_NAMES = {
-    "ESC50": [name.replace("_", " ") for name in ESC50],
-    "US8K": [name.replace("_", " ") for name in US8K],
-    "DCASE2019": [name.replace("_", " ").lower() for name in DCASE2019],
-    "FSD2019": [
-        name.replace("_and_", ", ").replace("_", " ").lower()
-        for name in FSD2019
-    ],
+    name.upper(): [
+        (label.replace("_and_", ", ") if name == "fsd2019" else label)
+        .replace("_", " ")
+        .lower()
+        for label in labels
+    ]
+    for name, labels in VOCABULARIES.items()
 }
 
 

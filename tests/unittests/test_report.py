@@ -217,6 +217,17 @@ def test_a_table_of_the_four_required_heads_is_complete():
     ]
 
 
+def test_classes_without_a_recording_are_named_below_the_table():
+    metrics = dict.fromkeys(REQUIRED_HEADS, {"acc": 0.5})
+    per_class = {"dog": {"n": 2}, "rain": {"n": 0}, "wind": {"n": 0}}
+    plain = report.format_table(metrics, "acc")
+    *table, line = report.format_table(metrics, "acc", per_class).splitlines()
+    assert table == plain.splitlines()
+    assert "2 of 3 classes" in line and line.endswith("rain; wind")
+    per_class = {"dog": {"n": 2}}
+    assert report.format_table(metrics, "acc", per_class) == plain
+
+
 def test_versions_name_what_is_missing(monkeypatch):
     def version(name):
         if name == "msclap":

@@ -9,7 +9,6 @@ import shutil
 from functools import partial
 from pathlib import Path
 
-import joblib
 import numpy as np
 import pytest
 import soundfile
@@ -20,7 +19,6 @@ from afpt_plugin.data import data_fingerprint, read_manifest
 from afpt_plugin.errors import InputError
 from afpt_plugin.experiment import CAPTION_FOLDER
 from afpt_plugin.recordings import read_recording
-from afpt_plugin.synth import classes, layouts, write_us8k
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SHARED = REPOSITORY.parent / "shared"
@@ -114,9 +112,8 @@ def prepared(save):
 # Metadata and manifest
 
 
-def test_the_classes_are_those_of_our_captions_and_generators():
+def test_the_classes_are_those_of_our_captions():
     names = urbansound8k_prepare.US8K_CLASSES
-    assert list(urbansound8k_prepare.US8K_CATEGORIES) == list(classes.US8K)
     captions = read_captions(CAPTION_FOLDER / "us8k.csv", names)
     assert {label for c in captions for label in c.labels} == set(range(10))
 
@@ -172,7 +169,7 @@ def test_missing_metadata_names_the_file_and_the_ways_out(root, save):
     for part in (
         str(root / "metadata" / "UrbanSound8K.csv"),
         "--download True",
-        "--data_folder generated",
+        "--data_folder samples",
     ):
         assert part in str(caught.value)
 
@@ -391,75 +388,6 @@ def test_upstream_cuts_a_stereo_slice_at_a_place_of_its_own(root):
     assert not torch.equal(upstream, read(upstream_exact=True, seed=1))
     ours = torch.tensor(ramp + 0.25).float()
     torch.testing.assert_close(read(), torch.cat([ours, ours[:8000]]))
-
-
-# Generated recordings
-
-
-@pytest.fixture
-def quick(monkeypatch):
-    """Noise instead of sounds; threads see the stand-in, processes do not."""
-
-    def render(name, seed, duration, rate, ranges):
-        rng = np.random.default_rng([len(name), seed])
-        return rng.uniform(-1, 1, round(duration * rate))
-
-    monkeypatch.setattr(layouts, "render", render)
-    with joblib.parallel_config(backend="threading"):
-        yield
-
-
-def _bytes(root):
-    files = sorted(p for p in root.rglob("*") if p.is_file())
-    return {str(p.relative_to(root)): p.read_bytes() for p in files}
-
-
-def test_the_generated_layout_is_the_real_one(quick, tmp_path, save):
-    root = write_us8k(tmp_path, clips_per_class=2, sample_rate=11025)
-    assert root == tmp_path / "UrbanSound8K"
-    rows = read_rows(root)
-    assert list(rows[0]) == (
-        "slice_file_name fsID start end salience fold classID class".split()
-    )
-    assert {row["fold"] for row in rows} == set(map(str, range(1, 11)))
-    assert [row["class"] for row in rows].count("siren") == 2
-    infos = {}
-    for row in rows:
-        name = row["slice_file_name"]
-        info = soundfile.info(root / "audio" / f"fold{row['fold']}" / name)
-        infos[name] = (info.samplerate, info.subtype, info.channels)
-        assert 0.5 <= info.duration <= 4.0
-        assert float(row["end"]) - float(row["start"]) == pytest.approx(
-            info.duration, abs=1e-3
-        )
-    rates, subtypes, channels = map(set, zip(*infos.values(), strict=True))
-    assert rates == {8000, 11025, 16000, 22050, 48000, 96000}
-    assert subtypes == {"PCM_U8", "PCM_16", "PCM_24", "PCM_32"}
-    assert channels == {1, 2}
-    prepare_urbansound8k(tmp_path, save)
-    assert prepared(save)["n_recordings"] == 20
-    durations = [row["duration"] for row in read_manifest(save / "test.csv")]
-    assert 10 < durations.count(4.0) < 20
-
-
-def test_generated_bytes_depend_on_the_settings_alone(quick, tmp_path):
-    make = partial(write_us8k, clips_per_class=1, sample_rate=8000)
-    first = _bytes(make(tmp_path / "a"))
-    assert first == _bytes(make(tmp_path / "b"))
-    other = _bytes(make(tmp_path / "c", seed=1))
-    audio = {n for n in first if n.endswith(".wav")}
-    assert not {first[n] for n in audio} & set(other.values())
-
-
-def test_generated_again_does_nothing_and_a_real_one_is_kept(
-    quick, tmp_path, monkeypatch
-):
-    root = write_us8k(tmp_path, clips_per_class=1, sample_rate=8000)
-    monkeypatch.setattr(layouts, "_write_clips", None)
-    assert root == write_us8k(tmp_path, clips_per_class=1, sample_rate=8000)
-    (root / "metadata" / "generated.json").unlink()
-    with pytest.raises(InputError, match="not generated here"):
-        write_us8k(tmp_path, clips_per_class=1, sample_rate=8000)
 
 
 # The real data

@@ -1,0 +1,305 @@
+"""The recordings that ship with the package, and mixtures of them.
+
+``assets/recordings`` holds real recordings, free to share and credited in
+``assets/NOTICE``; its ``recordings.csv`` says where each comes from and which
+labels of the four data sets are true of it. `afpt_plugin.samples` lays them
+out as the data sets are laid out.
+
+Authors
+ * The afpt_plugin developers 2026
+"""
+
+import hashlib
+import math
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import yaml
+
+from afpt_plugin.data import read_metadata
+from afpt_plugin.errors import InputError
+from afpt_plugin.recordings import decode
+
+ASSETS = Path(__file__).parent / "assets"
+RECORDINGS = ASSETS / "recordings"
+
+#: Labels of ``esc50``, ``us8k``, ``fsd2019`` and ``dcase2019``, as the data
+#: sets number them.
+VOCABULARIES = yaml.safe_load(
+    (ASSETS / "vocabularies.yml").read_text(encoding="utf-8")
+)
+ESC10 = VOCABULARIES.pop("esc10")
+
+COLUMNS = (
+    *"file esc50 us8k fsd2019 dcase2019 title author licence".split(),
+    *"package version path member start sha256".split(),
+)
+
+#: SPDX identifiers under which a recording may ship with the package.
+LICENCES = re.compile(
+    r"CC0-1\.0|LicenseRef-Public-Domain|CC-BY(-SA)?-\d\.\d(-[A-Z]+)?|MIT|"
+    r"BSD-[23]-Clause|ISC|Zlib|WTFPL|Apache-2\.0"
+)
+
+REMEDY = "reinstall the package"
+
+# Chance that a mixture has one, two or three sounds. DCASE2019's validation
+# set has 0.52, 0.42 and 0.06; FSDKaggle2019's test set 0.71, 0.20 and 0.06.
+SOUND_CHANCES = (0.6, 0.3, 0.1)
+# RMS of the loudest sound and of the background: -20 and -60 dB of full scale.
+LOUDEST, BACKGROUND = 0.1, 0.001
+# A sound starts and ends where it is 40 dB below its peak.
+AUDIBLE = 0.01
+
+
+class Recording(NamedTuple):
+    """A row of recordings.csv.
+
+    Arguments
+    ---------
+    path : pathlib.Path
+        The file.
+    place : str
+        Which line of which table speaks of it, for messages.
+    labels : dict
+        Name of a vocabulary to the labels that are true of it, a tuple.
+    source : int
+        What it was taken from; recordings with numbered names share it.
+    row : dict
+        All values, as text.
+    """
+
+    path: Path
+    place: str
+    labels: dict
+    source: int
+    row: dict
+
+
+def read_recordings(folder=None):
+    """Read which recordings there are, and check what is said of them.
+
+    Arguments
+    ---------
+    folder : str or pathlib.Path, optional
+        Where they and recordings.csv lie; by default in the package.
+
+    Returns
+    -------
+    list of Recording
+        Sorted by file.
+
+    Raises
+    ------
+    InputError
+        If recordings.csv is missing or damaged, a file is named twice or not
+        as it should be, a label is unknown, or a licence will not do.
+
+    Example
+    -------
+    >>> read_recordings("/nowhere")
+    Traceback (most recent call last):
+    ...
+    afpt_plugin.errors.InputError: /nowhere/recordings.csv: cannot be read ...
+    """
+    table = Path(folder or RECORDINGS, "recordings.csv")
+    rows = read_metadata(table, COLUMNS, remedy=REMEDY.capitalize())
+    sources = sorted({_source(row) for row in rows})
+    recordings = {}
+    for line, row in enumerate(rows, start=2):
+        place = f"{table}, line {line}"
+        labels = {
+            name: tuple(filter(None, row[name].split("|")))
+            for name in VOCABULARIES
+        }
+        problem = _find_problem(row, labels)
+        if row["file"] in recordings:
+            problem = f"file {row['file']} is listed before"
+        if problem:
+            raise InputError(f"{place}: {problem}; {REMEDY}")
+        recordings[row["file"]] = Recording(
+            table.with_name(row["file"]),
+            place,
+            labels,
+            100000 + sources.index(_source(row)),
+            row,
+        )
+    return [recordings[file] for file in sorted(recordings)]
+
+
+def _source(row):
+    """Package and original file, without the number that tells takes apart."""
+    path = f"{row['path']}/{row['member']}".rstrip("/")
+    return row["package"], re.sub(r"[\W_]*\d*(\.\w+)?$", "", path)
+
+
+def _find_problem(row, labels):
+    """What is wrong with a row of recordings.csv (str), or None."""
+    if not re.fullmatch(r"[a-z0-9_]+\.(ogg|flac)", row["file"]):
+        return f"file {row['file']!r} is not named like dog_bark1.ogg"
+    for name, given in labels.items():
+        for label in given:
+            if label not in VOCABULARIES[name]:
+                return f"{name} has no label {label!r}"
+        if len(given) > (len(set(given)) if name == "fsd2019" else 1):
+            return f"{name} {row[name]!r} has a label too many"
+    if not LICENCES.fullmatch(row["licence"]):
+        return f"licence {row['licence']!r} is none of those that will do"
+    return None
+
+
+def missing_classes(vocabulary, folder=None):
+    """Tell which classes of a data set have no sample recording.
+
+    Arguments
+    ---------
+    vocabulary : str
+        ``esc50``, ``us8k``, ``fsd2019`` or ``dcase2019``.
+    folder : str or pathlib.Path, optional
+        As in `read_recordings`.
+
+    Returns
+    -------
+    list of str
+        Labels, in the order of the data set.
+
+    Example
+    -------
+    >>> missing_classes('us8k')  # doctest: +SKIP
+    ['air_conditioner', 'jackhammer']
+    """
+    there = {
+        label
+        for recording in read_recordings(folder)
+        for label in recording.labels[vocabulary]
+    }
+    return [label for label in VOCABULARIES[vocabulary] if label not in there]
+
+
+def load_sound(recording, sample_rate=None):
+    """Read a recording, after a check that it is the file that was shipped.
+
+    Arguments
+    ---------
+    recording : Recording
+        Which one.
+    sample_rate : int, optional
+        Wanted rate, in Hz; by default its own.
+
+    Returns
+    -------
+    sig : numpy.ndarray
+        Mono, float64, [samples].
+    sample_rate : int
+        In Hz.
+
+    Raises
+    ------
+    InputError
+        If it is missing, unreadable, silent, or not that file.
+    """
+    try:
+        data = recording.path.read_bytes()
+        found, wanted = (
+            hashlib.sha256(data).hexdigest(),
+            recording.row["sha256"],
+        )
+        if found != wanted:
+            raise InputError(f"its SHA-256 is {found}, not {wanted}")
+        sig, rate = decode(data)
+        sig = sig.mean(dim=1).double().numpy()
+        if not sig.any():
+            raise InputError("it is silent")
+    except (OSError, InputError) as error:
+        reason = getattr(error, "strerror", error)
+        raise InputError(
+            f"{recording.place}: {recording.path.name} cannot be used "
+            f"({reason}); {REMEDY}"
+        ) from None
+    if sample_rate in (None, rate):
+        return sig, rate
+    from scipy.signal import resample_poly
+
+    common = math.gcd(sample_rate, rate)
+    sig = resample_poly(sig, sample_rate // common, rate // common)
+    return sig, sample_rate
+
+
+def choose_sounds(recordings, index, vocabulary, rng):
+    """Draw what is heard beside a recording: sounds of other classes.
+
+    Arguments
+    ---------
+    recordings : list of Recording
+        Those with a label in the vocabulary.
+    index : int
+        Which of them comes first.
+    vocabulary : str
+        ``fsd2019`` or ``dcase2019``.
+    rng : numpy.random.Generator
+        What draws.
+
+    Returns
+    -------
+    list of Recording
+        One to three; no two share a label.
+    """
+    chosen = [recordings[index]]
+    heard = set(chosen[0].labels[vocabulary])
+    n_sounds = 1 + rng.choice(len(SOUND_CHANCES), p=SOUND_CHANCES)
+    for other in rng.permutation(len(recordings)):
+        labels = recordings[other].labels[vocabulary]
+        if len(chosen) < n_sounds and heard.isdisjoint(labels):
+            chosen.append(recordings[other])
+            heard.update(labels)
+    return chosen
+
+
+def mix_sounds(recordings, seconds, sample_rate, rng):
+    """Lay recordings over a quiet background, each at a random time.
+
+    Arguments
+    ---------
+    recordings : list of Recording
+        The first is the loudest, the others are 0 to 10 dB softer.
+    seconds : float
+        Length; what is longer is cut at its end.
+    sample_rate : int
+        In Hz.
+    rng : numpy.random.Generator
+        What draws the times, the levels and the background, which is pink
+        noise at -60 dB.
+
+    Returns
+    -------
+    sig : numpy.ndarray
+        [samples], peak about 1 at most.
+    times : list of tuple
+        For each recording, from when to when it can be heard, in seconds
+        rounded outwards to milliseconds: there is nothing of it elsewhere.
+    """
+    length = round(seconds * sample_rate)
+    mixture, times = np.zeros(length), []
+    for recording in recordings:
+        sig, _ = load_sound(recording, sample_rate)
+        heard = np.flatnonzero(np.abs(sig) > AUDIBLE * np.abs(sig).max())
+        sig = sig[heard[0] : heard[-1] + 1][:length]
+        softer = 10 ** (-rng.uniform(0, 10) / 20) if times else 1.0
+        onset = int(rng.integers(length - len(sig) + 1))
+        offset = onset + len(sig)
+        loudness = np.sqrt(np.mean(sig**2))
+        mixture[onset:offset] += softer * LOUDEST * sig / loudness
+        times.append(
+            (
+                math.floor(1000 * onset / sample_rate) / 1000,
+                math.ceil(1000 * offset / sample_rate) / 1000,
+            )
+        )
+    mixture *= min(1.0, 0.99 / np.abs(mixture).max())
+    # Pink: its power falls by 3 dB an octave.
+    spectrum = np.fft.rfft(rng.standard_normal(length))
+    spectrum /= np.sqrt(np.maximum(np.arange(len(spectrum)), 1))
+    noise = np.fft.irfft(spectrum, length)
+    return mixture + BACKGROUND * noise / noise.std(), times

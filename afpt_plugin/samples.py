@@ -1,0 +1,398 @@
+"""The sample recordings in the real data sets' folders and metadata.
+
+So the data sets' own prep scripts read them. FSDKaggle2019's and DCASE2019's
+recordings hold several sounds, and so do ours: they are mixtures of up to
+three.
+
+Every function writes the same bytes for the same settings. A folder that is
+complete is left alone, an outdated one is replaced at once, and one that was
+not written here is refused.
+
+Authors
+ * The afpt_plugin developers 2026
+"""
+
+import csv
+import io
+import json
+import os
+import string
+import tempfile
+import zlib
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from tqdm import tqdm
+
+from afpt_plugin import sample_recordings
+from afpt_plugin.errors import InputError, refuse_unwritable
+from afpt_plugin.files import file_sha256, write_if_changed
+from afpt_plugin.sample_recordings import (
+    ESC10,
+    RECORDINGS,
+    VOCABULARIES,
+    choose_sounds,
+    load_sound,
+    mix_sounds,
+    read_recordings,
+)
+
+# Settings that a folder was written with, and what was written.
+STAMP = "samples.json"
+
+# Of all but UrbanSound8K, in Hz
+SAMPLE_RATE = 44100
+MIX_SECONDS = 10.0
+
+# Metadata of DCASE2019's subsets, and how a recording is named
+SUBSETS = {
+    "validation": (
+        "metadata/validation/validation.tsv",
+        "audio/validation/Y{:011d}_30.000_40.000.wav",
+    ),
+    "public": (
+        "metadata/eval/public.tsv",
+        "audio/eval/public/{:011d}_30_40.wav",
+    ),
+}
+
+
+def write_esc50(folder, recordings=None):
+    """Write the sample recordings in ESC-50's layout.
+
+    ``meta/esc50.csv`` and ``audio/{fold}-{source}-{take}-{target}.wav``: clips
+    of 5 s, longer recordings cut and shorter ones followed by silence. Takes
+    of one source lie in one fold, and a class in as many folds as it can.
+
+    Arguments
+    ---------
+    folder : str or pathlib.Path
+        Where to write ``ESC-50-master``; made if absent.
+    recordings : str or pathlib.Path, optional
+        Folder of the recordings; by default those of the package.
+
+    Returns
+    -------
+    pathlib.Path
+        The folder ``ESC-50-master``.
+
+    Raises
+    ------
+    InputError
+        If a recording is damaged, an option is out of range, or the folder
+        cannot be written to or holds a data set that was not written here.
+
+    Example
+    -------
+    >>> write_esc50('results/samples/ESC50')  # doctest: +SKIP
+    """
+
+    def make_clips(usable, _):
+        length = 5 * SAMPLE_RATE
+        for recording, category, fold, take in _in_folds(usable, "esc50", 5):
+            target = VOCABULARIES["esc50"].index(category)
+            take = string.ascii_uppercase[take]
+            name = f"{fold}-{recording.source}-{take}-{target}.wav"
+            sig, _ = load_sound(recording, SAMPLE_RATE)
+            sig = np.pad(sig[:length], (0, max(0, length - len(sig))))
+            row = [name, fold, target, category, category in ESC10]
+            row += [recording.source, take]
+            yield f"audio/{name}", sig, SAMPLE_RATE, [row]
+
+    return _write(
+        Path(folder, "ESC-50-master"),
+        recordings,
+        "esc50",
+        "meta/esc50.csv",
+        "filename fold target category esc10 src_file take",
+        make_clips,
+    )
+
+
+def write_us8k(folder, recordings=None):
+    """Write the sample recordings in UrbanSound8K's layout.
+
+    ``metadata/UrbanSound8K.csv`` and
+    ``audio/fold{1..10}/{fsID}-{classID}-{occurrence}-{slice}.wav``: the first
+    4 s of each, at its own rate. Otherwise as `write_esc50`.
+
+    Arguments
+    ---------
+    folder : str or pathlib.Path
+        Where to write ``UrbanSound8K``.
+    recordings : str or pathlib.Path, optional
+        As there.
+
+    Returns
+    -------
+    pathlib.Path
+        The folder ``UrbanSound8K``.
+
+    Example
+    -------
+    >>> write_us8k('results/samples/US8K')  # doctest: +SKIP
+    """
+
+    def make_clips(usable, _):
+        for recording, label, fold, take in _in_folds(usable, "us8k", 10):
+            target = VOCABULARIES["us8k"].index(label)
+            name = f"{recording.source}-{target}-{take}-0.wav"
+            sig, rate = load_sound(recording)
+            sig = sig[: 4 * rate]
+            row = [name, recording.source, 0, round(len(sig) / rate, 6), 1]
+            row += [fold, target, label]
+            yield f"audio/fold{fold}/{name}", sig, rate, [row]
+
+    return _write(
+        Path(folder, "UrbanSound8K"),
+        recordings,
+        "us8k",
+        "metadata/UrbanSound8K.csv",
+        "slice_file_name fsID start end salience fold classID class",
+        make_clips,
+    )
+
+
+def write_fsd2019(folder, recordings=None, clips_per_recording=2, seed=0):
+    """Write the sample recordings in the layout of FSDKaggle2019's test set.
+
+    ``FSDKaggle2019.meta/test_post_competition.csv`` and ``vocabulary.csv``,
+    and ``FSDKaggle2019.audio_test/{8 hexadecimal digits}.wav``: each recording
+    alone, and mixtures of 10 s with the labels of all that they hold.
+    Otherwise as `write_esc50`.
+
+    Arguments
+    ---------
+    folder : str or pathlib.Path
+        Where to write ``FSDKaggle2019``.
+    recordings : str or pathlib.Path, optional
+        As there.
+    clips_per_recording : int
+        Once it is alone, the other times the loudest of a mixture.
+    seed : int
+        Of the mixtures.
+
+    Returns
+    -------
+    pathlib.Path
+        The folder ``FSDKaggle2019``.
+
+    Example
+    -------
+    >>> write_fsd2019('results/samples/FSD2019')  # doctest: +SKIP
+    """
+
+    def make_clips(usable, rng):
+        for number in range(len(usable) * clips_per_recording):
+            take, index = divmod(number, len(usable))
+            if take == 0:
+                chosen = [usable[index]]
+                sig, _ = load_sound(usable[index], SAMPLE_RATE)
+            else:
+                chosen = choose_sounds(usable, index, "fsd2019", rng)
+                sig, _ = mix_sounds(chosen, MIX_SECONDS, SAMPLE_RATE, rng)
+            # An odd factor shuffles the numbers without making two the same.
+            name = f"{number * 2654435761 % 2**32:08x}.wav"
+            labels = ",".join(n for r in chosen for n in r.labels["fsd2019"])
+            licence = " AND ".join(sorted({r.row["licence"] for r in chosen}))
+            row = [name, labels, "Private", "", licence]
+            yield f"FSDKaggle2019.audio_test/{name}", sig, SAMPLE_RATE, [row]
+
+    return _write(
+        Path(folder, "FSDKaggle2019"),
+        recordings,
+        "fsd2019",
+        "FSDKaggle2019.meta/test_post_competition.csv",
+        "fname labels usage freesound_id license",
+        make_clips,
+        {"clips_per_recording": clips_per_recording, "seed": seed},
+        {
+            "FSDKaggle2019.meta/vocabulary.csv": _csv_text(
+                enumerate(VOCABULARIES["fsd2019"])
+            )
+        },
+    )
+
+
+def write_dcase2019(
+    folder,
+    recordings=None,
+    clips_per_recording=3,
+    seed=0,
+    subset="validation",
+):
+    """Write mixtures of the sample recordings in DCASE2019 task 4's layout.
+
+    ``metadata/validation/validation.tsv`` and
+    ``audio/validation/Y{11 characters}_{from}_{to}.wav``, or
+    ``metadata/eval/public.tsv`` and ``audio/eval/public``: 10 s with one to
+    three events each. Otherwise as `write_esc50`.
+
+    Arguments
+    ---------
+    folder : str or pathlib.Path
+        Where to write ``DCASE2019-{subset}``.
+    recordings : str or pathlib.Path, optional
+        As there.
+    clips_per_recording : int
+        How often each recording is the loudest of a mixture.
+    seed : int
+        Of the mixtures.
+    subset : str
+        ``validation`` or ``public``, which has other mixtures.
+
+    Returns
+    -------
+    pathlib.Path
+        The folder ``DCASE2019-{subset}``.
+
+    Example
+    -------
+    >>> write_dcase2019('results/samples/DCASE2019')  # doctest: +SKIP
+    """
+    if subset not in tuple(SUBSETS):
+        raise InputError(
+            f"subset: {subset!r} is unknown; use one of {', '.join(SUBSETS)}"
+        )
+    metadata, audio = SUBSETS[subset]
+
+    def make_clips(usable, rng):
+        for number in range(len(usable) * clips_per_recording):
+            index = number % len(usable)
+            chosen = choose_sounds(usable, index, "dcase2019", rng)
+            sig, times = mix_sounds(chosen, MIX_SECONDS, SAMPLE_RATE, rng)
+            path = Path(audio.format(number))
+            rows = [
+                [path.name, *of_event, *recording.labels["dcase2019"]]
+                for recording, of_event in zip(chosen, times, strict=True)
+            ]
+            yield path, sig, SAMPLE_RATE, rows
+
+    return _write(
+        Path(folder, f"DCASE2019-{subset}"),
+        recordings,
+        "dcase2019",
+        metadata,
+        "filename onset offset event_label",
+        make_clips,
+        {"clips_per_recording": clips_per_recording, "seed": seed},
+    )
+
+
+def _in_folds(recordings, vocabulary, n_folds):
+    """Give every recording its label, fold and number among its takes."""
+    sources, filled, folds, takes = {}, Counter(), {}, Counter()
+    for recording in recordings:
+        labels = sources.setdefault(recording.source, Counter())
+        labels[recording.labels[vocabulary][0]] += 1
+
+    def crowd(fold, labels):
+        return sum(filled[fold, label] for label in labels), filled[fold], fold
+
+    # The largest sources first: the small ones even the folds out.
+    for source in sorted(sources, key=lambda s: (-sources[s].total(), s)):
+        labels = sources[source]
+        fold = min(crowd(f, labels) for f in range(1, n_folds + 1))[-1]
+        folds[source] = fold
+        filled[fold] += labels.total()
+        filled.update({(fold, label): n for label, n in labels.items()})
+    for recording in recordings:
+        (label,) = recording.labels[vocabulary]
+        take = takes[recording.source, label]
+        takes[recording.source, label] += 1
+        yield recording, label, folds[recording.source], take
+
+
+def _write(
+    root,
+    recordings,
+    vocabulary,
+    metadata,
+    columns,
+    make_clips,
+    options={},
+    texts={},
+):
+    """Write a data set, unless it is there."""
+    for name, least in (("clips_per_recording", 1), ("seed", 0)):
+        value = options.get(name, least)
+        if type(value) is not int or value < least:
+            raise InputError(
+                f"{name}: {value!r} will not do; give a whole number of at "
+                f"least {least}"
+            )
+    table = Path(recordings or RECORDINGS, "recordings.csv")
+    usable = [r for r in read_recordings(recordings) if r.labels[vocabulary]]
+    if not usable:
+        raise InputError(
+            f"{table}: no recording has a label in column {vocabulary}; "
+            "reinstall the package"
+        )
+    stamp = {
+        **options,
+        "recordings": file_sha256(table),
+        "code": [
+            file_sha256(m) for m in (__file__, sample_recordings.__file__)
+        ],
+    }
+    if _is_complete(root, stamp):
+        return root
+    if root.exists() and not (root / STAMP).is_file():
+        raise InputError(
+            f"{root} exists and was not written by afpt_plugin.samples; "
+            "remove it, give another folder, or name it as --data_folder"
+        )
+    n_clips = len(usable) * options.get("clips_per_recording", 1)
+    # No two data sets have the same mixtures.
+    seeds = [options.get("seed", 0), zlib.crc32(root.name.encode())]
+    clips = make_clips(usable, np.random.default_rng(seeds))
+    with refuse_unwritable(root):
+        root.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(
+            dir=root.parent, prefix=".writing-"
+        ) as work:
+            fresh = Path(work, "fresh")
+            rows = [columns.split()]
+            for path, sig, rate, of_clip in tqdm(
+                clips, "Writing sample recordings", n_clips, disable=None
+            ):
+                (fresh / path).parent.mkdir(parents=True, exist_ok=True)
+                soundfile.write(fresh / path, sig, rate, "PCM_16")
+                rows += of_clip
+            delimiter = "\t" if metadata.endswith(".tsv") else ","
+            write_if_changed(fresh / metadata, _csv_text(rows, delimiter))
+            for path, text in texts.items():
+                write_if_changed(fresh / path, text)
+            stamp["files"] = _sizes(fresh)
+            write_if_changed(fresh / STAMP, json.dumps(stamp, indent=1))
+            if _is_complete(root, stamp):  # another run was faster
+                return root
+            if root.exists():  # a folder cannot be replaced, only moved away
+                os.replace(root, Path(work, "outdated"))
+            os.replace(fresh, root)
+    return root
+
+
+def _csv_text(rows, delimiter=","):
+    text = io.StringIO()
+    csv.writer(text, delimiter=delimiter, lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
+def _sizes(root):
+    """Bytes of every file but the stamp, by its path below a folder."""
+    return {
+        path.relative_to(root).as_posix(): path.stat().st_size
+        for path in sorted(root.rglob("*"))
+        if path.is_file() and path != root / STAMP
+    }
+
+
+def _is_complete(root, stamp):
+    try:
+        known = json.loads((root / STAMP).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return known == {**stamp, "files": _sizes(root)}

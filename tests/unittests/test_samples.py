@@ -1,0 +1,502 @@
+"""Tests of afpt_plugin.samples and of the recordings that it lays out."""
+
+import csv
+import importlib.util
+import json
+import shutil
+from collections import Counter, defaultdict
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from afpt_plugin import samples
+from afpt_plugin.data import read_manifest
+from afpt_plugin.errors import InputError
+from afpt_plugin.files import file_sha256
+from afpt_plugin.sample_recordings import (
+    COLUMNS,
+    LICENCES,
+    RECORDINGS,
+    VOCABULARIES,
+    load_sound,
+    missing_classes,
+    read_recordings,
+)
+from afpt_plugin.samples import (
+    write_dcase2019,
+    write_esc50,
+    write_fsd2019,
+    write_us8k,
+)
+
+ROOT = Path(__file__).resolve().parents[2]
+PREP_SCRIPTS = {
+    "esc50": "ESC50/esc50_prepare.py",
+    "us8k": "US8K/urbansound8k_prepare.py",
+    "fsd2019": "FSD2019/fsd2019_prepare.py",
+    "dcase2019": "DCASE2019/dcase2019_prepare.py",
+}
+WRITERS = {
+    "esc50": write_esc50,
+    "us8k": write_us8k,
+    "fsd2019": write_fsd2019,
+    "dcase2019": write_dcase2019,
+    "public": partial(write_dcase2019, subset="public"),
+}
+
+
+def load_prep(name):
+    """Import a prep script by its path: `recipes` is no package."""
+    spec = importlib.util.spec_from_file_location(
+        name, ROOT / "recipes" / PREP_SCRIPTS[name]
+    )
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+PREPS = {name: load_prep(name) for name in PREP_SCRIPTS}
+PREPARE = {
+    "esc50": PREPS["esc50"].prepare_esc50,
+    "us8k": PREPS["us8k"].prepare_urbansound8k,
+    "fsd2019": PREPS["fsd2019"].prepare_fsd2019,
+    "dcase2019": PREPS["dcase2019"].prepare_dcase2019,
+    "public": partial(PREPS["dcase2019"].prepare_dcase2019, subset="public"),
+}
+
+
+def read_rows(path, delimiter=","):
+    """Read a CSV file."""
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file, delimiter=delimiter))
+
+
+def write_rows(path, rows):
+    """Write one, with the columns of the first row."""
+    with open(path, "w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def content(root):
+    """Bytes of every file."""
+    return {
+        str(path.relative_to(root)): path.read_bytes()
+        for path in root.rglob("*")
+        if path.is_file()
+    }
+
+
+@pytest.fixture
+def mine(recordings_folder, tmp_path):
+    """A copy of the recordings, to change."""
+    return shutil.copytree(recordings_folder, tmp_path / "mine")
+
+
+def change(folder, line, **values):
+    """Change what a line of recordings.csv says."""
+    rows = read_rows(folder / "recordings.csv")
+    rows[line - 2] |= values
+    write_rows(folder / "recordings.csv", rows)
+
+
+# Layouts
+
+
+def test_the_vocabularies_are_those_of_the_prep_scripts():
+    assert VOCABULARIES == {
+        "esc50": list(PREPS["esc50"].ESC50_CATEGORIES),
+        "us8k": list(PREPS["us8k"].US8K_CATEGORIES),
+        "fsd2019": list(PREPS["fsd2019"].FSD2019_VOCABULARY),
+        "dcase2019": list(PREPS["dcase2019"].DCASE2019_LABELS),
+    }
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_the_prep_script_reads_a_layout_without_a_problem(
+    name, recordings_folder, tmp_path
+):
+    root = WRITERS[name](tmp_path / "data", recordings_folder)
+    PREPARE[name](tmp_path / "data", tmp_path / "save")
+    prepared = json.loads((tmp_path / "save" / "prepare.json").read_text())
+    assert prepared["n_left_out"] == 0
+    # Nothing is left in the folder that a user has not asked for.
+    assert [path.name for path in root.parent.iterdir()] == [root.name]
+    n_clips = {"fsd2019": 20, "dcase2019": 30, "public": 30}.get(name, 10)
+    assert prepared["n_recordings"] == n_clips
+    manifest = read_manifest(tmp_path / "save" / "test.csv")
+    assert len({row["sha256"] for row in manifest}) == n_clips
+    there = {n for row in manifest for n in row["label"].split("|")}
+    vocabulary = "dcase2019" if name == "public" else name
+    n_missing = len(missing_classes(vocabulary, recordings_folder))
+    assert len(there) == len(VOCABULARIES[vocabulary]) - n_missing
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_the_same_settings_give_the_same_bytes(
+    name, recordings_folder, tmp_path
+):
+    roots = [
+        WRITERS[name](tmp_path / folder, recordings_folder)
+        for folder in ("a", "b")
+    ]
+    assert content(roots[0]) == content(roots[1])
+
+
+@pytest.mark.parametrize("write", [write_fsd2019, write_dcase2019])
+def test_another_seed_gives_other_mixtures(write, recordings_folder, tmp_path):
+    roots = [
+        write(tmp_path / str(seed), recordings_folder, 2, seed)
+        for seed in (0, 1)
+    ]
+    first, other = map(content, roots)
+    same = {name for name in first if first[name] == other.get(name)}
+    alone = 10 if write is write_fsd2019 else 0
+    assert sum(name.endswith(".wav") for name in same) == alone
+
+
+def test_esc50_clips_start_as_the_recordings_do(recordings_folder, tmp_path):
+    root = write_esc50(tmp_path, recordings_folder)
+    by_category = {
+        r.labels["esc50"][0]: r for r in read_recordings(recordings_folder)
+    }
+    for row in read_rows(root / "meta" / "esc50.csv"):
+        sig, rate = soundfile.read(root / "audio" / row["filename"])
+        assert (rate, sig.shape) == (44100, (220500,))
+        whole, _ = load_sound(by_category[row["category"]], rate)
+        n = min(len(whole), len(sig))
+        np.testing.assert_allclose(sig[:n], whole[:n].clip(-1, 1), atol=1e-4)
+        assert not sig[n:].any()
+
+
+def test_takes_of_one_source_lie_in_one_fold_and_a_class_in_all(mine, tmp_path):
+    for line in range(2, 12):
+        change(
+            mine,
+            line,
+            esc50="dog" if line < 8 else "cow",
+            us8k="siren",
+            path=f"dog{'aabcdeffgh'[line - 2]}_{line}.wav",
+        )
+    root = write_esc50(tmp_path, mine)
+    folds = defaultdict(set)
+    rows = read_rows(root / "meta" / "esc50.csv")
+    for row in rows:
+        folds[row["src_file"]].add(row["fold"])
+    assert len(folds) == 8 and all(len(f) == 1 for f in folds.values())
+    assert len({row["fold"] for row in rows if row["category"] == "dog"}) == 5
+    counts = Counter(row["fold"] for row in rows)
+    assert len(counts) == 5 and max(counts.values()) <= 3
+    takes = Counter((row["src_file"], row["take"]) for row in rows)
+    assert set(takes.values()) == {1} and {t for _, t in takes} == {"A", "B"}
+    rows = read_rows(write_us8k(tmp_path, mine) / "metadata/UrbanSound8K.csv")
+    assert len({row["fold"] for row in rows}) == 8
+
+
+def test_a_recording_without_a_label_is_in_no_clip(mine, tmp_path):
+    vocabulary = VOCABULARIES["dcase2019"]
+    for line in range(4, 12):
+        change(mine, line, dcase2019="")
+    root = write_dcase2019(tmp_path, mine)
+    rows = read_rows(root / "metadata/validation/validation.tsv", "\t")
+    kept = read_rows(mine / "recordings.csv")[:2]
+    assert {r["event_label"] for r in rows} == {r["dcase2019"] for r in kept}
+    assert len({r["filename"] for r in rows}) == 6
+    missing = missing_classes("dcase2019", mine)
+    assert len(missing) == 8
+    assert missing == [n for n in vocabulary if n in missing]
+
+
+def test_every_recording_takes_its_turn_as_the_loudest(
+    mine, tmp_path, monkeypatch
+):
+    mixed = []
+
+    def mix(chosen, *arguments):
+        mixed.append([recording.path.name for recording in chosen])
+        return np.ones(8), [(0.0, 1.0)] * len(chosen)
+
+    monkeypatch.setattr(samples, "mix_sounds", mix)
+    write_dcase2019(tmp_path, mine, clips_per_recording=12)
+    firsts = Counter(names[0] for names in mixed)
+    assert len(firsts) == 10 and set(firsts.values()) == {12}
+    assert {len(names) for names in mixed} == {1, 2, 3}
+    assert all(len(set(names)) == len(names) for names in mixed)
+
+
+def test_strong_labels_are_true_of_the_mixture(recordings_folder, tmp_path):
+    root = write_dcase2019(tmp_path, recordings_folder)
+    events = defaultdict(list)
+    for row in read_rows(root / "metadata/validation/validation.tsv", "\t"):
+        events[row["filename"]].append(row)
+    for name, rows in events.items():
+        sig, rate = soundfile.read(root / "audio" / "validation" / name)
+        assert (rate, sig.shape) == (44100, (441000,))
+        outside = np.ones(len(sig), dtype=bool)
+        for row in rows:
+            onset, offset = float(row["onset"]), float(row["offset"])
+            assert 0 <= onset < offset <= 10
+            inside = slice(round(onset * rate), round(offset * rate))
+            outside[inside] = False
+            assert sig[inside].std() > 0.01
+            # Noise fills what is labeled: it is no wider than the sound.
+            for edge in np.array_split(sig[inside], 10):
+                assert edge.std() > 0.01
+        # The background is at -60 dB: RMS 0.001, and peaks of 5 times that.
+        assert sig[outside].std() < 0.0013
+        assert np.abs(sig[outside]).max() < 0.007
+
+
+def test_a_mixtures_labels_are_those_of_all_it_holds(mine, tmp_path):
+    change(mine, 2, fsd2019="Knock|Slam")
+    change(mine, 3, fsd2019="Slam|Gong")
+    root = write_fsd2019(tmp_path, mine, clips_per_recording=9)
+    meta = root / "FSDKaggle2019.meta" / "test_post_competition.csv"
+    together = 0
+    for row in read_rows(meta):
+        labels = row["labels"].split(",")
+        assert len(set(labels)) == len(labels)
+        together += len(labels) > 2
+        assert ("Knock" in labels or "Gong" in labels) == ("Slam" in labels)
+        # Two recordings that share a label are not mixed.
+        assert not {"Knock", "Gong"} <= set(labels)
+    assert together
+
+
+# Folders
+
+
+@pytest.fixture
+def forbid_writing(monkeypatch):
+    """Fail if a recording is written."""
+
+    def write(*_):
+        raise AssertionError("a recording was written")
+
+    def forbid():
+        monkeypatch.setattr(samples.soundfile, "write", write)
+
+    return forbid
+
+
+def test_a_complete_folder_is_left_alone(mine, tmp_path, forbid_writing):
+    root = write_esc50(tmp_path, mine)
+    forbid_writing()
+    assert write_esc50(tmp_path, mine) == root
+
+
+def test_an_outdated_or_damaged_folder_is_written_again(mine, tmp_path):
+    root = write_dcase2019(tmp_path, mine)
+    known = content(root)
+    path = next(root.rglob("*.wav"))
+    path.write_bytes(b"")
+    (root / "notes.txt").write_text("mine")
+    assert content(write_dcase2019(tmp_path, mine)) == known
+    write_dcase2019(tmp_path, mine, clips_per_recording=1)
+    assert len(list(root.rglob("*.wav"))) == 10
+    change(mine, 2, dcase2019="")
+    write_dcase2019(tmp_path, mine, clips_per_recording=1)
+    assert len(list(root.rglob("*.wav"))) == 9
+    (root / samples.STAMP).write_text("{")
+    write_dcase2019(tmp_path, mine)
+    assert len(list(root.rglob("*.wav"))) == 27
+
+
+def test_a_folder_that_was_not_written_here_is_refused(mine, tmp_path):
+    real = tmp_path / "ESC-50-master" / "meta" / "esc50.csv"
+    real.parent.mkdir(parents=True)
+    real.write_text("mine")
+    with pytest.raises(InputError) as error:
+        write_esc50(tmp_path, mine)
+    assert str(real.parents[1]) in str(error.value)
+    assert content(real.parents[1]) == {"meta/esc50.csv": b"mine"}
+
+
+def test_an_interrupted_run_leaves_nothing(mine, tmp_path, monkeypatch):
+    calls = []
+
+    def interrupted(*arguments):
+        calls.append(arguments)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        write(*arguments)
+
+    write = samples.soundfile.write
+    monkeypatch.setattr(samples.soundfile, "write", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_esc50(tmp_path / "data", mine)
+    assert not list((tmp_path / "data").iterdir())
+
+
+def test_a_place_that_cannot_be_written_to_is_named(mine, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=str(tmp_path / "file")):
+        write_esc50(tmp_path / "file", mine)
+
+
+# Mistakes, by the facts that a message must name
+
+
+@pytest.mark.parametrize(
+    ("values", "fact"),
+    [
+        ({"file": "../dog.wav"}, "../dog.wav"),
+        ({"file": "noise_0.flac"}, "noise_0.flac"),
+        ({"esc50": "wolf"}, "wolf"),
+        ({"us8k": "dog"}, "'dog'"),
+        ({"fsd2019": "Bark|Wolf"}, "Wolf"),
+        ({"fsd2019": "Bark|Bark"}, "Bark|Bark"),
+        ({"dcase2019": "Cat|Dog"}, "Cat|Dog"),
+        ({"licence": "GPL-3.0-only"}, "GPL-3.0-only"),
+        ({"licence": "CC-BY-NC-4.0"}, "CC-BY-NC-4.0"),
+        ({"licence": ""}, "licence ''"),
+    ],
+)
+def test_a_wrong_row_is_named(mine, tmp_path, values, fact):
+    change(mine, 5, **values)
+    with pytest.raises(InputError) as error:
+        write_us8k(tmp_path, mine)
+    for part in (str(mine / "recordings.csv"), "5", fact, "reinstall"):
+        assert part in str(error.value)
+
+
+def cut(path):
+    """Leave half of a file."""
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.parametrize(
+    "damage", [Path.unlink, cut, lambda path: path.write_bytes(b"noise")]
+)
+def test_a_file_that_is_not_the_one_shipped_is_named(mine, tmp_path, damage):
+    wanted = read_rows(mine / "recordings.csv")[3]["sha256"]
+    damage(mine / "noise_3.flac")
+    with pytest.raises(InputError) as error:
+        write_esc50(tmp_path / "data", mine)
+    message = str(error.value)
+    assert damage is Path.unlink or wanted in message
+    for part in (str(mine / "recordings.csv"), "5", "noise_3.flac"):
+        assert part in message
+    assert "reinstall" in message
+    assert not list((tmp_path / "data").iterdir())
+
+
+@pytest.mark.parametrize("kind", ["text", "silent"])
+def test_a_file_that_holds_no_sound_is_named(mine, tmp_path, kind):
+    path = mine / "noise_3.flac"
+    if kind == "text":
+        path.write_text("noise")
+    else:
+        soundfile.write(path, np.zeros(8000), 8000)
+    change(mine, 5, sha256=file_sha256(path))
+    with pytest.raises(InputError, match=r"line 5: noise_3\.flac"):
+        write_esc50(tmp_path, mine)
+
+
+@pytest.mark.parametrize(
+    ("text", "fact"),
+    [
+        (None, "No such file"),
+        ("", "no column"),
+        ("file,esc50\na.ogg,dog\n", "sha256"),
+        (",".join(COLUMNS) + "\n", "no row"),
+        (",".join(COLUMNS) + "\na.ogg,dog\n", "line 2"),
+        (b"\xff\xfe", "UTF-8"),
+    ],
+)
+def test_a_damaged_table_is_named(tmp_path, text, fact):
+    table = tmp_path / "recordings.csv"
+    if text is not None:
+        table.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(InputError) as error:
+        write_fsd2019(tmp_path / "data", tmp_path)
+    for part in (str(table), fact, "einstall the package"):
+        assert part in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "fact"),
+    [
+        ({"clips_per_recording": 0}, "clips_per_recording: 0"),
+        ({"clips_per_recording": 1.5}, "clips_per_recording: 1.5"),
+        ({"seed": -1}, "seed: -1"),
+        ({"seed": None}, "seed: None"),
+        ({"subset": "eval"}, "'eval'"),
+    ],
+)
+def test_an_option_out_of_range_is_named(mine, tmp_path, options, fact):
+    with pytest.raises(InputError) as error:
+        write_dcase2019(tmp_path, mine, **options)
+    assert fact in str(error.value)
+
+
+def test_a_table_without_a_label_of_the_data_set_is_named(mine, tmp_path):
+    for line in range(2, 12):
+        change(mine, line, us8k="")
+    with pytest.raises(InputError) as error:
+        write_us8k(tmp_path, mine)
+    assert str(mine / "recordings.csv") in str(error.value)
+    assert "us8k" in str(error.value)
+
+
+# What ships with the package
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    """The rows of the package's recordings.csv."""
+    if not RECORDINGS.is_dir():
+        pytest.skip("the sample recordings are not in the package yet")
+    return read_recordings()
+
+
+def test_the_shipped_recordings_keep_the_contract(shipped):
+    notice = (RECORDINGS.parent / "NOTICE").read_text(encoding="utf-8")
+    notice = " ".join(notice.split())
+    for recording in shipped:
+        row, file = recording.row, recording.path.name
+        load_sound(recording)  # hash, decodable, not silent
+        info = soundfile.info(recording.path)
+        assert info.channels == 1 and info.samplerate <= 48000, file
+        assert 0.5 <= info.duration <= 10.001, file
+        assert LICENCES.fullmatch(row["licence"]), file
+        assert any(recording.labels.values()), file
+        for column in ("title", "author", "package", "version", "path"):
+            assert row[column].strip(), (file, column)
+        assert float(row["start"]) >= 0, file
+        for credit in (file, row["author"], row["licence"]):
+            credit = " ".join(credit.split())
+            assert credit in notice, f"{file}: NOTICE has no {credit!r}"
+
+
+def test_no_shipped_recording_is_there_twice_or_unlisted(shipped):
+    hashes = Counter(recording.row["sha256"] for recording in shipped)
+    assert set(hashes.values()) == {1}
+    listed = {recording.path.name for recording in shipped}
+    there = {path.name for path in RECORDINGS.iterdir()}
+    assert there == listed | {"recordings.csv"}
+    total = sum(recording.path.stat().st_size for recording in shipped)
+    assert total <= 12_000_000
+
+
+@pytest.mark.parametrize("vocabulary", VOCABULARIES)
+def test_at_most_five_shipped_recordings_are_of_a_class(shipped, vocabulary):
+    counts = Counter(label for r in shipped for label in r.labels[vocabulary])
+    if vocabulary == "esc50":
+        assert max(counts.values()) <= 5
+    missing = missing_classes(vocabulary)
+    assert set(counts) | set(missing) == set(VOCABULARIES[vocabulary])
+
+
+@pytest.mark.parametrize("name", PREP_SCRIPTS)
+def test_the_shipped_recordings_go_through_the_prep_script(
+    shipped, name, tmp_path
+):
+    WRITERS[name](tmp_path / "data")
+    PREPARE[name](tmp_path / "data", tmp_path / "save")
+    prepared = json.loads((tmp_path / "save" / "prepare.json").read_text())
+    assert prepared["n_left_out"] == 0 and prepared["n_recordings"] >= 10
