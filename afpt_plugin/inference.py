@@ -175,11 +175,11 @@ class PromptedClassifier(Pretrained):
         learner = PromptLearner(
             export.n_ctx, embed_twice=export.embed_twice, anchor=export.anchor
         )
-        learner.setup(
-            clap, export.class_names, export.anchor_embeddings
-        ).load_state_dict(
+        learner.setup(clap, export.class_names).load_state_dict(
             {"ctx_coarse": export.ctx_coarse, "ctx_fine": export.ctx_fine}
         )
+        if export.anchor:
+            learner.anchor_to(export.anchor_embeddings)
         with torch.no_grad():
             coarse, fine = learner.to(self.device).eval()(clap)
         self.register_buffer("coarse", coarse.float(), persistent=False)

@@ -43,7 +43,7 @@ class PromptLearner(torch.nn.Module):
         Train with the text tower's dropout on, as the authors do.
     anchor : float
         Share of a class embedding that stays where the class's own texts lie
-        (``anchor_embeddings`` of `setup`), from 0, as in the paper, to below
+        (see `anchor_to`), from 0, as in the paper, to below
         1. Contexts that all classes share can overfit the captions' wording;
         the fixed share keeps them near (cf. KgCoOp,
         https://arxiv.org/abs/2303.13283).
@@ -95,7 +95,7 @@ class PromptLearner(torch.nn.Module):
         self.seed = seed
         self.classes_per_chunk = classes_per_chunk
 
-    def setup(self, clap, class_names, anchor_embeddings=None):
+    def setup(self, clap, class_names):
         """Make the contexts for a backbone and a list of classes.
 
         Arguments
@@ -104,10 +104,6 @@ class PromptLearner(torch.nn.Module):
             The backbone.
         class_names : list of str
             The label texts, in the order of the class indices.
-        anchor_embeddings : torch.Tensor, optional
-            Where the classes' own texts lie, e.g. from
-            `afpt_plugin.datasets.class_means` or `template_embeddings`,
-            [n_classes, D]. Needed if ``anchor`` is above 0.
 
         Returns
         -------
@@ -118,8 +114,7 @@ class PromptLearner(torch.nn.Module):
         Raises
         ------
         InputError
-            If ``ctx_init`` has more tokens than ``n_ctx``, or the anchor is
-            missing or has another shape.
+            If ``ctx_init`` has more tokens than ``n_ctx``.
         """
         words = torch.empty(0, clap.token_dim)
         if self.ctx_init is not None:
@@ -146,25 +141,42 @@ class PromptLearner(torch.nn.Module):
         self.register_buffer(
             "attention_mask", tokens.attention_mask, persistent=False
         )
-        self._set_anchor(anchor_embeddings, len(class_names), clap)
+        # Follows from the captions, so it is not checkpointed either.
+        anchor = torch.empty(0, clap.embed_dim, device=clap.device)
+        self.register_buffer("anchor_embeddings", anchor, persistent=False)
         return self
 
-    def _set_anchor(self, embeddings, n_classes, clap):
-        shape = (n_classes if self.anchor else 0, clap.embed_dim)
-        if not self.anchor:
-            embeddings = torch.empty(shape)
-        if embeddings is None or embeddings.shape != shape:
-            found = None if embeddings is None else list(embeddings.shape)
+    def anchor_to(self, embeddings):
+        """Say where the classes' own texts lie, needed if ``anchor`` is not 0.
+
+        Arguments
+        ---------
+        embeddings : torch.Tensor
+            E.g. from `afpt_plugin.datasets.class_means` or
+            `template_embeddings`, any norm, [n_classes, D]. They are not used
+            if ``anchor`` is 0.
+
+        Returns
+        -------
+        PromptLearner
+            Itself.
+
+        Raises
+        ------
+        InputError
+            If they have another shape.
+        """
+        shape = (len(self.input_ids), self.anchor_embeddings.shape[1])
+        if embeddings.shape != shape:
             raise InputError(
-                f"anchor is {self.anchor}, so an embedding of each class is "
-                f"needed: anchor_embeddings of shape {list(shape)}, got {found}"
+                f"anchor embeddings have the shape {list(embeddings.shape)}, "
+                f"wanted [n_classes, D] = {list(shape)}"
             )
-        # Follows from the captions, so it is not checkpointed.
-        self.register_buffer(
-            "anchor_embeddings",
-            normalize(embeddings.float(), dim=-1).to(clap.device),
-            persistent=False,
-        )
+        if self.anchor:
+            self.anchor_embeddings = normalize(
+                embeddings.detach().to(self.anchor_embeddings), dim=-1
+            )
+        return self
 
     def forward(self, clap):
         """Class embeddings under both contexts, in one pass of the tower.
@@ -178,7 +190,17 @@ class PromptLearner(torch.nn.Module):
         -------
         tuple of torch.Tensor
             Coarse and fine class embeddings, [n_classes, D] each.
+
+        Raises
+        ------
+        InputError
+            If there is an anchor, but `anchor_to` was not called.
         """
+        if self.anchor and len(self.anchor_embeddings) == 0:
+            raise InputError(
+                f"anchor is {self.anchor}: say with anchor_to where the "
+                "classes lie, or set anchor to 0"
+            )
         ctx = torch.stack([self.ctx_coarse, self.ctx_fine])  # [2, n_ctx, d]
         tokens = ClassTokens(self.input_ids, self.attention_mask)
         with clap.label_dropout(self.label_dropout and self.training):

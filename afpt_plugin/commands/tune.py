@@ -146,7 +146,7 @@ def run(args):
     from afpt_plugin.backbones import load_clap
     from afpt_plugin.brain import PromptTuningBrain
     from afpt_plugin.captions import template_captions
-    from afpt_plugin.datasets import caption_dataset
+    from afpt_plugin.datasets import caption_dataset, class_means
     from afpt_plugin.experiment import (
         check_device,
         load_captions,
@@ -180,7 +180,7 @@ def run(args):
     if not valid:
         hparams["selection"] = None
     clap = load_clap(hparams["clap"], hparams["weights"], device)
-    hparams["learner"].setup(clap, class_names)
+    learner = hparams["learner"].setup(clap, class_names)
 
     # Start anew, unless a killed run of the same settings can go on
     _start(
@@ -206,6 +206,7 @@ def run(args):
         else None
         for captions in (train, valid)
     ]
+    learner.anchor_to(class_means(datasets[0]))
     brain = PromptTuningBrain(
         clap=clap,
         class_names=class_names,

@@ -19,7 +19,7 @@ from dcase2019_prepare import DCASE2019_CLASSES, prepare_dcase2019
 
 from afpt_plugin.backbones import load_clap
 from afpt_plugin.brain import PromptTuningBrain
-from afpt_plugin.datasets import make_datasets
+from afpt_plugin.datasets import class_means, make_datasets
 from afpt_plugin.errors import exit_on_input_error
 from afpt_plugin.experiment import (
     announce,
@@ -76,7 +76,8 @@ if __name__ == "__main__":
         datasets = make_datasets(hparams, clap, DCASE2019_CLASSES, train, valid)
 
         # Make the contexts and the Brain
-        hparams["learner"].setup(clap, DCASE2019_CLASSES)
+        learner = hparams["learner"].setup(clap, DCASE2019_CLASSES)
+        learner.anchor_to(class_means(datasets["train"]))
         brain = PromptTuningBrain(
             clap=clap,
             class_names=DCASE2019_CLASSES,

@@ -19,7 +19,7 @@ from esc50_prepare import ESC50_CLASSES, prepare_esc50
 
 from afpt_plugin.backbones import load_clap
 from afpt_plugin.brain import PromptTuningBrain
-from afpt_plugin.datasets import make_datasets
+from afpt_plugin.datasets import class_means, make_datasets
 from afpt_plugin.errors import exit_on_input_error
 from afpt_plugin.experiment import (
     announce,
@@ -76,7 +76,8 @@ if __name__ == "__main__":
         datasets = make_datasets(hparams, clap, ESC50_CLASSES, train, valid)
 
         # Make the contexts and the Brain
-        hparams["learner"].setup(clap, ESC50_CLASSES)
+        learner = hparams["learner"].setup(clap, ESC50_CLASSES)
+        learner.anchor_to(class_means(datasets["train"]))
         brain = PromptTuningBrain(
             clap=clap,
             class_names=ESC50_CLASSES,

@@ -19,7 +19,7 @@ from urbansound8k_prepare import US8K_CLASSES, prepare_urbansound8k
 
 from afpt_plugin.backbones import load_clap
 from afpt_plugin.brain import PromptTuningBrain
-from afpt_plugin.datasets import make_datasets
+from afpt_plugin.datasets import class_means, make_datasets
 from afpt_plugin.errors import exit_on_input_error
 from afpt_plugin.experiment import (
     announce,
@@ -76,7 +76,8 @@ if __name__ == "__main__":
         datasets = make_datasets(hparams, clap, US8K_CLASSES, train, valid)
 
         # Make the contexts and the Brain
-        hparams["learner"].setup(clap, US8K_CLASSES)
+        learner = hparams["learner"].setup(clap, US8K_CLASSES)
+        learner.anchor_to(class_means(datasets["train"]))
         brain = PromptTuningBrain(
             clap=clap,
             class_names=US8K_CLASSES,

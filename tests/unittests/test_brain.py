@@ -73,7 +73,7 @@ def make_run(clap, recordings, folder, valid=True, **options):
     learner = options.pop("learner", None) or PromptLearner(
         n_ctx=4, seed=1, anchor=0.5
     )
-    learner.setup(clap, NAMES, class_means(train))
+    learner.setup(clap, NAMES).anchor_to(class_means(train))
     counter = EpochCounter(options.pop("epochs", 3))
     folder.mkdir(parents=True, exist_ok=True)
     hparams = {

@@ -34,7 +34,7 @@ def learner(clap):
     """Contexts that differ from each other, and an anchor."""
     learner = PromptLearner(n_ctx=4, seed=1, anchor=0.5)
     anchor = torch.randn(3, 16, generator=torch.Generator().manual_seed(0))
-    return learner.setup(clap, NAMES, anchor)
+    return learner.setup(clap, NAMES).anchor_to(anchor)
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ def test_an_anchored_class_stays_where_its_texts_lie(clap):
     free = PromptLearner(n_ctx=3, seed=1).setup(clap, NAMES)
     anchor = torch.randn(2, 16)
     held = PromptLearner(n_ctx=3, seed=1, anchor=0.75)
-    held.setup(clap, NAMES, anchor)
+    held.setup(clap, NAMES).anchor_to(anchor)
     unit = torch.nn.functional.normalize
     for found, learned in zip(held(clap), free(clap), strict=True):
         expected = 0.75 * unit(anchor) + 0.25 * unit(learned)
@@ -51,12 +51,13 @@ def test_an_anchor_is_a_share(share):
         PromptLearner(n_ctx=3, anchor=share)
 
 
-@pytest.mark.parametrize("anchor", [None, torch.ones(3, 16)])
-def test_an_anchor_of_another_size_is_an_error(clap, anchor):
-    """One embedding of each class is needed."""
-    learner = PromptLearner(n_ctx=3, anchor=0.5)
-    with pytest.raises(InputError, match=r"\[2, 16\], got"):
-        learner.setup(clap, NAMES, anchor)
+def test_an_anchor_is_asked_for(clap):
+    """One embedding of each class."""
+    learner = PromptLearner(n_ctx=3, anchor=0.5).setup(clap, NAMES)
+    with pytest.raises(InputError, match="anchor is 0.5.*anchor_to"):
+        learner(clap)
+    with pytest.raises(InputError, match=r"\[3, 16\], wanted .*\[2, 16\]"):
+        learner.anchor_to(torch.ones(3, 16))
 
 
 def test_classes_in_chunks_learn_the_same(clap):
