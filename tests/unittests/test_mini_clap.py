@@ -451,7 +451,7 @@ def run_recipe(tmp_path, **options):
     command = [sys.executable, str(RECIPE / "build.py"), "hparams.yaml"]
     options = {
         "output_folder": tmp_path / "out",
-        "download_folder": tmp_path,
+        "data_folder": tmp_path,
         **options,
     }
     for key, value in options.items():

@@ -30,7 +30,7 @@ IDS = [row["Hparam_file"] for row in ROWS]
 
 def test_every_recipe_has_a_table():
     """Named after its folder."""
-    recipes = {path.parent.name for path in ROOT.glob("recipes/*/train.py")}
+    recipes = {path.parent.name for path in ROOT.glob("recipes/*/hparams.yaml")}
     assert recipes == {table.stem for table in TABLES}
 
 
@@ -56,7 +56,9 @@ def test_a_row_is_complete(row):
         "Data_prep_file",
         "Readme_file",
     ):
-        assert (ROOT / row[column]).is_file(), row[column]
+        # What downloads nothing and splits nothing has no prep script.
+        if row[column] or column != "Data_prep_file":
+            assert (ROOT / row[column]).is_file(), row[column]
 
 
 @pytest.mark.parametrize("row", ROWS, ids=IDS)
