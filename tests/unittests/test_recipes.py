@@ -92,8 +92,10 @@ def test_loading_the_yaml_builds_every_object(row, tmp_path, monkeypatch):
     overrides = {"data_folder": str(tmp_path), "output_folder": str(tmp_path)}
     with open(ROOT / row["Hparam_file"]) as file:
         hparams = load_hyperpyyaml(file, overrides)
-    assert hparams["checkpointer"] is not None
-    assert hparams["epoch_counter"].limit > 0
+    assert hparams["output_folder"] == str(tmp_path)
+    if row["Script_file"].endswith("train.py"):
+        assert hparams["checkpointer"] is not None
+        assert hparams["epoch_counter"].limit > 0
 
 
 def test_every_public_definition_has_a_docstring():
