@@ -2,7 +2,7 @@
 """Run a recipe under several settings and seeds, and tabulate.
 
 To run this script, use the following command:
-> python benchmarks/ablation.py --settings ours "caption noise 1.5"
+> python benchmarks/ablation.py --settings ours "no anchor"
 
 Every run is the recipe's own command line; a run whose result file exists is
 not repeated. Options that this script does not know go to every run, e.g.
@@ -31,6 +31,9 @@ WORDS = "this is a sound of"
 #: What differs from a recipe's defaults.
 SETTINGS = {
     "ours": [],
+    "no anchor": ["--learner", "{anchor: 0.0}"],
+    "anchor 0.5": ["--learner", "{anchor: 0.5}"],
+    "anchor 0.9": ["--learner", "{anchor: 0.9}"],
     "caption noise 1.5": ["--caption_noise", "{norm: 1.5}"],
     "caption noise 3.0": ["--caption_noise", "{norm: 3.0}"],
     "4 random vectors": ["--learner", "{n_ctx: 4, ctx_init: null}"],
