@@ -155,7 +155,7 @@ def write_us8k(folder, recordings=None):
     )
 
 
-def write_fsd2019(folder, recordings=None, clips_per_recording=2, seed=0):
+def write_fsd2019(folder, recordings=None, clips_per_recording=3, seed=0):
     """Write the sample recordings in the layout of FSDKaggle2019's test set.
 
     ``FSDKaggle2019.meta/test_post_competition.csv`` and ``vocabulary.csv``,
@@ -219,7 +219,7 @@ def write_fsd2019(folder, recordings=None, clips_per_recording=2, seed=0):
 def write_dcase2019(
     folder,
     recordings=None,
-    clips_per_recording=3,
+    clips_per_recording=6,
     seed=0,
     subset="validation",
 ):

@@ -42,9 +42,9 @@ PREP_SCRIPTS = {
 WRITERS = {
     "esc50": write_esc50,
     "us8k": write_us8k,
-    "fsd2019": write_fsd2019,
-    "dcase2019": write_dcase2019,
-    "public": partial(write_dcase2019, subset="public"),
+    "fsd2019": partial(write_fsd2019, clips_per_recording=2),
+    "dcase2019": partial(write_dcase2019, clips_per_recording=2),
+    "public": partial(write_dcase2019, clips_per_recording=2, subset="public"),
 }
 
 
@@ -126,7 +126,7 @@ def test_the_prep_script_reads_a_layout_without_a_problem(
     assert prepared["n_left_out"] == 0
     # Nothing is left in the folder that a user has not asked for.
     assert [path.name for path in root.parent.iterdir()] == [root.name]
-    n_clips = {"fsd2019": 20, "dcase2019": 30, "public": 30}.get(name, 10)
+    n_clips = 10 if name in ("esc50", "us8k") else 20
     assert prepared["n_recordings"] == n_clips
     manifest = read_manifest(tmp_path / "save" / "test.csv")
     assert len({row["sha256"] for row in manifest}) == n_clips
@@ -205,7 +205,7 @@ def test_a_recording_without_a_label_is_in_no_clip(mine, tmp_path):
     rows = read_rows(root / "metadata/validation/validation.tsv", "\t")
     kept = read_rows(mine / "recordings.csv")[:2]
     assert {r["event_label"] for r in rows} == {r["dcase2019"] for r in kept}
-    assert len({r["filename"] for r in rows}) == 6
+    assert len({r["filename"] for r in rows}) == 12
     missing = missing_classes("dcase2019", mine)
     assert len(missing) == 8
     assert missing == [n for n in vocabulary if n in missing]
@@ -229,7 +229,7 @@ def test_every_recording_takes_its_turn_as_the_loudest(
 
 
 def test_strong_labels_are_true_of_the_mixture(recordings_folder, tmp_path):
-    root = write_dcase2019(tmp_path, recordings_folder)
+    root = write_dcase2019(tmp_path, recordings_folder, 2)
     events = defaultdict(list)
     for row in read_rows(root / "metadata/validation/validation.tsv", "\t"):
         events[row["filename"]].append(row)
@@ -290,20 +290,21 @@ def test_a_complete_folder_is_left_alone(mine, tmp_path, forbid_writing):
 
 
 def test_an_outdated_or_damaged_folder_is_written_again(mine, tmp_path):
-    root = write_dcase2019(tmp_path, mine)
+    root = write_dcase2019(tmp_path, mine, clips_per_recording=2)
     known = content(root)
     path = next(root.rglob("*.wav"))
     path.write_bytes(b"")
     (root / "notes.txt").write_text("mine")
-    assert content(write_dcase2019(tmp_path, mine)) == known
+    write_dcase2019(tmp_path, mine, clips_per_recording=2)
+    assert content(root) == known
     write_dcase2019(tmp_path, mine, clips_per_recording=1)
     assert len(list(root.rglob("*.wav"))) == 10
     change(mine, 2, dcase2019="")
     write_dcase2019(tmp_path, mine, clips_per_recording=1)
     assert len(list(root.rglob("*.wav"))) == 9
     (root / samples.STAMP).write_text("{")
-    write_dcase2019(tmp_path, mine)
-    assert len(list(root.rglob("*.wav"))) == 27
+    write_dcase2019(tmp_path, mine, clips_per_recording=2)
+    assert len(list(root.rglob("*.wav"))) == 18
 
 
 def test_a_folder_that_was_not_written_here_is_refused(mine, tmp_path):
