@@ -1,5 +1,7 @@
 """The embedded CLAP and the recipe that builds it."""
 
+import csv
+import hashlib
 import json
 import subprocess
 import sys
@@ -8,9 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from torchaudio.functional import resample
 
 from afpt_plugin.backbones import load_clap, mini_clap
 from afpt_plugin.backbones.yamnet import LogMelPatches, YamNet
@@ -70,7 +74,7 @@ def test_scores_are_those_of_tensorflow(clap):
     difference = (scores[:, 0] - known["scores"]).abs()
     assert difference.max() < 5e-3
     assert difference.mean() < 5e-5
-    assert known["scores"].max(1).values.min() > 0.2  # each hears something
+    assert known["scores"].max(1).values.median() > 0.5  # it hears something
 
 
 def test_label_embeddings_are_made_as_the_header_says(clap, header):
@@ -168,14 +172,9 @@ def test_silence_and_dc_of_any_length_are_finite(clap, n_samples, level):
 
 
 def test_a_real_recording_is_named(clap):
-    import soundfile
-    from torchaudio.functional import resample
-
     # A sample recording each; none of these was looked at by a model before.
     names = {"dog": "a dog barking", "rooster": "a rooster crowing"}
     texts = clap.encode_captions(list(names.values())).sentence
-    import csv
-
     folder = mini_clap.WEIGHTS.parent / "recordings"
     with open(folder / "recordings.csv", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["esc50"] in names]
@@ -442,8 +441,6 @@ def write_wheel(folder, change=None):
     with zipfile.ZipFile(path, "w") as wheel:
         for name, content in files.items():
             wheel.writestr(name, content)
-    import hashlib
-
     return path, hashlib.sha256(data).hexdigest()
 
 

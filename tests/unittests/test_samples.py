@@ -488,8 +488,7 @@ def test_no_shipped_recording_is_there_twice_or_unlisted(shipped):
 @pytest.mark.parametrize("vocabulary", VOCABULARIES)
 def test_at_most_five_shipped_recordings_are_of_a_class(shipped, vocabulary):
     counts = Counter(label for r in shipped for label in r.labels[vocabulary])
-    if vocabulary == "esc50":
-        assert max(counts.values()) <= 5
+    assert max(counts.values()) <= 5
     missing = missing_classes(vocabulary)
     assert set(counts) | set(missing) == set(VOCABULARIES[vocabulary])
 
