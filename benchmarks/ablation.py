@@ -31,6 +31,8 @@ WORDS = "this is a sound of"
 #: What differs from a recipe's defaults.
 SETTINGS = {
     "ours": [],
+    # The anchored classes before the first step
+    "nothing learned": ["--lr", "0.0", "--number_of_epochs", "1"],
     "no anchor": ["--learner", "{anchor: 0.0}"],
     "anchor 0.5": ["--learner", "{anchor: 0.5}"],
     "anchor 0.9": ["--learner", "{anchor: 0.9}"],
