@@ -23,6 +23,7 @@ Authors
 
 import hashlib
 import json
+import math
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -120,7 +121,7 @@ class MiniClap(FrozenClap):
         super().__init__(
             "mini",
             PREPROCESSING["sample_rate"],
-            {**PREPROCESSING, "n_labels": N_LABELS},
+            {**PREPROCESSING, "n_labels": N_LABELS, "silence": "masked"},
         )
         self.caption_encoder = BertTextEncoder(
             text_tower, Centering(), tokenizer, EMBED_DIM, mean_pooling=True
@@ -141,7 +142,11 @@ class MiniClap(FrozenClap):
 
     @torch.no_grad()
     def score_labels(self, wavs, lens):
-        """Score AudioSet's labels in every patch.
+        """Score AudioSet's labels in every patch that holds a sound.
+
+        A patch in which no mel band rises above the floor that YAMNet adds
+        holds none, e.g. the zeros behind a short recording. Where that is so
+        of all patches, all are scored.
 
         Arguments
         ---------
@@ -153,12 +158,16 @@ class MiniClap(FrozenClap):
         Returns
         -------
         scores : torch.Tensor
-            Probabilities, [B, T, 521].
+            Probabilities, 0 where ``mask`` is False, [B, T, 521].
         mask : torch.Tensor
-            True where a patch belongs to the recording, [B, T].
+            True where a patch was scored, at least one a recording, [B, T].
         """
         patches, n_patches = self.patches(wavs.to(self.device), lens)
         mask = length_mask(n_patches, patches.shape[1])
+        # log(mel + offset) of a mel band that is as loud as the offset
+        floor = math.log(2 * PREPROCESSING["log_offset"])
+        heard = mask & (patches.amax((2, 3)) > floor)
+        mask = torch.where(heard.any(1, keepdim=True), heard, mask)
         scores = patches.new_zeros(*mask.shape, N_AUDIOSET)
         scores[mask] = self.yamnet(patches[mask])
         return scores, mask
@@ -176,10 +185,11 @@ class MiniClap(FrozenClap):
         Returns
         -------
         AudioEmbeddings
-            ``clip`` [B, 384], ``frames`` [B, T, 384], ``mask`` [B, T].
+            ``clip`` [B, 384], ``frames`` [B, T, 384], ``mask`` [B, T]: False
+            also where there is nothing to hear.
         """
         scores, mask = self.score_labels(wavs, lens)
-        # Padding scores 0, so it does not count.
+        # What was not scored is 0 and does not count.
         mean = scores.sum(1) / mask.sum(1, keepdim=True)
         return AudioEmbeddings(self.mix(mean), self.mix(scores), mask)
 

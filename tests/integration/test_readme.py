@@ -136,6 +136,15 @@ RULES = (
         prints=r"\| epochs \| learning \[s\] \|\n.*\n\| .* \| 1 \| \d+ \|",
     ),
     Rule(
+        r"python benchmarks/development\.py ",
+        # Needs gigabytes of packages; run on small ones there.
+        tested_by="test_development_benchmarks.py",
+    ),
+    Rule(
+        r"python benchmarks/frames\.py ",
+        prints=r"\| template \| [\d.]+ % \|.*\n\| tuned \| [\d.]+ % \|",
+    ),
+    Rule(
         r"python benchmarks/templates\.py ",
         prints=r"\| template \|.*\n.*\n(\| .* % \|\n){17}",
     ),

@@ -162,6 +162,17 @@ def test_a_frame_hears_its_own_piece_alone(clap):
         torch.testing.assert_close(alone[0], frames[t], atol=1e-4, rtol=0)
 
 
+def test_what_is_silent_is_no_frame(clap):
+    wavs = torch.zeros(1, 80000)
+    wavs[0, :20000] = 0.1 * torch.randn(20000)
+    clip, frames, mask = clap.encode_audio(wavs, torch.ones(1))
+    # Patches begin every 7,680 samples and are 15,600 long.
+    assert mask.tolist() == [[True] * 3 + [False] * 7]
+    assert frames.shape == (1, 10, 384)
+    first = clap.encode_audio(wavs[:, :30960], torch.ones(1))
+    torch.testing.assert_close(first.clip, clip, atol=1e-4, rtol=0)
+
+
 @pytest.mark.parametrize("n_samples", [1, 160, 15600, 15601, 160000])
 @pytest.mark.parametrize("level", [0.0, 0.5])
 def test_silence_and_dc_of_any_length_are_finite(clap, n_samples, level):
