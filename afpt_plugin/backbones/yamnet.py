@@ -1,4 +1,4 @@
-"""YAMNet: what AudioSet's 521 labels say of every 0.96 s of a recording.
+"""YAMNet: what 521 of AudioSet's labels say of every 0.96 s of a recording.
 
 Google's network (https://github.com/tensorflow/models/tree/master/research/audioset/yamnet,
 Apache-2.0), a MobileNet v1 over log-mel patches, in PyTorch. With the weights
@@ -12,8 +12,8 @@ Authors
 import torch
 from torch.nn.functional import pad
 
-#: How many labels AudioSet has, which is what YAMNet scores.
-N_AUDIOSET = 521
+#: How many of AudioSet's 527 labels YAMNet scores.
+N_SCORES = 521
 
 #: What happens to a waveform before the convolutions (TensorFlow's YAMNet).
 PREPROCESSING = {
@@ -168,7 +168,7 @@ def length_mask(lengths, longest):
 
 
 class YamNet(torch.nn.Module):
-    """MobileNet v1 over log-mel patches: scores of AudioSet's 521 labels.
+    """MobileNet v1 over log-mel patches: scores of 521 of AudioSet's labels.
 
     Batch norms are folded into the convolutions before them. Source:
     https://github.com/tensorflow/models/tree/master/research/audioset/yamnet
@@ -191,7 +191,7 @@ class YamNet(torch.nn.Module):
             layers.append(convolution(channels, out, 1))
             channels = out
         self.layers = torch.nn.ModuleList(layers)
-        self.classifier = torch.nn.Linear(channels, N_AUDIOSET)
+        self.classifier = torch.nn.Linear(channels, N_SCORES)
 
     def forward(self, patches):
         """Score patches.

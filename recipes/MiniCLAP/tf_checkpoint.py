@@ -69,7 +69,7 @@ def read_tf_checkpoint(index, data):
                 if name and fields.get(DTYPE) == FLOAT32:
                     variables[name.decode()] = _values(fields, data)
         return variables
-    except (IndexError, UnicodeDecodeError) as error:
+    except (IndexError, KeyError, TypeError, UnicodeDecodeError) as error:
         raise ValueError("the checkpoint's index is damaged") from error
 
 

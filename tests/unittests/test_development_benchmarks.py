@@ -3,14 +3,18 @@
 import csv
 import hashlib
 import sys
+import types
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from sample_noise import write_recording
 
+from afpt_plugin import sample_recordings
 from afpt_plugin.errors import InputError
+from afpt_plugin.sample_recordings import VOCABULARIES, read_recordings
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
@@ -94,9 +98,12 @@ def test_strong_labels_become_seconds(tmp_path):
     path.write_text(
         "filename\tonset\toffset\tevent_label\n"
         "a.wav\t0.5\t2.0\tDog\na.wav\t8.2\t10.0\tRunning_water\n"
+        "silent.wav\t\t\t\n"
     )
     names = ["running water", "dog"]
-    heard = frames.read_targets(tmp_path, names)["a.wav"]
+    targets = frames.read_targets(tmp_path, names)
+    assert not targets["silent.wav"].any()
+    heard = targets["a.wav"]
     assert np.flatnonzero(heard[:, 1]).tolist() == [0, 1]
     assert np.flatnonzero(heard[:, 0]).tolist() == [8, 9]
     with pytest.raises(InputError, match="'Dog'"):
@@ -108,3 +115,29 @@ def test_the_threshold_has_the_best_f1():
     scores = np.array([0.1, 0.6, 0.5, 0.7, 0.9])
     # At 0.5: precision 3/4, recall 1; at 0.7: precision 1, recall 2/3.
     assert frames.best_threshold(truth, scores) == 0.5
+
+
+def test_a_second_without_a_frame_scores_lowest(tmp_path):
+    classifier = types.SimpleNamespace(
+        hparams=types.SimpleNamespace(
+            export=types.SimpleNamespace(logit_scale=5.0)
+        ),
+        frame_scores=lambda path: types.SimpleNamespace(
+            centre=torch.tensor([0.2, 0.8, 3.5, 10.0]),
+            logits=torch.tensor([[1.0], [2.0], [4.0], [3.0]]),
+        ),
+    )
+    scores = frames.segment_scores(classifier, tmp_path)
+    assert scores[:, 0].tolist() == [1.5, -5, -5, 4, -5, -5, -5, -5, -5, 3]
+
+
+def test_development_recordings_are_no_samples():
+    shipped = read_recordings()
+    sources = {sample_recordings._source(r.row) for r in shipped}
+    with open(development.MANIFEST, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) > 200
+    for row in rows:
+        assert sample_recordings._source(row) not in sources, row["path"]
+        for name, vocabulary in VOCABULARIES.items():
+            assert set(filter(None, row[name].split("|"))) <= set(vocabulary)

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from sample_noise import write_recordings, write_table
 
 from afpt_plugin import samples
 from afpt_plugin.data import read_manifest
@@ -22,7 +23,6 @@ from afpt_plugin.sample_recordings import (
     RECORDINGS,
     VOCABULARIES,
     load_sound,
-    missing_classes,
     read_recordings,
 )
 from afpt_plugin.samples import (
@@ -89,6 +89,16 @@ def content(root):
         for path in root.rglob("*")
         if path.is_file()
     }
+
+
+def missing_classes(vocabulary, folder=None):
+    """Labels of a data set that no recording has."""
+    there = {
+        label
+        for recording in read_recordings(folder)
+        for label in recording.labels[vocabulary]
+    }
+    return [label for label in VOCABULARIES[vocabulary] if label not in there]
 
 
 @pytest.fixture
@@ -430,6 +440,22 @@ def test_an_option_out_of_range_is_named(mine, tmp_path, options, fact):
     with pytest.raises(InputError) as error:
         write_dcase2019(tmp_path, mine, **options)
     assert fact in str(error.value)
+
+
+def test_more_takes_of_a_source_than_letters_are_named(tmp_path):
+    rows = write_recordings(tmp_path / "takes", 1) * 27
+    rows = [
+        {**row, "file": f"take_{i}.flac", "path": f"usr/share/take{i}.ogg"}
+        for i, row in enumerate(rows)
+    ]
+    for row in rows:
+        shutil.copy(
+            tmp_path / "takes" / "noise_0.flac",
+            tmp_path / "takes" / row["file"],
+        )
+    write_table(tmp_path / "takes", rows)
+    with pytest.raises(InputError, match="recordings.csv, line .*26 takes"):
+        write_esc50(tmp_path / "data", tmp_path / "takes")
 
 
 def test_a_table_without_a_label_of_the_data_set_is_named(mine, tmp_path):
