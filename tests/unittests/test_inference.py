@@ -345,6 +345,36 @@ def test_the_contexts_serve_other_classes(clap, learner, classifier, tmp_path):
             classifier.with_class_names(wrong)
 
 
+def test_names_that_were_learned_keep_their_anchor(classifier):
+    """In any order, beside new ones."""
+    other = classifier.with_class_names(["bell", "loud dog", "dog"])
+    for name in ("bell", "dog"):
+        for classes in ("coarse", "fine"):
+            torch.testing.assert_close(
+                getattr(other, classes)[other.class_names.index(name)],
+                getattr(classifier, classes)[NAMES.index(name)],
+            )
+
+
+def test_where_nothing_is_heard_there_is_no_frame(clap, classifier):
+    """A silent start is left out; one frame is there at least."""
+    encode = clap.encode_audio
+
+    def silent_at_first(wavs, lens):
+        audio = encode(wavs, lens)
+        heard = (wavs.unflatten(1, (-1, 80)) != 0).any(-1)
+        heard[:, -1] |= ~heard.any(1)
+        return audio._replace(mask=heard)
+
+    clap.encode_audio = silent_at_first
+    sig = torch.cat([torch.zeros(400), torch.ones(400)])
+    (scores,) = classifier.score_recordings([sig])
+    assert scores.frames.centre.min() > 0.5
+    assert len(scores.frames.centre) == 5
+    (scores,) = classifier.score_recordings([torch.zeros(800)])
+    assert len(scores.frames.centre) == 1
+
+
 def test_another_backbone_is_refused(clap, export):
     """Naming both."""
     wanted = clap.fingerprint
