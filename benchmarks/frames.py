@@ -46,7 +46,10 @@ def main():
     for title, classifier in (("template", untuned(tuned)), ("tuned", tuned)):
         folder = arguments.data_folder / "audio" / "validation"
         scores = np.stack(
-            [segment_scores(classifier, folder / name) for name in tqdm(names)]
+            [
+                segment_scores(classifier, folder / name)
+                for name in tqdm(names, title, disable=None)
+            ]
         )
         threshold = best_threshold(target[chosen_on], scores[chosen_on])
         truth = target[~chosen_on].ravel()
