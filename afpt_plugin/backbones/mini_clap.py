@@ -182,14 +182,7 @@ class MiniClap(FrozenClap):
         return scores, mask
 
     def encode_audio(self, wavs, lens):
-        """Embed recordings.
-
-        Arguments
-        ---------
-        wavs : torch.Tensor
-            Mono waveforms at 16 kHz, [B, samples].
-        lens : torch.Tensor
-            Relative lengths, [B].
+        """Embed recordings; takes what `score_labels` takes.
 
         Returns
         -------
