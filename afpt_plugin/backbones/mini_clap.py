@@ -217,17 +217,7 @@ class MiniClap(FrozenClap):
     def frame_centres(self, n_samples, n_frames):
         """Say where frames lie: in the middle of YAMNet's patches.
 
-        Arguments
-        ---------
-        n_samples : int
-            See `FrozenClap.frame_centres`.
-        n_frames : int
-            See `FrozenClap.frame_centres`.
-
-        Returns
-        -------
-        torch.Tensor
-            In samples, [T].
+        Takes and returns what `FrozenClap.frame_centres` does.
         """
         patches = self.patches
         return (
