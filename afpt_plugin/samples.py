@@ -86,7 +86,9 @@ def write_esc50(folder, recordings=None):
 
     Example
     -------
-    >>> write_esc50('results/samples/ESC50')  # doctest: +SKIP
+    >>> folder = getfixture("tmp_path")
+    >>> write_esc50(folder).name
+    'ESC-50-master'
     """
 
     def make_clips(usable, _):
@@ -137,7 +139,9 @@ def write_us8k(folder, recordings=None):
 
     Example
     -------
-    >>> write_us8k('results/samples/US8K')  # doctest: +SKIP
+    >>> folder = getfixture("tmp_path")
+    >>> write_us8k(folder).name
+    'UrbanSound8K'
     """
 
     def make_clips(usable, _):
@@ -186,7 +190,9 @@ def write_fsd2019(folder, recordings=None, clips_per_recording=3, seed=0):
 
     Example
     -------
-    >>> write_fsd2019('results/samples/FSD2019')  # doctest: +SKIP
+    >>> folder = getfixture("tmp_path")
+    >>> write_fsd2019(folder, clips_per_recording=1).name
+    'FSDKaggle2019'
     """
 
     def make_clips(usable, rng):
@@ -255,7 +261,9 @@ def write_dcase2019(
 
     Example
     -------
-    >>> write_dcase2019('results/samples/DCASE2019')  # doctest: +SKIP
+    >>> folder = getfixture("tmp_path")
+    >>> write_dcase2019(folder, clips_per_recording=1).name
+    'DCASE2019-validation'
     """
     if subset not in tuple(SUBSETS):
         raise InputError(
