@@ -29,7 +29,7 @@ The three steps of the method, by hand:
 >>> sentence, words, mask = clap.encode_captions(captions)
 
 2. Learn contexts that tell the captions' classes apart.
->>> from afpt_plugin.prompts import PromptLearner
+>>> from afpt_plugin.learners.prompts import PromptLearner
 >>> from afpt_plugin.similarity import coarse_logits, fine_logits
 >>> learner = PromptLearner(ctx_init="this is a sound of")
 >>> optimizer = torch.optim.AdamW(

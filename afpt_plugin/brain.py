@@ -1,7 +1,7 @@
 """The Brain that learns prompts from captions and tests them on recordings.
 
 CLAP is an attribute and not one of the ``modules``: SpeechBrain neither trains
-nor checkpoints it. What a run leaves behind is written by `afpt_plugin.report`
+nor checkpoints it. What a run leaves behind is written by `afpt_plugin.results.run`
 and `afpt_plugin.export`.
 
 Authors
@@ -19,9 +19,9 @@ from speechbrain.utils.logger import get_logger
 
 from afpt_plugin.errors import InputError
 from afpt_plugin.export import write_export
-from afpt_plugin.figures import plot_training
-from afpt_plugin.prompts import template_embeddings
-from afpt_plugin.report import (
+from afpt_plugin.learners.prompts import template_embeddings
+from afpt_plugin.results.figures import plot_training
+from afpt_plugin.results.run import (
     HEADS,
     UNTUNED,
     format_table,
@@ -64,7 +64,7 @@ class PromptTuningBrain(sb.Brain):
         ``data_fingerprint``, ``n_recordings``, ``n_left_out``,
         ``supervision``, and whatever else is worth keeping.
     test_set : DynamicItemDataset, optional
-        From `afpt_plugin.datasets.recording_dataset`, scored after every
+        From `afpt_plugin.data.datasets.recording_dataset`, scored after every
         epoch. None trains on captions without any recording.
     test_loader_kwargs : dict
         How to batch it.

@@ -7,6 +7,7 @@ Authors
 import os
 
 from speechbrain.utils.checkpoints import Checkpointer
+from speechbrain.utils.distributed import ddp_barrier
 
 
 class AtomicCheckpointer(Checkpointer):
@@ -45,6 +46,9 @@ class AtomicCheckpointer(Checkpointer):
         checkpoint = super().save_checkpoint(*args, **kwargs)
         if checkpoint is not None:
             os.replace(*self._meta_names)
+        # Every rank lists the checkpoints next, and must find the same ones:
+        # the deletion of old ones broadcasts once for each.
+        ddp_barrier()
         return checkpoint
 
     def _save_checkpoint_metafile(self, fpath, *args, **kwargs):

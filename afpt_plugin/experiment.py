@@ -4,6 +4,7 @@ Authors
  * The afpt_plugin developers 2026
 """
 
+import atexit
 import dataclasses
 import json
 import os
@@ -20,7 +21,7 @@ from speechbrain.utils.distributed import (
 )
 from speechbrain.utils.logger import get_logger
 
-from afpt_plugin.captions import (
+from afpt_plugin.data.captions import (
     captions_fingerprint,
     check_class_names,
     read_captions,
@@ -116,6 +117,9 @@ def load_experiment(arguments, recipe):
             overridden_args=run_opts.overridden_args | {"distributed_backend"},
         )
     ddp_init_group(run_opts)
+    if torch.distributed.is_initialized():
+        # Its threads, still running when the interpreter ends, would abort it.
+        atexit.register(torch.distributed.destroy_process_group)
     hparams = load_hparams(hparams_file, overrides)
     return hparams_file, run_opts, overrides, hparams
 

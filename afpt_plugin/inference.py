@@ -42,11 +42,11 @@ from speechbrain.inference.interfaces import Pretrained
 from speechbrain.utils.fetching import FetchConfig, LocalStrategy, fetch
 
 from afpt_plugin.backbones import load_clap
-from afpt_plugin.captions import check_class_names
+from afpt_plugin.data.audio import fit_length, load_recording
+from afpt_plugin.data.captions import check_class_names
 from afpt_plugin.errors import InputError
 from afpt_plugin.export import read_export
-from afpt_plugin.prompts import PromptLearner, template_embeddings
-from afpt_plugin.recordings import fit_length, load_recording
+from afpt_plugin.learners.prompts import PromptLearner, template_embeddings
 from afpt_plugin.similarity import (
     coarse_logits,
     ensemble_logits,
@@ -330,7 +330,7 @@ class PromptedClassifier(Pretrained):
 
         Returns
         -------
-        AudioEmbeddings
+        Embeddings
             ``clip`` [B, D], ``frames`` [B, T, D], ``mask`` [B, T].
 
         Raises
@@ -553,7 +553,7 @@ class PromptedClassifier(Pretrained):
             ]
             audio = self.encode_batch(torch.stack(windows))
             clips.append(self._logits(audio)["ensemble"].cpu())
-            frames.append(self._frame_logits(audio.frames).cpu())
+            frames.append(self._frame_logits(audio.parts).cpu())
             masks.append(audio.mask.cpu())
         if not places:
             return []
@@ -582,8 +582,8 @@ class PromptedClassifier(Pretrained):
 
     def _logits(self, audio):
         scale = self.hparams.export.logit_scale
-        coarse = coarse_logits(audio.clip.float(), self.coarse, scale)
-        fine = fine_logits(audio.frames.float(), audio.mask, self.fine, scale)
+        coarse = coarse_logits(audio.whole.float(), self.coarse, scale)
+        fine = fine_logits(audio.parts.float(), audio.mask, self.fine, scale)
         return {
             "coarse": coarse,
             "fine": fine,

@@ -18,9 +18,9 @@ from typing import NamedTuple
 import numpy as np
 import yaml
 
-from afpt_plugin.data import read_metadata
+from afpt_plugin.data.audio import decode
+from afpt_plugin.data.manifests import read_metadata
 from afpt_plugin.errors import InputError
-from afpt_plugin.recordings import decode
 
 ASSETS = Path(__file__).parent / "assets"
 RECORDINGS = ASSETS / "recordings"

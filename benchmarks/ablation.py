@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from afpt_plugin.report import HEADS
+from afpt_plugin.results.run import HEADS
 
 ROOT = Path(__file__).parents[1]
 MESSAGE_LENGTH = 4000

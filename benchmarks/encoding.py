@@ -29,11 +29,11 @@ import soundfile
 import torch
 from full_size import BACKBONES, build_clap, check_positive, describe_run
 
+from afpt_plugin.data.audio import read_recording
+from afpt_plugin.data.store import encode_recording_features
 from afpt_plugin.errors import exit_on_input_error
-from afpt_plugin.features import encode_recording_features
 from afpt_plugin.files import write_if_changed
-from afpt_plugin.recordings import read_recording
-from afpt_plugin.report import peak_memory_mb
+from afpt_plugin.results.run import peak_memory_mb
 
 #: What is timed: reading files alone, the tower alone, and both with a store.
 TASKS = ("read", "tower", "encode")

@@ -31,7 +31,7 @@ from afpt_plugin.experiment import (
     load_captions,
 )
 from afpt_plugin.files import replacing, write_if_changed
-from afpt_plugin.report import package_versions
+from afpt_plugin.results.run import package_versions
 from afpt_plugin.sample_recordings import VOCABULARIES
 
 BACKBONES = ("mini", "ms-2022", "ms-2023")

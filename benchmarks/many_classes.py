@@ -40,7 +40,7 @@ from torch.nn.functional import cross_entropy
 
 from afpt_plugin.backbones import text
 from afpt_plugin.errors import InputError, exit_on_input_error
-from afpt_plugin.prompts import PromptLearner
+from afpt_plugin.learners.prompts import PromptLearner
 from afpt_plugin.similarity import coarse_logits, fine_logits
 
 WORDS = 12  # in a caption, as many as ours have on average

@@ -45,12 +45,12 @@ from full_size import (
 from torch.nn.functional import cross_entropy, pad
 
 from afpt_plugin.backbones.base import ClassTokens
-from afpt_plugin.errors import InputError, exit_on_input_error
-from afpt_plugin.features import (
+from afpt_plugin.data.store import (
     encode_caption_features,
     encode_recording_features,
 )
-from afpt_plugin.prompts import PromptLearner
+from afpt_plugin.errors import InputError, exit_on_input_error
+from afpt_plugin.learners.prompts import PromptLearner
 from afpt_plugin.similarity import coarse_logits, fine_logits
 
 CLIP_SECONDS = 5.0
@@ -414,9 +414,9 @@ class AuthorsSchedule(Schedule):
         """Encode clips twice."""
         wavs = self.material.wavs[batch].to(self.device)
         lens = torch.ones(len(batch), device=self.device)
-        clip = self.clap.encode_audio(wavs, lens).clip
+        clip = self.clap.encode_audio(wavs, lens).whole
         audio = self.clap.encode_audio(wavs, lens)
-        return clip, audio.frames, audio.mask
+        return clip, audio.parts, audio.mask
 
 
 class OurSchedule(Schedule):

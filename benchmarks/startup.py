@@ -41,7 +41,7 @@ STEPS = (
     ("afpt_plugin.experiment", "prepare_data", "recordings checked"),
     ("afpt_plugin.backbones", "load_clap", "CLAP loaded"),
     ("afpt_plugin.experiment", "load_captions", "captions read"),
-    ("afpt_plugin.datasets", "make_datasets", "feature stores read"),
+    ("afpt_plugin.data.datasets", "make_datasets", "feature stores read"),
 )
 
 

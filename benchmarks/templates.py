@@ -20,11 +20,11 @@ from esc50_prepare import ESC50_CLASSES, prepare_esc50
 from torch.nn.functional import normalize
 
 from afpt_plugin.backbones import load_clap
-from afpt_plugin.captions import TEMPLATES
-from afpt_plugin.datasets import recording_dataset
+from afpt_plugin.data.captions import TEMPLATES
+from afpt_plugin.data.datasets import recording_dataset
 from afpt_plugin.errors import exit_on_input_error
+from afpt_plugin.learners.prompts import template_embeddings
 from afpt_plugin.metrics import single_label_metrics
-from afpt_plugin.prompts import template_embeddings
 from afpt_plugin.similarity import coarse_logits
 
 

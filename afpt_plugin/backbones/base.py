@@ -25,39 +25,23 @@ import torch
 MAX_LOGIT_SCALE = 100.0
 
 
-class CaptionEmbeddings(NamedTuple):
-    """A batch of captions, projected and not normalised.
+class Embeddings(NamedTuple):
+    """A batch of captions or of recordings, projected and not normalized.
+
+    Nothing that gets one asks which it was.
 
     Arguments
     ---------
-    sentence : torch.Tensor
-        One embedding a caption, [N, D].
-    words : torch.Tensor
-        The word positions, [N, T, D].
+    whole : torch.Tensor
+        One embedding an item: a caption's sentence, a recording's clip, [B, D].
+    parts : torch.Tensor
+        Its words, or its frames, [B, T, D].
     mask : torch.Tensor
-        True where ``words`` holds a real position, [N, T].
+        True where ``parts`` holds a real one, [B, T].
     """
 
-    sentence: torch.Tensor
-    words: torch.Tensor
-    mask: torch.Tensor
-
-
-class AudioEmbeddings(NamedTuple):
-    """A batch of recordings, projected and not normalised.
-
-    Arguments
-    ---------
-    clip : torch.Tensor
-        One embedding a recording, [B, D].
-    frames : torch.Tensor
-        The frame embeddings, [B, T, D].
-    mask : torch.Tensor
-        True where ``frames`` holds a real frame, [B, T].
-    """
-
-    clip: torch.Tensor
-    frames: torch.Tensor
+    whole: torch.Tensor
+    parts: torch.Tensor
     mask: torch.Tensor
 
 
@@ -220,8 +204,8 @@ class FrozenClap(torch.nn.Module):
 
         Returns
         -------
-        CaptionEmbeddings
-            ``sentence`` [N, D], ``words`` [N, T, D], ``mask`` [N, T].
+        Embeddings
+            ``whole`` [N, D], ``parts`` [N, T, D], ``mask`` [N, T].
         """
         tokens = self.caption_encoder.tokenize(captions, pad_to)
         return self.caption_encoder.encode(tokens.to(self.device))
@@ -299,8 +283,8 @@ class FrozenClap(torch.nn.Module):
 
         Returns
         -------
-        AudioEmbeddings
-            ``clip`` [B, D], ``frames`` [B, T, D], ``mask`` [B, T].
+        Embeddings
+            ``whole`` [B, D], ``parts`` [B, T, D], ``mask`` [B, T].
         """
         raise NotImplementedError
 

@@ -30,7 +30,7 @@ from pathlib import Path
 import torch
 from torch.nn.functional import normalize
 
-from afpt_plugin.backbones.base import AudioEmbeddings, FrozenClap
+from afpt_plugin.backbones.base import Embeddings, FrozenClap
 from afpt_plugin.backbones.text import BertTextEncoder
 from afpt_plugin.backbones.yamnet import (
     N_SCORES,
@@ -186,14 +186,14 @@ class MiniClap(FrozenClap):
 
         Returns
         -------
-        AudioEmbeddings
+        Embeddings
             ``clip`` [B, 384], ``frames`` [B, T, 384], ``mask`` [B, T]: False
             also where there is nothing to hear.
         """
         scores, mask = self.score_labels(wavs, lens)
         # What was not scored is 0 and does not count.
         mean = scores.sum(1) / mask.sum(1, keepdim=True)
-        return AudioEmbeddings(self.mix(mean), self.mix(scores), mask)
+        return Embeddings(self.mix(mean), self.mix(scores), mask)
 
     def mix(self, scores):
         """Mean of the label texts, weighted by the most probable labels.

@@ -20,14 +20,14 @@ from pathlib import Path
 
 import torch
 
-from afpt_plugin.backbones.base import AudioEmbeddings, FrozenClap
-from afpt_plugin.backbones.loading import (
+from afpt_plugin.backbones.base import Embeddings, FrozenClap
+from afpt_plugin.backbones.text import BertTextEncoder, Gpt2TextEncoder
+from afpt_plugin.backbones.weights import (
     fill_from_checkpoint,
     find_on_hub,
     find_weights,
     read_pth,
 )
-from afpt_plugin.backbones.text import BertTextEncoder, Gpt2TextEncoder
 from afpt_plugin.errors import InputError
 
 REPO_ID = "microsoft/msclap"
@@ -135,7 +135,7 @@ class MsClap2022(MsClap):
     ... )
     >>> clap = MsClap2022(config, embed_dim=24)
     >>> audio = clap.encode_audio(torch.randn(1, 44100), torch.ones(1))
-    >>> audio.clip.shape, audio.frames.shape
+    >>> audio.whole.shape, audio.parts.shape
     (torch.Size([1, 24]), torch.Size([1, 2, 24]))
     """
 
@@ -163,7 +163,7 @@ class MsClap2022(MsClap):
 
         Returns
         -------
-        AudioEmbeddings
+        Embeddings
             ``clip`` [B, D], ``frames`` [B, T, D], ``mask`` [B, T].
 
         Raises
@@ -188,7 +188,7 @@ class MsClap2022(MsClap):
         latent = tower.fc1(pooled.transpose(1, 2)).relu()
         frames = self.audio_encoder.projection(latent)
         centres = self.frame_centres(wavs.shape[1], frames.shape[1])
-        return AudioEmbeddings(clip, frames, _mask(centres, wavs, lens))
+        return Embeddings(clip, frames, _mask(centres, wavs, lens))
 
     def frame_centres(self, n_samples, n_frames):
         """Say where frames lie: one every 232 ms, each three steps wide.
@@ -257,7 +257,7 @@ class MsClap2023(MsClap):
 
         Returns
         -------
-        AudioEmbeddings
+        Embeddings
             ``clip`` [B, D], ``frames`` [B, T, D], ``mask`` [B, T].
 
         Raises
@@ -277,7 +277,7 @@ class MsClap2023(MsClap):
         latent = torch.cat([m.mean(dim=2) for m in maps], dim=2)  # [B, C, T]
         frames = self.audio_encoder.projection(latent.transpose(1, 2))
         centres = self.frame_centres(wavs.shape[1], frames.shape[1])
-        return AudioEmbeddings(clip, frames, _mask(centres, wavs, lens))
+        return Embeddings(clip, frames, _mask(centres, wavs, lens))
 
     def frame_centres(self, n_samples, n_frames):
         """Say where frames lie: window after window, which may overlap.

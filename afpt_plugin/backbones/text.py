@@ -16,7 +16,7 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 from torch.utils.checkpoint import checkpoint
 
-from afpt_plugin.backbones.base import CaptionEmbeddings, ClassTokens
+from afpt_plugin.backbones.base import ClassTokens, Embeddings
 from afpt_plugin.errors import InputError
 
 #: Activations of class prompts (bytes) that are kept for the backward pass;
@@ -310,12 +310,12 @@ class BertTextEncoder(TextEncoder):
 
         Returns
         -------
-        CaptionEmbeddings
+        Embeddings
         """
         states = self.base(
             input_ids=tokens.input_ids, attention_mask=tokens.attention_mask
         )[0]
-        return CaptionEmbeddings(
+        return Embeddings(
             self._project(self._pool(states, tokens.attention_mask)),
             self._project(states[:, 1:]),
             tokens.attention_mask[:, 1:].bool(),
@@ -461,7 +461,7 @@ class Gpt2TextEncoder(TextEncoder):
 
         Returns
         -------
-        CaptionEmbeddings
+        Embeddings
         """
         states = self.base(
             input_ids=tokens.input_ids, attention_mask=tokens.attention_mask
@@ -470,7 +470,7 @@ class Gpt2TextEncoder(TextEncoder):
         last = mask.sum(1) - 1
         rows = torch.arange(len(last), device=last.device)
         mask[rows, last] = False
-        return CaptionEmbeddings(
+        return Embeddings(
             self._project(states[rows, last]),
             self._project(states[:, :-1]),
             mask[:, :-1],

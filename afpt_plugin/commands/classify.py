@@ -404,7 +404,7 @@ def _difference(wanted, found):
 
 def _load(batch, sample_rate):
     """Read a few files; a message stands for one that cannot be read."""
-    from afpt_plugin.recordings import load_recording
+    from afpt_plugin.data.audio import load_recording
 
     loaded = []
     for path in batch:
@@ -573,7 +573,7 @@ def _join_parquet(tables, path):
 
 
 def _draw(classifier, path, args):
-    from afpt_plugin.figures import plot_frame_scores
+    from afpt_plugin.results.figures import plot_frame_scores
 
     plot_frame_scores(
         classifier.load_audio(path),

@@ -127,9 +127,9 @@ def run(args):
     InputError
         If a file or an option cannot be used, or an output exists.
     """
-    from afpt_plugin.captions import template_captions, write_captions
+    from afpt_plugin.data.captions import template_captions, write_captions
+    from afpt_plugin.data.mining import mine_captions
     from afpt_plugin.experiment import read_class_names
-    from afpt_plugin.mining import mine_captions
 
     written = [args.output, args.report, args.skipped]
     for path in filter(None, written):

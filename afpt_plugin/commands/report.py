@@ -77,7 +77,7 @@ def run(args):
     InputError
         If there is nothing to compare or the report cannot be written.
     """
-    from afpt_plugin.comparison import compare_runs, write_comparison
+    from afpt_plugin.results.compare import compare_runs, write_comparison
 
     comparison = compare_runs(args.results_dir)
     paths = write_comparison(comparison, args.output or args.results_dir)

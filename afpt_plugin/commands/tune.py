@@ -145,8 +145,8 @@ def run(args):
 
     from afpt_plugin.backbones import load_clap
     from afpt_plugin.brain import PromptTuningBrain
-    from afpt_plugin.captions import template_captions
-    from afpt_plugin.datasets import caption_dataset, class_means
+    from afpt_plugin.data.captions import template_captions
+    from afpt_plugin.data.datasets import caption_dataset, class_means
     from afpt_plugin.experiment import (
         check_device,
         load_captions,

@@ -14,8 +14,8 @@ Authors
 import functools
 import re
 
-from afpt_plugin.archives import download_and_unpack
-from afpt_plugin.data import (
+from afpt_plugin.data.archives import download_and_unpack
+from afpt_plugin.data.manifests import (
     find_root,
     prepare_test_set,
     read_metadata,

@@ -19,7 +19,7 @@ from fsd2019_prepare import FSD2019_CLASSES, prepare_fsd2019
 
 from afpt_plugin.backbones import load_clap
 from afpt_plugin.brain import PromptTuningBrain
-from afpt_plugin.datasets import class_means, make_datasets
+from afpt_plugin.data.datasets import class_means, make_datasets
 from afpt_plugin.errors import exit_on_input_error
 from afpt_plugin.experiment import (
     announce,

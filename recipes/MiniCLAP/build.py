@@ -42,7 +42,7 @@ from afpt_plugin.backbones.yamnet import LogMelPatches, YamNet
 from afpt_plugin.errors import InputError, exit_on_input_error
 from afpt_plugin.experiment import CAPTION_FOLDER, load_hparams
 from afpt_plugin.files import file_sha256
-from afpt_plugin.prompts import template_embeddings
+from afpt_plugin.learners.prompts import template_embeddings
 from afpt_plugin.similarity import coarse_logits
 
 logger = get_logger(__name__)
@@ -244,7 +244,7 @@ def embed_labels(labels, wording):
     """
     clap = MiniClap(*load_minilm(), torch.arange(len(labels)))
     texts = [wording.replace("{}", label) for label in labels]
-    sentences = clap.encode_captions(texts).sentence  # centered at zero so far
+    sentences = clap.encode_captions(texts).whole  # centered at zero so far
     center = sentences.mean(0)
     return normalize(sentences - center, dim=-1), center
 
@@ -286,7 +286,7 @@ def fit_logit_scale(clap, datasets, template):
         class_names = sorted(set(table["label"]))
         captions = table["caption"].tolist()
         sentences = [
-            clap.encode_captions(captions[start : start + 64]).sentence
+            clap.encode_captions(captions[start : start + 64]).whole
             for start in range(0, len(captions), 64)
         ]
         cosines = coarse_logits(

@@ -12,11 +12,11 @@ import torch
 
 from afpt_plugin import __version__
 from afpt_plugin.backbones import load_clap
-from afpt_plugin.captions import read_captions
 from afpt_plugin.cli import COMMANDS, main
 from afpt_plugin.commands.words import nearest_words
+from afpt_plugin.data.captions import read_captions
 from afpt_plugin.export import read_export, write_export
-from afpt_plugin.prompts import PromptLearner
+from afpt_plugin.learners.prompts import PromptLearner
 
 ROOT = Path(__file__).parents[2]
 NAMES = ["dog", "rain", "car horn"]

@@ -24,7 +24,7 @@ from afpt_plugin.cli import main
 from afpt_plugin.commands import classify
 from afpt_plugin.export import write_export
 from afpt_plugin.inference import PromptedClassifier
-from afpt_plugin.prompts import PromptLearner
+from afpt_plugin.learners.prompts import PromptLearner
 
 ROOT = Path(__file__).parents[2]
 NAMES = ["dog", "church bells", "rain", "siren"]

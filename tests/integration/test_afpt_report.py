@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from matplotlib.image import imread
 
-from afpt_plugin.report import HEADS, REQUIRED_KEYS, write_results
+from afpt_plugin.results.run import HEADS, REQUIRED_KEYS, write_results
 
 ROOT = Path(__file__).parents[2]
 

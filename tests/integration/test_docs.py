@@ -12,7 +12,7 @@ import pytest
 import soundfile
 from documents import BLOCK, ROOT, Reader, blocks_of
 
-from afpt_plugin.captions import TEMPLATES
+from afpt_plugin.data.captions import TEMPLATES
 
 # docs/new_dataset.md
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from afpt_plugin.report import HEADS
+from afpt_plugin.results.run import HEADS
 
 ROOT = Path(__file__).parents[2]
 RECIPE = ROOT / "recipes" / "ESC50"

@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel
 
-from afpt_plugin.backbones.base import AudioEmbeddings, FrozenClap
+from afpt_plugin.backbones.base import Embeddings, FrozenClap
 from afpt_plugin.backbones.text import BertTextEncoder
 
 WORDS = (
@@ -52,7 +52,7 @@ class TinyClap(FrozenClap):
         frames = wavs.unflatten(1, (-1, 80)) * self.window
         frames = self.norm(self.audio(frames).transpose(1, 2)).transpose(1, 2)
         mask = torch.ones(frames.shape[:2], dtype=torch.bool)
-        return AudioEmbeddings(frames.mean(1), frames, mask)
+        return Embeddings(frames.mean(1), frames, mask)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Tests of afpt_plugin.archives."""
+"""Tests of afpt_plugin.data.archives."""
 
 import io
 import json
@@ -10,7 +10,7 @@ from threading import Thread
 
 import pytest
 
-from afpt_plugin import archives
+from afpt_plugin.data import archives
 from afpt_plugin.errors import InputError
 from afpt_plugin.files import file_sha256
 

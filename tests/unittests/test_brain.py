@@ -13,20 +13,20 @@ from speechbrain.utils.epoch_loop import EpochCounter
 from speechbrain.utils.train_logger import FileTrainLogger
 
 from afpt_plugin.brain import PromptTuningBrain
-from afpt_plugin.captions import Caption
 from afpt_plugin.checkpoints import AtomicCheckpointer
-from afpt_plugin.data import prepare_test_set
-from afpt_plugin.datasets import (
+from afpt_plugin.data.captions import Caption
+from afpt_plugin.data.datasets import (
     caption_dataset,
     class_means,
     recording_dataset,
 )
+from afpt_plugin.data.manifests import prepare_test_set
 from afpt_plugin.errors import InputError
 from afpt_plugin.export import read_export
+from afpt_plugin.learners.prompts import PromptLearner
 from afpt_plugin.losses import ranking_loss
 from afpt_plugin.metrics import multi_label_metrics, single_label_metrics
-from afpt_plugin.prompts import PromptLearner
-from afpt_plugin.report import UNTUNED
+from afpt_plugin.results.run import UNTUNED
 from afpt_plugin.similarity import CaptionNoise
 
 NAMES = ["dog", "rain", "bell"]
@@ -213,7 +213,7 @@ def test_class_means_weigh_a_caption_by_its_share(clap, tmp_path):
     ]
     means = class_means(caption_dataset(clap, captions, 2, tmp_path))
     a, b, both = torch.nn.functional.normalize(
-        clap.encode_captions([c.caption for c in captions]).sentence, dim=-1
+        clap.encode_captions([c.caption for c in captions]).whole, dim=-1
     )
     expected = torch.stack([(a + b + both / 2) / 2.5, both])
     torch.testing.assert_close(means, expected, atol=1e-5, rtol=0)

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import afpt_plugin
-from afpt_plugin.captions import (
+from afpt_plugin.data.captions import (
     TEMPLATES,
     Caption,
     captions_fingerprint,

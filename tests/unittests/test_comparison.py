@@ -1,4 +1,4 @@
-"""Tests of `afpt_plugin.comparison`: what may be averaged, and what comes out.
+"""Tests of `afpt_plugin.results.compare`: what may be averaged, and what comes out.
 
 Authors
  * The afpt_plugin developers 2026
@@ -15,21 +15,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.image import imread
 
-from afpt_plugin import figures
-from afpt_plugin.comparison import (
+from afpt_plugin.errors import InputError
+from afpt_plugin.results import figures
+from afpt_plugin.results.compare import (
     bootstrap_interval,
     compare_runs,
     format_comparison,
     plot_comparison,
     write_comparison,
 )
-from afpt_plugin.errors import InputError
-from afpt_plugin.report import HEADS, REQUIRED_KEYS, write_results
+from afpt_plugin.results.run import HEADS, REQUIRED_KEYS, write_results
 
 SETTINGS = """\
 seed: {seed}
 output_folder: results/{seed}
-learner: &learner !new:afpt_plugin.prompts.PromptLearner
+learner: &learner !new:afpt_plugin.learners.prompts.PromptLearner
   n_ctx: !apply:afpt_plugin.experiment.either [false, 32, {n_ctx}]
   seed: {seed}
 modules:

@@ -10,10 +10,10 @@ import pytest
 import soundfile
 from speechbrain.dataio.dataset import DynamicItemDataset
 
-from afpt_plugin import data
+from afpt_plugin.data import manifests as data
+from afpt_plugin.data.audio import UNKNOWN_RIFF_SIZES, read_recording
 from afpt_plugin.errors import InputError
 from afpt_plugin.files import replacing
-from afpt_plugin.recordings import UNKNOWN_RIFF_SIZES, read_recording
 
 RATE = 8000
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from afpt_plugin.captions import read_captions
-from afpt_plugin.data import data_fingerprint, read_manifest
+from afpt_plugin.data.captions import read_captions
+from afpt_plugin.data.manifests import data_fingerprint, read_manifest
 from afpt_plugin.errors import InputError
 from afpt_plugin.experiment import CAPTION_FOLDER
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from afpt_plugin.data import data_fingerprint, read_manifest
+from afpt_plugin.data.manifests import data_fingerprint, read_manifest
 from afpt_plugin.errors import InputError
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -1,4 +1,4 @@
-"""Tests of `afpt_plugin.features`: nothing twice, nothing lost, nothing wrong.
+"""Tests of `afpt_plugin.data.store`: nothing twice, nothing lost, nothing wrong.
 
 Authors
  * The afpt_plugin developers 2026
@@ -23,16 +23,16 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from speechbrain.utils.importutils import LazyModule
 
-from afpt_plugin import features
 from afpt_plugin.backbones import load_clap
-from afpt_plugin.errors import InputError
-from afpt_plugin.features import (
+from afpt_plugin.data import store as features
+from afpt_plugin.data.store import (
     CAPTION_ROWS,
     FeatureStore,
     content_key,
     encode_caption_features,
     encode_recording_features,
 )
+from afpt_plugin.errors import InputError
 
 # Hypothesis asks every module for its file, at which SpeechBrain's redirects of
 # old names would import packages that are not installed.
@@ -46,7 +46,7 @@ SETTINGS = {"kind": "captions", "pad_to": None}
 SCRIPT = """
 import os, signal, sys
 import torch
-from afpt_plugin.features import FeatureStore, encode_recording_features
+from afpt_plugin.data.store import FeatureStore, encode_recording_features
 
 folder, n_items, kill_at = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 
@@ -159,7 +159,7 @@ def start(folder, n_items=10, kill_at=0, **environment):
 @pytest.fixture(name="warnings")
 def fixture_warnings(caplog):
     """The messages of the store's warnings."""
-    caplog.set_level(logging.WARNING, logger="afpt_plugin.features")
+    caplog.set_level(logging.WARNING, logger="afpt_plugin.data.store")
     return lambda: " ".join(record.getMessage() for record in caplog.records)
 
 

@@ -1,12 +1,12 @@
-"""Tests of afpt_plugin.figures."""
+"""Tests of afpt_plugin.results.figures."""
 
 import numpy as np
 import pytest
 import torch
 from matplotlib.image import imread
 
-from afpt_plugin import figures
 from afpt_plugin.inference import FrameScores
+from afpt_plugin.results import figures
 
 HISTORY = [
     {

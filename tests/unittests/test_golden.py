@@ -1,7 +1,8 @@
 """Equality with the authors' implementation, number by number.
 
-The file of golden numbers is named by ``AFPT_GOLDEN``; its README defines the
-model (weights filled by a formula) and what each array is.
+The numbers are in tests/samples/golden, whose README defines the model (weights
+filled by a formula) and says what each array is; ``AFPT_GOLDEN`` names another
+file.
 """
 
 import os
@@ -14,23 +15,16 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from afpt_plugin.backbones.base import ClassTokens
+from afpt_plugin.learners.prompts import PromptLearner
 from afpt_plugin.losses import ranking_loss
-from afpt_plugin.prompts import PromptLearner
 from afpt_plugin.similarity import (
     coarse_logits,
     ensemble_logits,
     fine_logits,
 )
 
-DEFAULT = (
-    Path(__file__).parents[3] / "shared" / "golden" / "upstream_golden.npz"
-)
+DEFAULT = Path(__file__).parents[1] / "samples/golden/upstream_golden.npz"
 GOLDEN = Path(os.environ.get("AFPT_GOLDEN", DEFAULT))
-
-pytestmark = pytest.mark.skipif(
-    not GOLDEN.is_file(),
-    reason="no golden numbers: AFPT_GOLDEN does not name a file",
-)
 
 
 def fill(name, shape, salt):
@@ -148,14 +142,14 @@ def test_class_embeddings_equal_the_authors(clap, golden, learner):
 
 def test_caption_and_word_embeddings_equal_the_authors(captions, golden):
     """Sentence, and words with the padding."""
-    assert_equal(captions.sentence, golden["caption_embed"])
-    assert_equal(captions.words, golden["word_embed"])
+    assert_equal(captions.whole, golden["caption_embed"])
+    assert_equal(captions.parts, golden["word_embed"])
 
 
 def test_clip_and_frame_embeddings_equal_the_authors(recordings, golden):
     """Clip, and frames after the authors' pooling."""
-    assert_equal(recordings.clip, golden["audio_clip_embed"])
-    assert_equal(recordings.frames, golden["audio_frame_embed"])
+    assert_equal(recordings.whole, golden["audio_clip_embed"])
+    assert_equal(recordings.parts, golden["audio_frame_embed"])
 
 
 def test_logit_scale_equals_the_authors(clap, golden):
@@ -201,11 +195,11 @@ def test_losses_gradients_and_three_steps_equal_the_authors(
         coarse_classes, fine_classes = learner(clap)
         losses = [
             loss_of(
-                coarse_logits(captions.sentence, coarse_classes, scale), targets
+                coarse_logits(captions.whole, coarse_classes, scale), targets
             ),
             loss_of(
                 fine_logits(
-                    captions.words,
+                    captions.parts,
                     captions.mask,
                     fine_classes,
                     scale,

@@ -18,8 +18,8 @@ STAGES = {
     "import afpt_plugin, afpt_plugin.errors, afpt_plugin.files": HEAVY
     | HEAVIER,
     "import afpt_plugin.cli; afpt_plugin.cli.make_parser()": HEAVY | HEAVIER,
-    "import afpt_plugin.captions, afpt_plugin.data": HEAVY,
-    "import afpt_plugin.features, afpt_plugin.datasets": HEAVY,
+    "import afpt_plugin.data.captions, afpt_plugin.data.manifests": HEAVY,
+    "import afpt_plugin.data.store, afpt_plugin.data.datasets": HEAVY,
     "import afpt_plugin.backbones, afpt_plugin.backbones.mini_clap": HEAVY,
     "import afpt_plugin.brain, afpt_plugin.experiment": HEAVY,
     "import afpt_plugin.samples": HEAVY,

@@ -17,12 +17,12 @@ from speechbrain.utils.fetching import FetchConfig
 from torch.nn.functional import normalize
 
 from afpt_plugin.brain import PromptTuningBrain
-from afpt_plugin.data import prepare_test_set
-from afpt_plugin.datasets import recording_dataset
+from afpt_plugin.data.datasets import recording_dataset
+from afpt_plugin.data.manifests import prepare_test_set
 from afpt_plugin.errors import InputError
 from afpt_plugin.export import write_export
 from afpt_plugin.inference import PromptedClassifier
-from afpt_plugin.prompts import PromptLearner, template_embeddings
+from afpt_plugin.learners.prompts import PromptLearner, template_embeddings
 
 NAMES = ["dog", "rain", "bell"]
 CLIP_SECONDS = 1.0
@@ -255,7 +255,7 @@ def test_a_recording_of_whole_clips_has_no_window_twice(classifier):
 
 def by_hand(clap, classifier, frames):
     """Scaled cosines of frames of 80 samples, [T, 3]."""
-    embedded = clap.encode_audio(frames.flatten()[None], torch.ones(1)).frames
+    embedded = clap.encode_audio(frames.flatten()[None], torch.ones(1)).parts
     return 20.0 * (
         normalize(embedded[0], dim=1) @ normalize(classifier.fine, dim=1).T
     )

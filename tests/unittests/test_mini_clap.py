@@ -83,7 +83,7 @@ def test_label_embeddings_are_made_as_the_header_says(clap, header):
     labels = json.loads(header["labels"])
     wording = header["label_wording"]
     texts = [wording.replace("{}", label) for label in labels]
-    sentences = clap.encode_captions(texts).sentence  # already centered
+    sentences = clap.encode_captions(texts).whole  # already centered
     torch.testing.assert_close(
         sentences.mean(0), torch.zeros(384), atol=2e-4, rtol=0
     )
@@ -118,8 +118,8 @@ def test_sentence_is_the_mean_of_its_words_in_the_joint_space(clap):
     mask = tokens.attention_mask[..., None]
     means = (words * mask).sum(1) / mask.sum(1)
     found = clap.encode_captions(["a dog barks", "rain"])
-    assert found.words.shape == (2, tokens.input_ids.shape[1] - 1, 384)
-    torch.testing.assert_close(found.sentence, means)
+    assert found.parts.shape == (2, tokens.input_ids.shape[1] - 1, 384)
+    torch.testing.assert_close(found.whole, means)
 
 
 def test_text_tower_is_minilm_as_sentence_transformers_knows_it(clap):
@@ -146,20 +146,20 @@ def test_padding_a_batch_changes_nothing(clap):
     assert mask.sum(1).tolist() == [6, 3, 1, 1]
     for i, n_samples in enumerate([48000, 29280, 14400, 480]):
         alone = clap.encode_audio(wavs[i : i + 1, :n_samples], torch.ones(1))
-        torch.testing.assert_close(alone.clip[0], clip[i], atol=1e-4, rtol=0)
+        torch.testing.assert_close(alone.whole[0], clip[i], atol=1e-4, rtol=0)
         torch.testing.assert_close(
-            alone.frames[0], frames[i][mask[i]], atol=1e-4, rtol=0
+            alone.parts[0], frames[i][mask[i]], atol=1e-4, rtol=0
         )
 
 
 def test_a_frame_hears_its_own_piece_alone(clap):
     wavs = 0.1 * torch.randn(1, 80000)
-    frames = clap.encode_audio(wavs, torch.ones(1)).frames[0]
+    frames = clap.encode_audio(wavs, torch.ones(1)).parts[0]
     centres = clap.frame_centres(80000, len(frames))
     for t in (0, 3):
         begin = int(centres[t]) - clap.patches.patch_samples // 2
         piece = wavs[:, begin : begin + clap.patches.patch_samples]
-        alone = clap.encode_audio(piece, torch.ones(1)).frames[0]
+        alone = clap.encode_audio(piece, torch.ones(1)).parts[0]
         assert len(alone) == 1
         torch.testing.assert_close(alone[0], frames[t], atol=1e-4, rtol=0)
 
@@ -172,7 +172,7 @@ def test_what_is_silent_is_no_frame(clap):
     assert mask.tolist() == [[True] * 3 + [False] * 7]
     assert frames.shape == (1, 10, 384)
     first = clap.encode_audio(wavs[:, :30960], torch.ones(1))
-    torch.testing.assert_close(first.clip, clip, atol=1e-4, rtol=0)
+    torch.testing.assert_close(first.whole, clip, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("n_samples", [1, 160, 15600, 15601, 160000])
@@ -187,7 +187,7 @@ def test_silence_and_dc_of_any_length_are_finite(clap, n_samples, level):
 def test_a_real_recording_is_named(clap):
     # No setting was chosen on the sample recordings.
     names = {"dog": "a dog barking", "rooster": "a rooster crowing"}
-    texts = clap.encode_captions(list(names.values())).sentence
+    texts = clap.encode_captions(list(names.values())).whole
     folder = mini_clap.WEIGHTS.parent / "recordings"
     with open(folder / "recordings.csv", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["esc50"] in names]
@@ -195,7 +195,7 @@ def test_a_real_recording_is_named(clap):
     for row in rows:
         sig, rate = soundfile.read(folder / row["file"], dtype="float32")
         wav = resample(torch.from_numpy(sig), rate, clap.sample_rate)[None]
-        clip = clap.encode_audio(wav, torch.ones(1)).clip
+        clip = clap.encode_audio(wav, torch.ones(1)).whole
         best = int(torch.cosine_similarity(clip, texts).argmax())
         hits.append(list(names)[best] == row["esc50"])
     assert len(hits) >= 4 and sum(hits) / len(hits) > 0.7
@@ -307,8 +307,8 @@ def test_scores_are_float32_under_autocast(clap):
     expected = clap.encode_audio(wavs, torch.ones(1))
     with torch.autocast("cpu", torch.bfloat16):
         found = clap.encode_audio(wavs, torch.ones(1))
-    assert torch.equal(found.frames, expected.frames)
-    assert torch.equal(found.clip, expected.clip)
+    assert torch.equal(found.parts, expected.parts)
+    assert torch.equal(found.whole, expected.whole)
 
 
 def test_saved_weights_come_back_with_the_fingerprint_of_the_header(tmp_path):

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from afpt_plugin.captions import read_captions, write_captions
-from afpt_plugin.errors import InputError
-from afpt_plugin.mining import (
+from afpt_plugin.data.captions import read_captions, write_captions
+from afpt_plugin.data.mining import (
     SYNONYMS,
     _fold,
     _stem,
     mine_captions,
     read_synonyms,
 )
+from afpt_plugin.errors import InputError
 from afpt_plugin.sample_recordings import VOCABULARIES
 
 AUDIOCAPS = Path(__file__).parents[2].parent / "shared/captions/audiocaps"

@@ -19,13 +19,14 @@ from transformers import (
 from transformers.modeling_utils import no_init_weights
 from transformers.models.gpt2.tokenization_gpt2 import bytes_to_unicode
 
-from afpt_plugin.backbones import load_clap, loading, ms_clap
-from afpt_plugin.backbones.loading import (
+from afpt_plugin.backbones import load_clap, ms_clap
+from afpt_plugin.backbones import weights as loading
+from afpt_plugin.backbones.ms_clap import MsClap2022, MsClap2023
+from afpt_plugin.backbones.weights import (
     fill_from_checkpoint,
     find_weights,
     read_pth,
 )
-from afpt_plugin.backbones.ms_clap import MsClap2022, MsClap2023
 from afpt_plugin.errors import InputError
 
 WORDS = "this is a sound of dog rain [UNK]".split()
@@ -404,13 +405,13 @@ def test_cnn14_runs_once_and_its_clip_is_msclaps(clap_2022):
     audio = clap_2022.encode_audio(wavs, torch.tensor([1.0, 0.4]))
     hook.remove()
     assert len(maps) == 1
-    assert torch.equal(audio.clip, clap_2022.audio_encoder(wavs)[0])
+    assert torch.equal(audio.whole, clap_2022.audio_encoder(wavs)[0])
     threes = maps[0].mean(3).unfold(2, 3, 1)  # [2, 2048, 4, 3]
     pooled = (threes.amax(3) + threes.mean(3)).transpose(1, 2)
     expected = clap_2022.audio_encoder.projection(tower.fc1(pooled).relu())
-    assert torch.allclose(audio.frames, expected, atol=1e-5)
+    assert torch.allclose(audio.parts, expected, atol=1e-5)
     # 207 hops, 6 frames of the trunk, 4 after pooling over 3.
-    assert audio.frames.shape == (2, 4, 24)
+    assert audio.parts.shape == (2, 4, 24)
     # Centres at 1.5, 2.5, ... times 32 hops; 40 % of 66150 are 82 hops.
     assert audio.mask.tolist() == [[True] * 4, [True, True, False, False]]
 
@@ -419,7 +420,7 @@ def test_cnn14_runs_once_and_its_clip_is_msclaps(clap_2022):
 def test_a_whole_recording_has_real_frames_only(clap_2022, samples):
     audio = clap_2022.encode_audio(torch.randn(1, samples), torch.ones(1))
     assert audio.mask.all()
-    assert audio.frames.shape[1] == (samples // 320 + 1) // 32 - 2
+    assert audio.parts.shape[1] == (samples // 320 + 1) // 32 - 2
 
 
 def test_the_shortest_recording_of_a_batch_keeps_a_frame(clap_2022):
@@ -450,8 +451,8 @@ def test_htsat_frames_average_to_the_latent_embedding(
     )
     wavs = torch.randn(1, samples)
     audio = clap_2023.encode_audio(wavs, torch.ones(1))
-    assert audio.frames.shape == (1, 32 * windows, 768)
-    assert torch.allclose(audio.frames.mean(1), audio.clip, atol=1e-5)
+    assert audio.parts.shape == (1, 32 * windows, 768)
+    assert torch.allclose(audio.parts.mean(1), audio.whole, atol=1e-5)
     assert audio.mask.all()
 
 
@@ -525,7 +526,7 @@ def test_ms_clap_2022_of_the_real_size_gives_msclaps_embeddings(
         path, "Cnn14", 2048, 1024, 44100, 1024, 320, 64, 50, 14000, 527
     )
     audio = clap.encode_audio(wavs, torch.ones(1))
-    assert torch.allclose(audio.clip, theirs(wavs)[0], atol=1e-5)
+    assert torch.allclose(audio.whole, theirs(wavs)[0], atol=1e-5)
     del theirs
 
     captions = ["this is a sound of dog", "a baby's cry, far away"]
@@ -545,7 +546,7 @@ def test_ms_clap_2022_of_the_real_size_gives_msclaps_embeddings(
     assert ids == [101, 2023, 2003, 1037, 2614, 1997, 3899, 102]
     expected = clap.caption_encoder.projection(bert(**tokens)[0][:, 0])
     encoded = clap.encode_captions(captions)
-    assert torch.allclose(encoded.sentence, expected, atol=1e-4)
+    assert torch.allclose(encoded.whole, expected, atol=1e-4)
     prompts = clap.encode_prompts(
         clap.embed_words("this is a sound of"),
         clap.tokenize_class_names(["dog"]),
@@ -585,7 +586,7 @@ def test_ms_clap_2023_of_the_real_size_gives_msclaps_embeddings(
         path, "HTSAT", 768, 1024, 44100, 1024, 320, 64, 50, 8000, 527
     )
     audio = clap.encode_audio(wavs, torch.ones(1))
-    assert torch.allclose(audio.clip, theirs(wavs)[0], atol=1e-5)
+    assert torch.allclose(audio.whole, theirs(wavs)[0], atol=1e-5)
     del theirs
 
     captions = ["this is a sound of dog", "rain"]
@@ -609,7 +610,7 @@ def test_ms_clap_2023_of_the_real_size_gives_msclaps_embeddings(
     states = gpt2(**batch)[0][torch.arange(2), last]
     expected = clap.caption_encoder.projection(states)
     encoded = clap.encode_captions(captions)
-    assert torch.allclose(encoded.sentence, expected, atol=1e-4)
+    assert torch.allclose(encoded.whole, expected, atol=1e-4)
     prompts = clap.encode_prompts(
         clap.embed_words("this is a sound of"),
         clap.tokenize_class_names(["dog"]),

@@ -1,10 +1,10 @@
-"""Tests of afpt_plugin.prompts."""
+"""Tests of afpt_plugin.learners.prompts."""
 
 import pytest
 import torch
 
 from afpt_plugin.errors import InputError
-from afpt_plugin.prompts import PromptLearner, template_embeddings
+from afpt_plugin.learners.prompts import PromptLearner, template_embeddings
 
 NAMES = ["dog", "rain on the roof"]
 

@@ -1,4 +1,4 @@
-"""Tests of afpt_plugin.recordings."""
+"""Tests of afpt_plugin.data.audio."""
 
 from functools import partial
 
@@ -7,7 +7,7 @@ import pytest
 import soundfile
 import torch
 
-from afpt_plugin import recordings
+from afpt_plugin.data import audio as recordings
 from afpt_plugin.errors import InputError
 
 RATE = 8000

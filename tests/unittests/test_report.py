@@ -1,4 +1,4 @@
-"""Tests of `afpt_plugin.report`: what a run leaves behind.
+"""Tests of `afpt_plugin.results.run`: what a run leaves behind.
 
 Authors
  * The afpt_plugin developers 2026
@@ -12,9 +12,10 @@ import pytest
 import torch
 from matplotlib.image import imread
 
-from afpt_plugin import figures, report
 from afpt_plugin.errors import InputError
-from afpt_plugin.report import HEADS, REQUIRED_HEADS, REQUIRED_KEYS
+from afpt_plugin.results import figures
+from afpt_plugin.results import run as report
+from afpt_plugin.results.run import HEADS, REQUIRED_HEADS, REQUIRED_KEYS
 
 CLASS_NAMES = ["dog", "rain, heavy", "bell"]
 IDS = ["001.wav", "a,b.wav", "c.wav", "d.wav"]

@@ -15,7 +15,7 @@ import soundfile
 from sample_noise import write_recordings, write_table
 
 from afpt_plugin import samples
-from afpt_plugin.data import read_manifest
+from afpt_plugin.data.manifests import read_manifest
 from afpt_plugin.errors import InputError
 from afpt_plugin.files import file_sha256
 from afpt_plugin.sample_recordings import (

@@ -105,10 +105,10 @@ def _gradient(embeddings, ctx):
 def test_a_caption_does_not_depend_on_the_padding_of_its_batch(tower):
     alone = tower.encode(tower.tokenize(["rain"]))
     padded = tower.encode(tower.tokenize(["rain"], pad_to=24))
-    assert torch.allclose(padded.sentence, alone.sentence, atol=1e-5)
+    assert torch.allclose(padded.whole, alone.whole, atol=1e-5)
     assert padded.mask.sum() == alone.mask.sum() < padded.mask.numel()
     assert torch.allclose(
-        padded.words[padded.mask], alone.words[alone.mask], atol=1e-5
+        padded.parts[padded.mask], alone.parts[alone.mask], atol=1e-5
     )
 
 
@@ -142,7 +142,7 @@ def test_gpt2_sentence_is_msclaps_position_unless_the_text_has_an_exclamation(
     assert ends.tolist() == [gpt2.tokenizer.eos_token_id] * 3
     states = gpt2.base(tokens.input_ids, attention_mask=tokens.attention_mask)
     expected = gpt2.projection(states[0][torch.arange(3), ours])
-    sentence = gpt2.encode(tokens).sentence
+    sentence = gpt2.encode(tokens).whole
     assert torch.allclose(sentence, expected, atol=1e-6)
 
 
@@ -151,7 +151,7 @@ def test_a_bert_context_of_words_equals_the_caption_of_these_words(bert):
     assert ctx.shape == (5, 32)
     prompts = bert.encode_prompts(ctx[None], bert.tokenize_class_names(NAMES))
     captions = [f"this is a sound of {name}" for name in NAMES]
-    plain = bert.encode(bert.tokenize(captions)).sentence
+    plain = bert.encode(bert.tokenize(captions)).whole
     assert torch.allclose(prompts[0], plain, atol=1e-5)
     twice = bert.encode_prompts(
         ctx[None], bert.tokenize_class_names(NAMES), embed_twice=True
@@ -163,7 +163,7 @@ def test_a_gpt2_context_of_words_equals_the_caption_of_these_words(gpt2):
     ctx = gpt2.embed_words("this is a sound of")
     prompts = gpt2.encode_prompts(ctx[None], gpt2.tokenize_class_names(NAMES))
     captions = [f"this is a sound of {name}" for name in NAMES]
-    plain = gpt2.encode(gpt2.tokenize(captions)).sentence
+    plain = gpt2.encode(gpt2.tokenize(captions)).whole
     assert torch.allclose(prompts[0], plain, atol=1e-5)
 
 
@@ -419,7 +419,7 @@ def test_mean_pooling_leaves_padding_out(bert):
     )
     alone = pooled.encode(pooled.tokenize(["rain"]))
     padded = pooled.encode(pooled.tokenize(["rain"], pad_to=24))
-    assert torch.allclose(padded.sentence, alone.sentence, atol=1e-5)
+    assert torch.allclose(padded.whole, alone.whole, atol=1e-5)
     states = pooled.base(**pooled.tokenize(["rain"])._asdict())[0]
     expected = pooled.projection(states.mean(1))
-    assert torch.allclose(alone.sentence, expected, atol=1e-5)
+    assert torch.allclose(alone.whole, expected, atol=1e-5)

@@ -14,11 +14,11 @@ import pytest
 import soundfile
 import torch
 
-from afpt_plugin.captions import read_captions
-from afpt_plugin.data import data_fingerprint, read_manifest
+from afpt_plugin.data.audio import read_recording
+from afpt_plugin.data.captions import read_captions
+from afpt_plugin.data.manifests import data_fingerprint, read_manifest
 from afpt_plugin.errors import InputError
 from afpt_plugin.experiment import CAPTION_FOLDER
-from afpt_plugin.recordings import read_recording
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SHARED = REPOSITORY.parent / "shared"

@@ -151,7 +151,7 @@ class PromptLearner(torch.nn.Module):
         Arguments
         ---------
         embeddings : torch.Tensor
-            E.g. from `afpt_plugin.datasets.class_means` or
+            E.g. from `afpt_plugin.data.datasets.class_means` or
             `template_embeddings`, any norm, [n_classes, D]. They are not used
             if ``anchor`` is 0.
 
@@ -252,4 +252,4 @@ def template_embeddings(clap, class_names, prompt_template):
         )
     return clap.encode_captions(
         [prompt_template.replace("{}", name) for name in class_names]
-    ).sentence
+    ).whole

@@ -35,7 +35,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from afpt_plugin.captions import (
+from afpt_plugin.data.captions import (
     Caption,
     caption_fault,
     check_class_names,
@@ -47,7 +47,7 @@ from afpt_plugin.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
-SYNONYMS = Path(__file__).parent / "assets" / "synonyms.yml"
+SYNONYMS = Path(__file__).parents[1] / "assets" / "synonyms.yml"
 
 # What corpora call the column, in order of preference.
 TEXT_COLUMNS = ("caption", "captions", "text", "sentence", "raw")

@@ -390,7 +390,7 @@ def plot_comparison(comparison, path):
     Arguments
     ---------
     comparison : Comparison
-        Of `afpt_plugin.comparison.compare_runs`.
+        Of `afpt_plugin.results.compare.compare_runs`.
     path : str or Path
         File to write; its suffix is the format.
 
@@ -401,7 +401,7 @@ def plot_comparison(comparison, path):
 
     Example
     -------
-    See `afpt_plugin.comparison`, whose `write_comparison` calls it.
+    See `afpt_plugin.results.compare`, whose `write_comparison` calls it.
     """
     table = comparison.table
     places = np.arange(len(table))

@@ -14,12 +14,12 @@ import torch
 from speechbrain.dataio.dataset import DynamicItemDataset
 from torch.nn.functional import normalize
 
-from afpt_plugin.data import read_manifest
-from afpt_plugin.features import (
+from afpt_plugin.data.audio import read_recording
+from afpt_plugin.data.manifests import read_manifest
+from afpt_plugin.data.store import (
     encode_caption_features,
     encode_recording_features,
 )
-from afpt_plugin.recordings import read_recording
 
 
 def _multi_hot(labels, n_classes):
@@ -36,7 +36,7 @@ def caption_dataset(clap, captions, n_classes, store_folder, pad_to=None):
     clap : FrozenClap
         The backbone.
     captions : list of Caption
-        From `afpt_plugin.captions`.
+        From `afpt_plugin.data.captions`.
     n_classes : int
         Length of a target.
     store_folder : str or pathlib.Path
@@ -117,7 +117,7 @@ def recording_dataset(
     store_folder : str or pathlib.Path
         Where feature stores live.
     settings : dict
-        How recordings are cut: arguments of `afpt_plugin.recordings.read_recording`
+        How recordings are cut: arguments of `afpt_plugin.data.audio.read_recording`
         besides the path and the rate; part of the store's key.
     batch_size : int
         Recordings encoded at once.

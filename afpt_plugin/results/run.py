@@ -2,7 +2,7 @@
 
 `write_run` writes all of it in one call, the last step of an experiment:
 
->>> from afpt_plugin.report import read_results, write_run
+>>> from afpt_plugin.results.run import read_results, write_run
 >>> folder = getfixture("tmpdir")
 >>> logits = {head: torch.eye(2) for head in HEADS}
 >>> results = dict.fromkeys(REQUIRED_KEYS, None)
@@ -30,7 +30,7 @@ import numpy as np
 import torch
 
 from afpt_plugin.errors import InputError
-from afpt_plugin.figures import plot_confusion, plot_per_class, plot_training
+from afpt_plugin.results.figures import plot_confusion, plot_per_class, plot_training
 from afpt_plugin.files import replacing
 from afpt_plugin.metrics import (
     confusion,

@@ -3,7 +3,7 @@
 A prep script holds only what is true of its data set: where the metadata
 lies, what its columns mean, how the classes are called. The rest is here.
 
-1. `find_root` finds the data set, `afpt_plugin.archives` fetches it.
+1. `find_root` finds the data set, `afpt_plugin.data.archives` fetches it.
 2. `read_metadata` reads its CSV file; the script makes one row a recording,
    ``{"ID", "wav", "label"}``, and puts what it finds wrong with it into
    ``"problem"``. `warn_of_unlisted_files` names what no row speaks of.
@@ -28,9 +28,9 @@ from typing import NamedTuple
 from speechbrain.utils.logger import get_logger
 from tqdm import tqdm
 
+from afpt_plugin.data.audio import decode
 from afpt_plugin.errors import InputError
 from afpt_plugin.files import write_if_changed
-from afpt_plugin.recordings import decode
 
 logger = get_logger(__name__)
 

@@ -3,8 +3,8 @@
 `compare_runs` reads every `results.json` below a folder, averages runs that
 differ in nothing but their seed, and says which it must not average:
 
->>> from afpt_plugin.comparison import compare_runs, write_comparison
->>> from afpt_plugin.report import HEADS, REQUIRED_KEYS, write_results
+>>> from afpt_plugin.results.compare import compare_runs, write_comparison
+>>> from afpt_plugin.results.run import HEADS, REQUIRED_KEYS, write_results
 >>> folder = getfixture("tmp_path")
 >>> for seed, acc in ((1, 0.75), (2, 0.85)):
 ...     run = dict.fromkeys(REQUIRED_KEYS, "x") | {"seed": seed}
@@ -32,10 +32,10 @@ import numpy as np
 import pandas as pd
 
 from afpt_plugin.errors import InputError, refuse_unwritable
-from afpt_plugin.figures import plot_comparison
+from afpt_plugin.results.figures import plot_comparison
 from afpt_plugin.files import replacing
-from afpt_plugin.report import HEADS, UNTUNED
-from afpt_plugin.runs import FACTS, IDENTITY, find_runs, read_run
+from afpt_plugin.results.run import HEADS, UNTUNED
+from afpt_plugin.results.runs import FACTS, IDENTITY, find_runs, read_run
 
 CONFIDENCE = 0.95
 

@@ -1,9 +1,9 @@
 """Finished runs: where they are, what they are, what decides whether two differ.
 
-A run is a folder with `results.json`, written by `afpt_plugin.report`, and the
+A run is a folder with `results.json`, written by `afpt_plugin.results.run`, and the
 settings of its experiment in `hyperparams.yaml`:
 
->>> from afpt_plugin.report import REQUIRED_KEYS, write_results
+>>> from afpt_plugin.results.run import REQUIRED_KEYS, write_results
 >>> folder = getfixture("tmp_path")
 >>> results = dict.fromkeys(REQUIRED_KEYS, "x") | {"n_left_out": 0}
 >>> results["metrics"] = {head: {"acc": 0.5} for head in HEADS}
@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from afpt_plugin.errors import InputError
-from afpt_plugin.report import HEADS, REQUIRED_HEADS, read_results
+from afpt_plugin.results.run import HEADS, REQUIRED_HEADS, read_results
 
 #: What a run is: one row of a table for each.
 IDENTITY = [
