@@ -1,0 +1,149 @@
+"""What follows from a data set: classes, loss, metrics, length of a clip.
+
+A prep script makes one, and everything else asks it:
+
+>>> task = Task("Pets", ["dog", "cat", "bird"], clip_seconds=5.0)
+>>> task.metric, [half.class_names for half in (task.base(), task.new())]
+('acc', [['dog', 'cat'], ['bird']])
+>>> logits = torch.tensor([[3.0, 0.0, 0.0], [0.0, 1.0, 2.0]])
+>>> targets = torch.eye(3)[:2]
+>>> task.metrics(logits, targets)["acc"]
+0.5
+
+Authors
+ * The afpt_plugin developers 2026
+"""
+
+import dataclasses
+
+import torch
+
+from afpt_plugin.data.captions import check_class_names
+from afpt_plugin.losses import ranking_loss
+from afpt_plugin.metrics import multi_label_metrics, single_label_metrics
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """A classification task.
+
+    Arguments
+    ---------
+    name : str
+        Of the data set.
+    class_names : list of str
+        The label texts, in the order of the class indices.
+    multi_label : bool
+        Whether a recording may have several classes.
+    clip_seconds : float
+        Length of the clips that recordings are tested as.
+    folds : tuple of int
+        The data set's own folds, if it has any.
+    captions : str, optional
+        Name of the data set's file in ``assets/captions``.
+    paper_captions_per_class : int, optional
+        The paper's caption budget (its section 3.1); by default all captions.
+
+    Raises
+    ------
+    InputError
+        If a class name is empty or occurs twice.
+    """
+
+    name: str
+    class_names: list
+    multi_label: bool = False
+    clip_seconds: float = 5.0
+    folds: tuple = ()
+    captions: str | None = None
+    paper_captions_per_class: int | None = None
+
+    def __post_init__(self):
+        check_class_names(self.class_names)
+
+    @property
+    def n_classes(self):
+        """Number of classes."""
+        return len(self.class_names)
+
+    @property
+    def metric(self):
+        """Name of the primary metric: ``acc``, or ``mAP`` of several labels."""
+        return "mAP" if self.multi_label else "acc"
+
+    @property
+    def class_metric(self):
+        """Name of a class's own metric: ``acc`` or ``ap``."""
+        return "ap" if self.multi_label else "acc"
+
+    @property
+    def logit_scale(self):
+        """What cosines are multiplied by; None for the backbone's own scale.
+
+        The ranking loss takes bare cosines, since it has a gain of its own.
+        """
+        return 1.0 if self.multi_label else None
+
+    def loss(self, logits, targets):
+        """Cross entropy, or the paper's ranking loss for several labels.
+
+        Arguments
+        ---------
+        logits : torch.Tensor
+            One head's, [B, n_classes].
+        targets : torch.Tensor
+            Multi-hot, [B, n_classes].
+
+        Returns
+        -------
+        torch.Tensor
+            Scalar.
+        """
+        if self.multi_label:
+            return ranking_loss(logits, targets)
+        return torch.nn.functional.cross_entropy(logits, targets)
+
+    def metrics(self, logits, targets):
+        """Measure a whole set.
+
+        Arguments
+        ---------
+        logits : torch.Tensor
+            One head's, [N, n_classes].
+        targets : torch.Tensor
+            Multi-hot, [N, n_classes].
+
+        Returns
+        -------
+        dict
+            Of `single_label_metrics` or `multi_label_metrics`.
+        """
+        if self.multi_label:
+            return multi_label_metrics(logits, targets, self.class_names)
+        targets = targets.argmax(1)  # [N]
+        return single_label_metrics(logits, targets, self.class_names)
+
+    def base(self):
+        """The first half of the classes, the larger one (as CoOp splits them).
+
+        Returns
+        -------
+        Task
+        """
+        return self._part("base", slice(None, -(-self.n_classes // 2)))
+
+    def new(self):
+        """The classes that `base` leaves.
+
+        Returns
+        -------
+        Task
+        """
+        return self._part("new", slice(-(-self.n_classes // 2), None))
+
+    def _part(self, name, part):
+        return dataclasses.replace(
+            self,
+            name=f"{self.name} ({name})",
+            class_names=list(self.class_names[part]),
+        )
