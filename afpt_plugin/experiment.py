@@ -1,4 +1,4 @@
-"""What every recipe, and `afpt tune`, does before its first step.
+"""Build and run one experiment: what every recipe does before its first step.
 
 Authors
  * The afpt_plugin developers 2026
@@ -6,9 +6,11 @@ Authors
 
 import atexit
 import dataclasses
+import inspect
 import json
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 import speechbrain as sb
 import torch
@@ -21,60 +23,23 @@ from speechbrain.utils.distributed import (
 )
 from speechbrain.utils.logger import get_logger
 
-from afpt_plugin.data.captions import (
-    captions_fingerprint,
-    check_class_names,
-    read_captions,
-    split_captions,
-    subsample_captions,
-    template_captions,
-)
+from afpt_plugin.data.datasets import recording_dataset
+from afpt_plugin.data.manifests import read_manifest
 from afpt_plugin.errors import InputError
 
 logger = get_logger(__name__)
 
-CAPTION_FOLDER = Path(__file__).parent / "assets" / "captions"
-
-# What is longer is a sentence, or a file that is no list of names.
-MAX_NAME_LENGTH = 200
-
-
-def either(upstream_exact, authors, ours):
-    """Choose between the authors' value of a setting and ours, in YAML.
-
-    ``n_ctx: !apply:afpt_plugin.experiment.either [!ref <upstream_exact>, 32, 4]``
-
-    Arguments
-    ---------
-    upstream_exact : bool
-        The recipe's switch.
-    authors : Any
-        The value in the paper or its code.
-    ours : Any
-        The value we found better.
-
-    Returns
-    -------
-    Any
-        One of the two.
-
-    Example
-    -------
-    >>> either(True, 32, 4)
-    32
-    """
-    if not isinstance(upstream_exact, bool):
-        raise InputError(
-            f"upstream_exact: {upstream_exact!r} is neither True nor False"
-        )
-    return authors if upstream_exact else ours
+# `--upstream_exact True` on a command line selects this method.
+UPSTREAM = "upstream.yaml"
 
 
 def load_experiment(arguments, recipe):
     """Parse a command line, start the process group, build the YAML's objects.
 
     The YAML file is looked for where the user stands, then beside the recipe,
-    so that ``python recipes/ESC50/train.py hparams.yaml`` works anywhere.
+    then among the methods for all data sets (``recipes/methods``), so that
+    ``python recipes/ESC50/train.py hparams.yaml`` works anywhere. Its
+    ``dataset``, if it has one, is the name of the recipe's folder.
 
     Arguments
     ---------
@@ -95,20 +60,26 @@ def load_experiment(arguments, recipe):
 
     Example
     -------
-    >>> load_experiment(["no.yaml"], "recipe/train.py")
+    >>> load_experiment(["no.yaml"], "recipes/ESC50/train.py")
     Traceback (most recent call last):
     ...
-    afpt_plugin.errors.InputError: no.yaml: no such file, here or in recipe
+    afpt_plugin.errors.InputError: no.yaml: no such file here, in recipes/ESC50 or in recipes/methods
     """
-    hparams_file, run_opts, overrides = sb.parse_arguments(arguments)
-    folder = os.path.dirname(recipe)
-    if not os.path.isfile(hparams_file):
-        beside = os.path.join(folder, hparams_file)
-        if not os.path.isfile(beside):
-            raise InputError(
-                f"{hparams_file}: no such file, here or in {folder or '.'}"
-            )
-        hparams_file = beside
+    folder = Path(os.path.abspath(recipe)).parent
+    arguments = _select_upstream(arguments)
+    name, run_opts, overrides = sb.parse_arguments(arguments)
+    places = [Path(), folder, folder.parent / "methods"]
+    found = [place / name for place in places if (place / name).is_file()]
+    if not found:
+        shown = Path(recipe).parent
+        raise InputError(
+            f"{name}: no such file here, in {shown} or in "
+            f"{shown.parent / 'methods'}"
+        )
+    hparams_file = str(found[0])
+    text = found[0].read_text(encoding="utf-8")
+    if text.startswith("dataset:") or "\ndataset:" in text:
+        overrides = f"dataset: {folder.name}\n{overrides}"
     if not torch.cuda.is_available():
         # SpeechBrain's default, NCCL, exists on GPUs alone.
         run_opts = dataclasses.replace(
@@ -116,12 +87,33 @@ def load_experiment(arguments, recipe):
             distributed_backend="gloo",
             overridden_args=run_opts.overridden_args | {"distributed_backend"},
         )
+    if run_opts.device is None:
+        run_opts = dataclasses.replace(run_opts, device=infer_device())
     ddp_init_group(run_opts)
     if torch.distributed.is_initialized():
         # Its threads, still running when the interpreter ends, would abort it.
         atexit.register(torch.distributed.destroy_process_group)
     hparams = load_hparams(hparams_file, overrides)
     return hparams_file, run_opts, overrides, hparams
+
+
+def _select_upstream(arguments):
+    """Replace ``--upstream_exact True`` by the authors' method file."""
+    kept, chosen = [], None
+    words = iter(arguments)
+    for word in words:
+        option, _, value = word.partition("=")
+        if option != "--upstream_exact":
+            kept.append(word)
+            continue
+        chosen = value or next(words, "")
+        if chosen not in ("True", "False"):
+            raise InputError(
+                f"--upstream_exact is {chosen!r}; give True or False"
+            )
+    if chosen == "True" and kept:
+        kept[0] = UPSTREAM
+    return kept
 
 
 def load_hparams(hparams_file, overrides):
@@ -142,7 +134,7 @@ def load_hparams(hparams_file, overrides):
     Raises
     ------
     InputError
-        If the YAML does not have such an option, or is none with it.
+        If the YAML does not have such an option, or is not valid with it.
 
     Example
     -------
@@ -156,120 +148,150 @@ def load_hparams(hparams_file, overrides):
             return load_hyperpyyaml(fin, overrides)
     except KeyError as error:
         raise InputError(
-            f"{hparams_file} has no such option as on the command line: "
-            f"{error.args[0]}"
+            f"{hparams_file}: unknown option, {error.args[0]}; the file lists "
+            "all that there are"
         ) from error
     except YAMLError as error:
         raise InputError(
-            f"{hparams_file}, with the command line's {overrides!r}, is no "
-            f"valid YAML: {error}"
+            f"{hparams_file} and the options {overrides!r} do not make valid "
+            f"YAML: {error}"
         ) from error
 
 
-def prepare_data(hparams, prepare, **options):
+def prepare_data(task, prepare, write_samples, options):
     """Run a prep script, on the sample recordings if there is no data set.
 
     Arguments
     ---------
-    hparams : dict
-        The YAML's values: ``data_folder`` (``samples`` for
-        ``samples_folder``, which ``samples`` fills), ``save_folder``,
-        ``download``, ``allow_missing``, ``skip_prep`` and ``feature_folder``.
+    task : Task
+        The data set's.
     prepare : callable
         The recipe's prep script.
-    **options : Any
-        What only this data set's prep script takes, e.g. ``folds``.
+    write_samples : callable
+        Lays the sample recordings out as the data set is, see
+        `afpt_plugin.samples`; None for a data set without samples.
+    options : dict
+        The YAML's: ``data_folder`` (``samples`` for ``samples_folder``),
+        ``save_folder``, ``feature_folder``, ``clip_options`` (see `read_clip`),
+        ``recordings_per_batch``, ``samples`` (arguments of ``write_samples``)
+        and arguments of ``prepare``.
 
     Returns
     -------
-    prepared : dict
-        What ``prepare.json`` says.
-    n_samples : int
-        How many of the recordings are samples: all, or 0 with a data set.
-    """
-    data_folder = hparams["data_folder"]
-    are_samples = data_folder == "samples"
-    if are_samples:
-        data_folder = hparams["samples_folder"]
-        run_on_main(hparams["samples"], args=[data_folder])
-    kwargs = {
-        "data_folder": data_folder,
-        "save_folder": hparams["save_folder"],
-        "download": hparams["download"],
-        "allow_missing": hparams["allow_missing"],
-        "skip_prep": hparams["skip_prep"],
-        "cache_folder": hparams["feature_folder"],
-    }
-    run_on_main(prepare, kwargs={**kwargs, **options})
-    path = Path(hparams["save_folder"]) / "prepare.json"
-    prepared = json.loads(path.read_text(encoding="utf-8"))
-    return prepared, prepared["n_recordings"] if are_samples else 0
-
-
-def read_class_names(path):
-    """Read a file of class names, one a line.
-
-    Spaces around a name and empty lines at the end do not count.
-
-    Arguments
-    ---------
-    path : str or pathlib.Path
-        A text file, UTF-8.
-
-    Returns
-    -------
-    list of str
-        In the order of the file, which is that of the class indices.
+    dict
+        What ``prepare.json`` says, the manifest's ``rows``, ``n_samples``, and
+        of the options those that `set_up` needs.
 
     Raises
     ------
     InputError
-        If the file cannot be read or is empty, or a name is empty, too long,
-        there twice (in any case), or holds what separates labels.
-
-    Example
-    -------
-    >>> path = getfixture("tmp_path") / "names.txt"
-    >>> _ = path.write_text("dog\\nrain\\nDog\\n")
-    >>> read_class_names(path)
-    Traceback (most recent call last):
-    ...
-    afpt_plugin.errors.InputError: ...names.txt, line 3: 'Dog' is the name of line 1, too; remove one of the two
+        If the data set has no such option, or see the prep script.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise InputError(
-            f"cannot read the class names {path}: {error.strerror}"
-        ) from error
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"the class names {path} are not UTF-8 ({error.reason}); save the "
-            "file with that encoding"
-        ) from error
-    if not text.strip():
-        raise InputError(f"{path}: the file is empty; give one name a line")
-    names, lines = [], {}
-    for line, name in enumerate(text.rstrip().split("\n"), start=1):
-        name = name.strip()
-        place = f"{path}, line {line}: "
-        if len(name) > MAX_NAME_LENGTH:
+    options = dict(options)
+    data_folder, feature_folder = (
+        options.pop(key) for key in ("data_folder", "feature_folder")
+    )
+    batch_size = options.pop("recordings_per_batch", 8)
+    samples_folder = options.pop("samples_folder", None)
+    sample_options = options.pop("samples", None) or {}
+    clip_options = options.pop("clip_options")
+    are_samples = data_folder == "samples"
+    if are_samples:
+        if write_samples is None:
             raise InputError(
-                f"{place}a name of {len(name)} characters; a class name is a "
-                f"few words, at most {MAX_NAME_LENGTH} characters"
+                f"data_folder: there are no samples of {task.name}; give the "
+                "folder of the data set"
             )
-        try:
-            check_class_names([name])
-        except InputError as error:
-            raise InputError(f"{place}{error}") from None
-        first = lines.setdefault(name.casefold(), line)
-        if first != line:
-            raise InputError(
-                f"{place}{name!r} is the name of line {first}, too; remove "
-                "one of the two"
-            )
-        names.append(name)
-    return names
+        data_folder = samples_folder
+        run_on_main(
+            write_samples, args=[data_folder], kwargs=sample_options
+        )
+    # A method file speaks to all data sets: null leaves an option out.
+    options = {k: v for k, v in options.items() if v is not None}
+    known = inspect.signature(prepare).parameters
+    unknown = [option for option in options if option not in known]
+    if unknown:
+        raise InputError(
+            f"{task.name} has no option {', '.join(unknown)}; leave it out"
+        )
+    kwargs = {"data_folder": data_folder, "cache_folder": feature_folder}
+    run_on_main(prepare, kwargs={**options, **kwargs})
+    save_folder = Path(options["save_folder"])
+    text = (save_folder / "prepare.json").read_text(encoding="utf-8")
+    prepared = json.loads(text)
+    return {
+        **prepared,
+        "n_samples": prepared["n_recordings"] if are_samples else 0,
+        "rows": read_manifest(save_folder / "test.csv"),
+        "clip_options": clip_options,
+        "recordings_per_batch": batch_size,
+        "feature_folder": feature_folder,
+    }
+
+
+class Material(NamedTuple):
+    """What a Brain is made of, see `set_up`.
+
+    Arguments
+    ---------
+    baseline : Learner
+        What the learner is compared with.
+    train : EmbeddingDataset
+        Items to learn from, or None.
+    valid : EmbeddingDataset
+        Items to choose the epoch on, or None.
+    test : EmbeddingDataset
+        Recordings to test on.
+    facts : dict
+        See `RunResults.open`.
+    """
+
+    baseline: object
+    train: object
+    valid: object
+    test: object
+    facts: dict
+
+
+def set_up(task, clap, data, supervision, learner, baseline):
+    """Encode all items, and make the learner and its baseline from them.
+
+    Arguments
+    ---------
+    task : Task
+        The data set's.
+    clap : FrozenClap
+        The backbone.
+    data : dict
+        From `prepare_data`.
+    supervision : object
+        What is learned from, see `afpt_plugin.data.supervision`.
+    learner : Learner
+        What is learned; set up in place.
+    baseline : Learner
+        What it is compared with; set up in place.
+
+    Returns
+    -------
+    Material
+    """
+    run_kind = announce(task, clap, data["n_samples"])
+    folder = data["feature_folder"]
+    items = supervision.datasets(task, clap, folder, data["rows"])
+    test = recording_dataset(
+        clap,
+        data["rows"],
+        task.class_names,
+        folder,
+        task.clip_seconds,
+        data["recordings_per_batch"],
+        **data["clip_options"],
+    )
+    shots = items.shots()
+    for each in (learner, baseline):
+        each.setup(clap, task.class_names, shots, task.logit_scale)
+    facts = {"run_kind": run_kind, "data": data, "supervision": items.facts}
+    return Material(baseline, items.train, items.valid, test, facts)
 
 
 def check_device(name=None):
@@ -308,106 +330,18 @@ def check_device(name=None):
     return name
 
 
-def load_captions(
-    source,
-    dataset,
-    class_names,
-    valid_fraction,
-    captions_per_class,
-    seed,
-    several_labels=True,
-):
-    """Get an experiment's captions, split into training and validation.
-
-    Arguments
-    ---------
-    source : str or pathlib.Path
-        ``ours`` (the captions in the package), ``templates`` (class names in
-        templates, nothing else) or a CSV file, ours or the authors'.
-    dataset : str
-        Name of our captions' file, e.g. ``esc50``.
-    class_names : list of str
-        In the order of the class indices.
-    valid_fraction : float
-        Share held out; 0 for none.
-    captions_per_class : int, optional
-        At most so many in training; None for all.
-    seed : int, optional
-        Of the split and of the choice; None takes the first, as the authors
-        do.
-    several_labels : bool
-        Whether captions of several classes are learned from, too.
-
-    Returns
-    -------
-    train : list of Caption
-        To learn from.
-    valid : list of Caption
-        To choose the epoch on; may be empty.
-    facts : dict
-        What `results.json` says about them.
-
-    Raises
-    ------
-    InputError
-        If the captions cannot be read, or a class has none left.
-    """
-    if source == "templates":
-        captions = template_captions(class_names)
-    elif source == "ours":
-        path = CAPTION_FOLDER / f"{dataset}.csv"
-        captions = read_captions(path, class_names)
-    else:
-        captions = read_captions(source, class_names)
-    if not several_labels:
-        captions = _with_one_label(captions, source, class_names)
-    train, valid = split_captions(
-        captions, len(class_names), valid_fraction, seed or 0
-    )
-    train = subsample_captions(train, captions_per_class, seed)
-    facts = {
-        "supervision": "captions",
-        "captions": Path(str(source)).name,
-        "captions_fingerprint": captions_fingerprint(captions),
-        "n_captions": {"train": len(train), "valid": len(valid)},
-    }
-    return train, valid, facts
-
-
-def _with_one_label(captions, source, class_names):
-    kept = [caption for caption in captions if len(caption.labels) == 1]
-    described = {caption.labels[0] for caption in kept}
-    missing = [n for i, n in enumerate(class_names) if i not in described]
-    if missing:
-        raise InputError(
-            f"{source}: {len(missing)} of {len(class_names)} classes have no "
-            f"caption of their own: {', '.join(missing)}; add some, or train "
-            "with several labels a caption (multi-label)"
-        )
-    if len(kept) < len(captions):
-        logger.warning(
-            "%s: %d of %d captions have several labels and are left out",
-            source,
-            len(captions) - len(kept),
-            len(captions),
-        )
-    return kept
-
-
-def announce(dataset, clap, n_samples, real_command):
+def announce(task, clap, n_samples):
     """Say in plain words if this is the demonstration, not the benchmark.
 
     Arguments
     ---------
-    dataset : str
-        Name of the data set.
+    task : Task
+        The data set's.
     clap : FrozenClap
         The backbone.
     n_samples : int
-        How many sample recordings, or mixtures of them, take the place of the
-        data set; 0 if it is there.
-    real_command : str
-        How to run the benchmark itself.
+        Clips of sample recordings that take the place of the data set; 0 if it
+        is there.
 
     Returns
     -------
@@ -421,9 +355,10 @@ def announce(dataset, clap, n_samples, real_command):
         parts.append(f"{n_samples} clips of sample recordings")
     logger.info(
         "This is the embedded demonstration, not the paper's benchmark on %s: "
-        "it uses %s. The benchmark is: %s",
-        dataset,
+        "it uses %s. The benchmark needs --clap ms-2022 and --data_folder "
+        "/path/to/%s",
+        task.name,
         " and ".join(parts),
-        real_command,
+        task.name.replace(" ", "-"),
     )
     return "demonstration"

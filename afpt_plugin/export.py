@@ -1,27 +1,23 @@
-"""The folder that a tuned prompt travels in, and the checks on its way back.
+"""The folder that a learner travels in, and the checks on its way back.
 
 Three files, a few kilobytes, no code and no pickle:
 
-* ``hyperparams.yaml``: plain values (classes, backbone, scale, metrics); it is
-  read by ``yaml.safe_load``, so a file from a hub cannot run anything
-* ``prompts.safetensors``: ``ctx_coarse`` and ``ctx_fine`` [n_ctx, d],
-  ``start_coarse`` and ``start_fine``, where training began, and
-  ``anchor_embeddings``, one a class [n_classes, D] or none [0, D]
+* ``hyperparams.yaml``: plain values (classes, backbone, the learner's settings,
+  metrics); it is read by ``yaml.safe_load``, so a file from a hub cannot run
+  anything
+* ``learner.safetensors``: the learner's state dict
 * ``README.md``: a model card with the three lines that use it
 
->>> from types import SimpleNamespace
+>>> from afpt_plugin.backbones import load_clap
+>>> from afpt_plugin.learners import PromptLearner, Template
+>>> from afpt_plugin.task import Task
+>>> clap, task = load_clap("mini"), Task("Pets", ["dog", "cat"])
+>>> learner = PromptLearner(n_ctx=4).setup(clap, task.class_names)
 >>> folder = getfixture("tmp_path") / "export"
->>> ctx = {"ctx_coarse": torch.zeros(4, 8), "ctx_fine": torch.ones(4, 8)}
->>> learner = SimpleNamespace(
-...     **ctx, start=ctx, embed_twice=False, anchor=0.0,
-...     anchor_embeddings=torch.empty(0, 16))
->>> clap = SimpleNamespace(name="mini", fingerprint="0" * 64)
->>> path = write_export(
-...     folder, clap, learner, ["dog", "rain"], "this is a sound of {}",
-...     multi_label=False, logit_scale=100.0, clip_seconds=5.0)
+>>> path = write_export(folder, clap, learner, task, Template())
 >>> export = read_export(path)
->>> export.class_names, export.n_ctx
-(['dog', 'rain'], 4)
+>>> export.class_names, export.learner, export.make_learner(clap).n_ctx
+(['dog', 'cat'], 'PromptLearner', 4)
 
 `afpt_plugin.inference` turns it into a classifier.
 
@@ -36,6 +32,7 @@ import math
 import re
 from pathlib import Path
 
+import jinja2
 import safetensors.torch
 import torch
 import yaml
@@ -44,16 +41,30 @@ from safetensors import SafetensorError
 from afpt_plugin.data.captions import check_class_names
 from afpt_plugin.errors import InputError, refuse_unwritable
 from afpt_plugin.files import file_sha256, replacing, write_if_changed
+from afpt_plugin.learners import LEARNERS
 
 #: First value of ``hyperparams.yaml``; raise it when the layout changes.
-FORMAT = "afpt-prompts-2"
+FORMAT = "afpt-learner-3"
 
 SETTINGS_FILE = "hyperparams.yaml"
-PROMPTS_FILE = "prompts.safetensors"
+TENSORS_FILE = "learner.safetensors"
 CARD_FILE = "README.md"
+CARD_TEMPLATE = Path(__file__).parent / "assets" / "export_card.md.j2"
 
-_CONTEXTS = ("ctx_coarse", "ctx_fine", "start_coarse", "start_fine")
-_TENSORS = (*_CONTEXTS, "anchor_embeddings")
+# What a value of `hyperparams.yaml` must be, and how a message calls that.
+_KINDS = {
+    "clap": (str, "a name"),
+    "clap_fingerprint": (str, "64 hex digits"),
+    "learner": (str, "the name of a learner"),
+    "learner_settings": (dict, "names with values"),
+    "baseline_settings": (dict, "names with values"),
+    "class_names": (list, "a list of texts"),
+    "multi_label": (bool, "true or false"),
+    "logit_scale": ((int, float), "a number above 0"),
+    "clip_seconds": ((int, float), "a number above 0"),
+    "metrics": (dict, "names with values"),
+    "facts": (dict, "names with values"),
+}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -66,36 +77,26 @@ class Export:
         Name of the backbone, see `load_clap`.
     clap_fingerprint : str
         Its fingerprint, 64 hex digits.
-    n_ctx : int
-        Vectors in a context.
+    learner : str
+        Name of the learner in `afpt_plugin.learners.LEARNERS`.
+    learner_settings : dict
+        See `Learner.settings`.
+    baseline_settings : dict
+        Those of the `Template` that it was compared with.
     class_names : list of str
         In the order of the class indices.
-    prompt_template : str
-        Of the zero-shot baseline, with one ``{}``.
     multi_label : bool
         Whether a recording may have several classes.
     logit_scale : float
-        What the Brain multiplied cosines with.
+        What cosines were multiplied by.
     clip_seconds : float
         Length of the clips that it was tested on.
-    embed_twice : bool
-        See `PromptLearner`.
-    anchor : float
-        See `PromptLearner`.
     metrics : dict
         Of the run; may be empty.
     facts : dict
         What else is known of the run; may be empty.
-    ctx_coarse : torch.Tensor
-        [n_ctx, d]
-    ctx_fine : torch.Tensor
-        [n_ctx, d]
-    start_coarse : torch.Tensor
-        Where ``ctx_coarse`` started, [n_ctx, d].
-    start_fine : torch.Tensor
-        Where ``ctx_fine`` started, [n_ctx, d].
-    anchor_embeddings : torch.Tensor
-        [n_classes, D], or [0, D] if ``anchor`` is 0.
+    tensors : dict of torch.Tensor
+        The learner's state dict.
 
     Raises
     ------
@@ -105,142 +106,109 @@ class Export:
 
     clap: str
     clap_fingerprint: str
-    n_ctx: int
+    learner: str
+    learner_settings: dict
+    baseline_settings: dict
     class_names: list
-    prompt_template: str
     multi_label: bool
     logit_scale: float
     clip_seconds: float
-    embed_twice: bool
-    anchor: float
     metrics: dict
     facts: dict
-    ctx_coarse: torch.Tensor
-    ctx_fine: torch.Tensor
-    start_coarse: torch.Tensor
-    start_fine: torch.Tensor
-    anchor_embeddings: torch.Tensor
+    tensors: dict
 
     def __post_init__(self):
-        for name, kind, wanted in (
-            ("clap", str, "a name"),
-            ("clap_fingerprint", str, "64 hex digits"),
-            ("n_ctx", int, "a number of vectors"),
-            ("class_names", list, "a list of texts"),
-            ("prompt_template", str, "a text with one {}"),
-            ("multi_label", bool, "true or false"),
-            ("logit_scale", (int, float), "a number above 0"),
-            ("clip_seconds", (int, float), "a number above 0"),
-            ("embed_twice", bool, "true or false"),
-            ("anchor", (int, float), "a share from 0 to below 1"),
-            ("metrics", dict, "names with values"),
-            ("facts", dict, "names with values"),
-        ):
+        for name, (kind, wanted) in _KINDS.items():
             value = getattr(self, name)
             sound = isinstance(value, kind) and (
                 kind is bool or not isinstance(value, bool)
             )
             if sound and wanted.endswith("above 0"):
                 sound = math.isfinite(value) and value > 0
-            elif sound and name == "anchor":
-                sound = 0 <= value < 1
-            elif sound and name == "n_ctx":
-                sound = value > 0
-            elif sound and name == "prompt_template":
-                sound = value.count("{}") == 1
             elif sound and name == "clap_fingerprint":
                 sound = re.fullmatch("[0-9a-f]{64}", value) is not None
             if not sound:
                 raise InputError(f"{name}: {_short(value)} is not {wanted}")
-        check_class_names(self.class_names)
-        self._check_contexts()
-
-    def _check_contexts(self):
-        dim = self.ctx_coarse.shape[-1] if self.ctx_coarse.dim() == 2 else 0
-        for name in _CONTEXTS:
-            tensor = getattr(self, name)
-            if tensor.dtype != torch.float32:
-                raise InputError(
-                    f"{name} is {tensor.dtype}, wanted torch.float32"
-                )
-            if tensor.shape != (self.n_ctx, dim) or dim == 0:
-                raise InputError(
-                    f"{name} has the shape {list(tensor.shape)}, wanted "
-                    f"[n_ctx, d] = [{self.n_ctx}, {dim or 'd'}]"
-                )
-        anchor = self.anchor_embeddings
-        n_classes = len(self.class_names) if self.anchor else 0
-        if (
-            anchor.dtype != torch.float32
-            or anchor.dim() != 2
-            or len(anchor) != n_classes
-        ):
+        if self.learner not in LEARNERS:
             raise InputError(
-                f"anchor_embeddings are {anchor.dtype} {list(anchor.shape)}, "
-                f"wanted torch.float32 [{n_classes}, D]"
+                f"learner: {_short(self.learner)} is unknown; this version "
+                f"has {', '.join(LEARNERS)}"
             )
-        for name in _TENSORS:
-            if not getattr(self, name).isfinite().all():
-                raise InputError(f"{name} holds values that are not finite")
+        check_class_names(self.class_names)
+        self._build(self.learner, self.learner_settings)
+        self._build("Template", self.baseline_settings)
 
-    def check_backbone(self, clap):
-        """Refuse a backbone that the contexts were not tuned for.
+    def _build(self, name, settings):
+        """A learner before `setup`; its constructor checks the settings."""
+        try:
+            return LEARNERS[name](**settings)
+        except TypeError as error:
+            raise InputError(
+                f"the settings of {name} do not fit ({error}); the export is "
+                "damaged, or of another version of this package"
+            ) from error
+
+    def make_learner(self, clap):
+        """Rebuild the learner.
 
         Arguments
         ---------
         clap : FrozenClap
             The backbone.
 
+        Returns
+        -------
+        Learner
+
         Raises
         ------
         InputError
-            If it is another one, or its tokens have other dimensions.
+            If the backbone is another one, or the tensors do not fit.
         """
         if clap.fingerprint != self.clap_fingerprint:
             raise InputError(
-                f"the prompts were tuned for {self.clap} with the fingerprint "
+                f"the learner was trained for {self.clap} with the fingerprint "
                 f"{self.clap_fingerprint}, but this backbone is {clap.name} "
-                f"with {clap.fingerprint}: give the weights that they were "
-                "tuned for, or tune them anew"
+                f"with {clap.fingerprint}: give the weights that it was "
+                "trained for, or train it anew"
             )
-        dim = self.ctx_coarse.shape[1]
-        if dim != clap.token_dim:
-            raise InputError(
-                f"the contexts have {dim} dimensions, the tokens of "
-                f"{clap.name} {clap.token_dim}: the export is damaged; restore "
-                "it"
-            )
+        learner = self._build(self.learner, self.learner_settings)
+        return learner.restore(
+            clap, self.class_names, self.tensors, self.logit_scale
+        ).eval()
+
+    def make_baseline(self, clap):
+        """Rebuild the template that the learner was compared with.
+
+        Arguments
+        ---------
+        clap : FrozenClap
+            The backbone.
+
+        Returns
+        -------
+        Template
+            Without the share of captions, which an export does not hold.
+        """
+        settings = {**self.baseline_settings, "caption_share": 0.0}
+        return self._build("Template", settings).setup(
+            clap, self.class_names, logit_scale=self.logit_scale
+        )
 
     @property
     def fingerprint(self):
         """Hash of all that decides a score (64 hex digits)."""
-        deciding = (
-            "clap_fingerprint",
-            "class_names",
-            "multi_label",
-            "logit_scale",
-            "clip_seconds",
-            "embed_twice",
-            "anchor",
-        )
-        settings = json.dumps([getattr(self, name) for name in deciding])
-        digest = hashlib.sha256(settings.encode())
-        for tensor in (self.ctx_coarse, self.ctx_fine, self.anchor_embeddings):
+        told = ("metrics", "facts", "baseline_settings")
+        settings = [getattr(self, name) for name in _KINDS if name not in told]
+        digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+        for name, tensor in sorted(self.tensors.items()):
+            digest.update(name.encode())
             digest.update(tensor.contiguous().numpy().data)
         return digest.hexdigest()
 
 
 def write_export(
-    folder,
-    clap,
-    learner,
-    class_names,
-    prompt_template,
-    multi_label,
-    logit_scale,
-    clip_seconds,
-    metrics=None,
-    facts=None,
+    folder, clap, learner, task, baseline, metrics=None, facts=None
 ):
     """Write an export folder, each file whole or not at all.
 
@@ -250,18 +218,12 @@ def write_export(
         Made if it is missing.
     clap : FrozenClap
         The backbone.
-    learner : PromptLearner
-        After `PromptLearner.setup`, and training.
-    class_names : list of str
-        In the order of the class indices.
-    prompt_template : str
-        Of the zero-shot baseline, with one ``{}``.
-    multi_label : bool
-        Whether a recording may have several classes.
-    logit_scale : float
-        What the Brain multiplied cosines with.
-    clip_seconds : float
-        Length of the clips that a recording is cut into.
+    learner : Learner
+        After `Learner.setup`, and training.
+    task : Task
+        What was learned.
+    baseline : Template
+        What the learner was compared with.
     metrics : dict, optional
         Of the run, as JSON values.
     facts : dict, optional
@@ -279,43 +241,36 @@ def write_export(
         cannot be written.
     """
     folder = Path(folder)
-    contexts = {
-        "ctx_coarse": learner.ctx_coarse,
-        "ctx_fine": learner.ctx_fine,
-        "start_coarse": learner.start["ctx_coarse"],
-        "start_fine": learner.start["ctx_fine"],
-        "anchor_embeddings": learner.anchor_embeddings,
-    }
-    contexts = {
+    tensors = {
         # A copy each: safetensors refuses tensors that share their memory.
-        name: ctx.detach().cpu().float().clone().contiguous()
-        for name, ctx in contexts.items()
+        name: tensor.detach().cpu().clone().contiguous()
+        for name, tensor in learner.state_dict().items()
     }
     settings = {
         "clap": clap.name,
         "clap_fingerprint": clap.fingerprint,
-        "n_ctx": len(contexts["ctx_coarse"]),
-        "class_names": list(class_names),
-        "prompt_template": prompt_template,
-        "multi_label": multi_label,
-        "logit_scale": float(logit_scale),
-        "clip_seconds": float(clip_seconds),
-        "embed_twice": bool(learner.embed_twice),
-        "anchor": float(learner.anchor),
-        # Through JSON, since YAML knows neither numpy's numbers nor tuples.
-        "metrics": json.loads(json.dumps(metrics or {})),
-        "facts": json.loads(json.dumps(facts or {})),
+        "learner": type(learner).__name__,
+        "learner_settings": learner.settings(),
+        "baseline_settings": baseline.settings(),
+        "class_names": list(task.class_names),
+        "multi_label": task.multi_label,
+        "logit_scale": float(learner.logit_scale),
+        "clip_seconds": float(task.clip_seconds),
+        "metrics": metrics or {},
+        "facts": facts or {},
     }
-    export = Export(**settings, **contexts)
+    # Through JSON, since YAML knows neither numpy's numbers nor tuples.
+    settings = json.loads(json.dumps(settings))
+    export = Export(**settings, tensors=tensors)
     with refuse_unwritable(folder):
-        with replacing(folder / PROMPTS_FILE) as part:
+        with replacing(folder / TENSORS_FILE) as part:
             # Its save_file would keep other users from reading the file.
-            part.write_bytes(safetensors.torch.save(contexts))
+            part.write_bytes(safetensors.torch.save(tensors))
         write_if_changed(folder / CARD_FILE, _model_card(export))
         settings = {
             "format": FORMAT,
             **settings,
-            "prompts_sha256": file_sha256(folder / PROMPTS_FILE),
+            "tensors_sha256": file_sha256(folder / TENSORS_FILE),
         }
         # Last, for it speaks of the others.
         text = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
@@ -358,34 +313,33 @@ def read_export(folder, fetch=None):
                 f"{folder}: there is no such folder; give the export/ folder "
                 "of a run"
             )
-        if Path(folder, "export", PROMPTS_FILE).is_file():
+        if Path(folder, "export", SETTINGS_FILE).is_file():
             folder = Path(folder, "export")
         fetch = Path(folder).joinpath
     settings = _read_settings(fetch(SETTINGS_FILE))
-    prompts = fetch(PROMPTS_FILE)
-    wanted = settings.pop("prompts_sha256")
+    path = fetch(TENSORS_FILE)
+    wanted = settings.pop("tensors_sha256")
     try:
-        contexts = safetensors.torch.load_file(prompts)
+        tensors = safetensors.torch.load_file(path)
     except (OSError, SafetensorError) as error:
         raise InputError(
-            f"{prompts}: cannot read the contexts ({error}); restore the file"
+            f"{path}: cannot read the learner's tensors ({error}); restore the "
+            "file"
         ) from error
-    if set(contexts) != set(_TENSORS):
+    if file_sha256(path) != wanted:
         raise InputError(
-            f"{prompts} holds {', '.join(sorted(contexts)) or 'nothing'}; "
-            f"wanted {', '.join(_TENSORS)}"
-        )
-    try:
-        export = Export(**settings, **contexts)
-    except InputError as error:
-        raise InputError(f"{folder}: {error}") from None
-    # After the checks that can say what is wrong.
-    if file_sha256(prompts) != wanted:
-        raise InputError(
-            f"{prompts} is not the file that {SETTINGS_FILE} speaks of (its "
+            f"{path} is not the file that {SETTINGS_FILE} speaks of (its "
             "sha256 differs); restore both from one export"
         )
-    return export
+    for name, tensor in tensors.items():
+        if not tensor.isfinite().all():
+            raise InputError(
+                f"{path}: {name} holds values that are not finite; restore it"
+            )
+    try:
+        return Export(**settings, tensors=tensors)
+    except InputError as error:
+        raise InputError(f"{folder}: {error}") from None
 
 
 def _read_settings(path):
@@ -405,16 +359,14 @@ def _read_settings(path):
     found = settings.get("format") if isinstance(settings, dict) else None
     if found != FORMAT:
         raise InputError(
-            f"{path}: its format is {_short(found)}, wanted {FORMAT!r}; give "
-            "the export/ folder of a run, or make it anew if it is of an "
-            "older version"
+            f"{path}: its format is {_short(found)}, and this version reads "
+            f"{FORMAT!r} alone; give the export/ folder of a run, or run the "
+            "recipe or `afpt tune` again to make an older export anew"
         )
-    names = [field.name for field in dataclasses.fields(Export)]
-    names = [name for name in names if name not in _TENSORS]
-    names.append("prompts_sha256")
+    names = [*_KINDS, "tensors_sha256"]
     missing = [name for name in names if name not in settings]
     if missing:
-        raise InputError(f"{path}: there is no {', '.join(missing)}")
+        raise InputError(f"{path}: it lacks {', '.join(missing)}; restore it")
     return {name: settings[name] for name in names}
 
 
@@ -425,33 +377,7 @@ def _short(value):
 
 
 def _model_card(export):
-    classes = ", ".join(export.class_names)
-    kind = "multi-label" if export.multi_label else "single-label"
-    lines = [
-        "---",
-        "library_name: speechbrain",
-        "pipeline_tag: audio-classification",
-        "tags: [audio-classification, clap, prompt-tuning]",
-        "---",
-        "# Tuned prompts for CLAP",
-        "",
-        f"Two contexts of {export.n_ctx} vectors in front of "
-        f"{len(export.class_names)} class names ({kind}), learned from "
-        f"captions alone for the frozen CLAP `{export.clap}`.",
-        "",
-        "```python",
-        "from afpt_plugin.inference import PromptedClassifier",
-        'classifier = PromptedClassifier.from_hparams(source="path/to/this")',
-        'print(classifier.classify_file("recording.wav", top_k=3))',
-        "```",
-        "",
-        f"Classes: {classes}",
-    ]
-    heads = {
-        head: values
-        for head, values in export.metrics.items()
-        if isinstance(values, dict)
-    }
+    heads = {k: v for k, v in export.metrics.items() if isinstance(v, dict)}
     columns = sorted(
         {
             name
@@ -460,21 +386,7 @@ def _model_card(export):
             if isinstance(value, (int, float))
         }
     )
-    if columns:
-        lines += ["", f"| | {' | '.join(columns)} |"]
-        lines += ["|---" * (len(columns) + 1) + "|"]
-        for head, values in heads.items():
-            cells = [
-                f"{values[name]:.4f}"
-                if isinstance(values.get(name), (int, float))
-                else ""
-                for name in columns
-            ]
-            lines.append(f"| {head.replace('_', '-')} | {' | '.join(cells)} |")
-    lines += [
-        "",
-        f"Backbone fingerprint: `{export.clap_fingerprint}`. Another "
-        "backbone is refused.",
-        "",
-    ]
-    return "\n".join(lines)
+    template = jinja2.Template(
+        CARD_TEMPLATE.read_text(encoding="utf-8"), keep_trailing_newline=True
+    )
+    return template.render(export=export, heads=heads, columns=columns)

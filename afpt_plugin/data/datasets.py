@@ -1,31 +1,77 @@
 """Captions and recordings as SpeechBrain datasets of frozen embeddings.
 
-Both read the feature store, so a batch is a few tensors and never a waveform.
-Training and validation items come from `caption_dataset` and hold text alone;
-`recording_dataset` is for the test.
+`embed_captions` and `embed_recordings` fill a feature store, each in the batches
+that suit its tower. From there on an item is an item: `EmbeddingDataset` serves
+both, so a batch is a few tensors and never a waveform.
 
 Authors
  * The afpt_plugin developers 2026
 """
 
-import os
-
 import torch
 from speechbrain.dataio.dataset import DynamicItemDataset
-from torch.nn.functional import normalize
+from torch.nn.utils.rnn import pad_sequence
 
 from afpt_plugin.data.audio import read_recording
 from afpt_plugin.data.manifests import read_manifest
-from afpt_plugin.data.store import (
-    encode_caption_features,
-    encode_recording_features,
-)
+from afpt_plugin.data.store import FeatureStore, content_key
+from afpt_plugin.errors import InputError
+from afpt_plugin.learners.base import Shots
+
+#: Captions in a batch of the text tower, filled up if there are fewer.
+CAPTION_ROWS = 16
 
 
-def _multi_hot(labels, n_classes):
-    target = torch.zeros(n_classes)
-    target[list(labels)] = 1.0
-    return target
+class EmbeddingDataset(DynamicItemDataset):
+    """Labeled items whose embeddings lie in a store.
+
+    An item has ``id``, ``whole`` [D], ``parts`` [T, D], ``mask`` [T] and
+    ``target`` [n_classes], multi-hot.
+
+    Arguments
+    ---------
+    store : FeatureStore
+        Filled by `embed_captions` or `embed_recordings`.
+    items : dict
+        ID to ``{"key": .., "labels": [class index, ..]}``.
+    n_classes : int
+        Length of a target.
+    """
+
+    def __init__(self, store, items, n_classes):
+        super().__init__(items)
+
+        def embeddings(key):
+            entry = store[key]
+            yield entry["whole"]
+            yield entry["parts"]
+            yield entry["mask"].float()
+
+        def multi_hot(labels):
+            target = torch.zeros(n_classes)
+            target[list(labels)] = 1.0
+            return target
+
+        self.add_dynamic_item(
+            embeddings, takes="key", provides=["whole", "parts", "mask"]
+        )
+        self.add_dynamic_item(multi_hot, takes="labels", provides="target")
+        self.set_output_keys(["id", "whole", "parts", "mask", "target"])
+
+    def shots(self):
+        """All items at once, for a learner that starts from them.
+
+        Returns
+        -------
+        Shots
+            On the CPU.
+        """
+        with self.output_keys_as(["whole", "target"]):
+            items = [self[index] for index in range(len(self))]
+        return Shots(
+            torch.stack([item["whole"] for item in items]).float(),  # [N, D]
+            torch.stack([item["target"] for item in items]),  # [N, n_classes]
+        )
 
 
 def caption_dataset(clap, captions, n_classes, store_folder, pad_to=None):
@@ -42,94 +88,57 @@ def caption_dataset(clap, captions, n_classes, store_folder, pad_to=None):
     store_folder : str or pathlib.Path
         Where feature stores live.
     pad_to : int, optional
-        Keep the padding up to this many tokens, as the authors do.
+        See `embed_captions`.
 
     Returns
     -------
-    DynamicItemDataset
-        Items of ``id``, ``sentence`` [D], ``words`` [T, D], ``word_mask`` [T],
-        ``target`` [n_classes] (multi-hot).
+    EmbeddingDataset
     """
-    store, keys = encode_caption_features(
-        clap, [caption.caption for caption in captions], store_folder, pad_to
-    )
+    texts = [caption.caption for caption in captions]
+    store, keys = embed_captions(clap, texts, store_folder, pad_to)
     items = {
         f"caption-{index}": {"key": key, "labels": caption.labels}
         for index, (key, caption) in enumerate(zip(keys, captions, strict=True))
     }
-
-    def embeddings(key):
-        entry = store[key]
-        yield entry["sentence"]
-        yield entry["words"]
-        yield entry["word_mask"].float()
-
-    dataset = DynamicItemDataset(items)
-    dataset.add_dynamic_item(
-        embeddings, takes="key", provides=["sentence", "words", "word_mask"]
-    )
-    dataset.add_dynamic_item(
-        lambda labels: _multi_hot(labels, n_classes),
-        takes="labels",
-        provides="target",
-    )
-    dataset.set_output_keys(["id", "sentence", "words", "word_mask", "target"])
-    return dataset
-
-
-def class_means(captions):
-    """Average the sentences of each class: where the class's own texts lie.
-
-    A caption of several classes counts for each of them by its share.
-
-    Arguments
-    ---------
-    captions : DynamicItemDataset
-        From `caption_dataset`, with a caption of each class at least.
-
-    Returns
-    -------
-    torch.Tensor
-        Means of normalized embeddings, [n_classes, D].
-    """
-    items = [captions[i] for i in range(len(captions))]
-    sentences = normalize(
-        torch.stack([item["sentence"] for item in items]).float(), dim=-1
-    )  # [N, D]
-    targets = torch.stack([item["target"] for item in items])  # [N, n_classes]
-    shares = normalize(targets, p=1, dim=1)
-    return normalize(shares, p=1, dim=0).T @ sentences
+    return EmbeddingDataset(store, items, n_classes)
 
 
 def recording_dataset(
-    clap, manifest, class_names, store_folder, settings, batch_size=8
+    clap,
+    rows,
+    class_names,
+    store_folder,
+    clip_seconds,
+    batch_size=8,
+    **clip_options,
 ):
-    """Make the test set of recordings.
+    """Make a dataset of recordings.
 
     Arguments
     ---------
     clap : FrozenClap
         The backbone.
-    manifest : str or pathlib.Path
-        Written by a prep script.
+    rows : str, pathlib.Path or list of dict
+        A manifest that a prep script wrote, or its rows.
     class_names : list of str
         In the order of the class indices.
     store_folder : str or pathlib.Path
         Where feature stores live.
-    settings : dict
-        How recordings are cut: arguments of `afpt_plugin.data.audio.read_recording`
-        besides the path and the rate; part of the store's key.
+    clip_seconds : float
+        Length of a clip.
     batch_size : int
         Recordings encoded at once.
+    **clip_options : dict
+        How recordings become clips, see `afpt_plugin.data.audio`.
 
     Returns
     -------
-    DynamicItemDataset
-        Items of ``id``, ``clip`` [D], ``frames`` [T, D], ``frame_mask`` [T],
-        ``target`` [n_classes] (multi-hot).
+    EmbeddingDataset
     """
-    rows = read_manifest(manifest)
-    store, keys = encode_recording_features(
+    if not isinstance(rows, list):
+        rows = read_manifest(rows)
+    settings = {"clip_seconds": clip_seconds, **clip_options}
+    store, keys = embed_recordings(
         clap,
         [{"key": row["sha256"], "wav": row["wav"]} for row in rows],
         store_folder,
@@ -139,67 +148,150 @@ def recording_dataset(
     )
     index = {name: number for number, name in enumerate(class_names)}
     items = {
-        row["ID"]: {"key": key, "label": row["label"]}
+        row["ID"]: {
+            "key": key,
+            "labels": [index[name] for name in row["label"].split("|")],
+        }
         for row, key in zip(rows, keys, strict=True)
     }
-
-    def embeddings(key):
-        entry = store[key]
-        yield entry["clip"]
-        yield entry["frames"]
-        yield entry["frame_mask"].float()
-
-    dataset = DynamicItemDataset(items)
-    dataset.add_dynamic_item(
-        embeddings, takes="key", provides=["clip", "frames", "frame_mask"]
-    )
-    dataset.add_dynamic_item(
-        lambda label: _multi_hot(
-            [index[name] for name in label.split("|")], len(class_names)
-        ),
-        takes="label",
-        provides="target",
-    )
-    dataset.set_output_keys(["id", "clip", "frames", "frame_mask", "target"])
-    return dataset
+    return EmbeddingDataset(store, items, len(class_names))
 
 
-def make_datasets(hparams, clap, class_names, train, valid):
-    """Make all that a recipe needs: text to learn from, recordings to test on.
+def _entries(embeddings, keep_padding=False):
+    """A batch of `Embeddings` as entries of a store, without their padding."""
+    for whole, parts, mask in zip(*(t.cpu() for t in embeddings), strict=True):
+        if not keep_padding:
+            parts, mask = parts[mask], mask[mask]
+        yield {"whole": whole, "parts": parts, "mask": mask}
+
+
+def embed_captions(clap, captions, store_folder, pad_to=None, batch_size=256):
+    """Store the embeddings of captions.
+
+    What is stored of a caption depends on the caption alone: the tower always
+    sees `CAPTION_ROWS` captions of its own number of tokens. In a batch of
+    another shape, matrix products are rounded otherwise, and a run would end
+    a little differently after others have left captions in the store.
 
     Arguments
     ---------
-    hparams : dict
-        The YAML's values: ``feature_folder``, ``caption_padding``,
-        ``save_folder`` (with the manifest ``test.csv``), ``recording`` and
-        ``recordings_per_batch``.
     clap : FrozenClap
         The backbone.
-    class_names : list of str
-        The data set's classes.
-    train : list of Caption
-        Captions to learn from.
-    valid : list of Caption
-        Captions to choose the epoch on; may be empty.
+    captions : list of str
+        N texts.
+    store_folder : str or pathlib.Path
+        Where feature stores live.
+    pad_to : int, optional
+        Pad and cut every caption to this many tokens and store the padding
+        too, as the authors do; by default only real words are stored.
+    batch_size : int
+        How many captions to sort by their number of tokens at once.
 
     Returns
     -------
-    dict
-        ``train``, ``valid`` (None without captions) and ``test``.
+    store : FeatureStore
+        With ``whole`` [D], ``parts`` [T, D] and ``mask`` [T].
+    keys : list of str
+        N keys, in the order of ``captions``.
     """
-    n_classes = len(class_names)
-    folder, pad_to = hparams["feature_folder"], hparams["caption_padding"]
-    return {
-        "train": caption_dataset(clap, train, n_classes, folder, pad_to),
-        "valid": caption_dataset(clap, valid, n_classes, folder, pad_to)
-        if valid
-        else None,
-        "test": recording_dataset(
-            clap,
-            os.path.join(hparams["save_folder"], "test.csv"),
-            class_names,
-            folder,
-            hparams["recording"],
-            hparams["recordings_per_batch"],
-        ),
-    }
+    settings = {"kind": "captions", "pad_to": pad_to, "rows": CAPTION_ROWS}
+    store = FeatureStore(store_folder, clap.fingerprint, settings)
+    # Neighbors in length share their number of tokens; the text settles the
+    # order.
+    ordered = sorted(set(captions), key=lambda text: (len(text), text))
+
+    @torch.no_grad()
+    def encode(batch):
+        texts = [ordered[index] for index in batch]
+        tokens = clap.caption_encoder.tokenize(texts, pad_to)
+        groups = {}
+        for text, mask in zip(texts, tokens.attention_mask, strict=True):
+            groups.setdefault(pad_to or int(mask.sum()), []).append(text)
+        entries = {}
+        for group in groups.values():
+            for start in range(0, len(group), CAPTION_ROWS):
+                rows = group[start : start + CAPTION_ROWS]
+                spare = CAPTION_ROWS - len(rows)
+                embeddings = clap.encode_captions(
+                    rows + rows[:1] * spare, pad_to
+                )
+                # The rows that fill the batch up are left behind.
+                found = _entries(embeddings, keep_padding=bool(pad_to))
+                entries |= zip(rows, found, strict=False)
+        return [entries[text] for text in texts]
+
+    store.fill(
+        [content_key(caption) for caption in ordered],
+        encode,
+        batch_size=batch_size,
+        desc="encoding captions",
+    )
+    return store, [content_key(caption) for caption in captions]
+
+
+def embed_recordings(
+    clap, recordings, store_folder, load, settings, batch_size=8
+):
+    """Store the embeddings of recordings.
+
+    Arguments
+    ---------
+    clap : FrozenClap
+        The backbone.
+    recordings : list of dict
+        N, each with a ``key``, see `content_key`.
+    store_folder : str or pathlib.Path
+        Where feature stores live.
+    load : callable
+        Takes a recording and returns its ``sig`` [samples] at
+        ``clap.sample_rate``. It runs in threads, while the batches before are
+        encoded.
+    settings : dict
+        How ``load`` crops and pads, as JSON values, e.g.
+        ``{"clip_seconds": 5.0, "crop": "start"}``.
+    batch_size : int
+        How many recordings to encode at once.
+
+    Returns
+    -------
+    store : FeatureStore
+        With ``whole`` [D], ``parts`` [T, D] and ``mask`` [T].
+    keys : list of str
+        N keys, in the order of ``recordings``.
+
+    Raises
+    ------
+    InputError
+        If ``load`` returns something else than samples.
+    """
+    store = FeatureStore(
+        store_folder, clap.fingerprint, {**settings, "kind": "recordings"}
+    )
+    keys = [recording["key"] for recording in recordings]
+
+    def load_batch(batch):
+        # Copied, for a view of its start would keep all of a long recording.
+        sigs = [load(recordings[index]).clone() for index in batch]
+        for index, sig in zip(batch, sigs, strict=True):
+            if sig.dim() != 1 or len(sig) == 0:
+                raise InputError(
+                    f"recording {recordings[index]}: expected samples of one "
+                    f"channel, got shape {list(sig.shape)}; remove the "
+                    "recording or mix it down to one channel"
+                )
+        lengths = torch.tensor([len(sig) for sig in sigs])
+        return pad_sequence(sigs, batch_first=True), lengths / lengths.max()
+
+    @torch.no_grad()
+    def encode(loaded):
+        wavs, lens = (tensor.to(clap.device) for tensor in loaded)
+        return list(_entries(clap.encode_audio(wavs, lens)))
+
+    store.fill(
+        keys,
+        encode,
+        batch_size=batch_size,
+        desc="encoding recordings",
+        load=load_batch,
+    )
+    return store, keys

@@ -18,9 +18,8 @@ first. Epochs, seeds, learners and reruns then read instead of encode.
 (2, 0)
 
 3. Read it:
->>> words, mask = store.padded(keys, "words")
->>> words.shape, mask.sum(1)
-(torch.Size([2, 14, 2]), tensor([11, 14]))
+>>> store[keys[0]]["words"].shape
+torch.Size([11, 2])
 
 A shard is never trusted: its name carries the hash of its bytes, and its header
 what it was made with. One that disagrees is set aside and encoded again.
@@ -50,22 +49,18 @@ from speechbrain.utils.distributed import (
     ddp_prevent_block,
 )
 from speechbrain.utils.logger import get_logger
-from torch.nn.utils.rnn import pad_sequence
 from tqdm import tqdm
 
-from afpt_plugin.errors import InputError, refuse_unwritable
+from afpt_plugin.errors import refuse_unwritable
 from afpt_plugin.files import file_sha256
 
 logger = get_logger(__name__)
 
 # Part of the folder's name: raise it when the layout of a shard changes.
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 # No shard takes this long to write: an older temporary file has lost its owner.
 STALE_SECONDS = 3600
-
-#: Captions in a batch of the text tower, filled up if there are fewer.
-CAPTION_ROWS = 16
 
 # Threads that load. One keeps up with a tower on two cores, not with a GPU's.
 N_LOADERS = max(1, min(4, (os.cpu_count() or 1) // 2))
@@ -156,6 +151,8 @@ class FeatureStore(Mapping):
         self._items = {}
         self._shards = set()
         with refuse_unwritable(self.folder):
+            if not self.folder.exists():
+                self._mention_older(Path(folder))
             self.folder.mkdir(parents=True, exist_ok=True)
             self._describe()
         self._read()
@@ -265,49 +262,20 @@ class FeatureStore(Mapping):
             )
         return len(missing)
 
-    def stack(self, keys, field):
-        """One tensor of a field whose size does not vary.
-
-        Arguments
-        ---------
-        keys : list of str
-            N items.
-        field : str
-            E.g. ``"sentence"``.
-
-        Returns
-        -------
-        torch.Tensor
-            [N, ...].
-        """
-        return torch.stack([self._view(key, field) for key in keys])
-
-    def padded(self, keys, field):
-        """One tensor of a field whose first dimension varies.
-
-        Arguments
-        ---------
-        keys : list of str
-            N items.
-        field : str
-            E.g. ``"words"``.
-
-        Returns
-        -------
-        values : torch.Tensor
-            [N, T, ...], with zeros behind the shorter items.
-        mask : torch.Tensor
-            True where ``values`` holds something stored, [N, T].
-        """
-        views = [self._view(key, field) for key in keys]
-        values = pad_sequence(views, batch_first=True)
-        lengths = torch.tensor([len(view) for view in views])
-        return values, torch.arange(values.shape[1]) < lengths[:, None]
-
     def _view(self, key, field):
         fields, position = self._items[key]
         rows, starts = fields[field]
         return rows[starts[position] : starts[position + 1]]
+
+    def _mention_older(self, folder):
+        """Say which stores of other versions are no longer read."""
+        for path in sorted(folder.glob("*/store.json")):
+            if f'"format": {FORMAT_VERSION},' not in path.read_text("utf-8"):
+                logger.info(
+                    f"{path.parent}: another version of this package stored "
+                    "these features; they are not read, so the folder can be "
+                    "removed, and what is needed is encoded anew"
+                )
 
     def _describe(self):
         """Say in ``store.json``, to a reader, what the folder holds."""
@@ -390,158 +358,3 @@ class FeatureStore(Mapping):
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
-
-
-def encode_caption_features(
-    clap, captions, store_folder, pad_to=None, batch_size=256
-):
-    """Store the embeddings of captions.
-
-    What is stored of a caption depends on the caption alone: the tower always
-    sees `CAPTION_ROWS` captions of its own number of tokens. In a batch of
-    another shape, matrix products are rounded otherwise, and a run would end
-    a little differently after others have left captions in the store.
-
-    Arguments
-    ---------
-    clap : FrozenClap
-        The backbone.
-    captions : list of str
-        N texts.
-    store_folder : str or pathlib.Path
-        Where feature stores live.
-    pad_to : int, optional
-        Pad and cut every caption to this many tokens and store the padding
-        too, as the authors do; by default only real words are stored.
-    batch_size : int
-        How many captions to sort by their number of tokens at once.
-
-    Returns
-    -------
-    store : FeatureStore
-        With ``sentence`` [D], ``words`` [T, D] and ``word_mask`` [T].
-    keys : list of str
-        N keys, in the order of ``captions``.
-    """
-    settings = {"kind": "captions", "pad_to": pad_to, "rows": CAPTION_ROWS}
-    store = FeatureStore(store_folder, clap.fingerprint, settings)
-    # Neighbours in length share their number of tokens; the text settles the
-    # order.
-    ordered = sorted(set(captions), key=lambda text: (len(text), text))
-
-    @torch.no_grad()
-    def encode(batch):
-        texts = [ordered[i] for i in batch]
-        tokens = clap.caption_encoder.tokenize(texts, pad_to)
-        items = {}
-        for rows in _rows_of_one_length(texts, tokens, pad_to):
-            spare = CAPTION_ROWS - len(rows)
-            embeddings = clap.encode_captions(rows + rows[:1] * spare, pad_to)
-            columns = (tensor.cpu() for tensor in embeddings)
-            # The rows that fill the batch up are left behind.
-            for text, sentence, words, mask in zip(
-                rows, *columns, strict=False
-            ):
-                if not pad_to:
-                    words, mask = words[mask], mask[mask]
-                items[text] = {
-                    "sentence": sentence,
-                    "words": words,
-                    "word_mask": mask,
-                }
-        return [items[text] for text in texts]
-
-    store.fill(
-        [content_key(caption) for caption in ordered],
-        encode,
-        batch_size=batch_size,
-        desc="encoding captions",
-    )
-    return store, [content_key(caption) for caption in captions]
-
-
-def _rows_of_one_length(texts, tokens, pad_to):
-    """At most `CAPTION_ROWS` texts at a time that have as many tokens."""
-    groups = {}
-    for text, mask in zip(texts, tokens.attention_mask, strict=True):
-        groups.setdefault(pad_to or int(mask.sum()), []).append(text)
-    for group in groups.values():
-        for start in range(0, len(group), CAPTION_ROWS):
-            yield group[start : start + CAPTION_ROWS]
-
-
-def encode_recording_features(
-    clap, recordings, store_folder, load, settings, batch_size=8
-):
-    """Store the embeddings of recordings.
-
-    Arguments
-    ---------
-    clap : FrozenClap
-        The backbone.
-    recordings : list
-        N objects or dicts with a ``key``, see `content_key`.
-    store_folder : str or pathlib.Path
-        Where feature stores live.
-    load : callable
-        Takes a recording and returns its ``sig`` [samples] at
-        ``clap.sample_rate``. It runs in threads, while the batches before are
-        encoded.
-    settings : dict
-        How ``load`` crops and pads, as JSON values, e.g.
-        ``{"clip_seconds": 5.0, "crop": "start"}``.
-    batch_size : int
-        How many recordings to encode at once.
-
-    Returns
-    -------
-    store : FeatureStore
-        With ``clip`` [D], ``frames`` [T, D] and ``frame_mask`` [T].
-    keys : list of str
-        N keys, in the order of ``recordings``.
-
-    Raises
-    ------
-    InputError
-        If ``load`` returns something else than samples.
-    """
-    store = FeatureStore(
-        store_folder, clap.fingerprint, {**settings, "kind": "recordings"}
-    )
-    keys = [
-        recording["key"] if isinstance(recording, Mapping) else recording.key
-        for recording in recordings
-    ]
-
-    def load_batch(batch):
-        # Copied, for a view of its start would keep all of a long recording.
-        sigs = [load(recordings[i]).clone() for i in batch]
-        for i, sig in zip(batch, sigs, strict=True):
-            if sig.dim() != 1 or len(sig) == 0:
-                raise InputError(
-                    f"recording {recordings[i]}: expected samples of one "
-                    f"channel, got shape {list(sig.shape)}; remove the "
-                    "recording or mix it down to one channel"
-                )
-        lengths = torch.tensor([len(sig) for sig in sigs])
-        return pad_sequence(sigs, batch_first=True), lengths / lengths.max()
-
-    @torch.no_grad()
-    def encode(loaded):
-        wavs, lens = (tensor.to(clap.device) for tensor in loaded)
-        embeddings = clap.encode_audio(wavs, lens)
-        return [
-            {"clip": clip, "frames": frames[mask], "frame_mask": mask[mask]}
-            for clip, frames, mask in zip(
-                *(tensor.cpu() for tensor in embeddings), strict=True
-            )
-        ]
-
-    store.fill(
-        keys,
-        encode,
-        batch_size=batch_size,
-        desc="encoding recordings",
-        load=load_batch,
-    )
-    return store, keys

@@ -3,3 +3,19 @@
 Authors
  * The afpt_plugin developers 2026
 """
+
+from afpt_plugin.learners.base import Classes, Learner, Shots
+from afpt_plugin.learners.prompts import PromptLearner
+from afpt_plugin.learners.template import Template
+
+__all__ = [
+    "LEARNERS",
+    "Classes",
+    "Learner",
+    "PromptLearner",
+    "Shots",
+    "Template",
+]
+
+#: name -> class, for exports, which hold no code.
+LEARNERS = {learner.__name__: learner for learner in (Template, PromptLearner)}

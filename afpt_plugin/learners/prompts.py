@@ -1,15 +1,14 @@
-"""What is learned: context vectors in front of every class name.
-
-A learner is a module whose ``forward(clap)`` returns the class embeddings under
-its coarse and its fine context. It is built in two steps, since a YAML file
-knows the number of vectors and only the backbone knows their size:
+"""Prompt tuning: context vectors in front of every class name.
 
 >>> from afpt_plugin.backbones import load_clap
 >>> clap = load_clap("mini")
 >>> learner = PromptLearner(n_ctx=4).setup(clap, ["dog", "rain"])
->>> coarse, fine = learner(clap)
->>> coarse.shape
+>>> learner.classes(clap).coarse.shape
 torch.Size([2, 384])
+
+The paper is "Audio-free Prompt Tuning for Language-Audio Models"
+(https://arxiv.org/abs/2309.08357); contexts of each class's own, or one context
+for both scores' classes, go back to CoOp (https://arxiv.org/abs/2109.01134).
 
 Authors
  * The afpt_plugin developers 2026
@@ -20,13 +19,14 @@ from torch.nn.functional import normalize
 
 from afpt_plugin.backbones.base import ClassTokens
 from afpt_plugin.errors import InputError
+from afpt_plugin.learners.base import Classes, Learner
 
 #: Standard deviation of a context drawn at random (paper section 3.1).
 CTX_STD = 0.02
 
 
-class PromptLearner(torch.nn.Module):
-    """Two contexts, ``ctx_coarse`` and ``ctx_fine``, shared by all classes.
+class PromptLearner(Learner):
+    """Two contexts, ``ctx_coarse`` and ``ctx_fine``.
 
     Arguments
     ---------
@@ -37,26 +37,35 @@ class PromptLearner(torch.nn.Module):
         Words whose embeddings the last vectors start from, e.g. ``"this is a
         sound of"``; the others, and by default all, are drawn from
         N(0, 0.02^2).
+    class_specific : bool
+        Whether each class has contexts of its own; by default all share them.
     embed_twice : bool
         The authors' double pass through BERT's embedding layer.
     label_dropout : bool
         Train with the text tower's dropout on, as the authors do.
+    padding_weight : bool
+        See `afpt_plugin.similarity.fine_logits`.
     anchor : float
-        Share of a class embedding that stays where the class's own texts lie
-        (see `anchor_to`): from 0, as in the paper, to below 1. Contexts that all classes share can overfit the captions' wording;
-        the fixed share keeps them near (cf. KgCoOp,
-        https://arxiv.org/abs/2303.13283).
+        Share of a class embedding that stays at the mean of the class's own
+        training items: from 0, as in the paper, to below 1. Contexts that all
+        classes share can overfit the captions' wording; the fixed share keeps
+        them near (cf. KgCoOp, https://arxiv.org/abs/2303.13283).
     seed : int
         Seed of the draw.
     classes_per_chunk : int, optional
-        Send so many classes at a time through the tower and recompute them in
+        Send this many classes at a time through the tower and recompute them in
         the backward pass, which bounds memory and costs one more forward
-        pass; by default only where there are so many classes that memory asks
-        for it (with BERT-base and 32 vectors, from about 120).
+        pass; by default only where memory asks for it (with BERT-base and 32
+        vectors, from about 120 classes).
+
+    Raises
+    ------
+    InputError
+        If a number is out of its range.
 
     Example
     -------
-    >>> PromptLearner(n_ctx=16, seed=1).n_ctx
+    >>> PromptLearner(n_ctx=16, seed=1).settings()["n_ctx"]
     16
     """
 
@@ -64,8 +73,10 @@ class PromptLearner(torch.nn.Module):
         self,
         n_ctx=None,
         ctx_init=None,
+        class_specific=False,
         embed_twice=False,
         label_dropout=False,
+        padding_weight=False,
         anchor=0.0,
         seed=0,
         classes_per_chunk=None,
@@ -86,29 +97,18 @@ class PromptLearner(torch.nn.Module):
                 f"anchor is {anchor!r}: give a share from 0 to below 1; at 1 "
                 "nothing would be learned"
             )
-        self.anchor = anchor
         self.n_ctx = n_ctx
         self.ctx_init = ctx_init
+        self.class_specific = class_specific
         self.embed_twice = embed_twice
         self.label_dropout = label_dropout
+        self.padding_weight = padding_weight
+        self.anchor = anchor
         self.seed = seed
         self.classes_per_chunk = classes_per_chunk
 
-    def setup(self, clap, class_names):
-        """Make the contexts for a backbone and a list of classes.
-
-        Arguments
-        ---------
-        clap : FrozenClap
-            The backbone.
-        class_names : list of str
-            The label texts, in the order of the class indices.
-
-        Returns
-        -------
-        PromptLearner
-            Itself, with ``ctx_coarse`` and ``ctx_fine`` [n_ctx, d], and with
-            ``start``, where they started: a dict of detached CPU copies.
+    def setup(self, clap, class_names, shots=None, logit_scale=None):
+        """Draw the contexts; see `Learner.setup`.
 
         Raises
         ------
@@ -117,7 +117,7 @@ class PromptLearner(torch.nn.Module):
         """
         words = torch.empty(0, clap.token_dim)
         if self.ctx_init is not None:
-            words = clap.embed_words(self.ctx_init).cpu()
+            words = clap.embed_words(self.ctx_init).cpu()  # [n_tokens, d]
             if self.n_ctx is None:
                 self.n_ctx = len(words)
             if len(words) > self.n_ctx:
@@ -125,131 +125,81 @@ class PromptLearner(torch.nn.Module):
                     f"ctx_init {self.ctx_init!r} is {len(words)} tokens long, "
                     f"n_ctx is {self.n_ctx}: raise n_ctx or shorten the words"
                 )
+        owners = [len(class_names)] if self.class_specific else []
         generator = torch.Generator().manual_seed(self.seed)
-        self.start = {}
         for name in ("ctx_coarse", "ctx_fine"):
             drawn = CTX_STD * torch.randn(
-                self.n_ctx - len(words), clap.token_dim, generator=generator
+                *owners,
+                self.n_ctx - len(words),
+                clap.token_dim,
+                generator=generator,
             )
-            ctx = torch.nn.Parameter(torch.cat([drawn, words]))
-            self.register_parameter(name, ctx)
-            self.start[name] = ctx.detach().clone()
+            start = words.expand(*owners, -1, -1)
+            ctx = torch.cat([drawn, start], dim=-2)  # [(n_classes,) n_ctx, d]
+            self.register_parameter(name, torch.nn.Parameter(ctx))
         tokens = clap.tokenize_class_names(class_names)
-        # Follows from the class names, so it is not checkpointed.
         self.register_buffer("input_ids", tokens.input_ids, persistent=False)
         self.register_buffer(
             "attention_mask", tokens.attention_mask, persistent=False
         )
-        # Follows from the captions, so it is not checkpointed either.
-        anchor = torch.empty(0, clap.embed_dim, device=clap.device)
-        self.register_buffer("anchor_embeddings", anchor, persistent=False)
-        return self
+        means = torch.empty(0, clap.embed_dim)
+        if self.anchor and shots is not None:
+            means = normalize(shots.class_means(), dim=-1)  # [n_classes, D]
+        self.register_buffer(
+            "anchor_embeddings", means, persistent=bool(self.anchor)
+        )
+        return super().setup(clap, class_names, shots, logit_scale)
 
-    def anchor_to(self, embeddings):
-        """Say where the classes' own texts lie, needed if ``anchor`` is not 0.
-
-        Arguments
-        ---------
-        embeddings : torch.Tensor
-            E.g. from `afpt_plugin.data.datasets.class_means` or
-            `template_embeddings`, any norm, [n_classes, D]. They are not used
-            if ``anchor`` is 0.
-
-        Returns
-        -------
-        PromptLearner
-            Itself.
+    def classes(self, clap):
+        """Both contexts in one pass of the tower; see `Learner.classes`.
 
         Raises
         ------
         InputError
-            If they have another shape.
-        """
-        shape = (len(self.input_ids), self.anchor_embeddings.shape[1])
-        if embeddings.shape != shape:
-            raise InputError(
-                f"anchor embeddings have the shape {list(embeddings.shape)}, "
-                f"wanted [n_classes, D] = {list(shape)}"
-            )
-        if self.anchor:
-            self.anchor_embeddings = normalize(
-                embeddings.detach().to(self.anchor_embeddings), dim=-1
-            )
-        return self
-
-    def forward(self, clap):
-        """Class embeddings under both contexts, in one pass of the tower.
-
-        Arguments
-        ---------
-        clap : FrozenClap
-            The backbone of `setup`.
-
-        Returns
-        -------
-        tuple of torch.Tensor
-            Coarse and fine class embeddings, [n_classes, D] each.
-
-        Raises
-        ------
-        InputError
-            If there is an anchor, but `anchor_to` was not called.
+            If there is an anchor, but `setup` got no shots.
         """
         if self.anchor and len(self.anchor_embeddings) == 0:
             raise InputError(
-                f"anchor is {self.anchor}: say with anchor_to where the "
-                "classes lie, or set anchor to 0"
+                f"anchor is {self.anchor}, but there are no training items to "
+                "anchor the classes to: give setup the shots, or set anchor "
+                "to 0"
             )
-        ctx = torch.stack([self.ctx_coarse, self.ctx_fine])  # [2, n_ctx, d]
+        # [2, n_ctx, d], or [2, n_classes, n_ctx, d] of each class's own
+        ctx = torch.stack([self.ctx_coarse, self.ctx_fine])
         tokens = ClassTokens(self.input_ids, self.attention_mask)
         with clap.label_dropout(self.label_dropout and self.training):
             coarse, fine = clap.encode_prompts(
                 ctx, tokens, self.embed_twice, self.classes_per_chunk
-            )
+            )  # [n_classes, D] each
         if self.anchor:
             coarse, fine = (
                 self.anchor * self.anchor_embeddings
                 + (1 - self.anchor) * normalize(learned, dim=-1)
                 for learned in (coarse, fine)
             )
-        return coarse, fine
+        return Classes(coarse, fine)
 
+    def with_class_names(self, clap, class_names, baseline):
+        """The same contexts in front of other names.
 
-@torch.no_grad()
-def template_embeddings(clap, class_names, prompt_template):
-    """Class embeddings of a hand-written template: the zero-shot baseline.
-
-    Arguments
-    ---------
-    clap : FrozenClap
-        The backbone.
-    class_names : list of str
-        The label texts.
-    prompt_template : str
-        With one ``{}`` for the class name.
-
-    Returns
-    -------
-    torch.Tensor
-        [n_classes, D].
-
-    Raises
-    ------
-    InputError
-        If the template has no ``{}`` or more than one.
-
-    Example
-    -------
-    >>> template_embeddings(None, ["dog"], "a dog")
-    Traceback (most recent call last):
-    ...
-    afpt_plugin.errors.InputError: prompt_template 'a dog' must hold {} once, where the class name goes
-    """
-    if prompt_template.count("{}") != 1:
-        raise InputError(
-            f"prompt_template {prompt_template!r} must hold {{}} once, where "
-            "the class name goes"
+        Where they were learned beside an anchor, names that were learned keep
+        theirs; other names are anchored to the template, since they have no
+        captions. See `Learner.with_class_names`.
+        """
+        if self.class_specific:
+            return super().with_class_names(clap, class_names, baseline)
+        tensors = {k: v.detach().clone() for k, v in self.state_dict().items()}
+        if self.anchor:
+            known = dict(
+                zip(self.class_names, self.anchor_embeddings, strict=True)
+            )
+            template = normalize(baseline.coarse, dim=-1).to(clap.device)
+            tensors["anchor_embeddings"] = torch.stack(
+                [
+                    known.get(name, new)
+                    for name, new in zip(class_names, template, strict=True)
+                ]
+            )
+        return PromptLearner(**self.settings()).restore(
+            clap, class_names, tensors, self.logit_scale
         )
-    return clap.encode_captions(
-        [prompt_template.replace("{}", name) for name in class_names]
-    ).whole

@@ -1,12 +1,10 @@
 #!/usr/bin/env python3
-"""Recipe for learning UrbanSound8K's prompts from captions, with a frozen CLAP.
+"""Recipe for adapting a frozen CLAP to UrbanSound8K, by default from captions alone.
 
 To run this recipe, use the following command:
 > python train.py hparams.yaml
 
-Without further options it is an embedded demonstration: a small CLAP and
-sample recordings that come with the package. The paper's benchmark:
-> python train.py hparams.yaml --clap ms-2022 --data_folder /path/to/UrbanSound8K
+Another file of recipes/methods is another method: python train.py zero_shot.yaml
 
 Authors
  * The afpt_plugin developers 2026
@@ -15,24 +13,13 @@ Authors
 import sys
 
 import speechbrain as sb
-from urbansound8k_prepare import US8K_CLASSES, prepare_urbansound8k
+from urbansound8k_prepare import US8K, prepare_urbansound8k
 
 from afpt_plugin.backbones import load_clap
-from afpt_plugin.brain import PromptTuningBrain
-from afpt_plugin.data.datasets import class_means, make_datasets
+from afpt_plugin.brain import AdaptationBrain
 from afpt_plugin.errors import exit_on_input_error
-from afpt_plugin.experiment import (
-    announce,
-    load_captions,
-    load_experiment,
-    prepare_data,
-)
-
-REAL_COMMAND = (
-    "python recipes/US8K/train.py hparams.yaml --clap ms-2022 "
-    "--data_folder /path/to/UrbanSound8K"
-)
-
+from afpt_plugin.experiment import load_experiment, prepare_data, set_up
+from afpt_plugin.samples import write_us8k
 
 if __name__ == "__main__":
     with exit_on_input_error():
@@ -40,76 +27,51 @@ if __name__ == "__main__":
         hparams_file, run_opts, overrides, hparams = load_experiment(
             sys.argv[1:], __file__
         )
-
         # Create the experiment's folder
         sb.create_experiment_directory(
-            experiment_directory=hparams["output_folder"],
-            hyperparams_to_save=hparams_file,
-            overrides=overrides,
+            hparams["output_folder"], hparams_file, overrides
         )
-
-        # Check the recordings (the samples without a data set at hand) and
-        # write the test manifest
-        prepared, n_samples = prepare_data(
-            hparams, prepare_urbansound8k, folds=hparams["folds"]
+        # Check the recordings: the data set's, or the samples in its place
+        data = prepare_data(
+            US8K, prepare_urbansound8k, write_us8k, hparams["data"]
         )
-
-        # Load the frozen CLAP
-        clap = load_clap(hparams["clap"], hparams["weights"])
-        run_kind = announce("UrbanSound8K", clap, n_samples, REAL_COMMAND)
-
-        # Read and split the captions
-        train, valid, caption_facts = load_captions(
-            hparams["captions"],
-            "us8k",
-            US8K_CLASSES,
-            hparams["valid_fraction"],
-            hparams["captions_per_class"],
-            hparams["caption_seed"],
-            hparams["multi_label"],
+        # Load the frozen CLAP; encode the items; make what is learned, and
+        # what that is compared with
+        clap = load_clap(hparams["clap"], hparams["weights"], run_opts.device)
+        made = set_up(
+            US8K,
+            clap,
+            data,
+            hparams["supervision"],
+            hparams["learner"],
+            hparams["baseline"],
         )
-
-        # Encode what has not been encoded before
-        clap = clap.to(
-            run_opts["device"] or sb.utils.distributed.infer_device()
-        )
-        datasets = make_datasets(hparams, clap, US8K_CLASSES, train, valid)
-
-        # Make the contexts and the Brain
-        learner = hparams["learner"].setup(clap, US8K_CLASSES)
-        learner.anchor_to(class_means(datasets["train"]))
-        brain = PromptTuningBrain(
-            clap=clap,
-            class_names=US8K_CLASSES,
-            test_set=datasets["test"],
-            test_loader_kwargs=hparams["test_loader_kwargs"],
-            facts={
-                "dataset": "UrbanSound8K",
-                "run_kind": run_kind,
-                "data_fingerprint": prepared["data_fingerprint"],
-                "n_recordings": prepared["n_recordings"],
-                "n_left_out": prepared["n_left_out"],
-                **caption_facts,
-            },
+        brain = AdaptationBrain(
+            US8K,
+            clap,
+            made.baseline,
+            hparams["results"],
+            made.facts,
+            made.test,
+            hparams["test_loader_kwargs"],
+            hparams["augment"],
             modules=hparams["modules"],
             opt_class=hparams["opt_class"],
             hparams=hparams,
             run_opts=run_opts,
             checkpointer=hparams["checkpointer"],
         )
-
-        # Learn the contexts from captions
+        # Learn
         brain.fit(
-            brain.hparams.epoch_counter,
-            datasets["train"],
-            datasets["valid"],
+            hparams["epoch_counter"],
+            made.train,
+            made.valid,
             train_loader_kwargs=hparams["train_loader_kwargs"],
             valid_loader_kwargs=hparams["valid_loader_kwargs"],
         )
-
         # Test the selected epoch on recordings and write the results
         brain.evaluate(
-            datasets["test"],
+            made.test,
             max_key="selection_score",
             test_loader_kwargs=hparams["test_loader_kwargs"],
         )

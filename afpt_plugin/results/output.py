@@ -1,15 +1,17 @@
-"""What a run leaves behind: result file, predictions, figures, table.
+"""The files that a run leaves behind: results, predictions, figures, table.
 
 `write_run` writes all of it in one call, the last step of an experiment:
 
->>> from afpt_plugin.results.run import read_results, write_run
+>>> from afpt_plugin.results.output import read_results, write_run
 >>> folder = getfixture("tmpdir")
 >>> logits = {head: torch.eye(2) for head in HEADS}
 >>> results = dict.fromkeys(REQUIRED_KEYS, None)
 >>> results["metrics"] = {head: {"acc": 1.0} for head in HEADS}
+>>> per_class = {name: {"acc": 1.0, "n": 1} for name in ("dog", "rain")}
+>>> results["per_class"] = dict.fromkeys(HEADS, per_class)
 >>> paths = write_run(
-...     folder, results, [], ["1.wav", "2.wav"], torch.tensor([0, 1]),
-...     ["dog", "rain"], logits,
+...     folder, results, [], ["1.wav", "2.wav"], torch.eye(2), ["dog", "rain"],
+...     logits, "acc",
 ... )
 >>> [path.name for path in paths]
 ['predictions.csv', 'per_class.png', 'confusion.png', 'results.json']
@@ -30,46 +32,31 @@ import numpy as np
 import torch
 
 from afpt_plugin.errors import InputError
-from afpt_plugin.results.figures import plot_confusion, plot_per_class, plot_training
 from afpt_plugin.files import replacing
-from afpt_plugin.metrics import (
-    confusion,
-    multi_label_metrics,
-    single_label_metrics,
-    target_rank,
+from afpt_plugin.metrics import confusion, target_rank
+from afpt_plugin.results.figures import (
+    plot_confusion,
+    plot_per_class,
+    plot_training,
 )
 
-# The ways of scoring that are compared, and their names in tables. The paper's
-# baseline is `zero_shot`, the template against the clip; the template against
-# frames, too, tells what was learned from what frames give by themselves.
-HEADS = {
-    "zero_shot": "zero-shot (plain template)",
-    "zero_shot_fine": "zero-shot, fine",
-    "zero_shot_ensemble": "zero-shot, ensemble",
-    "coarse": "coarse",
-    "fine": "fine",
-    "ensemble": "ensemble",
-}
-# The same way of scoring, before anything is learned.
-UNTUNED = {
-    "coarse": "zero_shot",
-    "fine": "zero_shot_fine",
-    "ensemble": "zero_shot_ensemble",
-}
-# Those that every result file has.
-REQUIRED_HEADS = ("zero_shot", *UNTUNED)
+#: The heads of a learner with fine scores, and of the baseline beside it.
+HEADS = (
+    "zero_shot",
+    "zero_shot_fine",
+    "zero_shot_ensemble",
+    "coarse",
+    "fine",
+    "ensemble",
+)
 REQUIRED_KEYS = (
     "dataset",
-    "data_fingerprint",
     "n_recordings",
     "n_left_out",
     "clap",
-    "clap_fingerprint",
-    "learner",
-    "supervision",
-    "selection",
     "seed",
-    "upstream_exact",
+    "selection",
+    "identity",
     "metrics",
     "per_class",
     "timings",
@@ -77,12 +64,54 @@ REQUIRED_KEYS = (
 )
 
 
+def baseline_head(head):
+    """The baseline's counterpart of a learner's head.
+
+    Arguments
+    ---------
+    head : str
+        ``coarse``, ``fine`` or ``ensemble``.
+
+    Returns
+    -------
+    str
+
+    Example
+    -------
+    >>> baseline_head("coarse"), baseline_head("fine")
+    ('zero_shot', 'zero_shot_fine')
+    """
+    return "zero_shot" if head == "coarse" else f"zero_shot_{head}"
+
+
+def primary_head(heads):
+    """The head that a run is judged by: the ensemble where there is one.
+
+    Arguments
+    ---------
+    heads : iterable of str
+        A learner's heads.
+
+    Returns
+    -------
+    str
+
+    Example
+    -------
+    >>> primary_head(["coarse", "fine", "ensemble"]), primary_head(["coarse"])
+    ('ensemble', 'coarse')
+    """
+    heads = list(heads)
+    return "ensemble" if "ensemble" in heads else heads[0]
+
+
 def _missing_keys(results):
     """Names of the required keys that `results` lacks."""
     missing = [key for key in REQUIRED_KEYS if key not in results]
-    if "metrics" not in missing:
-        metrics = results["metrics"] or {}
-        missing += [f"metrics.{h}" for h in REQUIRED_HEADS if h not in metrics]
+    if "metrics" not in missing and "zero_shot" not in (
+        results["metrics"] or {}
+    ):
+        missing.append("metrics.zero_shot")
     return missing
 
 
@@ -94,9 +123,9 @@ def write_results(folder, results):
     folder : str or Path
         Where to write; made if it does not exist.
     results : dict
-        Has every key of `REQUIRED_KEYS`; `results["metrics"]` every key of
-        `REQUIRED_HEADS`, and others of `HEADS`. A value that does not apply to
-        this run is None.
+        Has every key of `REQUIRED_KEYS`; `results["metrics"]` has
+        `zero_shot`, and the learner's heads. A value that does not apply to this
+        run is None.
 
     Returns
     -------
@@ -201,7 +230,7 @@ def write_predictions(folder, ids, targets, class_names, logits):
     class_names : list of str
         The C names.
     logits : dict
-        Head to its logits [N, C], a key of `HEADS` each.
+        Head to its logits [N, C].
 
     Returns
     -------
@@ -268,8 +297,7 @@ def format_table(metrics, metric_name, per_class=None):
     Arguments
     ---------
     metrics : dict
-        Head to its metrics, as in `results.json`; None, or no key, where a
-        head does not apply.
+        Head to its metrics, as in `results.json`.
     metric_name : str
         Which of the metrics, in 0..1.
     per_class : dict, optional
@@ -279,53 +307,42 @@ def format_table(metrics, metric_name, per_class=None):
     Returns
     -------
     str
-        The metric in percent, and in points the difference to zero-shot and
-        to the same head before tuning.
+        The metric in percent, and in points the difference to the plain
+        baseline and to the baseline's same head.
 
     Example
     -------
     >>> print(format_table(
     ...     {"zero_shot": {"acc": 0.8}, "zero_shot_ensemble": {"acc": 0.75},
-    ...      "coarse": {"acc": 0.9125}, "fine": None,
-    ...      "ensemble": {"acc": 0.795}}, "acc",
+    ...      "coarse": {"acc": 0.9125}, "ensemble": {"acc": 0.795}}, "acc",
     ... ))
-                                 acc [%]  vs zero-shot  by tuning
-    zero-shot (plain template)     80.00
-    zero-shot, ensemble            75.00         -5.00
-    coarse                         91.25        +11.25     +11.25
-    fine                               -
-    ensemble                       79.50         -0.50      +4.50
+                         acc [%]  vs zero-shot  same head
+    zero-shot              80.00
+    zero-shot, ensemble    75.00         -5.00
+    coarse                 91.25        +11.25     +11.25
+    ensemble               79.50         -0.50      +4.50
     """
-    values = {
-        head: (metrics[head] or {}).get(metric_name)
-        for head in HEADS
-        if head in metrics
-    }
+    import pandas as pd
+
+    values = {head: entry[metric_name] for head, entry in metrics.items()}
 
     def points(head, base):
-        pair = values[head], values.get(base)
-        if base == head or None in pair:
+        if head == base or base not in values:
             return ""
-        return f"{100 * (pair[0] - pair[1]):+.2f}"
+        return f"{100 * (values[head] - values[base]):+.2f}"
 
-    rows = [("", f"{metric_name} [%]", "vs zero-shot", "by tuning")]
-    for head, value in values.items():
-        rows.append(
-            (
-                HEADS[head],
-                "-" if value is None else f"{100 * value:.2f}",
-                points(head, "zero_shot"),
-                points(head, UNTUNED.get(head)),
-            )
-        )
-    widths = (len(HEADS["zero_shot"]), max(8, len(rows[0][1])), 12, 9)
-    lines = [
-        "  ".join(
-            f"{cell:{'>' if i else '<'}{width}}"
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
+    table = pd.DataFrame(
+        {
+            f"{metric_name} [%]": [f"{100 * v:.2f}" for v in values.values()],
+            "vs zero-shot": [points(head, "zero_shot") for head in values],
+            "same head": [points(head, baseline_head(head)) for head in values],
+        },
+        index=[
+            head.replace("zero_shot_", "zero-shot, ").replace("_", "-")
+            for head in values
+        ],
+    )
+    lines = [line.rstrip() for line in table.to_string().splitlines()]
     untested = [n for n, entry in (per_class or {}).items() if not entry["n"]]
     if untested:
         lines.append(
@@ -386,12 +403,21 @@ def peak_memory_mb():
     return peak / (2**20 if platform.system() == "Darwin" else 2**10)
 
 
-def write_run(folder, results, history, ids, targets, class_names, logits):
+def write_run(
+    folder,
+    results,
+    history,
+    ids,
+    targets,
+    class_names,
+    logits,
+    metric_name,
+):
     """Write everything a finished run leaves behind.
 
     `predictions.csv`, `training.png` (if the run trained), `per_class.png`
-    (zero-shot against ensemble), `confusion.png` (of the ensemble, for
-    single-label targets only) and, last, `results.json`.
+    (the baseline against the primary head), `confusion.png` (of the primary
+    head, for single-label targets only) and, last, `results.json`.
 
     Arguments
     ---------
@@ -405,11 +431,13 @@ def write_run(folder, results, history, ids, targets, class_names, logits):
     ids : list of str
         One for each of the N recordings.
     targets : torch.Tensor
-        Class indices [N] or multi-hot labels [N, C].
+        Multi-hot labels [N, C].
     class_names : list of str
         The C names.
     logits : dict
-        Keys of `HEADS`, all of `REQUIRED_HEADS` among them, to logits [N, C].
+        Head to logits [N, C]; `zero_shot` among them.
+    metric_name : str
+        ``acc`` (one label each) or ``mAP``.
 
     Returns
     -------
@@ -419,24 +447,19 @@ def write_run(folder, results, history, ids, targets, class_names, logits):
     Raises
     ------
     ValueError
-        If a required key or head is missing or the shapes do not fit.
+        If a required key is missing or the shapes do not fit.
 
     Example
     -------
     The one in the description of this module.
     """
     missing = _missing_keys(results)
-    missing += [f"logits of {h}" for h in REQUIRED_HEADS if h not in logits]
     if missing:
         raise ValueError(f"the run lacks {', '.join(missing)}")
     folder = Path(folder)
-    single_label = torch.as_tensor(targets).ndim == 1
-    if single_label:
-        metric_name, class_metric = "acc", "acc"
-        measure = single_label_metrics
-    else:
-        metric_name, class_metric = "mAP", "ap"
-        measure = multi_label_metrics
+    class_metric = "acc" if metric_name == "acc" else "ap"
+    if metric_name == "acc":
+        targets = targets.argmax(1)  # [N]
     paths = [write_predictions(folder, ids, targets, class_names, logits)]
     if history:
         paths.append(
@@ -444,24 +467,26 @@ def write_run(folder, results, history, ids, targets, class_names, logits):
                 history,
                 folder / "training.png",
                 metric_name,
-                (results["metrics"]["zero_shot"] or {}).get(metric_name),
+                results["metrics"]["zero_shot"].get(metric_name),
                 results.get("selected_epoch"),
             )
         )
-    zero_shot, tuned = (
+    learned = [head for head in logits if not head.startswith("zero_shot")]
+    primary = primary_head(learned)
+    zero_shot, adapted = (
         {
             name: entry[class_metric]
-            for name, entry in measure(logits[head], targets, class_names)[
-                "per_class"
-            ].items()
+            for name, entry in results["per_class"][head].items()
         }
-        for head in ("zero_shot", "ensemble")
+        for head in ("zero_shot", primary)
     )
     paths.append(
-        plot_per_class(zero_shot, tuned, folder / "per_class.png", class_metric)
+        plot_per_class(
+            zero_shot, adapted, folder / "per_class.png", class_metric
+        )
     )
-    if single_label:
-        matrix = confusion(logits["ensemble"], targets, len(class_names))
+    if metric_name == "acc":
+        matrix = confusion(logits[primary], targets, len(class_names))
         paths.append(
             plot_confusion(matrix, class_names, folder / "confusion.png")
         )

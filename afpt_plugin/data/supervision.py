@@ -1,0 +1,353 @@
+"""What a learner is trained on: captions, or a few labeled recordings.
+
+A recipe's YAML names one; its `datasets` gives the items to learn from, the
+items to choose the epoch on, and what `results.json` says about them. Only
+`Shots` holds audio.
+
+Authors
+ * The afpt_plugin developers 2026
+"""
+
+import random
+from pathlib import Path
+from typing import NamedTuple
+
+from speechbrain.utils.logger import get_logger
+
+from afpt_plugin.data.captions import (
+    captions_fingerprint,
+    read_captions,
+    split_captions,
+    subsample_captions,
+    template_captions,
+)
+from afpt_plugin.data.datasets import (
+    EmbeddingDataset,
+    caption_dataset,
+    recording_dataset,
+)
+from afpt_plugin.data.manifests import data_fingerprint, read_manifest
+from afpt_plugin.errors import InputError
+
+logger = get_logger(__name__)
+
+CAPTION_FOLDER = Path(__file__).parents[1] / "assets" / "captions"
+
+
+class Supervision(NamedTuple):
+    """Training material.
+
+    Arguments
+    ---------
+    train : EmbeddingDataset
+        Items to learn from; None where nothing is learned.
+    valid : EmbeddingDataset
+        Items to choose the epoch on; None without any.
+    facts : dict
+        What `results.json` says about them, as JSON values.
+    """
+
+    train: EmbeddingDataset | None
+    valid: EmbeddingDataset | None
+    facts: dict
+
+    def shots(self):
+        """All training items at once, see `EmbeddingDataset.shots`.
+
+        Returns
+        -------
+        Shots
+            None where nothing is learned.
+        """
+        return self.train.shots() if self.train is not None else None
+
+
+class Nothing:
+    """No training material: zero-shot.
+
+    Example
+    -------
+    >>> Nothing().datasets(None, None, None).facts
+    {'kind': 'nothing'}
+    """
+
+    def datasets(self, task, clap, store_folder, test=None):
+        """Give an empty `Supervision`; the arguments are not used."""
+        return Supervision(None, None, {"kind": "nothing"})
+
+
+class Captions:
+    """Sentences about the classes.
+
+    Arguments
+    ---------
+    source : str or pathlib.Path
+        ``ours`` (the captions in the package), ``templates`` (class names in
+        templates, nothing else) or a CSV file, ours or the authors'.
+    valid_fraction : float
+        Share held out; 0 for none.
+    per_class : int or str, optional
+        At most this many a class in training, ``paper`` for the paper's budget;
+        by default all.
+    seed : int, optional
+        Of the split and of the choice; None takes the first, as the authors
+        do.
+    pad_to : int, optional
+        Pad captions to this many tokens, as the authors do.
+    """
+
+    def __init__(
+        self,
+        source="ours",
+        valid_fraction=0.2,
+        per_class=None,
+        seed=0,
+        pad_to=None,
+    ):
+        self.source = source
+        self.valid_fraction = valid_fraction
+        self.per_class = per_class
+        self.seed = seed
+        self.pad_to = pad_to
+
+    def read(self, task):
+        """Read the captions and split them.
+
+        Arguments
+        ---------
+        task : Task
+            The classes.
+
+        Returns
+        -------
+        train : list of Caption
+            To learn from.
+        valid : list of Caption
+            To choose the epoch on; may be empty.
+        facts : dict
+            What `results.json` says about them.
+
+        Raises
+        ------
+        InputError
+            If the captions cannot be read, or a class has none left.
+        """
+        class_names = task.class_names
+        if self.source == "templates":
+            captions = template_captions(class_names)
+        elif self.source != "ours":
+            captions = read_captions(self.source, class_names)
+        elif task.captions is None:
+            raise InputError(
+                f"captions: the package has none of {task.name}; give a CSV "
+                "file, or `templates` to learn from the class names alone"
+            )
+        else:
+            path = CAPTION_FOLDER / f"{task.captions}.csv"
+            captions = read_captions(path, class_names)
+        if not task.multi_label:
+            captions = _with_one_label(captions, self.source, class_names)
+        train, valid = split_captions(
+            captions, len(class_names), self.valid_fraction, self.seed or 0
+        )
+        per_class = self.per_class
+        if per_class == "paper":
+            per_class = task.paper_captions_per_class
+        train = subsample_captions(train, per_class, self.seed)
+        facts = {
+            "kind": "captions",
+            "source": Path(str(self.source)).name,
+            "fingerprint": captions_fingerprint(captions),
+            "n_train": len(train),
+            "n_valid": len(valid),
+            "per_class": per_class,
+            "pad_to": self.pad_to,
+        }
+        return train, valid, facts
+
+    def datasets(self, task, clap, store_folder, test=None):
+        """Read, split and embed the captions.
+
+        Arguments
+        ---------
+        task : Task
+            The classes.
+        clap : FrozenClap
+            The backbone.
+        store_folder : str or pathlib.Path
+            Where feature stores live.
+        test : list of dict, optional
+            Manifest rows of the test set; captions have none in common.
+
+        Returns
+        -------
+        Supervision
+        """
+        *parts, facts = self.read(task)
+        train, valid = (
+            caption_dataset(
+                clap, part, task.n_classes, store_folder, self.pad_to
+            )
+            if part
+            else None
+            for part in parts
+        )
+        return Supervision(train, valid, facts)
+
+
+def _with_one_label(captions, source, class_names):
+    """Leave captions of several classes out, unless a class has no others."""
+    kept = [caption for caption in captions if len(caption.labels) == 1]
+    described = {caption.labels[0] for caption in kept}
+    missing = [n for i, n in enumerate(class_names) if i not in described]
+    if missing:
+        raise InputError(
+            f"{source}: {len(missing)} of {len(class_names)} classes have no "
+            f"caption of their own: {', '.join(missing)}; add some, or train "
+            "with several labels a caption (multi-label)"
+        )
+    if len(kept) < len(captions):
+        logger.warning(
+            "%s: %d of %d captions describe several classes and were skipped",
+            source,
+            len(captions) - len(kept),
+            len(captions),
+        )
+    return kept
+
+
+class Shots:
+    """A few labeled recordings of each class: the only supervision with audio.
+
+    Arguments
+    ---------
+    manifest : str or pathlib.Path
+        Recordings that are not tested, as a prep script lists them.
+    k : int
+        Recordings of a class to learn from; all, where there are fewer.
+    valid_k : int
+        Further recordings of a class to choose the epoch on.
+    seed : int
+        Of the choice.
+    clip_options : dict, optional
+        How recordings become clips, see `recording_dataset`.
+    """
+
+    def __init__(self, manifest, k=4, valid_k=0, seed=0, clip_options=None):
+        for name, value, least in (("k", k, 1), ("valid_k", valid_k, 0)):
+            if type(value) is not int or value < least:
+                raise InputError(
+                    f"{name} is {value!r}; give a number of recordings of at "
+                    f"least {least}"
+                )
+        self.manifest = manifest
+        self.k = k
+        self.valid_k = valid_k
+        self.seed = seed
+        self.clip_options = clip_options or {}
+
+    def choose(self, task, test=None):
+        """Draw the recordings.
+
+        A recording of several classes counts for each of them.
+
+        Arguments
+        ---------
+        task : Task
+            The classes.
+        test : list of dict, optional
+            Manifest rows of the test set.
+
+        Returns
+        -------
+        train : list of dict
+            Manifest rows to learn from.
+        valid : list of dict
+            Manifest rows to choose the epoch on.
+
+        Raises
+        ------
+        InputError
+            If a class has no recording, or one is in the test set, too.
+        """
+        rows = read_manifest(self.manifest)
+        tested = {row["sha256"]: row["wav"] for row in test or []}
+        for row in rows:
+            if row["sha256"] in tested:
+                raise InputError(
+                    f"{self.manifest}: {row['wav']} is in the test set as "
+                    f"{tested[row['sha256']]}; remove it from one of the two"
+                )
+        rows.sort(key=lambda row: row["sha256"])  # wherever the files lie
+        random.Random(self.seed).shuffle(rows)
+        chosen = {"train": {}, "valid": {}}
+        few = []
+        for name in task.class_names:
+            own = [row for row in rows if name in row["label"].split("|")]
+            train = [row for row in own if row["ID"] not in chosen["valid"]]
+            valid = [row for row in own if row["ID"] not in chosen["train"]]
+            train = train[: self.k]
+            taken = {row["ID"] for row in train}
+            valid = [row for row in valid if row["ID"] not in taken]
+            chosen["train"] |= {row["ID"]: row for row in train}
+            chosen["valid"] |= {
+                row["ID"]: row for row in valid[: self.valid_k]
+            }
+            if not train:
+                raise InputError(
+                    f"{self.manifest}: class {name!r} has no recording to "
+                    "learn from; add one, or use captions"
+                )
+            if len(train) < self.k or len(valid) < self.valid_k:
+                few.append(name)
+        if few:
+            logger.warning(
+                "%s: %d of %d classes have fewer recordings than asked for: %s",
+                self.manifest,
+                len(few),
+                task.n_classes,
+                "; ".join(few),
+            )
+        return tuple(list(part.values()) for part in chosen.values())
+
+    def datasets(self, task, clap, store_folder, test=None):
+        """Draw and embed the recordings; see `Captions.datasets`.
+
+        Arguments
+        ---------
+        task : Task
+            The classes.
+        clap : FrozenClap
+            The backbone.
+        store_folder : str or pathlib.Path
+            Where feature stores live.
+        test : list of dict, optional
+            Manifest rows of the test set, of which none may be learned from.
+
+        Returns
+        -------
+        Supervision
+        """
+        parts = self.choose(task, test)
+        train, valid = (
+            recording_dataset(
+                clap,
+                part,
+                task.class_names,
+                store_folder,
+                task.clip_seconds,
+                **self.clip_options,
+            )
+            if part
+            else None
+            for part in parts
+        )
+        facts = {
+            "kind": "shots",
+            "source": Path(str(self.manifest)).name,
+            "fingerprint": data_fingerprint([*parts[0], *parts[1]]),
+            "n_train": len(parts[0]),
+            "n_valid": len(parts[1]),
+            "k": self.k,
+        }
+        return Supervision(train, valid, facts)

@@ -1,0 +1,246 @@
+"""The interface of a learner: a way of adapting a frozen CLAP to classes.
+
+A learner answers two questions: how do the classes look (`Learner.classes`),
+and how is an item scored against them (`Learner.forward`). It is built in two
+steps, since a YAML file knows its arguments and only the backbone knows their
+sizes. Whoever trains, resumes, exports or reports it asks for nothing else.
+
+To add one, write a file beside this one, name the class in `LEARNERS`
+(`afpt_plugin.learners`) and give it a YAML in ``recipes/methods``;
+``docs/new_learner.md`` is a worked example.
+
+Authors
+ * The afpt_plugin developers 2026
+"""
+
+import inspect
+from typing import NamedTuple
+
+import torch
+from torch.nn.functional import normalize
+
+from afpt_plugin.errors import InputError
+from afpt_plugin.similarity import coarse_logits, fine_logits
+
+
+class Classes(NamedTuple):
+    """How the classes look, any norm.
+
+    Arguments
+    ---------
+    coarse : torch.Tensor
+        Compared with whole items, [n_classes, D].
+    fine : torch.Tensor
+        Compared with their parts, [n_classes, D].
+    """
+
+    coarse: torch.Tensor
+    fine: torch.Tensor
+
+
+class Shots(NamedTuple):
+    """Labeled items to start from, captions or recordings alike.
+
+    Arguments
+    ---------
+    whole : torch.Tensor
+        One embedding an item, [N, D]. Parts are left out: those of 10,000
+        padded captions would take 4 GB.
+    target : torch.Tensor
+        Multi-hot, [N, n_classes].
+    """
+
+    whole: torch.Tensor
+    target: torch.Tensor
+
+    def class_means(self):
+        """Average the items of each class: where the class's own items lie.
+
+        An item of several classes counts for each of them by its share.
+
+        Returns
+        -------
+        torch.Tensor
+            Means of normalized embeddings, [n_classes, D].
+
+        Example
+        -------
+        >>> shots = Shots(torch.eye(2), torch.tensor([[1.0, 0.0], [1.0, 0.0]]))
+        >>> shots.class_means()
+        tensor([[0.5000, 0.5000],
+                [0.0000, 0.0000]])
+        """
+        shares = normalize(self.target, p=1, dim=1)  # [N, n_classes]
+        weights = normalize(shares, p=1, dim=0)  # [N, n_classes]
+        return weights.T @ normalize(self.whole, dim=-1)  # [n_classes, D]
+
+
+class Learner(torch.nn.Module):
+    """Base of all learners: scores by cosine, coarse and fine.
+
+    A subclass sets an attribute of the same name for each of its constructor's
+    arguments. What is learned, or comes from the shots, is a parameter or a
+    buffer; what follows from CLAP and the class names is a buffer with
+    ``persistent=False``. So the state dict is all that a checkpoint or an
+    export has to hold.
+    """
+
+    #: True gives padded parts the weight that the authors' code gives them.
+    padding_weight = False
+
+    def setup(self, clap, class_names, shots=None, logit_scale=None):
+        """Make the tensors; a subclass calls this one last.
+
+        Arguments
+        ---------
+        clap : FrozenClap
+            The backbone.
+        class_names : list of str
+            The label texts, in the order of the class indices.
+        shots : Shots, optional
+            The training items, for a learner that starts from them.
+        logit_scale : float, optional
+            What cosines are multiplied by; by default the backbone's scale.
+
+        Returns
+        -------
+        Learner
+            Itself.
+        """
+        self.class_names = list(class_names)
+        self.logit_scale = logit_scale or clap.logit_scale
+        # Every rank makes equal buffers, so DDP need not broadcast them (which
+        # would overwrite what the backward pass still needs).
+        self._ddp_params_and_buffers_to_ignore = [
+            name for name, _ in self.named_buffers()
+        ]
+        return self.to(clap.device)
+
+    def classes(self, clap):
+        """Embed the classes.
+
+        Arguments
+        ---------
+        clap : FrozenClap
+            The backbone of `setup`.
+
+        Returns
+        -------
+        Classes
+        """
+        raise NotImplementedError
+
+    def forward(self, item, classes):
+        """Score items against the classes.
+
+        Arguments
+        ---------
+        item : Embeddings
+            A batch of captions or recordings.
+        classes : Classes
+            From `classes`.
+
+        Returns
+        -------
+        dict of torch.Tensor
+            Scaled logits of each head, ``coarse`` and ``fine``, [B, n_classes].
+            A learner without fine scores leaves that head out.
+        """
+        return {
+            "coarse": coarse_logits(
+                item.whole, classes.coarse, self.logit_scale
+            ),
+            "fine": fine_logits(
+                item.parts,
+                item.mask,
+                classes.fine,
+                self.logit_scale,
+                self.padding_weight,
+            ),
+        }
+
+    def settings(self):
+        """The constructor's arguments, as JSON values.
+
+        Returns
+        -------
+        dict
+            ``type(self)(**settings)`` is an equal learner before `setup`.
+        """
+        names = inspect.signature(type(self).__init__).parameters
+        return {name: getattr(self, name) for name in names if name != "self"}
+
+    def restore(self, clap, class_names, tensors, logit_scale=None):
+        """Set up as a stored state dict says, instead of from shots.
+
+        Arguments
+        ---------
+        clap : FrozenClap
+            The backbone.
+        class_names : list of str
+            The label texts.
+        tensors : dict of torch.Tensor
+            The state dict of such a learner.
+        logit_scale : float, optional
+            See `setup`.
+
+        Returns
+        -------
+        Learner
+            Itself.
+
+        Raises
+        ------
+        InputError
+            If a tensor is missing, unknown, not finite or of another shape.
+        """
+        self.setup(clap, class_names, logit_scale=logit_scale)
+        own = self.state_dict()
+        if set(tensors) != set(own):
+            raise InputError(
+                f"the file holds {', '.join(sorted(tensors)) or 'no tensor'}; "
+                f"a {type(self).__name__} needs {', '.join(sorted(own))}"
+            )
+        for name, tensor in tensors.items():
+            # Only the shots know how long a tensor made from them is.
+            wanted = tensor.shape if own[name].numel() == 0 else own[name].shape
+            if tensor.shape != wanted or tensor.dtype != own[name].dtype:
+                raise InputError(
+                    f"{name} is {tensor.dtype} {list(tensor.shape)}; this "
+                    f"learner and backbone need {own[name].dtype} "
+                    f"{list(wanted)}"
+                )
+            if not tensor.isfinite().all():
+                raise InputError(f"{name} holds values that are not finite")
+            owner, _, leaf = name.rpartition(".")
+            current = getattr(self.get_submodule(owner), leaf)
+            current.data = tensor.to(clap.device).clone()
+        return self
+
+    def with_class_names(self, clap, class_names, baseline):
+        """Carry what was learned over to other classes.
+
+        Arguments
+        ---------
+        clap : FrozenClap
+            The backbone.
+        class_names : list of str
+            The new classes.
+        baseline : Classes
+            How they look under the untuned template.
+
+        Returns
+        -------
+        Learner
+            A new one.
+
+        Raises
+        ------
+        InputError
+            If what was learned belongs to the classes it was learned for.
+        """
+        raise InputError(
+            f"{type(self).__name__} learned its {len(self.class_names)} "
+            "classes one by one, so it cannot take other class names; train it "
+            "on them, or use a learner with contexts that all classes share"
+        )

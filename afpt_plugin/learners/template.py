@@ -1,0 +1,115 @@
+"""Zero-shot: hand-written wordings, with nothing to train.
+
+Several templates make an ensemble, the mean of their unit embeddings (Radford et
+al. 2021, https://arxiv.org/abs/2103.00020, section 3.1.4). ``caption_share``
+moves a class towards the mean of its own captions, or recordings.
+
+Authors
+ * The afpt_plugin developers 2026
+"""
+
+import torch
+from torch.nn.functional import normalize
+
+from afpt_plugin.errors import InputError
+from afpt_plugin.learners.base import Classes, Learner
+
+
+class Template(Learner):
+    """Class embeddings of one template or several.
+
+    Arguments
+    ---------
+    templates : list of str or str
+        Each holds ``{}`` once, where the class name goes.
+    caption_share : float
+        From 0 (the templates alone) to 1 (the mean of the class's own training
+        items alone).
+    padding_weight : bool
+        See `afpt_plugin.similarity.fine_logits`.
+
+    Raises
+    ------
+    InputError
+        If a template does not hold ``{}`` once, or the share is not in 0 to 1.
+
+    Example
+    -------
+    >>> Template("a dog")
+    Traceback (most recent call last):
+    ...
+    afpt_plugin.errors.InputError: template 'a dog' must hold {} once, where the class name goes
+    """
+
+    def __init__(
+        self,
+        templates=("this is a sound of {}",),
+        caption_share=0.0,
+        padding_weight=False,
+    ):
+        super().__init__()
+        self.templates = (
+            [templates] if isinstance(templates, str) else list(templates)
+        )
+        for template in self.templates:
+            if not isinstance(template, str) or template.count("{}") != 1:
+                raise InputError(
+                    f"template {template!r} must hold {{}} once, where the "
+                    "class name goes"
+                )
+        if not self.templates:
+            raise InputError("templates is empty; give at least one")
+        if not isinstance(caption_share, (int, float)) or not (
+            0 <= caption_share <= 1
+        ):
+            raise InputError(
+                f"caption_share is {caption_share!r}; give a share from 0 to 1"
+            )
+        self.caption_share = caption_share
+        self.padding_weight = padding_weight
+
+    @torch.no_grad()
+    def setup(self, clap, class_names, shots=None, logit_scale=None):
+        """Embed the templates; see `Learner.setup`."""
+        wordings = [
+            clap.encode_captions(
+                [template.replace("{}", name) for name in class_names]
+            ).whole  # [n_classes, D]
+            for template in self.templates
+        ]
+        embeddings = wordings[0]
+        if len(wordings) > 1:
+            embeddings = normalize(torch.stack(wordings), dim=-1).mean(0)
+        # The captions' means are not to be had again without the captions.
+        means = torch.empty(0, clap.embed_dim, device=embeddings.device)
+        if shots is not None and self.caption_share:
+            means = normalize(shots.class_means(), dim=-1).to(embeddings)
+        self.register_buffer("embeddings", embeddings, persistent=False)
+        self.register_buffer(
+            "means", means, persistent=bool(self.caption_share)
+        )
+        return super().setup(clap, class_names, shots, logit_scale)
+
+    def classes(self, clap):
+        """The mixture of templates and means; see `Learner.classes`."""
+        embeddings = self.embeddings
+        if self.caption_share:
+            if len(self.means) == 0:
+                raise InputError(
+                    f"caption_share is {self.caption_share}, but there are no "
+                    "training items to take means of; give captions, or set "
+                    "caption_share to 0"
+                )
+            embeddings = (
+                self.caption_share * self.means
+                + (1 - self.caption_share) * normalize(embeddings, dim=-1)
+            )
+        return Classes(embeddings, embeddings)
+
+    def with_class_names(self, clap, class_names, baseline):
+        """The same templates for other classes; see `Learner.with_class_names`."""
+        if self.caption_share:
+            return super().with_class_names(clap, class_names, baseline)
+        return Template(**self.settings()).setup(
+            clap, class_names, logit_scale=self.logit_scale
+        )
