@@ -23,7 +23,6 @@ from speechbrain.utils.logger import get_logger
 
 from afpt_plugin.data.captions import (
     captions_fingerprint,
-    check_class_names,
     read_captions,
     split_captions,
     subsample_captions,
@@ -34,9 +33,6 @@ from afpt_plugin.errors import InputError
 logger = get_logger(__name__)
 
 CAPTION_FOLDER = Path(__file__).parent / "assets" / "captions"
-
-# What is longer is a sentence, or a file that is no list of names.
-MAX_NAME_LENGTH = 200
 
 
 def either(upstream_exact, authors, ours):
@@ -204,72 +200,6 @@ def prepare_data(hparams, prepare, **options):
     path = Path(hparams["save_folder"]) / "prepare.json"
     prepared = json.loads(path.read_text(encoding="utf-8"))
     return prepared, prepared["n_recordings"] if are_samples else 0
-
-
-def read_class_names(path):
-    """Read a file of class names, one a line.
-
-    Spaces around a name and empty lines at the end do not count.
-
-    Arguments
-    ---------
-    path : str or pathlib.Path
-        A text file, UTF-8.
-
-    Returns
-    -------
-    list of str
-        In the order of the file, which is that of the class indices.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read or is empty, or a name is empty, too long,
-        there twice (in any case), or holds what separates labels.
-
-    Example
-    -------
-    >>> path = getfixture("tmp_path") / "names.txt"
-    >>> _ = path.write_text("dog\\nrain\\nDog\\n")
-    >>> read_class_names(path)
-    Traceback (most recent call last):
-    ...
-    afpt_plugin.errors.InputError: ...names.txt, line 3: 'Dog' is the name of line 1, too; remove one of the two
-    """
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise InputError(
-            f"cannot read the class names {path}: {error.strerror}"
-        ) from error
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"the class names {path} are not UTF-8 ({error.reason}); save the "
-            "file with that encoding"
-        ) from error
-    if not text.strip():
-        raise InputError(f"{path}: the file is empty; give one name a line")
-    names, lines = [], {}
-    for line, name in enumerate(text.rstrip().split("\n"), start=1):
-        name = name.strip()
-        place = f"{path}, line {line}: "
-        if len(name) > MAX_NAME_LENGTH:
-            raise InputError(
-                f"{place}a name of {len(name)} characters; a class name is a "
-                f"few words, at most {MAX_NAME_LENGTH} characters"
-            )
-        try:
-            check_class_names([name])
-        except InputError as error:
-            raise InputError(f"{place}{error}") from None
-        first = lines.setdefault(name.casefold(), line)
-        if first != line:
-            raise InputError(
-                f"{place}{name!r} is the name of line {first}, too; remove "
-                "one of the two"
-            )
-        names.append(name)
-    return names
 
 
 def check_device(name=None):

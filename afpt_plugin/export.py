@@ -41,7 +41,7 @@ import torch
 import yaml
 from safetensors import SafetensorError
 
-from afpt_plugin.data.captions import check_class_names
+from afpt_plugin.data.tables import check_class_names
 from afpt_plugin.errors import InputError, refuse_unwritable
 from afpt_plugin.files import file_sha256, replacing, write_if_changed
 

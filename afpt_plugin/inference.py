@@ -43,7 +43,7 @@ from speechbrain.utils.fetching import FetchConfig, LocalStrategy, fetch
 
 from afpt_plugin.backbones import load_clap
 from afpt_plugin.data.audio import fit_length, load_recording
-from afpt_plugin.data.captions import check_class_names
+from afpt_plugin.data.tables import check_class_names
 from afpt_plugin.errors import InputError
 from afpt_plugin.export import read_export
 from afpt_plugin.learners.prompts import PromptLearner, template_embeddings

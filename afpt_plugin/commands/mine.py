@@ -129,7 +129,7 @@ def run(args):
     """
     from afpt_plugin.data.captions import template_captions, write_captions
     from afpt_plugin.data.mining import mine_captions
-    from afpt_plugin.experiment import read_class_names
+    from afpt_plugin.data.tables import read_class_names
 
     written = [args.output, args.report, args.skipped]
     for path in filter(None, written):

@@ -147,11 +147,11 @@ def run(args):
     from afpt_plugin.brain import PromptTuningBrain
     from afpt_plugin.data.captions import template_captions
     from afpt_plugin.data.datasets import caption_dataset, class_means
+    from afpt_plugin.data.tables import read_class_names
     from afpt_plugin.experiment import (
         check_device,
         load_captions,
         load_hparams,
-        read_class_names,
     )
 
     # Check what the user gave, before anything is written

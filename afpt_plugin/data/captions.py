@@ -34,6 +34,7 @@ from pathlib import Path
 
 from speechbrain.utils.logger import get_logger
 
+from afpt_plugin.data.tables import check_class_names
 from afpt_plugin.errors import InputError
 from afpt_plugin.files import replacing
 
@@ -550,48 +551,6 @@ def caption_fault(text):
             "left open?)"
         )
     return None
-
-
-def check_class_names(class_names):
-    """Refuse class names that nobody, or no manifest, could tell apart.
-
-    Arguments
-    ---------
-    class_names : list[str]
-        The classes.
-
-    Raises
-    ------
-    InputError
-        If there is none, or one is given twice, is no text, is empty, or holds
-        what separates labels.
-
-    Example
-    -------
-    >>> check_class_names(["dog", "dog"])
-    Traceback (most recent call last):
-    ...
-    afpt_plugin.errors.InputError: class names given twice: dog
-    """
-    if isinstance(class_names, str) or not class_names:
-        raise InputError(
-            f"{class_names!r:.60} are no class names; give a list of at least "
-            "one"
-        )
-    for name in class_names:
-        if not isinstance(name, str):
-            raise InputError(
-                f"class name {name!r:.60} is not a text; in YAML, put quotes "
-                "around it"
-            )
-        if not name or name != name.strip() or re.search(r"[|\x00-\x1f]", name):
-            raise InputError(
-                f"class name {name!r:.60} must not be empty, start or end with "
-                "a space, or hold | or a control character"
-            )
-    repeated = [n for n, count in Counter(class_names).items() if count > 1]
-    if repeated:
-        raise InputError(f"class names given twice: {', '.join(repeated)}")
 
 
 def normalise_caption(text):

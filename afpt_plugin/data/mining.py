@@ -38,10 +38,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from afpt_plugin.data.captions import (
     Caption,
     caption_fault,
-    check_class_names,
     normalise_caption,
     subsample_captions,
 )
+from afpt_plugin.data.tables import check_class_names
 from afpt_plugin.errors import InputError
 
 if TYPE_CHECKING:

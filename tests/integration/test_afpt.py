@@ -283,7 +283,7 @@ def test_mine_shows_a_mistake_as_a_sentence(folder):
     [
         (["--class-names", "none.txt"], "none.txt"),
         (["--class-names", "one.txt"], "at least two"),
-        (["--class-names", "double.txt"], "double.txt, line 2: 'Dog' is the"),
+        (["--class-names", "double.txt"], "double.txt, line 2: 'Dog' repeats"),
         (["--captions", "none.csv"], "cannot read the captions none.csv"),
         (["--captions", "foreign.csv"], "unknown class 'cat'"),
         (["--prompt-template", "a sound"], "must hold {} exactly once"),

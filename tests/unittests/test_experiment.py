@@ -15,7 +15,6 @@ from afpt_plugin.experiment import (
     load_experiment,
     load_hparams,
     prepare_data,
-    read_class_names,
 )
 from afpt_plugin.samples import write_us8k
 
@@ -96,41 +95,6 @@ def test_overrides_may_be_a_mapping(tmp_path):
     path.write_text("template: a\ncopy: !ref <template>\n")
     hparams = load_hparams(path, {"template": "{}: [a, !b #c"})
     assert hparams["copy"] == "{}: [a, !b #c"
-
-
-def test_class_names_are_read_in_order(tmp_path):
-    """Whatever the editor put around them."""
-    path = tmp_path / "names.txt"
-    path.write_bytes("\ufeffdog\r\n car horn \r\nNächte\r\n\r\n".encode())
-    assert read_class_names(path) == ["dog", "car horn", "Nächte"]
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"", "the file is empty"),
-        (b"dog\n\nrain\n", "line 2: class name ''"),
-        (b"dog\nrain\nDOG\n", "line 3: 'DOG' is the name of line 1, too"),
-        (b"dog\n" + b"rain " * 50, "line 2: a name of 249 characters"),
-        (b"dog|rain\n", "line 1: class name 'dog|rain'"),
-        (b"dog\nra\x00in\n", "line 2: class name"),
-        (b"dog\n\xff\n", "not UTF-8"),
-    ],
-)
-def test_a_bad_class_name_is_refused_with_its_line(tmp_path, content, message):
-    """And with the file."""
-    path = tmp_path / "names.txt"
-    path.write_bytes(content)
-    with pytest.raises(InputError) as error:
-        read_class_names(path)
-    assert str(path) in str(error.value)
-    assert message in str(error.value)
-
-
-def test_a_missing_file_of_class_names_is_named(tmp_path):
-    """With the reason."""
-    with pytest.raises(InputError, match="none.txt: No such file"):
-        read_class_names(tmp_path / "none.txt")
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:99", "meta"])

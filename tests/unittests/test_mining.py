@@ -425,9 +425,9 @@ def test_a_column_that_is_not_there_is_named_with_those_that_are(tmp_path):
 @pytest.mark.parametrize(
     "class_names, reason",
     [
-        ([], "no class names"),
+        ([], "class names are []"),
         (["dog", ""], "class name ''"),
-        (["dog", "rain", "dog"], "given twice: dog"),
+        (["dog", "rain", "dog"], "class names repeat 'dog'"),
         (["(dog)"], "class name '(dog)' holds no word"),
         (["dog", "?"], "class name '?' holds no word"),
     ],

@@ -1,0 +1,326 @@
+"""The one way to read a table, a list of class names, or any text file.
+
+Every value stays the text that it is in the file, and every row knows its line:
+
+>>> path = getfixture("tmp_path") / "meta.csv"
+>>> _ = path.write_text("filename,fold\\na.wav,1\\n\\nb.wav,2\\n")
+>>> rows = read_table(path, ["filename"])
+>>> rows
+[{'filename': 'a.wav', 'fold': '1'}, {'filename': 'b.wav', 'fold': '2'}]
+>>> [row.line for row in rows]
+[2, 4]
+
+Authors
+ * The afpt_plugin developers 2026
+"""
+
+import csv
+import io
+import re
+from collections import Counter
+from pathlib import Path
+
+from afpt_plugin.errors import InputError
+
+# A longer line is a sentence, or the file is not a list of names.
+MAX_NAME_LENGTH = 200
+
+DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+
+
+class Row(dict):
+    """A row of a table, by column.
+
+    Arguments
+    ---------
+    values : dict
+        Column to text.
+    line : int
+        The line on which the row starts, as an editor counts (the header is
+        line 1).
+
+    Example
+    -------
+    >>> row = Row({"fold": "1"}, line=2)
+    >>> row["fold"], row.line, row == {"fold": "1"}
+    ('1', 2, True)
+    """
+
+    def __init__(self, values, line):
+        super().__init__(values)
+        self.line = line
+
+
+def some_of(lines, limit):
+    """List the first lines of many, indented, and count the others.
+
+    Arguments
+    ---------
+    lines : list of str
+        The lines.
+    limit : int
+        The number of lines to show.
+
+    Returns
+    -------
+    str
+        The text, without a line break at its end.
+
+    Example
+    -------
+    >>> print("These files are missing:\\n" + some_of(["a", "b", "c"], 2))
+    These files are missing:
+      a
+      b
+      ... and 1 more
+    """
+    shown = list(lines[:limit])
+    if len(lines) > limit:
+        shown.append(f"... and {len(lines) - limit} more")
+    return "\n".join(f"  {line}" for line in shown)
+
+
+def read_text(path, remedy="Restore the original file"):
+    """Read a text file in UTF-8, with or without a byte order mark.
+
+    Arguments
+    ---------
+    path : str or pathlib.Path
+        The file.
+    remedy : str
+        What to do if the file cannot be read, as a sentence for the message.
+
+    Returns
+    -------
+    str
+        The text, with the line ends of the file.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, is not UTF-8 or is empty.
+
+    Example
+    -------
+    >>> path = getfixture("tmp_path") / "names.txt"
+    >>> _ = path.write_bytes("dog\\nB\\u00e4r\\n".encode("latin-1"))
+    >>> read_text(path)
+    Traceback (most recent call last):
+    ...
+    afpt_plugin.errors.InputError: ...names.txt, line 2: the file is not UTF-8 ...
+    """
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"{path}: the file cannot be read ({error.strerror}). {remedy}"
+        ) from error
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise InputError(
+            f"{path}, line {line}: the file is not UTF-8 ({error.reason}); "
+            "save it with that encoding"
+        ) from error
+    if not text.strip():
+        raise InputError(f"{path}: the file is empty. {remedy}")
+    return text
+
+
+def read_table(
+    path, columns, delimiter=",", remedy="Restore the original file"
+):
+    """Read a CSV file, every value as text.
+
+    Lines without any value are skipped. Spaces around a column's name do not
+    count, those around a value are kept.
+
+    Arguments
+    ---------
+    path : str or pathlib.Path
+        The file, in UTF-8, with a header.
+    columns : iterable of str
+        The columns that the file must have. Others are kept.
+    delimiter : str
+        The character between two values, e.g. a tab in a TSV file.
+    remedy : str
+        What to do about a damaged file, as a sentence for the message.
+
+    Returns
+    -------
+    list of Row
+        At least one; a `Row` is a dict that knows its line.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, is not UTF-8, has no row or another
+        delimiter, lacks or repeats a column, or has a row with too many or too
+        few values.
+
+    Example
+    -------
+    >>> path = getfixture("tmp_path") / "meta.csv"
+    >>> _ = path.write_text("filename;fold\\na.wav;1\\n")
+    >>> read_table(path, ["filename"])
+    Traceback (most recent call last):
+    ...
+    afpt_plugin.errors.InputError: ...meta.csv: ... semicolons, not commas; ...
+    """
+    columns = tuple(columns)
+    # Line ends within quotes stay as they are.
+    file = io.StringIO(read_text(path, remedy), newline="")
+    reader = csv.reader(file, strict=True, delimiter=delimiter)
+    header, rows, line = None, [], 1
+    try:
+        for values in reader:
+            start, line = line, reader.line_num + 1
+            if not any(value.strip() for value in values):
+                continue
+            if header is None:
+                header = [name.strip() for name in values]
+                _check_header(path, header, columns, delimiter, remedy)
+            elif len(values) != len(header):
+                raise InputError(
+                    f"{path}, line {start}: the number of values is "
+                    f"{len(values)}, but the header names {len(header)} "
+                    "columns; a value that holds the delimiter or a quote must "
+                    f"stand in quotes. {remedy}"
+                )
+            else:
+                rows.append(Row(zip(header, values, strict=True), start))
+    except csv.Error as error:
+        raise InputError(
+            f"{path}, line {line}: the row cannot be parsed ({error}); a quote "
+            f"is left open or stands alone. {remedy}"
+        ) from error
+    if not rows:
+        raise InputError(f"{path}: the file has a header but no row. {remedy}")
+    return rows
+
+
+def _check_header(path, header, columns, delimiter, remedy):
+    """Refuse a header that is split wrongly, or lacks or repeats a column."""
+    listed = f"its columns are {', '.join(map(repr, header))}"
+    absent = [column for column in columns if column not in header]
+    if len(header) == 1 and (absent or not columns):
+        others = [other for other in DELIMITERS if other != delimiter]
+        found = max(others, key=header[0].count)
+        if found in header[0]:
+            raise InputError(
+                f"{path}: the header {header[0]!r:.100} is separated by "
+                f"{DELIMITERS[found]}, not {DELIMITERS[delimiter]}; save the "
+                "table with the latter"
+            )
+    if absent:
+        raise InputError(
+            f"{path}: the header lacks {', '.join(map(repr, absent))}; "
+            f"{listed:.300}. {remedy}"
+        )
+    # A spreadsheet may leave several columns without a name.
+    repeated = [n for n, count in Counter(header).items() if n and count > 1]
+    if repeated:
+        raise InputError(
+            f"{path}: the header repeats {repeated[0]!r}; {listed:.300}. "
+            f"{remedy}"
+        )
+
+
+def check_class_names(class_names):
+    """Refuse class names that are ambiguous or that a manifest cannot hold.
+
+    Arguments
+    ---------
+    class_names : list[str]
+        The classes.
+
+    Raises
+    ------
+    InputError
+        If the list is empty, or if a name is repeated, not a text, empty, or
+        holds what separates labels.
+
+    Example
+    -------
+    >>> check_class_names(["dog", "dog"])
+    Traceback (most recent call last):
+    ...
+    afpt_plugin.errors.InputError: the class names repeat 'dog'; ...
+    """
+    if isinstance(class_names, str) or not class_names:
+        raise InputError(
+            f"the class names are {class_names!r:.60}; give a list of at least "
+            "one name"
+        )
+    for name in class_names:
+        if not isinstance(name, str):
+            raise InputError(
+                f"the class name {name!r:.60} is not a text; in YAML, put "
+                "quotes around it"
+            )
+        if not name or name != name.strip() or re.search(r"[|\x00-\x1f]", name):
+            raise InputError(
+                f"the class name {name!r:.60} must not be empty, start or end "
+                "with a space, or hold | or a control character"
+            )
+    repeated = [n for n, count in Counter(class_names).items() if count > 1]
+    if repeated:
+        raise InputError(
+            f"the class names repeat {', '.join(map(repr, repeated))}; give "
+            "each name once"
+        )
+
+
+def read_class_names(path):
+    """Read a file of class names, one per line.
+
+    Spaces around a name and empty lines at the end do not count.
+
+    Arguments
+    ---------
+    path : str or pathlib.Path
+        A text file, UTF-8.
+
+    Returns
+    -------
+    list of str
+        In the order of the file, which is that of the class indices.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read or is empty, or if a name is empty, too
+        long, repeated (in any case), or holds what separates labels.
+
+    Example
+    -------
+    >>> path = getfixture("tmp_path") / "names.txt"
+    >>> _ = path.write_text("dog\\nrain\\nDog\\n")
+    >>> read_class_names(path)
+    Traceback (most recent call last):
+    ...
+    afpt_plugin.errors.InputError: ...names.txt, line 3: 'Dog' repeats the name of line 1; ...
+    """
+    text = read_text(path, "Give a text file with one class name per line")
+    names, lines = [], {}
+    for line, name in enumerate(text.rstrip().split("\n"), start=1):
+        name = name.strip()
+        place = f"{path}, line {line}: "
+        if len(name) > MAX_NAME_LENGTH:
+            raise InputError(
+                f"{place}the name has {len(name)} characters; a class name is "
+                f"a few words, at most {MAX_NAME_LENGTH} characters"
+            )
+        try:
+            check_class_names([name])
+        except InputError as error:
+            raise InputError(f"{place}{error}") from None
+        first = lines.setdefault(name.casefold(), line)
+        if first != line:
+            raise InputError(
+                f"{place}{name!r} repeats the name of line {first}; remove one "
+                "of the two"
+            )
+        names.append(name)
+    return names

@@ -1,0 +1,147 @@
+"""Tables and class names: what is read, and what is refused with its place.
+
+Authors
+ * The afpt_plugin developers 2026
+"""
+
+import pytest
+
+from afpt_plugin.data.tables import (
+    check_class_names,
+    read_class_names,
+    read_table,
+    some_of,
+)
+from afpt_plugin.errors import InputError
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Write text (or bytes) to a file and give its path."""
+
+    def write(content):
+        path = tmp_path / "table.csv"
+        if isinstance(content, str):
+            content = content.encode()
+        path.write_bytes(content)
+        return path
+
+    return write
+
+
+def refusal(function, *arguments, **options):
+    """The message with which an input is refused."""
+    with pytest.raises(InputError) as caught:
+        function(*arguments, **options)
+    return str(caught.value)
+
+
+def test_values_stay_text_and_rows_know_the_line_on_which_they_start(file):
+    path = file(
+        b'\xef\xbb\xbfid, note ,\r\n1,"a\r\nb, c",\r\n\r\nNA, 1.0 ,x\r\n,,\r\n'
+    )
+    rows = read_table(path, ["note"])
+    assert rows == [
+        {"id": "1", "note": "a\r\nb, c", "": ""},
+        {"id": "NA", "note": " 1.0 ", "": "x"},
+    ]
+    assert [row.line for row in rows] == [2, 5]
+
+
+def test_another_delimiter_can_be_given(file):
+    rows = read_table(file('a\tb\n"1"\t2,3\n'), ["a", "b"], delimiter="\t")
+    assert rows == [{"a": "1", "b": "2,3"}]
+
+
+@pytest.mark.parametrize(
+    ("content", "facts"),
+    [
+        ("", ["empty"]),
+        (" \n\n", ["empty"]),
+        ("a,b\n", ["no row"]),
+        ("a,b\n,\n\n", ["no row"]),
+        ("a\n1\n", ["lacks 'b'", "columns are 'a'"]),
+        ("a,b,b\n1,2,3\n", ["repeats 'b'"]),
+        ("a,b\n1,2\n3\n", ["line 3:", "values is 1,", "2 columns"]),
+        ('a,b\n"1\n",2\n1,2,3\n', ["line 4:", "values is 3,", "2 columns"]),
+        ('a,b\n1,2\n3,"4\n5,6\n', ["line 3:", "quote"]),
+        ('a,b\n1,"2" or 3\n', ["line 2:", "quote"]),
+        ("a,b\n1,\xe9\n".encode("latin-1"), ["line 2:", "UTF-8"]),
+        ("a,b\n1,2\n".encode("utf-16"), ["line 1:", "UTF-8"]),
+        ("a;b\n1;2\n", ["'a;b'", "semicolons, not commas"]),
+        ('a;b\n"1, 2";3\n', ["semicolons, not commas"]),
+        ("a\tb\n1\t2\n", ["tabs, not commas"]),
+    ],
+)
+def test_a_damaged_table_is_refused_with_its_place(file, content, facts):
+    path = file(content)
+    message = refusal(read_table, path, ["a", "b"], remedy="Ask the author")
+    assert message.startswith(str(path))
+    assert all(fact in message for fact in facts), message
+
+
+def test_a_table_without_required_columns_has_its_delimiter_checked(file):
+    message = refusal(read_table, file("a;b\n1;2\n"), ())
+    assert "semicolons, not commas" in message
+    assert read_table(file("a;b\n1;2\n"), ["a;b"]) == [{"a;b": "1;2"}]
+    message = refusal(read_table, file("a,b\n1,2\n"), ["a"], delimiter="\t")
+    assert "commas, not tabs" in message
+
+
+@pytest.mark.parametrize("read", [read_class_names, read_table])
+def test_a_file_that_cannot_be_read_is_named_with_the_remedy(read, tmp_path):
+    options = {"columns": ["a"], "remedy": "Ask me"}
+    options = options if read is read_table else {}
+    for path in (tmp_path / "none.csv", tmp_path):
+        message = refusal(read, path, **options)
+        assert message.startswith(f"{path}: the file cannot be read (")
+        assert message.endswith(options.get("remedy", "name per line"))
+
+
+def test_some_of_counts_what_it_does_not_show():
+    assert some_of(["a", "b"], 2) == "  a\n  b"
+    assert some_of(["a", "b", "c", "d"], 2) == "  a\n  b\n  ... and 2 more"
+
+
+def test_class_names_are_read_in_order_whatever_the_editor_put_around(file):
+    path = file("\ufeffdog\r\n car horn \r\nNächte\r\n\r\n")
+    assert read_class_names(path) == ["dog", "car horn", "Nächte"]
+
+
+@pytest.mark.parametrize(
+    ("content", "facts"),
+    [
+        (b"", ["empty"]),
+        (b"dog\n\nrain\n", ["line 2: ", "''"]),
+        (b"dog\nrain\nDOG\n", ["line 3: 'DOG'", "line 1"]),
+        (b"dog\n" + b"rain " * 50, ["line 2: ", "249 characters"]),
+        (b"dog|rain\n", ["line 1: ", "'dog|rain'"]),
+        (b"dog\nra\x00in\n", ["line 2: ", r"'ra\x00in'"]),
+        (b"dog\n\xff\n", ["line 2: ", "UTF-8"]),
+    ],
+)
+def test_a_bad_class_name_is_refused_with_its_line(file, content, facts):
+    path = file(content)
+    message = refusal(read_class_names, path)
+    assert message.startswith(str(path))
+    assert all(fact in message for fact in facts), message
+
+
+@pytest.mark.parametrize(
+    ("names", "fact"),
+    [
+        (["a", "a", "b"], "repeat 'a'"),
+        (["a", ""], "class name ''"),
+        (["a|b"], "class name 'a|b'"),
+        ([" a"], "class name ' a'"),
+        (["a\n"], r"class name 'a\n'"),
+        ([], "are []"),
+        ("ab", "are 'ab'"),
+        (None, "are None"),
+        (["a", 7], "class name 7"),
+        ([["a"]], "class name ['a']"),
+    ],
+)
+def test_class_names_that_a_manifest_cannot_hold_are_refused(names, fact):
+    assert fact in refusal(check_class_names, names)
+    check_class_names(["a", "b c"])
