@@ -14,7 +14,7 @@ import torch
 from speechbrain.dataio.dataset import DynamicItemDataset
 from torch.nn.functional import normalize
 
-from afpt_plugin.data.audio import read_recording
+from afpt_plugin.data.audio import read_clip
 from afpt_plugin.data.manifests import read_manifest
 from afpt_plugin.data.store import (
     encode_caption_features,
@@ -117,7 +117,7 @@ def recording_dataset(
     store_folder : str or pathlib.Path
         Where feature stores live.
     settings : dict
-        How recordings are cut: arguments of `afpt_plugin.data.audio.read_recording`
+        How recordings are cut: arguments of `afpt_plugin.data.audio.read_clip`
         besides the path and the rate; part of the store's key.
     batch_size : int
         Recordings encoded at once.
@@ -133,7 +133,7 @@ def recording_dataset(
         clap,
         [{"key": row["sha256"], "wav": row["wav"]} for row in rows],
         store_folder,
-        lambda row: read_recording(row["wav"], clap.sample_rate, **settings),
+        lambda row: read_clip(row["wav"], clap.sample_rate, **settings),
         settings,
         batch_size,
     )
