@@ -29,6 +29,7 @@ setup(
         "matplotlib",
         "msclap>=1.3.4",
         "pandas<3",
+        "pooch",
         "pyarrow<24",
         "pyyaml",
         "safetensors",

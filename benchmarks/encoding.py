@@ -29,7 +29,7 @@ import soundfile
 import torch
 from full_size import BACKBONES, build_clap, check_positive, describe_run
 
-from afpt_plugin.data.audio import read_recording
+from afpt_plugin.data.audio import read_clip
 from afpt_plugin.data.store import encode_recording_features
 from afpt_plugin.errors import exit_on_input_error
 from afpt_plugin.files import write_if_changed
@@ -250,7 +250,7 @@ def serve(rank, n_processes, folder, paths, options, connection):
         ][rank::n_processes]
 
         def load(recording):
-            return read_recording(
+            return read_clip(
                 recording["key"], clap.sample_rate, **settings
             )
 

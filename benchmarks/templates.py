@@ -49,7 +49,7 @@ def main():
             {
                 "clip_seconds": 5.0,
                 "crop": "start",
-                "upstream_exact": False,
+                "channels": "mean",
                 "seed": 0,
             },
         )

@@ -1,5 +1,9 @@
 """Fixtures of all tests."""
 
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
 import pytest
 from sample_noise import write_recordings
 
@@ -10,3 +14,30 @@ def recordings_folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("recordings")
     write_recordings(folder)
     return folder
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    """Serve files without a log; `short.zip` promises more than it sends."""
+
+    def log_message(self, *_):
+        """Say nothing."""
+
+    def send_header(self, keyword, value):
+        """Lie about the length of one file."""
+        if (keyword, self.path) == ("Content-Length", "/short.zip"):
+            value = f"9{value}"
+        super().send_header(keyword, value)
+
+
+@pytest.fixture
+def server(tmp_path):
+    """A local web server: its URL, and the folder of what it serves."""
+    folder = tmp_path / "www"
+    folder.mkdir()
+    server = ThreadingHTTPServer(
+        ("127.0.0.1", 0), partial(QuietHandler, directory=folder)
+    )
+    Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}", folder
+    server.shutdown()
+    server.server_close()

@@ -1,7 +1,8 @@
-"""From a recording's file to a waveform.
+"""From a recording's file to a waveform: the one way to read one.
 
-`read_recording` gives a clip of fixed length, as a data set's test wants it;
-`load_recording` the whole of a file, with every check; `decode` is those checks.
+`decode` takes a file's bytes and makes every check, `load_recording` reads a
+whole file with it, and `read_clip` fits that to a clip of fixed length, as a
+data set's test wants it.
 
 Authors
  * The afpt_plugin developers 2026
@@ -16,14 +17,15 @@ from pathlib import Path
 
 import soundfile
 import torch
-from speechbrain.dataio import audio_io
 
 from afpt_plugin.errors import InputError
 
-#: Which part of a recording longer than a clip is kept.
-CROPS = ("start", "center")
+#: Which part of a recording longer than a clip `read_clip` keeps.
+CROPS = ("start", "random")
+#: How several channels become one: averaged, or laid end to end.
+CHANNELS = ("mean", "concatenate")
 
-# A WAV written to a pipe says this where it cannot know its size.
+# The RIFF sizes of a WAV that was written to a pipe, which cannot know its own.
 UNKNOWN_RIFF_SIZES = (0, 0xFFFFFFFF)
 
 
@@ -35,71 +37,31 @@ def _resampler(from_rate, to_rate):
     return Resample(from_rate, to_rate)
 
 
-def fit_length(sig, n_samples, crop="start"):
-    """Loop a signal that is too short, crop one that is too long.
-
-    Arguments
-    ---------
-    sig : torch.Tensor
-        A waveform, [samples], not empty.
-    n_samples : int
-        Wanted length.
-    crop : str
-        Which part of a longer signal is kept: ``"start"`` or ``"center"``.
-
-    Returns
-    -------
-    torch.Tensor
-        [n_samples]
-
-    Raises
-    ------
-    InputError
-        If ``crop`` is unknown.
-
-    Example
-    -------
-    >>> fit_length(torch.tensor([1, 2, 3]), 7).tolist()
-    [1, 2, 3, 1, 2, 3, 1]
-    >>> fit_length(torch.tensor([1, 2, 3, 4]), 2, crop="center").tolist()
-    [2, 3]
-    """
-    if crop not in CROPS:
-        raise InputError(
-            f"crop: {crop!r} is unknown; use one of {', '.join(CROPS)}"
-        )
-    if len(sig) <= n_samples:
-        return sig.repeat(math.ceil(n_samples / len(sig)))[:n_samples]
-    start = (len(sig) - n_samples) // 2 if crop == "center" else 0
-    return sig[start : start + n_samples]
-
-
-def read_recording(
-    path, sample_rate, clip_seconds, crop="start", upstream_exact=False, seed=0
+def read_clip(
+    path, sample_rate, clip_seconds, crop="start", channels="mean", seed=0
 ):
     """Read a recording as a mono clip of fixed length.
 
-    Channels are averaged before anything else, then the signal is resampled
-    and fitted to the clip by `fit_length`. Nothing is random.
+    The default is deterministic: channels are averaged, the start is kept.
+    The authors' code does ``crop="random", channels="concatenate"``.
 
     Arguments
     ---------
-    path : str or Path
+    path : str or pathlib.Path
         Any file that soundfile reads.
     sample_rate : int
         Rate of the clip, in Hz.
     clip_seconds : float
-        Length of the clip.
+        Length of the clip; a shorter recording is looped.
     crop : str
         Which part of a longer recording is kept: ``"start"`` (a sound's onset
-        is what names it, and Freesound's clips begin with it) or ``"center"``.
-    upstream_exact : bool
-        Do what the authors' code does: lay the channels end to end instead of
-        averaging them, and cut a longer signal at a random place (``crop``
-        has no say). The place is drawn from ``seed`` and the file's name, so
-        it is the same in every run and wherever the data set lies.
+        is what names it, and Freesound's clips begin with it) or ``"random"``,
+        a place that depends on ``seed`` and the file's name alone, so that it
+        is the same in every run and wherever the data set lies.
+    channels : str
+        ``"mean"`` or ``"concatenate"``, see `load_recording`.
     seed : int
-        Used under ``upstream_exact`` alone.
+        Seed of the random crop.
 
     Returns
     -------
@@ -109,44 +71,37 @@ def read_recording(
     Raises
     ------
     InputError
-        If the file cannot be read or has no sample, if ``crop`` is unknown, or
-        if the clip has no length.
+        If the file cannot be used (see `load_recording`), ``crop`` is unknown,
+        or the clip is shorter than a sample.
 
     Example
     -------
     >>> path = getfixture("tmp_path") / "stereo.wav"
-    >>> audio_io.save(path, torch.tensor([[0.5, 0.25], [0.0, 0.25]]), 8000)
-    >>> read_recording(path, 8000, 3 / 8000).tolist()
+    >>> soundfile.write(path, [[0.5, 0.0], [0.25, 0.25]], 8000)
+    >>> read_clip(path, 8000, 3 / 8000).tolist()
     [0.25, 0.25, 0.25]
-    >>> read_recording(path, 8000, 5 / 8000, upstream_exact=True).tolist()
+    >>> read_clip(path, 8000, 5 / 8000, channels="concatenate").tolist()
     [0.5, 0.25, 0.0, 0.25, 0.5]
     """
     n_samples = round(clip_seconds * sample_rate)
     if n_samples < 1:
         raise InputError(
-            f"clip_seconds: {clip_seconds} is not even one sample at "
-            f"{sample_rate} Hz"
+            f"clip_seconds: {clip_seconds} is shorter than one sample at "
+            f"{sample_rate} Hz; use a longer clip"
         )
-    try:
-        sig, rate = audio_io.load(os.fspath(path), dtype=torch.float32)
-    except RuntimeError as error:
-        raise InputError(f"{path}: not readable as audio ({error})") from error
-    if sig.shape[1] == 0:
-        raise InputError(f"{path}: empty, it has no sample")
-    if not upstream_exact:
-        sig = sig.mean(dim=0, keepdim=True)
-    if rate != sample_rate:
-        sig = _resampler(rate, sample_rate)(sig)
-    sig = sig.reshape(-1)
-    if upstream_exact and len(sig) > n_samples:
+    if crop not in CROPS:
+        raise InputError(
+            f"crop: {crop!r} is unknown; use one of {', '.join(CROPS)}"
+        )
+    sig = load_recording(path, sample_rate, channels)
+    if crop == "random" and len(sig) > n_samples:
         draw = random.Random(f"{seed}:{os.path.basename(path)}")
-        start = draw.randrange(len(sig) - n_samples)
-        return sig[start : start + n_samples]
-    return fit_length(sig, n_samples, crop)
+        sig = sig[draw.randrange(len(sig) - n_samples) :]
+    return fit_length(sig, n_samples)
 
 
-def load_recording(path, sample_rate):
-    """Read a whole recording, with the checks that a data set's go through.
+def load_recording(path, sample_rate, channels="mean"):
+    """Read a whole recording as a mono signal.
 
     Arguments
     ---------
@@ -155,16 +110,20 @@ def load_recording(path, sample_rate):
         soundfile reads.
     sample_rate : int
         Wanted rate, in Hz.
+    channels : str
+        ``"mean"`` averages the channels before resampling; ``"concatenate"``
+        lays them end to end, as the authors' code does.
 
     Returns
     -------
     torch.Tensor
-        Mono, [samples].
+        float32, [samples]: the samples from 0 s to before the recording's end.
 
     Raises
     ------
     InputError
-        If it is missing, empty, truncated, not finite or no audio.
+        If the file is missing, empty, truncated, not finite or not audio, or
+        if ``channels`` is unknown.
 
     Example
     -------
@@ -173,6 +132,11 @@ def load_recording(path, sample_rate):
     ...
     afpt_plugin.errors.InputError: no.wav: No such file or directory
     """
+    if channels not in CHANNELS:
+        raise InputError(
+            f"channels: {channels!r} is unknown; use one of "
+            f"{', '.join(CHANNELS)}"
+        )
     try:
         # In memory, since libsndfile reads half a file in silence.
         sig, rate = decode(Path(path).read_bytes())
@@ -180,16 +144,43 @@ def load_recording(path, sample_rate):
         raise InputError(f"{path}: {error.strerror}") from error
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-    n_samples = max(1, round(len(sig) * sample_rate / rate))
-    sig = sig.mean(dim=1)
+    sig = sig.T  # [channels, samples]
+    if channels == "mean":
+        sig = sig.mean(dim=0, keepdim=True)  # [1, samples]
     if rate != sample_rate:
-        sig = _resampler(rate, sample_rate)(sig)
-    # The resampler rounds up: one sample more would ask for one window more.
+        # The resampler counts in float32, so it adds samples to long signals.
+        n_samples = -(-sig.shape[1] * sample_rate // rate)
+        sig = _resampler(rate, sample_rate)(sig)[:, :n_samples]
+    return sig.reshape(-1)
+
+
+def fit_length(sig, n_samples):
+    """Loop a signal that is too short, keep the start of one too long.
+
+    Arguments
+    ---------
+    sig : torch.Tensor
+        A waveform, [samples], not empty.
+    n_samples : int
+        Wanted length.
+
+    Returns
+    -------
+    torch.Tensor
+        [n_samples]
+
+    Example
+    -------
+    >>> fit_length(torch.tensor([1, 2, 3]), 7).tolist()
+    [1, 2, 3, 1, 2, 3, 1]
+    """
+    if len(sig) < n_samples:
+        sig = sig.repeat(math.ceil(n_samples / len(sig)))
     return sig[:n_samples]
 
 
 def decode(data):
-    """Decode a file's bytes, and refuse what libsndfile lets pass.
+    """Decode a file's bytes, and refuse what libsndfile would let pass.
 
     Arguments
     ---------
@@ -206,8 +197,8 @@ def decode(data):
     Raises
     ------
     InputError
-        If it is empty, truncated, not finite or no audio. The path, which it
-        does not know, is for the caller to add.
+        If it is empty, truncated, not finite or not audio. The message lacks
+        the path, which the caller adds.
 
     Example
     -------
@@ -236,5 +227,5 @@ def decode(data):
     if len(sig) == 0:
         raise InputError("empty: 0 samples")
     if not sig.isfinite().all():
-        raise InputError("holds samples that are not finite")
+        raise InputError("some samples are not finite (NaN or infinite)")
     return sig, rate

@@ -12,7 +12,7 @@ import torch
 from speechbrain.dataio.dataset import DynamicItemDataset
 from torch.nn.utils.rnn import pad_sequence
 
-from afpt_plugin.data.audio import read_recording
+from afpt_plugin.data.audio import read_clip
 from afpt_plugin.data.manifests import read_manifest
 from afpt_plugin.data.store import FeatureStore, content_key
 from afpt_plugin.errors import InputError
@@ -142,7 +142,7 @@ def recording_dataset(
         clap,
         [{"key": row["sha256"], "wav": row["wav"]} for row in rows],
         store_folder,
-        lambda row: read_recording(row["wav"], clap.sample_rate, **settings),
+        lambda row: read_clip(row["wav"], clap.sample_rate, **settings),
         settings,
         batch_size,
     )
