@@ -1,51 +1,57 @@
-"""Audio-free prompt tuning for CLAP, as a SpeechBrain plugin.
+"""Adapt a frozen CLAP to your classes, from text alone or a few recordings.
 
-A frozen CLAP scores a recording against class names. How the names are worded
-matters, so a few vectors in front of them are learned, from captions alone: no
-recording is seen before the test. The method is "Audio-free Prompt Tuning for
-Language-Audio Models" (ICASSP 2024, arXiv 2309.08357).
+A CLAP scores a recording against class names. How the names are worded matters,
+so a few vectors in front of them can be learned from captions: no recording is
+seen before the test. That method is "Audio-free Prompt Tuning for
+Language-Audio Models" (ICASSP 2024, arXiv 2309.08357). Three ideas hold the
+package:
+
+1. An item is an item: a caption and a recording are both `Embeddings`.
+2. A learner says how the classes look and how an item is scored. Zero-shot is a
+   learner with nothing to learn.
+3. A run is a data set, a backbone, a learner, a supervision and a seed, and
+   says itself what it was.
 
 Where things are:
 
-* `backbones`: a frozen CLAP per file behind one interface, `load_clap`
-* `prompts`: what is learned, `PromptLearner`
-* `similarity`, `losses`: coarse and fine logits, the ranking loss
-* `captions`, `mining`, `data`, `recordings`: read and check what a user gives
-* `features`, `datasets`: every caption and recording is encoded once
+* `task`: what follows from a data set (classes, loss, metrics)
+* `backbones`: a frozen CLAP a file behind one interface, `load_clap`
+* `learners`: a way of adapting it a file, behind one interface, `Learner`
+* `similarity`, `losses`, `metrics`: coarse and fine logits, what is trained on
+  them, what is measured
+* `data`: tables, captions, recordings, the store of embeddings, supervision
 * `brain`, `experiment`: the training, as SpeechBrain runs it
-* `metrics`, `report`, `figures`, `export`: what a run leaves behind
-* `inference`, `runs`, `comparison`: what is done with it
+* `results`: what a run leaves behind, and how runs are compared
+* `export`, `inference`: a trained learner as a classifier of recordings
 * `cli`, `commands`: the command line, `afpt`
 * `samples`, `sample_recordings`: real recordings that come with the package, in
   the data sets' layouts
 
-The three steps of the method, by hand:
+The method in three steps, by hand:
 
-1. Load a backbone and encode captions.
+1. Load a backbone and embed captions.
 >>> import torch
 >>> from afpt_plugin.backbones import load_clap
->>> clap = load_clap("mini")
+>>> from afpt_plugin.task import Task
+>>> clap, task = load_clap("mini"), Task("Sounds", ["dog", "rain"])
 >>> captions = ["a dog is barking in a yard", "rain falls on a tin roof"]
->>> sentence, words, mask = clap.encode_captions(captions)
+>>> item = clap.encode_captions(captions)
 
 2. Learn contexts that tell the captions' classes apart.
->>> from afpt_plugin.learners.prompts import PromptLearner
->>> from afpt_plugin.similarity import coarse_logits, fine_logits
+>>> from afpt_plugin.learners import PromptLearner
 >>> learner = PromptLearner(ctx_init="this is a sound of")
 >>> optimizer = torch.optim.AdamW(
-...     learner.setup(clap, ["dog", "rain"]).parameters(), lr=0.002
+...     learner.setup(clap, task.class_names).parameters(), lr=0.002
 ... )
->>> coarse, fine = learner(clap)
->>> logits = coarse_logits(sentence, coarse, clap.logit_scale)
->>> logits = logits + fine_logits(words, mask, fine, clap.logit_scale)
->>> loss = torch.nn.functional.cross_entropy(logits, torch.tensor([0, 1]))
+>>> logits = learner(item, learner.classes(clap))
+>>> loss = sum(task.loss(part, torch.eye(2)) for part in logits.values())
 >>> loss.backward()
 >>> optimizer.step()
 
-3. Score recordings with them: clips against coarse, frames against fine.
+3. Score recordings with them.
 >>> wavs = torch.randn(1, 5 * clap.sample_rate)
->>> clip, frames, frame_mask = clap.encode_audio(wavs, torch.ones(1))
->>> coarse_logits(clip, coarse, clap.logit_scale).shape
+>>> recording = clap.encode_audio(wavs, torch.ones(1))
+>>> learner(recording, learner.classes(clap))["fine"].shape
 torch.Size([1, 2])
 
 The recipes do this with SpeechBrain: see ``recipes/ESC50``.

@@ -79,9 +79,7 @@ class AdaptationBrain(sb.Brain):
         self.baseline = baseline.to(self.device)
         self.augment = augment or torch.nn.Identity()
         self.results = results
-        results.open(
-            task, self.clap, self.learner, baseline, facts, self.debug
-        )
+        results.open(task, self.clap, self.learner, baseline, facts, self.debug)
         self.test_loader = None
         if test_set is not None:
             self.test_loader = self.make_dataloader(
@@ -322,6 +320,4 @@ class AdaptationBrain(sb.Brain):
             The selected epoch.
         """
         self.on_evaluate_start(max_key="selection_score")
-        return self.results.close_without_test(
-            export_folder, self.checkpointer
-        )
+        return self.results.close_without_test(export_folder, self.checkpointer)

@@ -203,9 +203,7 @@ def prepare_data(task, prepare, write_samples, options):
                 "folder of the data set"
             )
         data_folder = samples_folder
-        run_on_main(
-            write_samples, args=[data_folder], kwargs=sample_options
-        )
+        run_on_main(write_samples, args=[data_folder], kwargs=sample_options)
     # A method file speaks to all data sets: null leaves an option out.
     options = {k: v for k, v in options.items() if v is not None}
     known = inspect.signature(prepare).parameters

@@ -34,7 +34,6 @@ from pathlib import Path
 
 import jinja2
 import safetensors.torch
-import torch
 import yaml
 from safetensors import SafetensorError
 

@@ -3,11 +3,13 @@
 A run leaves an ``export/`` folder behind (here one is made without training):
 
 >>> from afpt_plugin.export import write_export
->>> clap, names = load_clap("mini"), ["dog", "rain", "church bells"]
->>> learner = PromptLearner(ctx_init="this is a sound of").setup(clap, names)
+>>> from afpt_plugin.learners import PromptLearner, Template
+>>> from afpt_plugin.task import Task
+>>> clap, task = load_clap("mini"), Task("Sounds", ["dog", "rain", "bells"])
+>>> learner = PromptLearner(ctx_init="this is a sound of")
 >>> source = write_export(
-...     getfixture("tmp_path"), clap, learner, names, "this is a sound of {}",
-...     multi_label=False, logit_scale=clap.logit_scale, clip_seconds=5.0)
+...     getfixture("tmp_path"), clap, learner.setup(clap, task.class_names),
+...     task, Template())
 
 The three lines:
 
@@ -46,12 +48,8 @@ from afpt_plugin.data.audio import fit_length, load_recording
 from afpt_plugin.data.tables import check_class_names
 from afpt_plugin.errors import InputError
 from afpt_plugin.export import read_export
-from afpt_plugin.learners.prompts import PromptLearner, template_embeddings
-from afpt_plugin.similarity import (
-    coarse_logits,
-    ensemble_logits,
-    fine_logits,
-)
+from afpt_plugin.results.output import primary_head
+from afpt_plugin.similarity import coarse_logits, ensemble_logits
 
 # Windows encoded at once.
 BATCH_SIZE = 8
@@ -170,23 +168,13 @@ class PromptedClassifier(Pretrained):
         self, modules=None, hparams=None, run_opts=None, freeze_params=True
     ):
         clap, export = modules["clap"], hparams["export"]
-        export.check_backbone(clap)
         normalizer = AudioNormalizer(sample_rate=clap.sample_rate)
         hparams = {"audio_normalizer": normalizer, **hparams}
         super().__init__(modules, hparams, run_opts, freeze_params)
-        # As the Brain does it, down to the order of operations.
-        learner = PromptLearner(
-            export.n_ctx, embed_twice=export.embed_twice, anchor=export.anchor
-        )
-        learner.setup(clap, export.class_names).load_state_dict(
-            {"ctx_coarse": export.ctx_coarse, "ctx_fine": export.ctx_fine}
-        )
-        if export.anchor:
-            learner.anchor_to(export.anchor_embeddings)
+        self.learner = hparams.get("learner") or export.make_learner(clap)
         with torch.no_grad():
-            coarse, fine = learner.to(self.device).eval()(clap)
-        self.register_buffer("coarse", coarse.float(), persistent=False)
-        self.register_buffer("fine", fine.float(), persistent=False)
+            classes = self.learner.classes(clap)
+        self.classes = type(classes)(*(part.float() for part in classes))
 
     @classmethod
     def from_hparams(
@@ -286,29 +274,19 @@ class PromptedClassifier(Pretrained):
             If a name is empty or there twice.
         """
         check_class_names(class_names)
-        export = self.hparams.export
-        anchor = export.anchor_embeddings
-        if export.anchor:
-            known = dict(zip(self.class_names, anchor, strict=True))
-            template = template_embeddings(
-                self.mods.clap, class_names, export.prompt_template
-            ).cpu()
-            anchor = torch.stack(
-                [
-                    known.get(name, new)
-                    for name, new in zip(class_names, template, strict=True)
-                ]
-            )
+        export, clap = self.hparams.export, self.mods.clap
         export = dataclasses.replace(
             export,
             class_names=list(class_names),
-            anchor_embeddings=anchor,
             # Measured on the other classes, so no longer true.
             metrics={},
         )
+        with torch.no_grad():
+            baseline = export.make_baseline(clap).classes(clap)
+            learner = self.learner.with_class_names(clap, class_names, baseline)
         return type(self)(
-            {"clap": self.mods.clap},
-            {"export": export},
+            {"clap": clap},
+            {"export": export, "learner": learner.eval()},
             {"device": self.device, "precision": self.precision},
         )
 
@@ -388,7 +366,7 @@ class PromptedClassifier(Pretrained):
             ``out_prob`` [B, n_classes], ``score`` [B], ``index`` [B] and
             ``text_lab``, B names.
         """
-        return self.rank(self.logits_batch(wavs, lens)["ensemble"])
+        return self.rank(self._primary(self.encode_batch(wavs, lens)))
 
     def forward(self, wavs, lens=None):
         """Do what `classify_batch` does."""
@@ -552,7 +530,7 @@ class PromptedClassifier(Pretrained):
                 for sig, start in places[first : first + batch_size]
             ]
             audio = self.encode_batch(torch.stack(windows))
-            clips.append(self._logits(audio)["ensemble"].cpu())
+            clips.append(self._primary(audio).cpu())
             frames.append(self._frame_logits(audio.parts).cpu())
             masks.append(audio.mask.cpu())
         if not places:
@@ -575,20 +553,23 @@ class PromptedClassifier(Pretrained):
         """The same cosine as of a clip, for each frame."""
         flat = coarse_logits(
             frames.float().flatten(0, 1),
-            self.fine,
-            self.hparams.export.logit_scale,
+            self.classes.fine,
+            self.learner.logit_scale,
         )
         return flat.unflatten(0, frames.shape[:2])
 
+    def _primary(self, audio):
+        logits = self._logits(audio)
+        return logits[primary_head(logits)]
+
     def _logits(self, audio):
-        scale = self.hparams.export.logit_scale
-        coarse = coarse_logits(audio.whole.float(), self.coarse, scale)
-        fine = fine_logits(audio.parts.float(), audio.mask, self.fine, scale)
-        return {
-            "coarse": coarse,
-            "fine": fine,
-            "ensemble": ensemble_logits(coarse, fine),
-        }
+        item = type(audio)(audio.whole.float(), audio.parts.float(), audio.mask)
+        logits = self.learner(item, self.classes)
+        if {"coarse", "fine"} <= set(logits):
+            logits["ensemble"] = ensemble_logits(
+                logits["coarse"], logits["fine"]
+            )
+        return logits
 
 
 def _recording_scores(seconds, window, start, times, logits, frames, mask):

@@ -18,7 +18,7 @@ import dataclasses
 
 import torch
 
-from afpt_plugin.data.captions import check_class_names
+from afpt_plugin.data.tables import check_class_names
 from afpt_plugin.losses import ranking_loss
 from afpt_plugin.metrics import multi_label_metrics, single_label_metrics
 

@@ -250,9 +250,7 @@ def serve(rank, n_processes, folder, paths, options, connection):
         ][rank::n_processes]
 
         def load(recording):
-            return read_clip(
-                recording["key"], clap.sample_rate, **settings
-            )
+            return read_clip(recording["key"], clap.sample_rate, **settings)
 
         def read():
             for batch in batches:

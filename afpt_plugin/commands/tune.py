@@ -85,7 +85,6 @@ def add_parser(subparsers):
     parser.add_argument(
         "--multi-label",
         action="store_true",
-        default=None,
         help="a recording may have several of the classes",
     )
     parser.add_argument(
@@ -144,15 +143,10 @@ def run(args):
     import speechbrain as sb
 
     from afpt_plugin.backbones import load_clap
-    from afpt_plugin.brain import PromptTuningBrain
-    from afpt_plugin.data.captions import template_captions
-    from afpt_plugin.data.datasets import caption_dataset, class_means
+    from afpt_plugin.brain import AdaptationBrain
     from afpt_plugin.data.tables import read_class_names
-    from afpt_plugin.experiment import (
-        check_device,
-        load_captions,
-        load_hparams,
-    )
+    from afpt_plugin.experiment import check_device, load_hparams
+    from afpt_plugin.task import Task
 
     # Check what the user gave, before anything is written
     class_names = read_class_names(args.class_names)
@@ -167,20 +161,17 @@ def run(args):
     device = check_device(args.device)
     overrides = _overrides(args, training)
     hparams = load_hparams(SETTINGS, overrides)
-    template_captions(class_names, [hparams["prompt_template"]])
-    train, valid, caption_facts = load_captions(
-        Path(args.captions) if args.captions else "templates",
-        None,
+    task = Task(
+        Path(args.class_names).name,
         class_names,
-        hparams["valid_fraction"],
-        None,
-        hparams["seed"],
-        several_labels=hparams["multi_label"],
+        multi_label=args.multi_label,
+        # As the benchmarks of either kind
+        clip_seconds=10.0 if args.multi_label else 5.0,
     )
-    if not valid:
-        hparams["selection"] = None
+    *_, facts = hparams["supervision"].read(task)
+    if not facts["n_valid"]:
+        hparams["results"].selection = None
     clap = load_clap(hparams["clap"], hparams["weights"], device)
-    learner = hparams["learner"].setup(clap, class_names)
 
     # Start anew, unless a killed run of the same settings can go on
     _start(
@@ -189,7 +180,8 @@ def run(args):
             **{k: v for k, v in overrides.items() if k != "output_folder"},
             "class_names": class_names,
             "clap_fingerprint": clap.fingerprint,
-            "captions_fingerprint": caption_facts["captions_fingerprint"],
+            "captions_fingerprint": facts["fingerprint"],
+            "multi_label": args.multi_label,
         },
     )
     for name in ("core", "utils.checkpoints", "utils.epoch_loop"):
@@ -198,29 +190,28 @@ def run(args):
     sb.create_experiment_directory(str(training), SETTINGS, overrides)
 
     # Encode the captions and learn the contexts from them
-    datasets = [
-        caption_dataset(
-            clap, captions, len(class_names), hparams["feature_folder"]
-        )
-        if captions
-        else None
-        for captions in (train, valid)
-    ]
-    learner.anchor_to(class_means(datasets[0]))
-    brain = PromptTuningBrain(
-        clap=clap,
-        class_names=class_names,
-        facts={"dataset": Path(args.class_names).name, **caption_facts},
+    items = hparams["supervision"].datasets(
+        task, clap, hparams["feature_folder"]
+    )
+    for learner in (hparams["learner"], hparams["baseline"]):
+        learner.setup(clap, class_names, items.shots(), task.logit_scale)
+    brain = AdaptationBrain(
+        task,
+        clap,
+        hparams["baseline"],
+        hparams["results"],
+        {"supervision": items.facts},
         modules=hparams["modules"],
         opt_class=hparams["opt_class"],
         hparams=hparams,
         # An epoch of few steps is over before its bar can be read.
-        run_opts={"device": device, "noprogressbar": len(train) < 5000},
+        run_opts={"device": device, "noprogressbar": len(items.train) < 5000},
         checkpointer=hparams["checkpointer"](),
     )
     brain.fit(
-        brain.hparams.epoch_counter,
-        *datasets,
+        hparams["epoch_counter"],
+        items.train,
+        items.valid,
         train_loader_kwargs=hparams["train_loader_kwargs"],
         valid_loader_kwargs=hparams["valid_loader_kwargs"],
     )
@@ -249,7 +240,7 @@ def _overrides(args, training):
     given = {
         "clap": args.clap,
         "weights": args.weights,
-        "multi_label": args.multi_label,
+        "captions": args.captions,
         "prompt_template": args.prompt_template,
         "n_ctx": args.n_ctx,
         "ctx_init": ctx_init,

@@ -91,8 +91,7 @@ def run(args):
         raise InputError(f"--top is {args.top}; give at least 1")
     export = read_export(args.export)
     clap = load_clap(export.clap, args.weights)
-    export.check_backbone(clap)
-    table = nearest_words(export, clap, args.top)
+    table = nearest_words(export.make_learner(clap), clap, args.top)
     if args.output:
         write_table(table, args.output)
     for context, rows in table.groupby("context"):
@@ -113,13 +112,13 @@ def run(args):
     return 0
 
 
-def nearest_words(export, clap, top=5):
+def nearest_words(learner, clap, top=5):
     """Nearest words of the vocabulary to each learned vector.
 
     Arguments
     ---------
-    export : Export
-        From `afpt_plugin.export.read_export`.
+    learner : Learner
+        With vectors among the tokens, see `Learner.token_vectors`.
     clap : FrozenClap
         Its backbone.
     top : int
@@ -139,9 +138,8 @@ def nearest_words(export, clap, top=5):
     words, embeddings = _vocabulary(clap)
     normalised = torch.nn.functional.normalize(embeddings, dim=1)
     rows = []
-    for name in ("coarse", "fine"):
-        ctx = getattr(export, f"ctx_{name}")  # [n_ctx, d]
-        start = getattr(export, f"start_{name}")
+    for name, (ctx, start) in learner.token_vectors(clap).items():
+        # [n_ctx, d] each
         moved = (ctx - start).norm(dim=1)
         started = _distances(start, embeddings).min(1)
         nearest = _distances(ctx, embeddings).topk(
@@ -163,7 +161,7 @@ def nearest_words(export, clap, top=5):
             ):
                 rows.append(
                     {
-                        "context": f"ctx_{name}",
+                        "context": name,
                         "vector": vector + 1,
                         "start": words[started.indices[vector]]
                         if from_word

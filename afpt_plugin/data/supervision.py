@@ -290,9 +290,7 @@ class Shots:
             taken = {row["ID"] for row in train}
             valid = [row for row in valid if row["ID"] not in taken]
             chosen["train"] |= {row["ID"]: row for row in train}
-            chosen["valid"] |= {
-                row["ID"]: row for row in valid[: self.valid_k]
-            }
+            chosen["valid"] |= {row["ID"]: row for row in valid[: self.valid_k]}
             if not train:
                 raise InputError(
                     f"{self.manifest}: class {name!r} has no recording to "

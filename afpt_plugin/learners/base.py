@@ -217,6 +217,29 @@ class Learner(torch.nn.Module):
             current.data = tensor.to(clap.device).clone()
         return self
 
+    def token_vectors(self, clap):
+        """Learned vectors that live among the words, for `afpt words`.
+
+        Arguments
+        ---------
+        clap : FrozenClap
+            The backbone.
+
+        Returns
+        -------
+        dict
+            Name to the vectors and where they started, [n, d] each.
+
+        Raises
+        ------
+        InputError
+            If the learner has none.
+        """
+        raise InputError(
+            f"{type(self).__name__} learns no vectors among the words, so it "
+            "has no nearest words; give the export of a prompt learner"
+        )
+
     def with_class_names(self, clap, class_names, baseline):
         """Carry what was learned over to other classes.
 

@@ -179,6 +179,24 @@ class PromptLearner(Learner):
             )
         return Classes(coarse, fine)
 
+    @torch.no_grad()
+    def token_vectors(self, clap):
+        """The contexts, and where they started; see `Learner.token_vectors`."""
+        start = PromptLearner(**self.settings()).setup(clap, self.class_names)
+        vectors = {}
+        for name in ("ctx_coarse", "ctx_fine"):
+            pair = [
+                getattr(each, name).detach().cpu() for each in (self, start)
+            ]
+            if not self.class_specific:
+                vectors[name] = tuple(pair)
+                continue
+            for index, class_name in enumerate(self.class_names):
+                vectors[f"{name} of {class_name}"] = tuple(
+                    ctx[index] for ctx in pair
+                )
+        return vectors
+
     def with_class_names(self, clap, class_names, baseline):
         """The same contexts in front of other names.
 

@@ -100,10 +100,9 @@ class Template(Learner):
                     "training items to take means of; give captions, or set "
                     "caption_share to 0"
                 )
-            embeddings = (
-                self.caption_share * self.means
-                + (1 - self.caption_share) * normalize(embeddings, dim=-1)
-            )
+            embeddings = self.caption_share * self.means + (
+                1 - self.caption_share
+            ) * normalize(embeddings, dim=-1)
         return Classes(embeddings, embeddings)
 
     def with_class_names(self, clap, class_names, baseline):

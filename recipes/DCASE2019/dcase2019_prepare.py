@@ -27,6 +27,7 @@ from afpt_plugin.data.manifests import (
     warn_of_unlisted_files,
 )
 from afpt_plugin.errors import InputError
+from afpt_plugin.task import Task
 
 logger = get_logger(__name__)
 
@@ -74,6 +75,15 @@ def _class_name(label):
 #: The class names in alphabetical order, by which the caption sets number the
 #: classes.
 DCASE2019_CLASSES = [_class_name(label) for label in DCASE2019_LABELS]
+
+#: What the recipe, and every method, has to know of the data set.
+DCASE2019 = Task(
+    "DCASE2019 task 4",
+    DCASE2019_CLASSES,
+    multi_label=True,
+    clip_seconds=10.0,
+    captions="dcase2019",
+)
 
 
 def prepare_dcase2019(

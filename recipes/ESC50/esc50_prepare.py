@@ -22,6 +22,7 @@ from afpt_plugin.data.manifests import (
     warn_of_unlisted_files,
 )
 from afpt_plugin.errors import InputError
+from afpt_plugin.task import Task
 
 ESC50_DOWNLOAD_URL = "https://github.com/karoldvl/ESC-50/archive/master.zip"
 ARCHIVE = "ESC-50-master.zip"
@@ -52,6 +53,16 @@ ESC50_CATEGORIES = (
 #: The class names in the paper's order, which is alphabetical: 0 is airplane,
 #: 49 is wind. The caption sets number the classes in this way.
 ESC50_CLASSES = [name.replace("_", " ") for name in sorted(ESC50_CATEGORIES)]
+
+#: What the recipe, and every method, has to know of the data set.
+ESC50 = Task(
+    "ESC-50",
+    ESC50_CLASSES,
+    clip_seconds=5.0,
+    folds=(1, 2, 3, 4, 5),
+    captions="esc50",
+    paper_captions_per_class=17,
+)
 
 
 def prepare_esc50(

@@ -25,6 +25,7 @@ from afpt_plugin.data.manifests import (
     warn_of_unlisted_files,
 )
 from afpt_plugin.errors import InputError
+from afpt_plugin.task import Task
 
 FSD2019_DOWNLOAD_URL = "https://zenodo.org/record/3612637/files"
 # The metadata, by which the data set is found, comes last.
@@ -73,6 +74,15 @@ def _class_name(label):
 #: The class names in the order of the vocabulary, by which the caption sets
 #: number the classes.
 FSD2019_CLASSES = [_class_name(label) for label in FSD2019_VOCABULARY]
+
+#: What the recipe, and every method, has to know of the data set.
+FSD2019 = Task(
+    "FSDKaggle2019",
+    FSD2019_CLASSES,
+    multi_label=True,
+    clip_seconds=10.0,
+    captions="fsd2019",
+)
 
 
 def prepare_fsd2019(

@@ -23,6 +23,7 @@ from afpt_plugin.data.manifests import (
     warn_of_unlisted_files,
 )
 from afpt_plugin.errors import InputError
+from afpt_plugin.task import Task
 
 US8K_DOWNLOAD_URL = (
     "https://zenodo.org/record/1203745/files/UrbanSound8K.tar.gz"
@@ -52,6 +53,16 @@ US8K_CATEGORIES = (
 #: The class names in the order of the metadata, which is alphabetical. The
 #: caption sets number the classes in this way.
 US8K_CLASSES = [name.replace("_", " ") for name in US8K_CATEGORIES]
+
+#: What the recipe, and every method, has to know of the data set.
+US8K = Task(
+    "UrbanSound8K",
+    US8K_CLASSES,
+    clip_seconds=5.0,
+    folds=tuple(range(1, 11)),
+    captions="us8k",
+    paper_captions_per_class=129,
+)
 
 
 def prepare_urbansound8k(
