@@ -1,35 +1,34 @@
-"""Tests of afpt_plugin.brain on a tiny CLAP and tiny data."""
+"""Tests of afpt_plugin.brain and results.run, on a tiny CLAP and tiny data."""
 
 import copy
+import dataclasses
+import functools
 import json
-import logging
 import math
 import types
 
 import pytest
 import soundfile
 import torch
+from afpt_plugin.results.run import RunResults, Scores
 from speechbrain.utils.epoch_loop import EpochCounter
 from speechbrain.utils.train_logger import FileTrainLogger
 
-from afpt_plugin.brain import PromptTuningBrain
+from afpt_plugin.brain import AdaptationBrain
 from afpt_plugin.checkpoints import AtomicCheckpointer
 from afpt_plugin.data.captions import Caption
-from afpt_plugin.data.datasets import (
-    caption_dataset,
-    class_means,
-    recording_dataset,
-)
-from afpt_plugin.data.manifests import prepare_test_set
+from afpt_plugin.data.datasets import caption_dataset, recording_dataset
+from afpt_plugin.data.manifests import prepare_test_set, read_manifest
+from afpt_plugin.data.supervision import Shots
 from afpt_plugin.errors import InputError
 from afpt_plugin.export import read_export
-from afpt_plugin.learners.prompts import PromptLearner
-from afpt_plugin.losses import ranking_loss
-from afpt_plugin.metrics import multi_label_metrics, single_label_metrics
-from afpt_plugin.results.run import UNTUNED
+from afpt_plugin.learners import PromptLearner, Template
+from afpt_plugin.results.output import HEADS, baseline_head
 from afpt_plugin.similarity import CaptionNoise
+from afpt_plugin.task import Task
 
 NAMES = ["dog", "rain", "bell"]
+TASK = Task("tiny", NAMES, clip_seconds=1.0)
 TEXTS = [
     ("dog barks loudly", 0),
     ("a big dog barks", 0),
@@ -43,86 +42,95 @@ TEXTS = [
 ]
 
 
-@pytest.fixture
-def recordings(tmp_path):
-    """A manifest of six recordings of one second, 0.1 s a frame."""
+def write_recordings(folder, n, first=0):
+    """A manifest of recordings of one second, 0.1 s a frame."""
     rows = []
-    for number in range(6):
-        path = tmp_path / f"{number}.wav"
+    for number in range(first, first + n):
+        path = folder / f"{number}.wav"
         generator = torch.Generator().manual_seed(number)
         sig = 0.1 * torch.randn(800, generator=generator)
         soundfile.write(path, sig.numpy(), 800)
         rows.append(
             {"ID": path.stem, "wav": str(path), "label": NAMES[number % 3]}
         )
-    save_folder = tmp_path / "prepared"
+    save_folder = folder / f"prepared{first}"
     prepare_test_set("tiny", rows, NAMES, save_folder)
     return save_folder / "test.csv"
 
 
-def make_run(clap, recordings, folder, valid=True, **options):
+@pytest.fixture
+def recordings(tmp_path):
+    """Six recordings to test on."""
+    return write_recordings(tmp_path, 6)
+
+
+def anchored():
+    """The learner of most runs."""
+    return PromptLearner(n_ctx=4, seed=1, anchor=0.5)
+
+
+def make_run(
+    clap,
+    recordings,
+    folder,
+    valid=True,
+    learner=None,
+    epochs=3,
+    selection="captions",
+    seed=1,
+    task=TASK,
+    norm=0.0,
+    captions=TEXTS,
+    train=None,
+    **run_opts,
+):
     """Everything a recipe builds before `fit`; without recordings, no test."""
-    settings = {"clip_seconds": 1.0}
     store = folder.parent / "features"
     test = None
     if recordings is not None:
-        test = recording_dataset(clap, recordings, NAMES, store, settings)
-    captions = [Caption(text, (label,)) for text, label in TEXTS]
-    train = caption_dataset(clap, captions, len(NAMES), store)
-    held_out = caption_dataset(clap, captions[::3], len(NAMES), store)
-    learner = options.pop("learner", None) or PromptLearner(
-        n_ctx=4, seed=1, anchor=0.5
-    )
-    learner.setup(clap, NAMES).anchor_to(class_means(train))
-    counter = EpochCounter(options.pop("epochs", 3))
+        test = recording_dataset(clap, recordings, NAMES, store, 1.0)
+    texts = [Caption(text, (label,)) for text, label in captions]
+    train = train or caption_dataset(clap, texts, 3, store)
+    held_out = caption_dataset(clap, texts[::3], 3, store) if valid else None
+    learner = learner or anchored()
+    baseline = Template()
+    for each in (learner, baseline):
+        each.setup(clap, NAMES, train.shots(), task.logit_scale)
+    counter = EpochCounter(epochs)
     folder.mkdir(parents=True, exist_ok=True)
-    hparams = {
-        "loss": torch.nn.functional.cross_entropy,
-        "metrics": single_label_metrics,
-        "metric_name": "acc",
-        "logit_scale": None,
-        "multi_label": False,
-        "caption_noise": CaptionNoise(0.0),
-        "upstream_exact": False,
-        "selection": "captions",
-        "prompt_template": "this is a sound of {}",
-        "recording": settings,
-        "seed": 1,
-        "train_logger": FileTrainLogger(str(folder / "train_log.txt")),
-        "output_folder": str(folder),
-        "max_grad_norm": math.inf,
-    }
-    run_opts = {"device": "cpu", "noprogressbar": True}
-    run_opts.update(options.pop("run_opts", {}))
-    hparams.update(options)
-    brain = PromptTuningBrain(
-        clap=clap,
-        class_names=NAMES,
-        test_set=test,
-        test_loader_kwargs={"batch_size": 4},
-        facts={
-            "dataset": "tiny",
-            "data_fingerprint": "0",
-            "n_recordings": 6,
-            "n_left_out": 0,
-            "supervision": "captions",
+    brain = AdaptationBrain(
+        task,
+        clap,
+        baseline,
+        RunResults(
+            folder,
+            FileTrainLogger(str(folder / "train_log.txt")),
+            selection,
+            seed,
+        ),
+        {
+            "data": {"data_fingerprint": "0"},
+            "supervision": {"kind": "captions", "fingerprint": str(captions)},
         },
+        test,
+        {"batch_size": 4},
+        CaptionNoise(norm),
         modules={"learner": learner},
-        opt_class=lambda parameters: torch.optim.AdamW(parameters, lr=0.02),
-        hparams=hparams,
-        run_opts=run_opts,
+        opt_class=functools.partial(torch.optim.AdamW, lr=0.02),
+        hparams={"max_grad_norm": math.inf},
+        run_opts={"device": "cpu", "noprogressbar": True, **run_opts},
         checkpointer=AtomicCheckpointer(
             folder / "save", {"learner": learner, "counter": counter}
         ),
     )
-    arguments = (counter, train, held_out if valid else None)
     loaders = {
         "train_loader_kwargs": {"batch_size": 4, "shuffle": True},
         "valid_loader_kwargs": {"batch_size": 4},
     }
     return types.SimpleNamespace(
         brain=brain,
-        fit=lambda: brain.fit(*arguments, **loaders),
+        learner=learner,
+        fit=lambda: brain.fit(counter, train, held_out, **loaders),
         evaluate=lambda: brain.evaluate(
             test,
             max_key="selection_score",
@@ -147,15 +155,33 @@ def comparable(results):
     return {k: v for k, v in results.items() if k != "timings"}
 
 
+class Killed(Exception):
+    """Stands in for a signal."""
+
+
+def kill_at(run, step):
+    """Train until a step, and die."""
+
+    def kill(batch, outputs, loss, should_step):
+        if run.brain.optimizer_step == step:
+            raise Killed
+
+    run.brain.on_fit_batch_end = kill
+    with pytest.raises(Killed):
+        run.fit()
+
+
+# Frozen, audio-free
+
+
 def test_captions_alone_can_be_fitted(clap, recordings, tmp_path):
     """Even a random tower gives way: the loss falls, held out as well."""
     learner = PromptLearner(n_ctx=4, seed=1)
-    run = run_whole(
-        clap, recordings, tmp_path / "run", epochs=30, learner=learner
-    )
-    history = run.results()["history"]
-    assert history[-1]["train_loss"] < 0.85 * history[0]["train_loss"]
-    assert history[-1]["valid_loss"] < 0.85 * history[0]["valid_loss"]
+    run = make_run(clap, None, tmp_path / "run", epochs=30, learner=learner)
+    run.fit()
+    first, *_, last = run.brain.results.history
+    assert last["train_loss"] < 0.85 * first["train_loss"]
+    assert last["valid_loss"] < 0.85 * first["valid_loss"]
 
 
 def test_clap_is_bit_identical_after_a_run(clap, recordings, tmp_path):
@@ -172,51 +198,57 @@ def test_clap_is_bit_identical_after_a_run(clap, recordings, tmp_path):
 
 
 def test_checkpoints_hold_the_learner_and_not_clap(clap, recordings, tmp_path):
-    """Kilobytes: two contexts and the optimiser's state."""
+    """Kilobytes: two contexts, the anchor and the optimizer's state."""
     run = run_whole(clap, recordings, tmp_path / "run")
     (checkpoint, *_) = run.brain.checkpointer.list_checkpoints()
     state = torch.load(checkpoint.paramfiles["learner"], weights_only=True)
-    assert set(state) == {"ctx_coarse", "ctx_fine"}
+    assert set(state) == {"ctx_coarse", "ctx_fine", "anchor_embeddings"}
     files = list(checkpoint.path.iterdir())
     assert sum(file.stat().st_size for file in files) < 50_000
 
 
-def test_training_never_reads_a_recording(clap, recordings, tmp_path):
-    """Audio-free: the learnt contexts do not depend on the recordings."""
-    learnt = []
-    for number, blind in enumerate([False, True]):
-        run = make_run(clap, recordings, tmp_path / str(number) / "run")
-        if blind:  # no recording is ever loaded
-            run.brain.test_loader = None
-            run.brain._score_recordings = lambda: dict.fromkeys(
-                ("coarse", "fine", "ensemble"), 0.0
-            )
-        run.fit()
-        learnt.append(run.brain.modules.learner.state_dict())
-    for name in learnt[0]:
-        assert torch.equal(learnt[0][name], learnt[1][name])
+def test_training_never_reads_a_recording(
+    clap, recordings, tmp_path, monkeypatch
+):
+    """With a test set, and where encoding a recording would fail: the same."""
+    whole = run_whole(clap, recordings, tmp_path / "a" / "run")
 
+    def fail(*args):
+        raise AssertionError("a recording was encoded")
 
-def test_train_and_valid_items_carry_no_audio(clap, recordings, tmp_path):
-    """Captions and labels only, visibly."""
-    captions = [Caption("dog barks", (0,))]
-    dataset = caption_dataset(clap, captions, 3, tmp_path / "features")
-    assert set(dataset[0]) == {"id", "sentence", "words", "word_mask", "target"}
-
-
-def test_class_means_weigh_a_caption_by_its_share(clap, tmp_path):
-    """One of two classes counts half for each; norms do not count."""
-    captions = [
-        Caption("dog barks", (0,)),
-        Caption("two dogs far away", (0,)),
-        Caption("rain and a dog", (0, 1)),
-    ]
-    means = class_means(caption_dataset(clap, captions, 2, tmp_path))
-    a, b, both = torch.nn.functional.normalize(
-        clap.encode_captions([c.caption for c in captions]).whole, dim=-1
+    monkeypatch.setattr(clap, "encode_audio", fail)
+    blind = make_run(clap, None, tmp_path / "b" / "run")
+    blind.fit()
+    assert blind.finish() == whole.results()["selected_epoch"]
+    exports = [read_export(run.folder / "export") for run in (whole, blind)]
+    for name, tensor in exports[0].tensors.items():
+        assert torch.equal(tensor, exports[1].tensors[name])
+    assert exports[1].metrics == {}
+    assert all(
+        set(row)
+        == {"epoch", "train_loss", "train_acc", "valid_loss", "valid_acc"}
+        for row in blind.brain.results.history
     )
-    expected = torch.stack([(a + b + both / 2) / 2.5, both])
-    torch.testing.assert_close(means, expected, atol=1e-5, rtol=0)
+    assert "zero-shot" not in (blind.folder / "train_log.txt").read_text()
+    assert (blind.folder / "training.png").exists()
+
+
+def test_recordings_are_learned_from_like_captions(clap, recordings, tmp_path):
+    """Supervision by shots changes nothing downstream; none is tested."""
+    shots = Shots(write_recordings(tmp_path, 9, first=6), k=2, valid_k=1)
+    items = shots.datasets(
+        TASK, clap, tmp_path / "features", read_manifest(recordings)
+    )
+    assert len(items.train) == 6 and len(items.valid) == 3
+    run = run_whole(clap, recordings, tmp_path / "run", train=items.train)
+    assert set(run.results()["metrics"]) == set(HEADS)
+    with pytest.raises(InputError, match=r"0\.wav"):
+        Shots(recordings).datasets(
+            TASK, clap, tmp_path / "features", read_manifest(recordings)
+        )
+
+
+# What an epoch and a run leave behind
 
 
 def test_every_epoch_is_logged_and_in_the_checkpoints_meta(
@@ -224,7 +256,7 @@ def test_every_epoch_is_logged_and_in_the_checkpoints_meta(
 ):
     """Caption loss and accuracy, and the three audio metrics."""
     run = run_whole(clap, recordings, tmp_path / "run")
-    log = (run.folder / "train_log.txt").read_text().splitlines()
+    log = (tmp_path / "run" / "train_log.txt").read_text().splitlines()
     assert [line.split(" - ")[0] for line in log[:3]] == [
         f"epoch: {epoch}" for epoch in (1, 2, 3)
     ]
@@ -237,30 +269,38 @@ def test_every_epoch_is_logged_and_in_the_checkpoints_meta(
     )
 
 
-@pytest.mark.parametrize("selection", ["captions", "audio"])
+@pytest.mark.parametrize("selection", ["captions", "audio", None])
 def test_the_named_rule_selects_the_epoch(
     clap, recordings, tmp_path, selection
 ):
-    """Lowest held-out caption loss, or first best audio metric."""
+    """Lowest held-out loss, first best audio metric, or the last; exported."""
     run = run_whole(
         clap, recordings, tmp_path / "run", selection=selection, epochs=8
     )
     results = run.results()
-    history = results["history"]
-    if selection == "captions":
-        best = min(history, key=lambda row: row["valid_loss"])
-    else:
-        best = max(history, key=lambda row: row["ensemble"])
+    best = {
+        "captions": lambda rows: min(rows, key=lambda row: row["valid_loss"]),
+        "audio": lambda rows: max(rows, key=lambda row: row["ensemble"]),
+        None: lambda rows: rows[-1],
+    }[selection](results["history"])
     assert results["selection"] == selection
     assert results["selected_epoch"] == best["epoch"]
     for head in ("coarse", "fine", "ensemble"):
         assert results["metrics"][head]["acc"] == best[head]
+    export = read_export(run.folder / "export")
+    kept = run.brain.checkpointer.find_checkpoint(max_key="selection_score")
+    state = torch.load(kept.paramfiles["learner"], weights_only=True)
+    for name, tensor in state.items():
+        assert torch.equal(export.tensors[name], tensor)
+    assert export.class_names == NAMES
+    assert export.clip_seconds == 1.0
+    assert export.metrics == results["metrics"]
+    assert export.facts["selected_epoch"] == results["selected_epoch"]
 
 
 def test_a_run_leaves_everything_behind(clap, recordings, tmp_path):
-    """The files of DESIGN section 8."""
+    """Files, and an identity that says all but the seed."""
     run = run_whole(clap, recordings, tmp_path / "run")
-    names = {path.name for path in run.folder.iterdir()}
     assert {
         "results.json",
         "predictions.csv",
@@ -270,95 +310,98 @@ def test_a_run_leaves_everything_behind(clap, recordings, tmp_path):
         "train_log.txt",
         "save",
         "export",
-    } <= names
+    } <= {path.name for path in run.folder.iterdir()}
     results = run.results()
-    assert results["learner"] == "PromptLearner"
-    assert results["clap_fingerprint"] == clap.fingerprint
+    identity = results["identity"]
+    assert identity["clap_fingerprint"] == clap.fingerprint
+    assert identity["learner"]["name"] == "PromptLearner"
+    assert identity["learner"]["anchor"] == 0.5
+    assert identity["training"]["epochs"] == 3
+    assert identity["training"]["optimizer"] == {"name": "AdamW", "lr": 0.02}
+    assert identity["training"]["batch_size"] == 4
+    assert '"seed"' not in json.dumps(identity)
+    assert results["n_parameters"] == 2 * 4 * 32
     assert len(results["per_class"]["zero_shot"]) == 3
 
 
-def test_the_export_holds_the_selected_epoch(clap, recordings, tmp_path):
-    """Contexts, where they started, and what the test measured."""
-    run = run_whole(
-        clap, recordings, tmp_path / "run", selection="audio", epochs=8
-    )
+def test_several_labels_report_map(clap, recordings, tmp_path):
+    """The ranking loss works on the bare cosine."""
+    task = dataclasses.replace(TASK, multi_label=True)
+    run = run_whole(clap, recordings, tmp_path / "run", task=task)
+    assert run.learner.logit_scale == 1.0
+    assert {"mAP", "lwlrap"} <= set(run.results()["metrics"]["ensemble"])
+    assert not (run.folder / "confusion.png").exists()
+
+
+def test_zero_shot_is_the_plain_template_on_the_same_clips(
+    clap, recordings, tmp_path
+):
+    """Contexts of its words give the same scores before any training."""
+    learner = PromptLearner(ctx_init="this is a sound of")
+    run = make_run(clap, recordings, tmp_path / "run", learner=learner)
+    run.evaluate()
+    logits, _ = run.brain.scores.collect()
+    for head in ("coarse", "fine", "ensemble"):
+        torch.testing.assert_close(
+            logits[baseline_head(head)], logits[head], atol=1e-4, rtol=1e-4
+        )
+    # It does not change, so an epoch does not score it again.
+    assert set(run.brain.score_recordings()) == {"coarse", "fine", "ensemble"}
+
+
+def test_nothing_to_train_is_a_run_as_well(clap, recordings, tmp_path):
+    """Zero-shot is a learner; it has no epoch and no checkpoint."""
+    run = run_whole(clap, recordings, tmp_path / "run", learner=Template())
     results = run.results()
-    assert results["selected_epoch"] < 8
-    export = read_export(run.folder / "export")
-    best = run.brain.checkpointer.find_checkpoint(max_key="selection_score")
-    state = torch.load(best.paramfiles["learner"], weights_only=True)
-    start = PromptLearner(n_ctx=4, seed=1).setup(clap, NAMES)
-    for name in ("coarse", "fine"):
-        learnt = getattr(export, f"ctx_{name}")
-        assert torch.equal(learnt, state[f"ctx_{name}"])
-        begun = getattr(export, f"start_{name}")
-        assert torch.equal(begun, getattr(start, f"ctx_{name}"))
-    assert export.class_names == NAMES
-    assert export.clap_fingerprint == clap.fingerprint
-    assert export.logit_scale == pytest.approx(clap.logit_scale)
-    assert export.clip_seconds == 1.0
-    assert export.metrics == results["metrics"]
-    assert export.facts["selected_epoch"] == results["selected_epoch"]
-    assert export.facts["dataset"] == "tiny"
+    assert results["history"] == [] and results["selected_epoch"] is None
+    assert results["metrics"]["coarse"] == results["metrics"]["zero_shot"]
+    assert not (run.folder / "training.png").exists()
 
 
-def test_without_a_test_set_no_recording_is_touched(
-    clap, recordings, tmp_path, monkeypatch
-):
-    """The same contexts, a history of captions alone, and an export."""
-    whole = run_whole(clap, recordings, tmp_path / "a" / "run")
+class CoarseOnly(Template):
+    """A learner without fine scores, as a linear probe is."""
 
-    def fail(*args):
-        raise AssertionError("a recording was encoded")
-
-    monkeypatch.setattr(clap, "encode_audio", fail)
-    run = make_run(clap, None, tmp_path / "b" / "run")
-    run.fit()
-    selected = run.finish()
-    export = read_export(run.folder / "export")
-    assert selected == whole.results()["selected_epoch"]
-    assert torch.equal(
-        export.ctx_fine, read_export(whole.folder / "export").ctx_fine
-    )
-    assert export.metrics == {}
-    assert all(
-        set(row)
-        == {"epoch", "train_loss", "train_acc", "valid_loss", "valid_acc"}
-        for row in run.brain.history
-    )
-    assert "zero-shot" not in (run.folder / "train_log.txt").read_text()
-    assert (run.folder / "training.png").exists()
+    def forward(self, item, classes):
+        """The coarse head alone."""
+        return {"coarse": super().forward(item, classes)["coarse"]}
 
 
-def test_without_test_set_and_held_out_captions_the_last_epoch_counts(
-    clap, tmp_path
-):
-    """Selection None says so."""
-    run = make_run(clap, None, tmp_path / "run", valid=False, selection=None)
-    run.fit()
-    learnt = run.brain.modules.learner.ctx_fine.detach().clone()
-    assert run.finish() == 3
-    assert torch.equal(read_export(run.folder / "export").ctx_fine, learnt)
+def test_a_learner_may_have_one_head(clap, recordings, tmp_path):
+    """Reported beside all of the baseline's."""
+    run = make_run(clap, recordings, tmp_path / "run", learner=CoarseOnly())
+    run.brain.results.export = lambda *args: None  # not in the registry
+    run.evaluate()
+    learned = set(run.results()["metrics"]) - set(HEADS[:3])
+    assert learned == {"coarse"}
 
 
-@pytest.mark.parametrize(
-    ("selection", "tested", "message"),
-    [
-        ("audio", False, "'audio' .* without a test set; choose .* captions"),
-        (None, True, "None does not exist; choose one of captions, audio"),
-    ],
-)
-def test_a_rule_that_cannot_select_is_an_error(
-    clap, recordings, tmp_path, selection, tested, message
-):
-    """No audio without recordings, no last epoch where epochs can compete."""
-    recordings = recordings if tested else None
-    with pytest.raises(InputError, match=message):
-        make_run(clap, recordings, tmp_path / "run", selection=selection)
+def test_scores_know_no_ensemble_of_one_head():
+    """The sum needs both."""
+    scores = Scores()
+    scores.add(["a"], {"coarse": torch.eye(2)[:1]}, torch.eye(2)[:1])
+    assert set(scores.collect()[0]) == {"coarse"}
 
 
-class Killed(Exception):
-    """Stands in for a signal."""
+def test_debug_runs_two_batches_of_two_epochs(clap, recordings, tmp_path):
+    """And says so in the identity."""
+    run = run_whole(clap, recordings, tmp_path / "run", debug=True)
+    assert run.results()["identity"]["debug"] is True
+    assert run.brain.optimizer_step == 4
+
+
+def test_bf16_changes_the_numbers_a_little(clap, tmp_path):
+    """The towers run in bf16, the cosines do not."""
+    losses = []
+    for precision in ("fp32", "bf16"):
+        folder = tmp_path / precision / "run"
+        run = make_run(clap, None, folder, epochs=1, precision=precision)
+        run.fit()
+        losses.append(run.brain.results.history[0]["train_loss"])
+    assert losses[0] != losses[1]
+    assert losses[1] == pytest.approx(losses[0], rel=0.05)
+
+
+# Resuming
 
 
 @pytest.mark.parametrize("step", [1, 4, 5, 8])
@@ -366,57 +409,26 @@ def test_a_killed_run_resumes_to_the_same_numbers(
     clap, recordings, tmp_path, step
 ):
     """Killed in the first, the second or the third epoch of three."""
-    noise = {"caption_noise": CaptionNoise(1.0)}
-    whole = run_whole(clap, recordings, tmp_path / "a" / "run", **noise)
-    killed = make_run(clap, recordings, tmp_path / "b" / "run", **noise)
-
-    def kill(batch, outputs, loss, should_step):
-        if killed.brain.optimizer_step == step:
-            raise Killed
-
-    killed.brain.on_fit_batch_end = kill
-    with pytest.raises(Killed):
-        killed.fit()
+    whole = run_whole(clap, recordings, tmp_path / "a" / "run", norm=1.0)
+    killed = make_run(clap, recordings, tmp_path / "b" / "run", norm=1.0)
+    kill_at(killed, step)
     torch.manual_seed(99)  # whatever was drawn in between
-    resumed = run_whole(clap, recordings, tmp_path / "b" / "run", **noise)
+    resumed = run_whole(clap, recordings, tmp_path / "b" / "run", norm=1.0)
     assert comparable(resumed.results()) == comparable(whole.results())
-
-
-def test_a_finished_run_is_not_taken_for_another_one(
-    clap, recordings, tmp_path
-):
-    first = run_whole(clap, recordings, tmp_path / "run")
-    again = run_whole(clap, recordings, tmp_path / "run")
-    assert again.results()["history"] == first.results()["history"]
-
-    other = make_run(clap, recordings, tmp_path / "run", seed=2)
-    with pytest.raises(InputError, match="run with other seed: give another"):
-        other.fit()
-    other = make_run(clap, recordings, tmp_path / "run")
-    other.brain.facts["captions_fingerprint"] = "f" * 64
-    with pytest.raises(InputError, match="with other captions"):
-        other.fit()
 
 
 def test_a_killed_run_without_test_set_resumes(clap, tmp_path):
     """To the same contexts."""
     exports = []
-    for kill_at in (None, 4):
-        run = make_run(clap, None, tmp_path / str(kill_at) / "run")
-        if kill_at:
-
-            def kill(batch, outputs, loss, should_step, brain=run.brain):
-                if brain.optimizer_step == 4:
-                    raise Killed
-
-            run.brain.on_fit_batch_end = kill
-            with pytest.raises(Killed):
-                run.fit()
+    for step in (None, 4):
+        run = make_run(clap, None, tmp_path / str(step) / "run")
+        if step:
+            kill_at(run, step)
             run = make_run(clap, None, run.folder)
         run.fit()
         run.finish()
-        exports.append(read_export(run.folder / "export"))
-    assert torch.equal(exports[0].ctx_coarse, exports[1].ctx_coarse)
+        exports.append(read_export(run.folder / "export").tensors)
+    assert torch.equal(exports[0]["ctx_coarse"], exports[1]["ctx_coarse"])
 
 
 def test_a_finished_run_can_be_repeated_without_training(
@@ -427,6 +439,27 @@ def test_a_finished_run_can_be_repeated_without_training(
     second = run_whole(clap, recordings, tmp_path / "run")
     assert comparable(first.results()) == comparable(second.results())
     assert second.brain.optimizer_step == first.brain.optimizer_step
+
+
+@pytest.mark.parametrize(
+    ("other", "named"),
+    [
+        ({"seed": 2}, "seed"),
+        ({"captions": TEXTS[:-1]}, "supervision"),
+        ({"learner": PromptLearner(n_ctx=4, anchor=0.25)}, "learner"),
+        ({"norm": 0.5}, "training"),
+    ],
+)
+def test_another_run_does_not_go_on_from_a_finished_one(
+    clap, recordings, tmp_path, other, named
+):
+    """The first difference is named; more epochs are none."""
+    make_run(clap, None, tmp_path / "run").fit()
+    with pytest.raises(InputError, match=named):
+        make_run(clap, None, tmp_path / "run", **other).fit()
+    longer = make_run(clap, None, tmp_path / "run", epochs=4)
+    longer.fit()
+    assert len(longer.brain.results.history) == 4
 
 
 def test_a_half_written_checkpoint_does_not_count(tmp_path):
@@ -447,95 +480,29 @@ def test_a_half_written_checkpoint_does_not_count(tmp_path):
     assert [c.meta["epoch"] for c in saver.list_checkpoints()] == [1]
 
 
-def test_bf16_changes_the_numbers_a_little(clap, recordings, tmp_path):
-    """The towers run in bf16, the cosines do not."""
-    full = run_whole(clap, recordings, tmp_path / "a" / "run", epochs=1)
-    half = run_whole(
-        clap,
-        recordings,
-        tmp_path / "b" / "run",
-        epochs=1,
-        run_opts={"precision": "bf16"},
-    )
-    a, b = (run.results()["history"][0]["train_loss"] for run in (full, half))
-    assert a != b
-    assert b == pytest.approx(a, rel=0.05)
+# Rules that cannot select
 
 
-def test_debug_runs_two_batches_of_two_epochs(clap, recordings, tmp_path):
-    """And says so in the result file."""
-    run = run_whole(
-        clap, recordings, tmp_path / "run", run_opts={"debug": True}
-    )
-    assert run.results()["debug"] is True
-    assert run.brain.optimizer_step == 4
+@pytest.mark.parametrize(
+    ("options", "fact"),
+    [
+        ({"selection": "best"}, "'best'"),
+        ({"selection": "audio"}, "test set"),
+        ({"selection": "captions", "valid": False}, "valid_fraction"),
+    ],
+)
+def test_a_rule_that_cannot_select_is_an_error(clap, tmp_path, options, fact):
+    """Before the first step."""
+    with pytest.raises(InputError, match=fact):
+        make_run(clap, None, tmp_path / "run", **options).fit()
 
 
-def test_multi_label_runs_report_map(clap, recordings, tmp_path):
-    """The ranking loss works on the bare cosine."""
-    run = run_whole(
-        clap,
-        recordings,
-        tmp_path / "run",
-        loss=ranking_loss,
-        metrics=multi_label_metrics,
-        metric_name="mAP",
-        logit_scale=1.0,
-        multi_label=True,
-    )
-    metrics = run.results()["metrics"]
-    assert {"mAP", "lwlrap"} <= set(metrics["ensemble"])
-    assert not (run.folder / "confusion.png").exists()
-
-
-def test_zero_shot_is_the_plain_template_on_the_same_clips(
-    clap, recordings, tmp_path
+@pytest.mark.parametrize("selection", ["audio", None])
+def test_other_rules_need_no_held_out_captions(
+    clap, recordings, tmp_path, selection
 ):
-    """Before any training, contexts from its words give the same scores."""
-    run = make_run(
-        clap,
-        recordings,
-        tmp_path / "run",
-        learner=PromptLearner(ctx_init="this is a sound of"),
-    )
-    run.brain.on_evaluate_start()
-    run.brain._score_recordings()
-    logits, _ = run.brain._collected()
-    for head, before in UNTUNED.items():
-        torch.testing.assert_close(
-            logits[before], logits[head], atol=1e-4, rtol=1e-4
-        )
-
-
-def test_zero_shot_is_scored_once_not_every_epoch(clap, recordings, tmp_path):
-    """It does not change, so only the last test has it."""
-    run = make_run(clap, recordings, tmp_path / "run")
-    run.fit()
-    run.brain._score_recordings()
-    assert not any("zero_shot" in head for head in run.brain._collected()[0])
-
-
-def test_an_unknown_selection_is_an_error(clap, recordings, tmp_path):
-    """With the two that exist."""
-    with pytest.raises(InputError, match="captions, audio"):
-        make_run(clap, recordings, tmp_path / "run", selection="best")
-
-
-def test_selection_on_captions_needs_held_out_captions(
-    clap, recordings, tmp_path
-):
-    """Said before the first step."""
-    run = make_run(clap, recordings, tmp_path / "run", valid=False)
-    with pytest.raises(InputError, match="valid_fraction"):
-        run.fit()
-
-
-def test_selection_on_audio_needs_no_held_out_captions(
-    clap, recordings, tmp_path, caplog
-):
-    """The authors' rule."""
-    caplog.set_level(logging.WARNING)
+    """The authors' rule, or the last epoch."""
     run = run_whole(
-        clap, recordings, tmp_path / "run", valid=False, selection="audio"
+        clap, recordings, tmp_path / "run", valid=False, selection=selection
     )
     assert len(run.results()["history"]) == 3

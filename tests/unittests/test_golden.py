@@ -17,11 +17,7 @@ from torch.nn.functional import cross_entropy
 from afpt_plugin.backbones.base import ClassTokens
 from afpt_plugin.learners.prompts import PromptLearner
 from afpt_plugin.losses import ranking_loss
-from afpt_plugin.similarity import (
-    coarse_logits,
-    ensemble_logits,
-    fine_logits,
-)
+from afpt_plugin.similarity import ensemble_logits
 
 DEFAULT = Path(__file__).parents[1] / "samples/golden/upstream_golden.npz"
 GOLDEN = Path(os.environ.get("AFPT_GOLDEN", DEFAULT))
@@ -100,7 +96,7 @@ class GoldenTokens:
 def learner(clap, golden):
     """A PromptLearner as upstream_exact makes it, with the file's contexts."""
     n_ctx = len(golden["coarse_ctx"])
-    learner = PromptLearner(n_ctx=n_ctx, embed_twice=True)
+    learner = PromptLearner(n_ctx=n_ctx, embed_twice=True, padding_weight=True)
     learner.setup(GoldenTokens(clap, golden), ["unused"])
     with torch.no_grad():
         learner.ctx_coarse.copy_(golden["coarse_ctx"])
@@ -135,7 +131,7 @@ def recordings(clap, golden):
 
 def test_class_embeddings_equal_the_authors(clap, golden, learner):
     """Context after CLS, embedded twice."""
-    coarse, fine = learner(clap)
+    coarse, fine = learner.classes(clap)
     assert_equal(coarse, golden["class_embed_coarse"])
     assert_equal(fine, golden["class_embed_fine"])
 
@@ -162,19 +158,15 @@ def test_all_logits_equal_the_authors(
     clap, golden, learner, captions, recordings, kind
 ):
     """Captions and recordings, coarse, fine and ensemble."""
-    scale = clap.logit_scale if kind == "single" else 1.0
-    coarse_classes, fine_classes = learner(clap)
-    for side, items in (("tt", captions), ("at", recordings)):
-        whole, elements, mask = items
-        coarse = coarse_logits(whole, coarse_classes, scale)
-        fine = fine_logits(
-            elements, mask, fine_classes, scale, padding_weight=True
-        )
-        assert_equal(coarse, golden[f"{side}_coarse_{kind}"])
-        assert_equal(fine, golden[f"{side}_fine_{kind}"])
+    learner.logit_scale = clap.logit_scale if kind == "single" else 1.0
+    for side, item in (("tt", captions), ("at", recordings)):
+        logits = learner(item, learner.classes(clap))
+        assert_equal(logits["coarse"], golden[f"{side}_coarse_{kind}"])
+        assert_equal(logits["fine"], golden[f"{side}_fine_{kind}"])
         if side == "at":
             assert_equal(
-                ensemble_logits(coarse, fine), golden[f"at_ensemble_{kind}"]
+                ensemble_logits(logits["coarse"], logits["fine"]),
+                golden[f"at_ensemble_{kind}"],
             )
 
 
@@ -185,29 +177,16 @@ def test_losses_gradients_and_three_steps_equal_the_authors(
     """Three full-batch steps of AdamW with the paper's settings."""
     if kind == "single":
         loss_of, targets = cross_entropy, golden["targets"]
-        scale = clap.logit_scale
+        learner.logit_scale = clap.logit_scale
     else:
-        loss_of, targets, scale = ranking_loss, golden["multi_targets"], 1.0
+        loss_of, targets = ranking_loss, golden["multi_targets"]
+        learner.logit_scale = 1.0
     optimizer = torch.optim.AdamW(
         learner.parameters(), lr=0.002, betas=(0.9, 0.98), eps=1e-6
     )
     for step in range(3):
-        coarse_classes, fine_classes = learner(clap)
-        losses = [
-            loss_of(
-                coarse_logits(captions.whole, coarse_classes, scale), targets
-            ),
-            loss_of(
-                fine_logits(
-                    captions.parts,
-                    captions.mask,
-                    fine_classes,
-                    scale,
-                    padding_weight=True,
-                ),
-                targets,
-            ),
-        ]
+        logits = learner(captions, learner.classes(clap))
+        losses = [loss_of(logits[h], targets) for h in ("coarse", "fine")]
         assert_equal(torch.stack(losses), golden[f"losses_{kind}"][step])
         optimizer.zero_grad()
         sum(losses).backward()

@@ -1,0 +1,463 @@
+"""The bookkeeping of one run: scores, history, selection, identity, files.
+
+The Brain knows the method; everything it would have to remember between two
+batches or two epochs lies here.
+
+Authors
+ * The afpt_plugin developers 2026
+"""
+
+import functools
+import time
+from pathlib import Path
+
+import torch
+from speechbrain.utils.distributed import if_main_process
+from speechbrain.utils.logger import get_logger
+
+from afpt_plugin.errors import InputError
+from afpt_plugin.export import write_export
+from afpt_plugin.results.figures import plot_training
+from afpt_plugin.results.output import (
+    baseline_head,
+    format_table,
+    package_versions,
+    peak_memory_mb,
+    primary_head,
+    write_run,
+)
+from afpt_plugin.similarity import ensemble_logits
+
+logger = get_logger(__name__)
+
+SELECTIONS = ("captions", "audio", None)
+
+# What a checkpoint must share with a run that goes on from it.
+LEARNED = ("clap_fingerprint", "learner", "supervision", "training", "seed")
+
+
+class Scores:
+    """Logits and targets of a whole set, collected batch by batch.
+
+    Example
+    -------
+    >>> scores = Scores()
+    >>> part = torch.tensor([[1.0, 2.0]])
+    >>> scores.add(["a"], {"coarse": part, "fine": part}, torch.eye(2)[:1])
+    >>> logits, targets = scores.collect()
+    >>> logits["ensemble"]
+    tensor([[2., 4.]])
+    """
+
+    def __init__(self):
+        self.ids, self._targets, self._logits = [], [], {}
+
+    def add(self, ids, logits, targets):
+        """Add a batch.
+
+        Arguments
+        ---------
+        ids : list of str
+            Of its items.
+        logits : dict of torch.Tensor
+            Head to [B, n_classes].
+        targets : torch.Tensor
+            Multi-hot, [B, n_classes].
+        """
+        self.ids += ids
+        self._targets.append(targets.cpu())
+        for head, values in logits.items():
+            self._logits.setdefault(head, []).append(values.detach().cpu())
+
+    def collect(self):
+        """Join the batches, and add the ensemble of coarse and fine heads.
+
+        Returns
+        -------
+        logits : dict of torch.Tensor
+            Head to [N, n_classes].
+        targets : torch.Tensor
+            Multi-hot, [N, n_classes].
+        """
+        logits = {head: torch.cat(part) for head, part in self._logits.items()}
+        for coarse, fine, both in (
+            ("coarse", "fine", "ensemble"),
+            tuple(map(baseline_head, ("coarse", "fine", "ensemble"))),
+        ):
+            if coarse in logits and fine in logits:
+                logits[both] = ensemble_logits(logits[coarse], logits[fine])
+        return logits, torch.cat(self._targets)
+
+
+def describe(thing):
+    """Say what an object of a YAML is, as JSON values.
+
+    Arguments
+    ---------
+    thing : Any
+        A learner, a class or function with arguments (``!name:``), or another
+        object with plain attributes.
+
+    Returns
+    -------
+    dict
+        ``name`` and its arguments, without seeds.
+
+    Example
+    -------
+    >>> describe(functools.partial(torch.optim.SGD, lr=0.1))
+    {'name': 'SGD', 'lr': 0.1}
+    """
+    if isinstance(thing, functools.partial):
+        name, values = thing.func.__name__, thing.keywords
+    elif hasattr(thing, "settings"):
+        name, values = type(thing).__name__, thing.settings()
+    elif isinstance(thing, type) or not hasattr(thing, "__dict__"):
+        name, values = getattr(thing, "__name__", str(thing)), {}
+    else:
+        name = getattr(thing, "__name__", type(thing).__name__)
+        values = {
+            key: value
+            for key, value in vars(thing).items()
+            if isinstance(value, (str, int, float, type(None)))
+            and not key.startswith("_")
+            and key not in ("training", "call_super_init", "dump_patches")
+        }
+    plain = {k: v for k, v in values.items() if k != "seed"}
+    return {"name": name, **plain}
+
+
+class RunResults:
+    """What a run remembers and writes.
+
+    Arguments
+    ---------
+    folder : str or pathlib.Path
+        The run's folder.
+    train_logger : speechbrain.utils.train_logger.TrainLogger
+        Gets a line an epoch.
+    selection : str, optional
+        What the epoch is chosen by: ``captions`` (the lowest loss on held-out
+        items), ``audio`` (the authors' rule: the best metric on the test set)
+        or None, which keeps the last one.
+    seed : int
+        Of the run.
+
+    Raises
+    ------
+    InputError
+        If ``selection`` is none of these.
+    """
+
+    def __init__(self, folder, train_logger, selection="captions", seed=0):
+        if selection not in SELECTIONS:
+            raise InputError(
+                f"selection is {selection!r}; choose one of "
+                f"{', '.join(map(str, SELECTIONS))}"
+            )
+        self.folder = Path(folder)
+        self.train_logger = train_logger
+        self.selection = selection
+        self.seed = seed
+        self.identity, self.facts = {}, {}
+        self.history, self.timings = [], {}
+
+    def open(self, task, clap, learner, baseline, facts, debug=False):
+        """Say what the run is, before its first step.
+
+        Arguments
+        ---------
+        task : Task
+            What is learned.
+        clap : FrozenClap
+            The backbone.
+        learner : Learner
+            How it is adapted.
+        baseline : Learner
+            What that is compared with.
+        facts : dict
+            ``data`` (of the prep script), ``supervision``, and what else
+            `results.json` shall hold.
+        debug : bool
+            Whether only a few batches are used.
+        """
+        self.task, self.clap = task, clap
+        self.learner, self.baseline = learner, baseline
+        data = facts.get("data", {})
+        self.facts = {
+            key: value
+            for key, value in facts.items()
+            if key not in ("data", "supervision")
+        }
+        self.facts["n_left_out"] = data.get("n_left_out", 0)
+        clip_options = dict(data.get("clip_options", {}))
+        clip_options.pop("seed", None)
+        self.identity = {
+            "dataset": task.name,
+            "data_fingerprint": data.get("data_fingerprint"),
+            "left_out": sorted(bad["ID"] for bad in data.get("left_out", [])),
+            "clip_options": clip_options,
+            "clap": clap.name,
+            "clap_fingerprint": clap.fingerprint,
+            "learner": describe(learner),
+            "baseline": describe(baseline),
+            "supervision": facts.get("supervision"),
+            "training": None,
+            "selection": self.selection,
+            "debug": debug,
+        }
+
+    def check_selection(self, has_test, has_valid):
+        """Refuse a rule that has nothing to choose on.
+
+        Arguments
+        ---------
+        has_test : bool
+            Whether there are recordings to test on.
+        has_valid : bool
+            Whether there are held-out items.
+
+        Raises
+        ------
+        InputError
+            If the rule needs one that is not there.
+        """
+        if self.selection == "audio" and not has_test:
+            raise InputError(
+                "selection: audio needs a test set; choose captions, or null "
+                "for the last epoch"
+            )
+        if self.selection == "captions" and not has_valid:
+            raise InputError(
+                "selection: captions needs held-out items: raise "
+                "valid_fraction above 0, or choose null for the last epoch"
+                + (", or audio" if has_test else "")
+            )
+
+    def resume(self, checkpointer):
+        """Take the history of the last checkpoint, if there is one.
+
+        Arguments
+        ---------
+        checkpointer : Checkpointer
+            Of the Brain; may be None.
+
+        Raises
+        ------
+        InputError
+            If it was learned from something else, or in another way.
+        """
+        if checkpointer is None:
+            return
+        last = checkpointer.find_checkpoint(
+            ckpt_predicate=lambda checkpoint: "history" in checkpoint.meta
+        )
+        if last is None:
+            self.history = []
+            return
+        self.history = last.meta["history"]
+        own, known = self._learned(), last.meta.get("learned", {})
+        differing = [
+            key
+            for key in own
+            if own[key] is not None and known.get(key) != own[key]
+        ]
+        if differing:
+            raise InputError(
+                f"{self.folder} holds a run with another "
+                f"{', '.join(differing)}: give another --output_folder, or "
+                "remove it"
+            )
+
+    def _learned(self):
+        learned = {**self.identity, "seed": self.seed}
+        learned = {key: learned[key] for key in LEARNED}
+        if learned["training"]:
+            # A finished run may be given more epochs.
+            learned["training"] = {**learned["training"], "epochs": None}
+        return learned
+
+    def close_epoch(self, epoch, train, valid, audio, checkpointer):
+        """Log an epoch, and keep its checkpoint if it is the best so far.
+
+        Arguments
+        ---------
+        epoch : int
+            Its number.
+        train : dict
+            ``loss`` and the primary metric on the items learned from.
+        valid : dict
+            The same on held-out items; None without any.
+        audio : dict
+            Head to the primary metric on the recordings; empty without any.
+        checkpointer : Checkpointer
+            Of the Brain; may be None.
+        """
+        row = {"epoch": epoch}
+        for stage, stats in (("train", train), ("valid", valid or {})):
+            row |= {f"{stage}_{name}": value for name, value in stats.items()}
+        row |= audio
+        self.history.append(row)
+        self.train_logger.log_stats(
+            {"epoch": epoch},
+            train_stats=train,
+            valid_stats=valid,
+            test_stats={f"zero-shot {k}": v for k, v in audio.items()} or None,
+        )
+        if self.selection == "captions":
+            score = -valid["loss"]
+        elif self.selection == "audio":
+            # Only the main process scores recordings, and saves.
+            score = audio[primary_head(audio)] if audio else 0.0
+        else:
+            score = epoch
+        if checkpointer is not None:
+            meta = {
+                **row,
+                # Ties go to the earliest epoch (as upstream).
+                "selection_score": score - 1e-9 * epoch,
+                "history": self.history,
+                "learned": self._learned(),
+            }
+            checkpointer.save_and_keep_only(
+                meta=meta, num_to_keep=1, max_keys=["selection_score"]
+            )
+
+    def selected_epoch(self, checkpointer):
+        """Number of the epoch that the rule chose.
+
+        Arguments
+        ---------
+        checkpointer : Checkpointer
+            Of the Brain; may be None.
+
+        Returns
+        -------
+        int
+            None where nothing was trained.
+        """
+        if checkpointer is None:
+            return None
+        best = checkpointer.find_checkpoint(max_key="selection_score")
+        return best.meta["epoch"] if best else None
+
+    def close_run(self, scores, checkpointer):
+        """Measure, write everything, and log the table.
+
+        Arguments
+        ---------
+        scores : Scores
+            Of the test set: the learner's heads and the baseline's.
+        checkpointer : Checkpointer
+            Of the Brain; may be None.
+        """
+        logits, targets = scores.collect()
+        # The baseline comes first, in tables as well.
+        logits = dict(
+            sorted(logits.items(), key=lambda head: "zero_shot" not in head[0])
+        )
+        metrics = {
+            head: self.task.metrics(values, targets)
+            for head, values in logits.items()
+        }
+        per_class = {head: m.pop("per_class") for head, m in metrics.items()}
+        selected = self.selected_epoch(checkpointer)
+        start = self.timings.pop("evaluate_start")
+        self.timings["evaluate_seconds"] = time.perf_counter() - start
+        results = {
+            "dataset": self.task.name,
+            "n_recordings": len(scores.ids),
+            **self.facts,
+            "clap": self.clap.name,
+            "seed": self.seed,
+            "selection": self.selection,
+            "selected_epoch": selected,
+            "n_parameters": sum(p.numel() for p in self.learner.parameters()),
+            "identity": self.identity,
+            "metrics": metrics,
+            "per_class": per_class,
+            "history": self.history,
+            "timings": {**self.timings, "peak_memory_mb": peak_memory_mb()},
+            "versions": package_versions(),
+        }
+        self.export(self.folder / "export", selected, metrics)
+        if if_main_process():
+            write_run(
+                self.folder,
+                results,
+                self.history,
+                scores.ids,
+                targets,
+                self.task.class_names,
+                logits,
+                self.task.metric,
+            )
+        name = self.task.metric
+        self.train_logger.log_stats(
+            {"epoch loaded": selected},
+            test_stats={head: metrics[head][name] for head in metrics},
+        )
+        logger.info(
+            "%s: %d recordings, seed %s, %s\n%s",
+            self.task.name,
+            len(scores.ids),
+            self.seed,
+            self.folder,
+            format_table(metrics, name, per_class["zero_shot"]),
+        )
+
+    def close_without_test(self, export_folder, checkpointer):
+        """End a run without recordings: export, and a figure of the training.
+
+        Arguments
+        ---------
+        export_folder : str or pathlib.Path
+            See `afpt_plugin.export.write_export`.
+        checkpointer : Checkpointer
+            Of the Brain.
+
+        Returns
+        -------
+        int
+            The selected epoch.
+        """
+        selected = self.selected_epoch(checkpointer)
+        if if_main_process() and self.history:
+            plot_training(
+                self.history,
+                self.folder / "training.png",
+                self.task.metric,
+                selected_epoch=selected,
+            )
+        self.export(export_folder, selected)
+        return selected
+
+    def export(self, folder, selected, metrics=None):
+        """Write the learner, as it is now, for `afpt_plugin.inference`.
+
+        Arguments
+        ---------
+        folder : str or pathlib.Path
+            Where to; the main process writes.
+        selected : int
+            The epoch that it is of.
+        metrics : dict, optional
+            What the test measured.
+        """
+        if if_main_process():
+            write_export(
+                folder,
+                self.clap,
+                self.learner,
+                self.task,
+                self.baseline,
+                metrics,
+                {
+                    **self.facts,
+                    "dataset": self.task.name,
+                    "supervision": self.identity["supervision"],
+                    "selection": self.selection,
+                    "selected_epoch": selected,
+                    "seed": self.seed,
+                },
+            )

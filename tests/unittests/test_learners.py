@@ -1,0 +1,441 @@
+"""What every learner promises, and what each one does.
+
+The contracts run over every learner and every supervision; a learner added to
+`CASES` gets all of them.
+"""
+
+import json
+
+import pytest
+import safetensors.torch
+import torch
+from torch.nn.functional import normalize
+
+from afpt_plugin.backbones.base import Embeddings
+from afpt_plugin.errors import InputError
+from afpt_plugin.export import read_export, write_export
+from afpt_plugin.learners import (
+    LEARNERS,
+    Classes,
+    PromptLearner,
+    Shots,
+    Template,
+)
+from afpt_plugin.similarity import coarse_logits, fine_logits
+from afpt_plugin.task import Task
+
+NAMES = ["dog", "rain on the roof"]
+OTHER_NAMES = ["bell", "dog", "quiet rain"]
+CASES = {
+    "template": lambda: Template(),
+    "templates": lambda: Template(["this is a sound of {}", "{} far away"]),
+    "caption mean": lambda: Template(caption_share=0.5),
+    "prompts": lambda: PromptLearner(n_ctx=3, seed=1),
+    "anchored prompts": lambda: PromptLearner(
+        ctx_init="a sound of", anchor=0.75, seed=1
+    ),
+    "authors' prompts": lambda: PromptLearner(
+        n_ctx=3, embed_twice=True, label_dropout=True, padding_weight=True
+    ),
+    "class-specific prompts": lambda: PromptLearner(
+        n_ctx=3, class_specific=True, seed=1
+    ),
+}
+# Those whose contexts belong to the classes they were learned for.
+BOUND = ("class-specific prompts", "caption mean")
+
+
+@pytest.fixture(params=CASES)
+def case(request):
+    """The name of a learner in `CASES`."""
+    return request.param
+
+
+@pytest.fixture(params=["captions", "recordings"])
+def items(request, clap):
+    """Two items of each class, and what they are."""
+    if request.param == "captions":
+        captions = ["dog barks", "rain falls", "old dog", "rain on the roof"]
+        return clap.encode_captions(captions)
+    generator = torch.Generator().manual_seed(0)
+    wavs = 0.1 * torch.randn(4, 800, generator=generator)
+    return clap.encode_audio(wavs, torch.ones(4))
+
+
+@pytest.fixture
+def learner(clap, case, items):
+    """Set up from the items."""
+    shots = Shots(items.whole, torch.eye(2).repeat(2, 1))
+    return CASES[case]().setup(clap, NAMES, shots)
+
+
+def test_the_registry_knows_every_learner():
+    """An export names a class, and holds no code."""
+    for make in CASES.values():
+        learner = make()
+        assert LEARNERS[type(learner).__name__] is type(learner)
+
+
+def test_logits_are_scaled_and_of_every_class(clap, learner, items):
+    """Each head [B, n_classes], finite, within the scale."""
+    logits = learner.eval()(items, learner.classes(clap))
+    assert {"coarse", "fine"} == set(logits)
+    for values in logits.values():
+        assert values.shape == (4, 2)
+        assert values.isfinite().all()
+        assert values.abs().max() <= clap.logit_scale + 1e-4
+
+
+def test_another_scale_multiplies_the_same_cosines(clap, case, items):
+    """Bare cosines for the ranking loss."""
+    shots = Shots(items.whole, torch.eye(2).repeat(2, 1))
+    found = []
+    for scale in (1.0, None):
+        learner = CASES[case]().setup(clap, NAMES, shots, scale).eval()
+        found.append(learner(items, learner.classes(clap))["coarse"])
+    torch.testing.assert_close(clap.logit_scale * found[0], found[1])
+
+
+def test_the_state_dict_holds_what_cannot_be_made_again(learner, case):
+    """Contexts, and means of items; never tokens, templates or CLAP."""
+    wanted = set()
+    if isinstance(learner, PromptLearner):
+        wanted |= {"ctx_coarse", "ctx_fine"}
+    if case == "anchored prompts":
+        wanted.add("anchor_embeddings")
+    if case == "caption mean":
+        wanted.add("means")
+    assert set(learner.state_dict()) == wanted
+
+
+def test_gradients_reach_what_is_learned_and_nothing_else(clap, learner, items):
+    """CLAP's parameters and the items stay without."""
+    parameters = dict(learner.named_parameters())
+    if not parameters:
+        assert isinstance(learner, Template)
+        return
+    logits = learner(items, learner.classes(clap))
+    # Of a sum over classes, what they share could cancel out.
+    sum(values[:, 0].sum() for values in logits.values()).backward()
+    for name, parameter in parameters.items():
+        assert parameter.grad.abs().sum() > 0, name
+    assert all(p.grad is None for p in clap.parameters())
+
+
+def test_settings_build_an_equal_learner(clap, learner, items):
+    """Through JSON, as in an export and in `results.json`."""
+    settings = json.loads(json.dumps(learner.settings()))
+    shots = Shots(items.whole, torch.eye(2).repeat(2, 1))
+    again = type(learner)(**settings).setup(clap, NAMES, shots)
+    assert again.settings() == learner.settings()
+    pairs = zip(
+        learner.eval().classes(clap), again.eval().classes(clap), strict=True
+    )
+    assert all(torch.equal(one, two) for one, two in pairs)
+
+
+def test_an_export_gives_the_same_logits(clap, learner, items, tmp_path):
+    """Without the items that it was learned from."""
+    with torch.no_grad():
+        for parameter in learner.parameters():
+            parameter += 0.1 * torch.randn_like(parameter)
+    expected = learner.eval()(items, learner.classes(clap))
+    task = Task("tiny", NAMES)
+    export = read_export(
+        write_export(tmp_path, clap, learner, task, Template())
+    )
+    again = export.make_learner(clap)
+    found = again(items, again.classes(clap))
+    for head, values in expected.items():
+        assert torch.equal(values, found[head])
+
+
+@pytest.mark.parametrize("fault", ["missing", "foreign", "shape", "nan"])
+def test_tensors_that_do_not_fit_are_refused(clap, learner, fault):
+    """Named, instead of an error inside torch."""
+    tensors = {k: v.detach().clone() for k, v in learner.state_dict().items()}
+    if fault == "foreign":
+        tensors["other"] = torch.ones(1)
+    elif not tensors:
+        return
+    name = "other" if fault == "foreign" else min(tensors)
+    if fault == "missing":
+        del tensors[name]
+    elif fault == "shape":
+        tensors[name] = torch.ones(1, 2, 3, 4, 5)
+        if name in ("anchor_embeddings", "means"):
+            return  # only the items know its shape
+    elif fault == "nan":
+        tensors[name].flatten()[0] = torch.nan
+    with pytest.raises(InputError, match=name):
+        type(learner)(**learner.settings()).restore(clap, NAMES, tensors)
+
+
+def test_other_class_names_or_one_sentence(clap, learner, case, items):
+    """Contexts that all classes share go in front of any name."""
+    with torch.no_grad():
+        baseline = Template().setup(clap, OTHER_NAMES).classes(clap)
+        if case in BOUND:
+            with pytest.raises(InputError, match=type(learner).__name__):
+                learner.with_class_names(clap, OTHER_NAMES, baseline)
+            return
+        other = learner.with_class_names(clap, OTHER_NAMES, baseline).eval()
+        logits = other(items, other.classes(clap))
+        assert logits["coarse"].shape == (4, 3)
+        # A name that was learned looks as it did (up to padding).
+        dog = [each.classes(clap).coarse for each in (learner.eval(), other)]
+    torch.testing.assert_close(dog[0][0], dog[1][1], atol=1e-5, rtol=1e-4)
+
+
+# Shots
+
+
+def test_class_means_weigh_an_item_by_its_share():
+    """One of two classes counts half for each; norms do not count."""
+    a, b, both = torch.eye(3)
+    shots = Shots(
+        torch.stack([a, 2 * b, both]),
+        torch.tensor([[1.0, 0.0], [1.0, 0.0], [1.0, 1.0]]),
+    )
+    expected = torch.stack([(a + b + both / 2) / 2.5, both])
+    torch.testing.assert_close(shots.class_means(), expected)
+
+
+# Template
+
+
+def test_one_template_is_the_text_itself(clap):
+    """The paper's baseline, with braces in a name taken literally."""
+    found = Template("a sound of {}").setup(clap, ["dog", "{0}"])
+    expected = clap.encode_captions(["a sound of dog", "a sound of {0}"]).whole
+    for embeddings in found.classes(clap):
+        torch.testing.assert_close(embeddings, expected, atol=1e-6, rtol=1e-5)
+
+
+def test_an_ensemble_is_the_mean_of_unit_embeddings(clap):
+    """Of two wordings."""
+    texts = ["this is a sound of {}", "{} far away"]
+    found = Template(texts).setup(clap, NAMES).classes(clap).coarse
+    parts = [
+        normalize(Template(text).setup(clap, NAMES).embeddings, dim=-1)
+        for text in texts
+    ]
+    torch.testing.assert_close(found, sum(parts) / 2)
+
+
+def test_the_captions_mean_needs_captions(clap):
+    """Zero-shot cannot say where they lie."""
+    learner = Template(caption_share=1.0).setup(clap, NAMES)
+    with pytest.raises(InputError, match="caption_share is 1.0"):
+        learner.classes(clap)
+    shots = Shots(torch.eye(16)[:2], torch.eye(2))
+    found = Template(caption_share=1.0).setup(clap, NAMES, shots).classes(clap)
+    torch.testing.assert_close(found.coarse, torch.eye(16)[:2])
+
+
+@pytest.mark.parametrize("template", ["a sound", "{} and {}", 3])
+def test_a_template_without_one_place_is_an_error_that_prints_it(template):
+    """None, two, or no text."""
+    with pytest.raises(InputError, match=repr(template)):
+        Template([template])
+
+
+# PromptLearner
+
+
+def test_contexts_from_words_start_as_the_template(clap):
+    """Both class embeddings equal the zero-shot baseline's."""
+    learner = PromptLearner(ctx_init="this is a sound of").setup(clap, NAMES)
+    expected = Template().setup(clap, NAMES).embeddings
+    for embeddings in learner.classes(clap):
+        torch.testing.assert_close(embeddings, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_the_start_is_known_when_the_contexts_have_moved(clap):
+    """It follows from the settings, so nothing has to store it."""
+    learner = PromptLearner(n_ctx=3).setup(clap, NAMES)
+    learner.ctx_fine.data += 1
+    for name, (ctx, start) in learner.token_vectors(clap).items():
+        moved = float(name == "ctx_fine")
+        torch.testing.assert_close(ctx - start, torch.full((3, 32), moved))
+
+
+def test_an_anchored_class_stays_where_its_items_lie(clap):
+    """By its share; the rest is what the contexts say."""
+    free = PromptLearner(n_ctx=3, seed=1).setup(clap, NAMES)
+    held = PromptLearner(n_ctx=3, seed=1, anchor=0.75)
+    anchor = torch.randn(2, 16)
+    held.setup(clap, NAMES, Shots(anchor, torch.eye(2)))
+    for found, learned in zip(
+        held.classes(clap), free.classes(clap), strict=True
+    ):
+        expected = 0.75 * normalize(anchor) + 0.25 * normalize(learned)
+        torch.testing.assert_close(found, expected)
+
+
+def test_other_names_are_anchored_to_the_template(clap):
+    """A known name keeps the mean of its items."""
+    learner = PromptLearner(n_ctx=3, anchor=0.5)
+    learner.setup(clap, NAMES, Shots(torch.eye(16)[:2], torch.eye(2)))
+    baseline = Classes(torch.ones(3, 16), torch.ones(3, 16))
+    other = learner.with_class_names(clap, OTHER_NAMES, baseline)
+    assert torch.equal(other.anchor_embeddings[1], torch.eye(16)[0])
+    torch.testing.assert_close(
+        other.anchor_embeddings[0], torch.full((16,), 0.25)
+    )
+
+
+def test_an_anchor_asks_for_items(clap):
+    """Before the first step."""
+    learner = PromptLearner(n_ctx=3, anchor=0.5).setup(clap, NAMES)
+    with pytest.raises(InputError, match=r"anchor is 0\.5"):
+        learner.classes(clap)
+
+
+def test_each_class_can_have_its_own_contexts(clap):
+    """Moving one class's vectors moves that class alone."""
+    learner = PromptLearner(n_ctx=3, class_specific=True).setup(clap, NAMES)
+    assert learner.ctx_coarse.shape == (2, 3, 32)
+    before = learner.classes(clap)
+    learner.ctx_coarse.data[1] += 1
+    after = learner.classes(clap)
+    torch.testing.assert_close(before.coarse[0], after.coarse[0])
+    assert not torch.allclose(before.coarse[1], after.coarse[1], atol=1e-3)
+    torch.testing.assert_close(before.fine, after.fine)
+
+
+def test_classes_in_chunks_learn_the_same(clap):
+    """Values and gradients, for a learner made with a chunk size."""
+    gradients = []
+    for chunk in (None, 1):
+        learner = PromptLearner(n_ctx=3, classes_per_chunk=chunk)
+        coarse, fine = learner.setup(clap, NAMES).classes(clap)
+        (coarse.square().sum() + fine.sum()).backward()
+        gradients.append((learner.ctx_coarse.grad, learner.ctx_fine.grad))
+    torch.testing.assert_close(*gradients)
+
+
+def test_bf16_learns_as_float32_does(clap):
+    """Ten steps towards a target: the same loss within 2 %."""
+    torch.manual_seed(0)
+    target = normalize(torch.randn(2, 16), dim=-1)
+    losses = {}
+    for bf16 in (False, True):
+        learner = PromptLearner(n_ctx=3, seed=1).setup(clap, NAMES)
+        optimizer = torch.optim.AdamW(learner.parameters(), lr=0.05)
+        losses[bf16] = []
+        for _ in range(10):
+            with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+                classes = learner.classes(clap)
+            loss = sum(
+                1 - torch.cosine_similarity(part, target, dim=-1).mean()
+                for part in classes
+            )
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses[bf16].append(float(loss.detach()))
+    assert losses[True][-1] < losses[True][0] - 0.1
+    assert losses[True] == pytest.approx(losses[False], rel=0.02)
+
+
+def test_each_context_learns_from_its_own_head(clap):
+    """Coarse and fine do not see each other, in one pass of the tower."""
+    learner = PromptLearner(n_ctx=3).setup(clap, NAMES)
+    classes = learner.classes(clap)
+    tokens = clap.tokenize_class_names(NAMES)
+    for name, expected in zip(("ctx_coarse", "ctx_fine"), classes, strict=True):
+        alone = clap.encode_prompts(getattr(learner, name), tokens)
+        torch.testing.assert_close(alone, expected)
+    classes.coarse.sum().backward()
+    assert learner.ctx_coarse.grad.abs().sum() > 0
+    assert learner.ctx_fine.grad is None or not learner.ctx_fine.grad.any()
+
+
+def test_random_contexts_depend_on_the_seed_alone(clap):
+    """Whatever was drawn before; N(0, 0.02^2)."""
+    torch.manual_seed(1)
+    one = PromptLearner(n_ctx=40, seed=5).setup(clap, NAMES)
+    torch.manual_seed(2)
+    same = PromptLearner(n_ctx=40, seed=5).setup(clap, NAMES)
+    other = PromptLearner(n_ctx=40, seed=6).setup(clap, NAMES)
+    assert torch.equal(one.ctx_fine, same.ctx_fine)
+    assert not torch.equal(one.ctx_fine, other.ctx_fine)
+    assert not torch.equal(one.ctx_fine, one.ctx_coarse)
+    assert one.ctx_coarse.std().item() == pytest.approx(0.02, rel=0.15)
+
+
+def test_words_fill_the_last_slots_of_a_longer_context(clap):
+    """The rest is drawn."""
+    learner = PromptLearner(n_ctx=6, ctx_init="sound of").setup(clap, NAMES)
+    assert torch.equal(learner.ctx_coarse[4:], clap.embed_words("sound of"))
+    assert learner.ctx_coarse.shape == (6, clap.token_dim)
+
+
+def test_label_dropout_is_on_in_training_only(clap):
+    """And leaves CLAP in evaluation mode."""
+    learner = PromptLearner(n_ctx=3, label_dropout=True).setup(clap, NAMES)
+    quiet = learner.eval().classes(clap).coarse
+    assert torch.equal(quiet, learner.classes(clap).coarse)
+    learner.train()
+    torch.manual_seed(0)
+    assert not torch.equal(quiet, learner.classes(clap).coarse)
+    assert not any(module.training for module in clap.modules())
+
+
+def test_padding_weight_reaches_the_fine_logits(clap):
+    """The authors' softmax counts padded words."""
+    item = clap.encode_captions(["dog", "old dog barks loudly far away"])
+    assert isinstance(item, Embeddings) and not item.mask.all()
+    for weight in (False, True):
+        learner = PromptLearner(n_ctx=3, padding_weight=weight)
+        classes = learner.setup(clap, NAMES).classes(clap)
+        logits = learner(item, classes)
+        expected = fine_logits(
+            item.parts, item.mask, classes.fine, clap.logit_scale, weight
+        )
+        assert torch.equal(logits["fine"], expected)
+        assert torch.equal(
+            logits["coarse"],
+            coarse_logits(item.whole, classes.coarse, clap.logit_scale),
+        )
+
+
+@pytest.mark.parametrize(
+    ("settings", "fact"),
+    [
+        ({"n_ctx": None}, "n_ctx"),
+        ({"n_ctx": 0}, "n_ctx"),
+        ({"n_ctx": 3, "classes_per_chunk": 0}, "classes_per_chunk is 0"),
+        ({"n_ctx": 3, "anchor": -0.1}, "anchor is -0.1"),
+        ({"n_ctx": 3, "anchor": 1.0}, "anchor is 1.0"),
+        ({"n_ctx": 3, "anchor": float("nan")}, "anchor is nan"),
+    ],
+)
+def test_settings_out_of_range_are_refused(settings, fact):
+    """Before any backbone is loaded."""
+    with pytest.raises(InputError, match=fact):
+        PromptLearner(**settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "facts"),
+    [
+        ({"n_ctx": 2, "ctx_init": "this is a sound of"}, ("5 ", "n_ctx is 2")),
+        ({"n_ctx": 46}, ("46", "n_ctx")),
+    ],
+)
+def test_a_prompt_that_does_not_fit_is_an_error(clap, settings, facts):
+    """More words than vectors; more positions than the tower's 48."""
+    with pytest.raises(InputError) as error:
+        PromptLearner(**settings).setup(clap, NAMES).classes(clap)
+    assert all(fact in str(error.value) for fact in facts)
+
+
+def test_an_export_is_kilobytes(clap, tmp_path):
+    """Two contexts, and no copy of CLAP."""
+    learner = PromptLearner(n_ctx=3).setup(clap, NAMES)
+    write_export(tmp_path, clap, learner, Task("tiny", NAMES), Template())
+    tensors = safetensors.torch.load_file(tmp_path / "learner.safetensors")
+    assert set(tensors) == {"ctx_coarse", "ctx_fine"}
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 10_000
