@@ -11,7 +11,6 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from afpt_plugin.results.run import HEADS, REQUIRED_KEYS, write_results
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.image import imread
@@ -25,6 +24,7 @@ from afpt_plugin.results.compare import (
     plot_comparison,
     write_comparison,
 )
+from afpt_plugin.results.run import HEADS, REQUIRED_KEYS, write_results
 
 SETTINGS = """\
 seed: {seed}

@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from afpt_plugin.results.run import HEADS, REQUIRED_HEADS, REQUIRED_KEYS
 from matplotlib.image import imread
 
 from afpt_plugin.errors import InputError
 from afpt_plugin.results import figures
 from afpt_plugin.results import run as report
+from afpt_plugin.results.run import HEADS, REQUIRED_HEADS, REQUIRED_KEYS
 
 CLASS_NAMES = ["dog", "rain, heavy", "bell"]
 IDS = ["001.wav", "a,b.wav", "c.wav", "d.wav"]

@@ -13,7 +13,6 @@ import sys
 import tempfile
 import threading
 import time
-from types import SimpleNamespace
 from weakref import WeakSet
 
 import pytest
@@ -23,15 +22,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from speechbrain.utils.importutils import LazyModule
 
-from afpt_plugin.backbones import load_clap
-from afpt_plugin.data import store as features
-from afpt_plugin.data.store import (
-    CAPTION_ROWS,
-    FeatureStore,
-    content_key,
-    encode_caption_features,
-    encode_recording_features,
-)
+from afpt_plugin.data import store as store_module
+from afpt_plugin.data.store import FeatureStore, content_key
 from afpt_plugin.errors import InputError
 
 # Hypothesis asks every module for its file, at which SpeechBrain's redirects of
@@ -46,7 +38,8 @@ SETTINGS = {"kind": "captions", "pad_to": None}
 SCRIPT = """
 import os, signal, sys
 import torch
-from afpt_plugin.data.store import FeatureStore, encode_recording_features
+from afpt_plugin.data.datasets import embed_recordings
+from afpt_plugin.data.store import FeatureStore
 
 folder, n_items, kill_at = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 
@@ -90,7 +83,7 @@ for n in (n_items, n_items + 1, n_items + 1):
     counts.append(store.fill(keys, encode, batch_size=2, shard_items=4))
     assert sorted(store) == sorted(keys)
 recordings = [{"key": str(i)} for i in range(23)]
-encode_recording_features(Clap(), recordings, folder, load, {}, batch_size=3)
+embed_recordings(Clap(), recordings, folder, load, {}, batch_size=3)
 print(counts)
 if "RANK" in os.environ:
     torch.distributed.destroy_process_group()
@@ -316,13 +309,27 @@ def test_a_wrong_description_is_written_again(tmp_path, warnings, content):
     right = path.read_text()
     assert json.loads(right) == {
         "fingerprint": "fp",
-        "format": 1,
+        "format": 2,
         "settings": SETTINGS,
     }
     path.write_text(content)
     assert_right(opened(tmp_path))
     assert path.read_text() == right
     assert str(path) in warnings()
+
+
+def test_stores_of_another_version_are_mentioned_once(tmp_path, caplog):
+    """Their folder may be removed; what is needed is encoded anew."""
+    caplog.set_level(logging.INFO, logger="afpt_plugin.data.store")
+    older = tmp_path / "abc"
+    older.mkdir()
+    (older / "store.json").write_text(
+        '{"fingerprint": "", "format": 1, "x": 1}'
+    )
+    opened(tmp_path)
+    opened(tmp_path)
+    said = [r.getMessage() for r in caplog.records]
+    assert len([line for line in said if str(older) in line]) == 1
 
 
 def test_the_order_of_settings_does_not_matter(tmp_path):
@@ -393,13 +400,13 @@ def test_loading_runs_one_batch_ahead_in_another_thread(tmp_path):
 
     store = opened(tmp_path)
     store.fill(["a", "b", "c"], encode, batch_size=1, load=load)
-    assert store.stack(["a", "b", "c"], "x").tolist() == [[0], [10], [20]]
+    assert [store[key]["x"].item() for key in "abc"] == [0, 10, 20]
     assert threading.main_thread() not in events
 
 
 @pytest.mark.parametrize("n_loaders", [1, 3])
 def test_loading_is_never_far_ahead(tmp_path, monkeypatch, n_loaders):
-    monkeypatch.setattr(features, "N_LOADERS", n_loaders)
+    monkeypatch.setattr(store_module, "N_LOADERS", n_loaders)
     in_memory, most = WeakSet(), []
 
     class Loaded(list):
@@ -461,28 +468,13 @@ def test_ragged_items_come_back_bit_for_bit(items, batch_size, shard_items):
         store = opened(folder)
         for key, expected in zip(keys, items, strict=True):
             torch.testing.assert_close(store[key], expected, rtol=0, atol=0)
-        stacked = store.stack(keys, "b")
-        values, mask = store.padded(keys, "a")
-    assert torch.equal(stacked, torch.stack([entry["b"] for entry in items]))
-    longest = max(len(entry["a"]) for entry in items)
-    assert values.shape == (len(items), longest, *items[0]["a"].shape[1:])
-    assert mask.shape == (len(items), longest)
-    for row, row_mask, entry in zip(values, mask, items, strict=True):
-        assert row_mask.tolist() == sorted(row_mask.tolist(), reverse=True)
-        assert torch.equal(row[row_mask], entry["a"])
-        assert not row[~row_mask].any()
 
 
 def test_an_unknown_key_is_a_key_error(tmp_path):
     store, _ = filled(tmp_path)
     assert "0" in store and "nobody" not in store
-    for read in (
-        lambda: store["nobody"],
-        lambda: store.stack(["nobody"], "words"),
-        lambda: store.padded(["0", "nobody"], "words"),
-    ):
-        with pytest.raises(KeyError, match="nobody"):
-            read()
+    with pytest.raises(KeyError, match="nobody"):
+        store["nobody"]
 
 
 def test_a_killed_fill_resumes_with_one_shard_lost(tmp_path):
@@ -531,137 +523,3 @@ def as_bytes(entry):
         field: (tensor.shape, tensor.numpy().tobytes())
         for field, tensor in entry.items()
     }
-
-
-class FakeClap:
-    """Embeddings that tell what they were made of."""
-
-    fingerprint = "fake"
-    device = torch.device("cpu")
-    sample_rate = 4
-
-    def __init__(self):
-        self.calls = []
-        self.caption_encoder = SimpleNamespace(tokenize=self._tokenize)
-
-    def _tokenize(self, texts, pad_to=None):
-        """A token is a word."""
-        sizes = torch.tensor([len(text.split()) for text in texts])
-        mask = torch.arange(pad_to or sizes.max()) < sizes[:, None]
-        return SimpleNamespace(attention_mask=mask.long())
-
-    def encode_captions(self, captions, pad_to=None):
-        """A word is its number of letters; padding is -1."""
-        assert not torch.is_grad_enabled()
-        self.calls.append(captions)
-        rows = [[float(len(w)) for w in text.split()] for text in captions]
-        size = pad_to or max(map(len, rows))
-        words = torch.full((len(rows), size, 2), -1.0)
-        for row, target in zip(rows, words, strict=True):
-            row = row[:size]
-            target[: len(row)] = torch.tensor(row)[:, None]
-        sentence = torch.tensor([[len(text), 0.0] for text in captions])
-        return sentence, words, words[..., 0] >= 0
-
-    def encode_audio(self, wavs, lens):
-        """A frame is two samples; the clip is their sum."""
-        assert not torch.is_grad_enabled()
-        self.calls.append(wavs)
-        n_frames = (lens * wavs.shape[1]).round().long() // 2
-        frames = wavs.unfold(1, 2, 2)
-        mask = torch.arange(frames.shape[1]) < n_frames[:, None]
-        return wavs.sum(1, keepdim=True), frames, mask
-
-
-CAPTIONS = ["rain on a roof", "a dog", "a dog barks", "a dog"]
-
-
-def test_captions_are_stored_without_padding(tmp_path):
-    clap = FakeClap()
-    store, keys = encode_caption_features(clap, CAPTIONS, tmp_path)
-    assert keys == [content_key(text) for text in CAPTIONS]
-    assert store.stack(keys, "sentence")[:, 0].tolist() == [14, 5, 11, 5]
-    words, mask = store.padded(keys, "words")
-    assert mask.sum(1).tolist() == [4, 2, 3, 2]
-    assert words[0, :, 0].tolist() == [4, 2, 1, 4]
-    assert words[1, :, 0].tolist() == [1, 3, 0, 0]
-    assert store[keys[2]]["word_mask"].tolist() == [True] * 3
-    # Each among as many of its own length, and encoded once.
-    assert clap.calls == [
-        [text] * CAPTION_ROWS
-        for text in ("a dog", "a dog barks", "rain on a roof")
-    ]
-    encode_caption_features(clap, CAPTIONS[::-1], tmp_path)
-    assert len(clap.calls) == 3
-
-
-@pytest.mark.parametrize("pad_to", [None, 12])
-def test_a_caption_is_stored_alike_whatever_was_there_before(tmp_path, pad_to):
-    clap = load_clap("mini")
-    captions = [
-        f"{place} {sound}"
-        for sound in ("a dog barks", "heavy rain", "a church bell rings twice")
-        for place in ("", "far away", "in the old town", "next door", "outside")
-    ]
-    captions += [f"{text}, {', '.join(captions[:5])}" for text in captions[:5]]
-    once, keys = encode_caption_features(
-        clap, captions, tmp_path / "once", pad_to
-    )
-    # One, then a few in another order, then all.
-    for part in (captions[7:8], captions[11:2:-2], captions):
-        grown, _ = encode_caption_features(
-            clap, part, tmp_path / "grown", pad_to
-        )
-    for key in keys:
-        assert as_bytes(grown[key]) == as_bytes(once[key])
-
-
-def test_padded_captions_are_kept_as_encoded_in_a_store_of_their_own(tmp_path):
-    clap = FakeClap()
-    trimmed, _ = encode_caption_features(clap, CAPTIONS, tmp_path)
-    store, keys = encode_caption_features(clap, CAPTIONS, tmp_path, pad_to=3)
-    assert store.folder != trimmed.folder
-    words = store.stack(keys, "words")
-    assert words[1, :, 0].tolist() == [1, 3, -1]
-    assert words[0, :, 0].tolist() == [4, 2, 1]
-    assert store.stack(keys, "word_mask")[1].tolist() == [True, True, False]
-
-
-@pytest.mark.parametrize("make", [dict, SimpleNamespace])
-def test_recordings_do_not_depend_on_their_batch(tmp_path, make):
-    sigs = {n: torch.arange(1.0, n + 1) for n in (4, 2, 6, 8, 2)}
-    recordings = [make(key=str(n), size=n) for n in (4, 2, 6, 8, 2)]
-
-    def load(recording):
-        size = recording["size"] if make is dict else recording.size
-        return sigs[size]
-
-    clap = FakeClap()
-    store, keys = encode_recording_features(
-        clap, recordings, tmp_path, load, {"crop": "start"}, batch_size=3
-    )
-    assert keys == ["4", "2", "6", "8", "2"]
-    assert [list(wavs.shape) for wavs in clap.calls] == [[3, 6], [1, 8]]
-    for key in keys:
-        sig = sigs[int(key)]
-        assert torch.equal(store[key]["frames"], sig.view(-1, 2))
-        assert store[key]["clip"].tolist() == [sig.sum()]
-        assert len(store[key]["frame_mask"]) == len(sig) // 2
-    other, _ = encode_recording_features(
-        clap, recordings, tmp_path, load, {"crop": "centre"}
-    )
-    assert other.folder != store.folder
-
-
-@pytest.mark.parametrize("shape", [(1, 4), (0,), ()])
-def test_samples_of_a_wrong_shape_are_an_input_error(tmp_path, shape):
-    recordings = [{"key": "k", "wav": "dog.wav"}]
-    with pytest.raises(InputError, match="dog.wav"):
-        encode_recording_features(
-            FakeClap(), recordings, tmp_path, lambda _: torch.zeros(shape), {}
-        )
-
-
-def test_nothing_to_encode_is_no_error(tmp_path):
-    store, keys = encode_caption_features(FakeClap(), [], tmp_path)
-    assert (len(store), keys) == (0, [])

@@ -1,0 +1,301 @@
+"""Tests of `afpt_plugin.data.datasets` and `supervision`.
+
+What is stored of an item depends on the item alone, and an item is an item.
+"""
+
+from types import SimpleNamespace
+
+import pytest
+import soundfile
+import torch
+
+from afpt_plugin.backbones import load_clap
+from afpt_plugin.data.captions import Caption
+from afpt_plugin.data.datasets import (
+    CAPTION_ROWS,
+    caption_dataset,
+    embed_captions,
+    embed_recordings,
+    recording_dataset,
+)
+from afpt_plugin.data.manifests import prepare_test_set, read_manifest
+from afpt_plugin.data.store import content_key
+from afpt_plugin.data.supervision import Captions, Nothing, Shots
+from afpt_plugin.errors import InputError
+from afpt_plugin.task import Task
+
+ITEM = {"id", "whole", "parts", "mask", "target"}
+
+
+def as_bytes(entry):
+    """An item, so that -0.0 is not 0.0."""
+    return {
+        field: (tensor.shape, tensor.numpy().tobytes())
+        for field, tensor in entry.items()
+    }
+
+
+class FakeClap:
+    """Embeddings that tell what they were made of."""
+
+    fingerprint = "fake"
+    device = torch.device("cpu")
+    sample_rate = 4
+
+    def __init__(self):
+        self.calls = []
+        self.caption_encoder = SimpleNamespace(tokenize=self._tokenize)
+
+    def _tokenize(self, texts, pad_to=None):
+        """A token is a word."""
+        sizes = torch.tensor([len(text.split()) for text in texts])
+        mask = torch.arange(pad_to or sizes.max()) < sizes[:, None]
+        return SimpleNamespace(attention_mask=mask.long())
+
+    def encode_captions(self, captions, pad_to=None):
+        """A word is its number of letters; padding is -1."""
+        assert not torch.is_grad_enabled()
+        self.calls.append(captions)
+        rows = [[float(len(w)) for w in text.split()] for text in captions]
+        size = pad_to or max(map(len, rows))
+        words = torch.full((len(rows), size, 2), -1.0)
+        for row, target in zip(rows, words, strict=True):
+            row = row[:size]
+            target[: len(row)] = torch.tensor(row)[:, None]
+        sentence = torch.tensor([[len(text), 0.0] for text in captions])
+        return sentence, words, words[..., 0] >= 0
+
+    def encode_audio(self, wavs, lens):
+        """A frame is two samples; the clip is their sum."""
+        assert not torch.is_grad_enabled()
+        self.calls.append(wavs)
+        n_frames = (lens * wavs.shape[1]).round().long() // 2
+        frames = wavs.unfold(1, 2, 2)
+        mask = torch.arange(frames.shape[1]) < n_frames[:, None]
+        return wavs.sum(1, keepdim=True), frames, mask
+
+
+CAPTIONS = ["rain on a roof", "a dog", "a dog barks", "a dog"]
+
+
+def test_captions_are_stored_without_padding(tmp_path):
+    clap = FakeClap()
+    store, keys = embed_captions(clap, CAPTIONS, tmp_path)
+    assert keys == [content_key(text) for text in CAPTIONS]
+    assert [store[key]["whole"][0].item() for key in keys] == [14, 5, 11, 5]
+    for key, letters in zip(
+        keys, ([4, 2, 1, 4], [1, 3], [1, 3, 5], [1, 3]), strict=True
+    ):
+        assert store[key]["parts"][:, 0].tolist() == letters
+        assert store[key]["mask"].tolist() == [True] * len(letters)
+    # Each among as many of its own length, and encoded once.
+    assert clap.calls == [
+        [text] * CAPTION_ROWS
+        for text in ("a dog", "a dog barks", "rain on a roof")
+    ]
+    embed_captions(clap, CAPTIONS[::-1], tmp_path)
+    assert len(clap.calls) == 3
+
+
+@pytest.mark.parametrize("pad_to", [None, 12])
+def test_a_caption_is_stored_alike_whatever_was_there_before(tmp_path, pad_to):
+    clap = load_clap("mini")
+    captions = [
+        f"{place} {sound}"
+        for sound in ("a dog barks", "heavy rain", "a church bell rings twice")
+        for place in ("", "far away", "in the old town", "next door", "outside")
+    ]
+    captions += [f"{text}, {', '.join(captions[:5])}" for text in captions[:5]]
+    once, keys = embed_captions(clap, captions, tmp_path / "once", pad_to)
+    # One, then a few in another order, then all.
+    for part in (captions[7:8], captions[11:2:-2], captions):
+        grown, _ = embed_captions(clap, part, tmp_path / "grown", pad_to)
+    for key in keys:
+        assert as_bytes(grown[key]) == as_bytes(once[key])
+
+
+def test_padded_captions_are_kept_as_encoded_in_a_store_of_their_own(tmp_path):
+    clap = FakeClap()
+    trimmed, _ = embed_captions(clap, CAPTIONS, tmp_path)
+    store, keys = embed_captions(clap, CAPTIONS, tmp_path, pad_to=3)
+    assert store.folder != trimmed.folder
+    first, second = (store[key] for key in keys[:2])
+    assert first["parts"][:, 0].tolist() == [4, 2, 1]
+    assert second["parts"][:, 0].tolist() == [1, 3, -1]
+    assert second["mask"].tolist() == [True, True, False]
+
+
+def test_recordings_do_not_depend_on_their_batch(tmp_path):
+    sigs = {n: torch.arange(1.0, n + 1) for n in (4, 2, 6, 8)}
+    recordings = [{"key": str(n)} for n in (4, 2, 6, 8, 2)]
+
+    def load(recording):
+        return sigs[int(recording["key"])]
+
+    clap = FakeClap()
+    store, keys = embed_recordings(
+        clap, recordings, tmp_path, load, {"crop": "start"}, batch_size=3
+    )
+    assert keys == ["4", "2", "6", "8", "2"]
+    assert [list(wavs.shape) for wavs in clap.calls] == [[3, 6], [1, 8]]
+    for key in keys:
+        sig = sigs[int(key)]
+        assert torch.equal(store[key]["parts"], sig.view(-1, 2))
+        assert store[key]["whole"].tolist() == [sig.sum()]
+        assert len(store[key]["mask"]) == len(sig) // 2
+    other, _ = embed_recordings(
+        clap, recordings, tmp_path, load, {"crop": "random"}
+    )
+    assert other.folder != store.folder
+
+
+@pytest.mark.parametrize("shape", [(1, 4), (0,), ()])
+def test_samples_of_a_wrong_shape_are_an_input_error(tmp_path, shape):
+    recordings = [{"key": "k", "wav": "dog.wav"}]
+    with pytest.raises(InputError, match="dog.wav"):
+        embed_recordings(
+            FakeClap(), recordings, tmp_path, lambda _: torch.zeros(shape), {}
+        )
+
+
+def test_nothing_to_encode_is_no_error(tmp_path):
+    store, keys = embed_captions(FakeClap(), [], tmp_path)
+    assert (len(store), keys) == (0, [])
+
+
+@pytest.fixture
+def manifest(tmp_path):
+    """Twelve recordings of three classes, one of them of two."""
+    rows = []
+    for number in range(12):
+        path = tmp_path / f"{number}.wav"
+        generator = torch.Generator().manual_seed(number)
+        sig = 0.1 * torch.randn(800, generator=generator)
+        soundfile.write(path, sig.numpy(), 800)
+        label = ["dog", "rain", "bell"][number % 3]
+        if number == 0:
+            label = "dog|rain"
+        rows.append({"ID": path.stem, "wav": str(path), "label": label})
+    prepare_test_set("tiny", rows, ["dog", "rain", "bell"], tmp_path / "save")
+    return tmp_path / "save" / "test.csv"
+
+
+TASK = Task("tiny", ["dog", "rain", "bell"], True, clip_seconds=1.0)
+
+
+def test_an_item_is_an_item(clap, manifest, tmp_path):
+    """A caption and a recording have the same fields, and no waveform."""
+    captions = [Caption("dog barks", (0,)), Caption("rain", (1, 2))]
+    texts = caption_dataset(clap, captions, 3, tmp_path / "f")
+    sounds = recording_dataset(
+        clap, manifest, TASK.class_names, tmp_path / "f", 1.0
+    )
+    for dataset, n_parts in ((texts, 3), (sounds, 10)):
+        item = dataset[0]
+        assert set(item) == ITEM
+        assert item["whole"].shape == (16,)
+        assert item["parts"].shape == (n_parts, 16)
+        assert item["mask"].tolist() == [1.0] * n_parts
+        shots = dataset.shots()
+        assert shots.whole.shape == (len(dataset), 16)
+        assert torch.equal(shots.target[0], item["target"])
+    assert texts[1]["target"].tolist() == [0, 1, 1]
+    assert sounds[0]["target"].tolist() == [1, 1, 0]
+
+
+def test_captions_are_the_default_supervision_and_hold_text_alone(
+    clap, tmp_path, monkeypatch
+):
+    """Class names in templates, a CSV file, or the package's own."""
+    monkeypatch.setattr(clap, "encode_audio", None)
+    path = tmp_path / "captions.csv"
+    path.write_text(
+        "caption,label\n"
+        + "".join(
+            f"{word} {name},{name}\n"
+            for name in TASK.class_names
+            for word in ("old", "big", "small", "one", "two")
+        )
+    )
+    for source, n_train in (("templates", 3 * 13), (path, 3 * 4)):
+        items = Captions(source).datasets(TASK, clap, tmp_path / "f")
+        assert len(items.train) == n_train == items.facts["n_train"]
+        assert set(items.train[0]) == set(items.valid[0]) == ITEM
+    with pytest.raises(InputError, match="tiny"):
+        Captions("ours").read(TASK)
+    capped = Captions("templates", 0.0, per_class=2).read(TASK)
+    assert (len(capped[0]), capped[1]) == (6, [])
+
+
+@pytest.mark.parametrize(("budget", "n_train"), [(None, 48), (3, 9)])
+def test_the_papers_budget_is_the_tasks(budget, n_train):
+    """Captions of a class, or all."""
+    task = Task("tiny", TASK.class_names, paper_captions_per_class=budget)
+    train, _, facts = Captions("templates", 0.0, "paper", None).read(task)
+    assert len(train) == n_train
+    assert facts["per_class"] == budget
+
+
+def test_captions_of_several_classes_are_for_several_labels(tmp_path, caplog):
+    """With one label they are skipped, and a class with no others is named."""
+    path = tmp_path / "captions.csv"
+    path.write_text(
+        "caption,label\na dog,dog\nrain,rain\na bell in rain,bell|rain\n"
+    )
+    assert len(Captions(path, 0.0).read(TASK)[0]) == 3
+    one_label = Task("tiny", TASK.class_names)
+    with pytest.raises(InputError, match="bell"):
+        Captions(path, 0.0).read(one_label)
+    with path.open("a") as file:
+        file.write("a bell,bell\n")
+    assert len(Captions(path, 0.0).read(one_label)[0]) == 3
+
+
+def test_shots_are_drawn_by_class_and_seed(clap, manifest, tmp_path):
+    """k of each class to learn from, others to choose on, all of them real."""
+    items = Shots(manifest, k=2, valid_k=1, seed=1).datasets(
+        TASK, clap, tmp_path / "f"
+    )
+    for dataset, least in ((items.train, 2), (items.valid, 1)):
+        assert dataset.shots().target.sum(0).min() >= least
+    train, valid = (
+        {row["ID"] for row in part}
+        for part in Shots(manifest, k=2, valid_k=1, seed=1).choose(TASK)
+    )
+    assert not train & valid
+    again = Shots(manifest, k=2, valid_k=1, seed=1).choose(TASK)[0]
+    assert {row["ID"] for row in again} == train
+    draws = {
+        tuple(
+            sorted(
+                row["ID"] for row in Shots(manifest, 2, seed=n).choose(TASK)[0]
+            )
+        )
+        for n in range(5)
+    }
+    assert len(draws) > 1
+
+
+def test_too_few_shots_are_said_and_none_is_an_error(manifest, caplog):
+    """The class is named."""
+    train, _ = Shots(manifest, k=99).choose(TASK)
+    assert len(train) == 12
+    assert "dog; rain; bell" in caplog.text
+    with pytest.raises(InputError, match="siren"):
+        Shots(manifest).choose(Task("tiny", ["dog", "siren"]))
+    for wrong in (0, 1.5, True):
+        with pytest.raises(InputError, match=f"k is {wrong}"):
+            Shots(manifest, k=wrong)
+
+
+def test_a_tested_recording_is_not_learned_from(manifest):
+    """Whatever it is called: the bytes are compared."""
+    test = [{**read_manifest(manifest)[3], "ID": "other", "wav": "x.wav"}]
+    with pytest.raises(InputError, match=r"3\.wav.*x\.wav"):
+        Shots(manifest).choose(TASK, test)
+
+
+def test_nothing_is_no_supervision():
+    """Zero-shot has no items."""
+    items = Nothing().datasets(TASK, None, None)
+    assert items.shots() is None and items.train is None
