@@ -171,12 +171,10 @@ def mine_captions(
         but not "man runs". Other classes have the phrases of the package
         (``assets/synonyms.yml``), if it knows them.
     text_column : str, optional
-        The column of captions; by default the first of `TEXT_COLUMNS` that
-        the corpus has.
+        The column of captions; by default the first of `TEXT_COLUMNS`.
     max_per_class : int, optional
-        The number of captions per class to choose at random. A caption with
-        several labels is kept as long as one of them has room, so common
-        classes may exceed it.
+        The number of captions per class to choose at random; see
+        `subsample_captions`.
     seed : int
         Seed of that choice and of the report's examples.
 
@@ -204,7 +202,9 @@ def mine_captions(
     index = defaultdict(list)
     for phrase in phrases:
         index[phrase.stems[0]].append(phrase)
-    rows = read_table(corpus, [text_column] if text_column else ())
+    columns = [text_column] if text_column else ()
+    remedy = "Give a CSV file with a header and one caption per row"
+    rows = read_table(corpus, columns, remedy=remedy)
     text_column = text_column or _find_text_column(corpus, rows[0])
 
     found, skipped, seen, hits_of = [], [], set(), Counter()

@@ -325,7 +325,7 @@ def test_a_manifest_written_from_them_reads_back(mine, tmp_path):
         ({"corpus": "none.csv"}, ["none.csv"]),
         ({"corpus": "other.csv"}, ["other.csv", "'id', 'wording'"]),
         ({"synonyms": {"cat": ["kitten"]}}, ["'cat'", "(dog)"]),
-        ({"synonyms": {"dog": "puppy"}}, ["'dog' are 'puppy'"]),
+        ({"synonyms": {"dog": "puppy"}}, ["'dog'", "'puppy'"]),
         ({"synonyms": {"dog": [1]}}, ["1", "class 'dog'"]),
         ({"synonyms": {"dog": ["..."]}}, ["'...' of class 'dog'"]),
         ({"synonyms": {1: ["puppy"]}}, ["1 is not a text"]),
