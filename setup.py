@@ -35,6 +35,7 @@ setup(
         "safetensors",
         "scikit-learn",
         "scipy",
+        "snowballstemmer>=3",
         "soundfile",
         "speechbrain>=1.1",
         "torch>=2.4",

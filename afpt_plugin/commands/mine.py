@@ -1,4 +1,4 @@
-"""``afpt mine``: pick captions for class names out of a corpus.
+"""``afpt mine``: pick captions for class names from a corpus.
 
 Authors
  * The afpt_plugin developers 2026
@@ -16,10 +16,10 @@ Pick the captions of a corpus that name one of your classes.
 
 The corpus is a CSV file with a column of sentences (AudioCaps, Clotho, ...). A
 caption gets the label of every class that it names, by the class name or by a
-synonym, in any inflection. Printed are the hits of each class and the phrase
-that found most of them; classes without a hit are named in a warning, and get
-their name in templates instead, so that `afpt tune --captions` has something
-to learn from for every class.
+synonym, in any inflection. The command prints the number of captions of each
+class and the phrase that found most of them. For a class that no caption names
+it prints a warning and puts the class name into templates instead, so that
+`afpt tune --captions` can learn every class.
 """
 
 EXAMPLE = """\
@@ -37,7 +37,7 @@ def add_parser(subparsers):
     Arguments
     ---------
     subparsers : argparse._SubParsersAction
-        Of the parser.
+        The parser's subcommands.
 
     Example
     -------
@@ -48,7 +48,7 @@ def add_parser(subparsers):
     """
     parser = subparsers.add_parser(
         "mine",
-        help="pick captions for your class names out of a corpus",
+        help="pick captions for your class names from a corpus",
         description=DESCRIPTION,
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -60,62 +60,68 @@ def add_parser(subparsers):
         "--class-names",
         required=True,
         metavar="FILE",
-        help="the class names, one a line",
+        help="text file with one class name per line",
     )
     parser.add_argument(
         "--synonyms",
         metavar="FILE",
-        help="YAML file of class name: [phrase, ...]; a phrase that starts "
-        "with 'not ' names something else",
+        help="YAML file with lines like 'dog: [puppy, not hot dog]'; a phrase "
+        "that starts with 'not ' rules out what it names",
     )
     parser.add_argument(
         "--text-column",
         metavar="NAME",
-        help="the corpus's column of sentences, default caption, captions, "
-        "text, sentence or raw",
+        help="the corpus's column of sentences (default: caption, captions, "
+        "text, sentence or raw)",
     )
     parser.add_argument(
         "--max-per-class",
         type=int,
         metavar="N",
-        help="a random choice of so many captions a class",
+        help="choose at most N captions per class at random",
     )
     parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="of that choice"
+        "--seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="seed of that choice (default: 0)",
     )
     parser.add_argument(
         "--output",
         metavar="FILE",
-        help="where to write the captions, as CSV of caption,label",
+        help="CSV file to write the captions to (columns: caption,label)",
     )
     parser.add_argument(
         "--report",
         metavar="FILE",
-        help="where to write the hits of each class, with examples, as CSV",
+        help="CSV file to write the hits of each class to, with examples",
     )
     parser.add_argument(
         "--skipped",
         metavar="FILE",
-        help="where to write the rows that were not used and why, as CSV",
+        help="CSV file to write the skipped rows to, with the reasons",
     )
     parser.add_argument(
         "--hits-only",
         action="store_true",
-        help="no templates for classes without a hit",
+        help="write no templates for classes without a hit",
     )
     parser.add_argument(
-        "--overwrite", action="store_true", help="replace these files"
+        "--overwrite",
+        action="store_true",
+        help="replace output files that exist",
     )
     parser.set_defaults(run=run)
 
 
 def run(args):
-    """Mine, print the hits and write what was asked for.
+    """Mine captions, print the hits and write the files that the user names.
 
     Arguments
     ---------
     args : argparse.Namespace
-        Of the parser.
+        The parsed command line.
 
     Returns
     -------
@@ -135,11 +141,11 @@ def run(args):
     for path in filter(None, written):
         if Path(path).exists() and not args.overwrite:
             raise InputError(
-                f"{path} exists; give another file, or --overwrite to "
+                f"{path} exists; name another file, or give --overwrite to "
                 "replace it"
             )
         if Path(path).resolve() == Path(args.corpus).resolve():
-            raise InputError(f"{path} is the corpus; give another file")
+            raise InputError(f"{path} is the corpus; name another file")
     class_names = read_class_names(args.class_names)
     captions, report = mine_captions(
         args.corpus,
@@ -151,9 +157,9 @@ def run(args):
     )
     sys.stdout.write(f"{report}\n")
     if report.missing:
-        instead = "they have no caption in the output"
+        instead = "these classes have no caption in the output"
         if not args.hits_only:
-            instead = "their names in templates stand in"
+            instead = "the output has their names in templates"
             captions += [
                 caption
                 for caption in template_captions(class_names)
@@ -161,16 +167,16 @@ def run(args):
             ]
         sys.stderr.write(
             f"warning: no caption of {args.corpus} names "
-            f"{', '.join(map(repr, report.missing))}; {instead}; --synonyms "
-            "can name other words for them\n"
+            f"{', '.join(map(repr, report.missing))}; {instead}. Give further "
+            "names of these classes with --synonyms\n"
         )
     if args.output:
         with refuse_unwritable(args.output):
             write_captions(args.output, captions, class_names)
         several = sum(len(caption.labels) > 1 for caption in captions)
         sys.stdout.write(
-            f"{len(captions)} captions in {args.output}, {several} of "
-            "several classes, for --multi-label\n"
+            f"{args.output} holds {len(captions)} captions, {several} with "
+            "several labels (for --multi-label).\n"
         )
     if args.report:
         examples = report.classes["examples"].map(" | ".join)

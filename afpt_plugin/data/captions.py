@@ -1,7 +1,7 @@
 """Caption manifests: the only thing that audio-free prompt tuning learns from.
 
-A manifest is a CSV file of sentences and the classes that they describe. Two
-formats are read, told apart by their header:
+A manifest is a CSV file of sentences and the classes that they describe. The
+header tells which of two formats it has:
 
 - ours, ``caption,label``: labels are class names joined by ``|``
   (``rain on a car roof,rain|engine``);
@@ -11,9 +11,7 @@ formats are read, told apart by their header:
 From there a recipe takes three steps:
 
 >>> captions = template_captions(["dog", "rain"])
->>> train, valid = split_captions(
-...     captions, n_classes=2, valid_fraction=0.25, seed=0
-... )
+>>> train, valid = split_captions(captions, 2, valid_fraction=0.25, seed=0)
 >>> train = subsample_captions(train, captions_per_class=10)
 >>> len(train), len(valid)
 (20, 8)
@@ -22,6 +20,7 @@ Authors
  * The afpt_plugin developers 2026
 """
 
+import csv
 import difflib
 import hashlib
 import io
@@ -30,13 +29,12 @@ import random
 import re
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from speechbrain.utils.logger import get_logger
 
-from afpt_plugin.data.tables import check_class_names
+from afpt_plugin.data.tables import check_class_names, read_table, some_of
 from afpt_plugin.errors import InputError
-from afpt_plugin.files import replacing
+from afpt_plugin.files import write_if_changed
 
 logger = get_logger(__name__)
 
@@ -60,12 +58,15 @@ TEMPLATES = (
     "you can clearly hear {}",
 )
 
-MAX_REPORTED = 10
+REMEDY = (
+    "Give a CSV file with the columns 'caption,label' (class names joined by "
+    "|) or 'caption,class' (a class index, or a list like \"[17, 22]\")"
+)
 
 # int() refuses thousands of digits, and no data set has 10^9 classes.
 _INDEX = r"-?[0-9]{1,9}"
 _INDICES = re.compile(rf"{_INDEX}|\[\s*{_INDEX}(\s*,\s*{_INDEX})*\s*\]")
-_INDEX_COLUMN = ("", "Unnamed: 0")
+_INDEX_COLUMNS = {"", "Unnamed: 0"}  # as pandas writes and as it reads it
 
 
 @dataclass(frozen=True)
@@ -78,28 +79,38 @@ class Caption:
         The sentence, exactly as in the file.
     labels : tuple[int, ...]
         Indices into the class names, in the order of the file.
-    row : int
-        Row of the file (the header is row 1), 0 if it comes from none. Where
-        a caption stood is not what it says, so comparisons ignore it.
-
-    Example
-    -------
-    >>> Caption("a dog barks in the rain", (0, 10), row=2) == Caption(
-    ...     "a dog barks in the rain", (0, 10)
-    ... )
-    True
+    line : int
+        Line of the file (the header is line 1), 0 without a file. It does not
+        count in comparisons.
     """
 
     caption: str
     labels: tuple[int, ...]
-    row: int = field(default=0, compare=False)
+    line: int = field(default=0, compare=False)
+
+    @property
+    def words(self):
+        """The sentence without case, spacing and punctuation."""
+        return " ".join(re.findall(r"\w+", self.caption.casefold()))
+
+    @property
+    def fault(self):
+        """Why the sentence cannot be used (str), or None."""
+        # "nan" is what str() makes of the missing value of another table.
+        if self.caption.strip().lower() in ("", "nan"):
+            return "the caption is empty"
+        if re.search(r"[\x00-\x08\x0a-\x1f\x7f]", self.caption):
+            return (
+                f"the caption {self.caption[:40]!r} holds a line break or a "
+                "control character; a quote may be left open"
+            )
+        return None
 
 
 def read_captions(path, class_names):
     """Read and check a caption manifest.
 
     Rows that repeat both caption and labels are kept once, with a warning.
-    (The paper's own four files have none.) Empty lines are skipped.
 
     Arguments
     ---------
@@ -116,61 +127,55 @@ def read_captions(path, class_names):
     Raises
     ------
     InputError
-        If the file is missing, empty, not UTF-8 or in neither format, if any
-        row is bad (all of them are counted, the first ten are shown), or if
-        a class is left without a caption.
+        If `read_table` refuses the file, if it has neither format, if a row is
+        bad (the first ten are listed), or if a class has no caption.
 
     Example
     -------
-    >>> folder = getfixture("tmp_path")
-    >>> path = folder / "captions.csv"
-    >>> text = "caption,label\\na dog barks,dog\\nwet street,rain|car horn\\n"
-    >>> _ = path.write_text(text)
-    >>> read_captions(path, ["dog", "rain", "car horn"])
-    [Caption(caption='a dog barks', labels=(0,), row=2),
-     Caption(caption='wet street', labels=(1, 2), row=3)]
+    >>> path = getfixture("tmp_path") / "captions.csv"
+    >>> _ = path.write_text("caption,label\\na wet street,rain|car horn\\n")
+    >>> read_captions(path, ["rain", "car horn"])
+    [Caption(caption='a wet street', labels=(0, 1), line=2)]
     """
-    path = Path(path)
     check_class_names(class_names)
-    table, parse_labels = _read_table(path)
-    indices = {name: index for index, name in enumerate(class_names)}
+    rows = read_table(path, (), remedy=REMEDY)
+    parsers = {"label": _parse_names, "class": _parse_indices}
+    columns = set(rows[0]) - _INDEX_COLUMNS - {"caption"}
+    label_column = columns.pop() if len(columns) == 1 else None
+    if label_column not in parsers or "caption" not in rows[0]:
+        raise InputError(
+            f"{path}: the columns are {', '.join(map(repr, rows[0]))}. {REMEDY}"
+        )
 
-    captions, faults, seen, repeated = [], [], set(), 0
-    for row, text, label in table:
-        labels, fault = parse_labels(label, indices)
-        fault = caption_fault(text) or fault
-        if fault:
-            faults.append(f"row {row}: {fault}")
-        elif (text, frozenset(labels)) in seen:
-            repeated += 1
-        else:
-            seen.add((text, frozenset(labels)))
-            captions.append(Caption(text, labels, row))
+    indices = {name: index for index, name in enumerate(class_names)}
+    kept, faults = {}, []
+    for row in rows:
+        try:
+            labels = parsers[label_column](row[label_column], indices)
+            caption = Caption(row["caption"], labels, row.line)
+            _check_caption(caption, len(indices))
+            kept.setdefault((caption.caption, frozenset(labels)), caption)
+        except InputError as error:
+            faults.append(f"line {row.line}: {error}")
     if faults:
         raise InputError(
-            f"{path}: {len(faults)} of {len(table)} captions cannot be used "
-            "(the header is row 1); fix or remove these rows:\n  "
-            + "\n  ".join(faults[:MAX_REPORTED])
-            + (
-                f"\n  and {len(faults) - MAX_REPORTED} more"
-                if len(faults) > MAX_REPORTED
-                else ""
-            )
+            f"{path}: {len(faults)} of {len(rows)} captions cannot be used; fix "
+            f"or remove these rows:\n{some_of(faults, limit=10)}"
         )
+    captions = list(kept.values())
     described = {label for caption in captions for label in caption.labels}
     missing = [n for n, index in indices.items() if index not in described]
     if missing:
         raise InputError(
-            f"{path}: no caption for {len(missing)} of {len(indices)} "
-            f"classes: {', '.join(missing)}; add captions for them or take "
-            "them out of the class names"
+            f"{path}: {len(missing)} of {len(indices)} classes have no caption "
+            f"({', '.join(missing)}); add captions for them or remove them from "
+            "the class names"
         )
-    if repeated:
+    if len(captions) < len(rows):
         logger.warning(
-            "%s: %d rows repeat an earlier caption with the same labels; "
-            "each is kept once",
+            "%s: %d rows that repeat a caption and its labels are not used",
             path,
-            repeated,
+            len(rows) - len(captions),
         )
     return captions
 
@@ -179,39 +184,27 @@ def split_captions(captions, n_classes, valid_fraction, seed):
     """Hold out captions for model selection, class by class.
 
     Captions that differ only in case, spacing or punctuation stay on the same
-    side, so that no sentence is selected on that was trained on. Classes are
-    served from the rarest to the most common, and a caption counts for all of
-    its labels. No class loses its last training caption; within that, a class
-    with two or more different captions has at least one held out. With one
-    label per caption this always succeeds; with several it cannot where
-    classes only occur together.
-
-    The order of the input decides the order within each part, never which
-    part a caption falls into.
+    side, whatever the order of the input. No class loses its last training
+    caption; within that, every class with two or more different captions has
+    one held out, unless its captions all belong to other classes, too.
 
     Arguments
     ---------
     captions : list[Caption]
-        What to split.
+        The captions to split.
     n_classes : int
         Labels are in ``range(n_classes)``.
     valid_fraction : float
         Share of each class's different captions to hold out, in [0, 1).
-        0 holds out nothing.
     seed : int
         Another seed holds out other captions.
 
     Returns
     -------
     train : list[Caption]
-        What remains, in input order.
+        The remaining captions, in input order.
     valid : list[Caption]
-        What is held out, in input order.
-
-    Raises
-    ------
-    InputError
-        If the fraction lies outside [0, 1) or a label outside the classes.
+        The captions held out, in input order.
 
     Example
     -------
@@ -222,78 +215,69 @@ def split_captions(captions, n_classes, valid_fraction, seed):
     """
     if not 0 <= valid_fraction < 1:
         raise InputError(
-            f"valid_fraction is {valid_fraction}; it must be at least 0 and "
-            "less than 1"
+            f"valid_fraction is {valid_fraction}; give at least 0 and below 1"
         )
     labels_of = {}
     for caption in captions:
-        if not all(0 <= label < n_classes for label in caption.labels):
+        if not set(caption.labels) <= set(range(n_classes)):
             raise InputError(
-                f"caption {caption.caption!r} (row {caption.row}) has labels "
-                f"{caption.labels}, but there are {n_classes} classes"
+                f"the labels {caption.labels} of the caption "
+                f"{caption.caption!r:.60} are outside 0 to {n_classes - 1}"
             )
-        text = normalise_caption(caption.caption)
-        labels_of.setdefault(text, set()).update(caption.labels)
+        labels_of.setdefault(caption.words, set()).update(caption.labels)
 
+    # Sorted first, so that the seed alone decides the order.
     texts = sorted(labels_of)
     random.Random(seed).shuffle(texts)
-    in_train = Counter(label for text in texts for label in labels_of[text])
-    quota = {
-        label: min(max(round(valid_fraction * count), 1), count - 1)
-        if valid_fraction
-        else 0
-        for label, count in in_train.items()
-    }
+    n_train = Counter(label for text in texts for label in labels_of[text])
+    # How many texts of each class are still to be held out.
+    quota = Counter()
+    if valid_fraction:
+        for label, count in n_train.items():
+            quota[label] = min(max(round(valid_fraction * count), 1), count - 1)
     valid_texts = set()
-    for rarest in sorted(quota, key=lambda label: (in_train[label], label)):
+    # The rarest class has the least choice, so it comes first.
+    for rarest in sorted(quota, key=lambda label: (n_train[label], label)):
         own = [text for text in texts if rarest in labels_of[text]]
-        # Captions first whose other classes still want some held out.
+        # Prefer texts whose other classes also want some held out.
         own.sort(key=lambda t: sum(quota[label] < 1 for label in labels_of[t]))
         for text in own:
             if quota[rarest] < 1:
                 break
             labels = labels_of[text]
-            spare = all(in_train[label] > 1 for label in labels)
+            spare = all(n_train[label] > 1 for label in labels)
             if text not in valid_texts and spare:
                 valid_texts.add(text)
-                in_train.subtract(labels)
-                for label in labels:
-                    quota[label] -= 1
+                n_train.subtract(labels)
+                quota.subtract(labels)
 
-    train, valid = [], []
-    for caption in captions:
-        held_out = normalise_caption(caption.caption) in valid_texts
-        (valid if held_out else train).append(caption)
+    train = [c for c in captions if c.words not in valid_texts]
+    valid = [c for c in captions if c.words in valid_texts]
     return train, valid
 
 
 def subsample_captions(captions, captions_per_class, seed=None):
-    """Keep at most so many captions per class.
+    """Keep a limited number of captions per class.
 
-    A caption with several labels counts towards each of them and is kept as
+    A caption with several labels counts toward each of them and is kept as
     long as any of them has room, so a class that often accompanies others may
-    end with more.
+    exceed the limit.
 
     Arguments
     ---------
     captions : list[Caption]
-        What to choose from.
+        The captions to choose from.
     captions_per_class : int or None
-        The paper's budget is 17 on ESC-50 and 129 on UrbanSound8K. None keeps
-        all.
+        The limit, at least 1: 17 on ESC-50 and 129 on UrbanSound8K in the
+        paper. None keeps all.
     seed : int or None
         None takes each class's first captions, which is the authors' rule;
-        a number takes a random choice.
+        a number makes a random choice.
 
     Returns
     -------
     list[Caption]
         In input order.
-
-    Raises
-    ------
-    InputError
-        If `captions_per_class` is less than 1.
 
     Example
     -------
@@ -328,30 +312,23 @@ def template_captions(class_names, templates=TEMPLATES):
     class_names : list[str]
         The classes.
     templates : list[str]
-        Sentences in which ``{}`` stands for the class name.
+        Sentences that hold ``{}``, for the class name, exactly once.
 
     Returns
     -------
     list[Caption]
         Class by class, in the order of the templates.
 
-    Raises
-    ------
-    InputError
-        If a template does not hold exactly one ``{}``.
-
     Example
     -------
-    >>> for caption in template_captions(["dog", "rain"], ["hear the {}"]):
-    ...     caption.caption, caption.labels
-    ('hear the dog', (0,))
-    ('hear the rain', (1,))
+    >>> [c.caption for c in template_captions(["dog", "rain"], ["hear the {}"])]
+    ['hear the dog', 'hear the rain']
     """
     check_class_names(class_names)
     for template in templates:
         if template.count("{}") != 1:
             raise InputError(
-                f"template {template!r} must hold {{}} exactly once, where "
+                f"the template {template!r} must hold {{}} exactly once, where "
                 "the class name goes"
             )
     return [
@@ -362,23 +339,16 @@ def template_captions(class_names, templates=TEMPLATES):
 
 
 def write_captions(path, captions, class_names):
-    """Write a caption manifest in our format.
-
-    The file appears complete or not at all.
+    """Write a caption manifest in our format, whole or not at all.
 
     Arguments
     ---------
     path : str or Path
-        The file to write or replace; its folder must exist.
+        The file to write or replace.
     captions : list[Caption]
-        What to write.
+        The captions to write; what `read_captions` would refuse is refused.
     class_names : list[str]
         Names of the labels.
-
-    Raises
-    ------
-    InputError
-        If `read_captions` could not read a caption back.
 
     Example
     -------
@@ -389,25 +359,19 @@ def write_captions(path, captions, class_names):
     caption,label
     "a dog barks, twice",dog
     hail,rain
-    >>> read_captions(path, ["dog", "rain"]) == captions
-    True
     """
-    import pandas as pd
-
-    path = Path(path)
     check_class_names(class_names)
-    rows = []
+    rows = [("caption", "label")]
     for caption in captions:
-        _, label_fault = _check_labels(caption.labels, len(class_names))
-        fault = caption_fault(caption.caption) or label_fault
-        if fault:
-            raise InputError(f"cannot write {caption} to {path}: {fault}")
+        try:
+            _check_caption(caption, len(class_names))
+        except InputError as error:
+            raise InputError(f"{path}: {caption} is refused: {error}") from None
         label = "|".join(class_names[label] for label in caption.labels)
         rows.append((caption.caption, label))
-    with replacing(path) as part:
-        pd.DataFrame(rows, columns=["caption", "label"]).to_csv(
-            part, index=False, encoding="utf-8", lineterminator="\n"
-        )
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    write_if_changed(path, text.getvalue())
 
 
 def captions_fingerprint(captions):
@@ -416,7 +380,7 @@ def captions_fingerprint(captions):
     Arguments
     ---------
     captions : list[Caption]
-        Their rows do not count.
+        The captions; their lines do not count.
 
     Returns
     -------
@@ -428,147 +392,39 @@ def captions_fingerprint(captions):
     >>> captions_fingerprint([Caption("a dog barks", (0,))])[:12]
     'af6104385d42'
     """
-    digest = hashlib.sha256()
-    for caption in captions:
-        line = json.dumps([caption.caption, list(caption.labels)])
-        digest.update(line.encode("ascii") + b"\n")
-    return digest.hexdigest()
-
-
-def _read_table(path):
-    """Rows of a manifest as (row, caption, label text), and their parser."""
-    import pandas as pd
-
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(
-            f"cannot read the captions {path}: {error.strerror}"
-        ) from error
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        row = content.count(b"\n", 0, error.start) + 1
-        raise InputError(
-            f"{path}, row {row}: not UTF-8 ({error.reason}); save the file "
-            "with that encoding"
-        ) from error
-    if not text.strip():
-        raise InputError(f"{path}: the file is empty")
-    try:
-        # The header is read as a row: were it a header, pandas would take the
-        # first of too many fields for an index without a word.
-        table = pd.read_csv(
-            io.StringIO(text),
-            header=None,
-            dtype=str,
-            keep_default_na=False,
-            skip_blank_lines=False,
-        ).fillna("")
-    except pd.errors.ParserError as error:
-        raise InputError(
-            f"{path}: {str(error).strip()}; a caption that holds a comma or "
-            "a quote must stand in quotes"
-        ) from error
-    columns = list(table.iloc[0])
-    named = sorted(c for c in columns if c not in _INDEX_COLUMN)
-    parsers = {"label": _parse_names, "class": _parse_indices}
-    if len(named) != 2 or named[0] != "caption" or named[1] not in parsers:
-        raise InputError(
-            f"{path}: the columns are {', '.join(map(repr, columns))}; they "
-            "must be 'caption,label' (class names joined by |) or "
-            "'caption,class' (a class index, or a list like \"[17, 22]\")"
-        )
-    pairs = table[[columns.index("caption"), columns.index(named[1])]]
-    rows = [
-        (index + 1, caption, label)
-        for index, caption, label in pairs.iloc[1:].itertuples()
-        if caption or label
-    ]
-    if not rows:
-        raise InputError(f"{path}: there is a header but no caption")
-    return rows, parsers[named[1]]
+    lines = (json.dumps([c.caption, list(c.labels)]) + "\n" for c in captions)
+    return hashlib.sha256("".join(lines).encode("ascii")).hexdigest()
 
 
 def _parse_names(text, indices):
-    """Label indices of class names joined by `|`, and what is wrong."""
+    """Label indices of class names joined by `|`."""
     names = [name.strip() for name in text.split("|")]
     for name in names:
         if name not in indices:
             close = difflib.get_close_matches(name, indices, n=1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
-            return (), f"unknown class {name!r}{hint}"
-    return _check_labels([indices[name] for name in names], len(indices))
+            raise InputError(f"the class {name!r} is unknown{hint}")
+    return tuple(indices[name] for name in names)
 
 
 def _parse_indices(text, indices):
-    """Label indices of `3` or `[3, 5]`, and what is wrong with the text."""
+    """Label indices of `3` or `[3, 5]`."""
     if not _INDICES.fullmatch(text.strip()):
-        return (), (
-            f"class {text!r} is neither an integer nor a bracketed list of "
-            "integers"
+        raise InputError(
+            f"the class {text!r:.80} is neither an integer nor a bracketed "
+            "list of integers"
         )
-    labels = [int(index) for index in re.findall(_INDEX, text)]
-    return _check_labels(labels, len(indices))
+    return tuple(int(index) for index in re.findall(_INDEX, text))
 
 
-def _check_labels(labels, n_classes):
-    """The labels as a tuple, and what is wrong with them."""
-    if not labels:
-        return (), "no label"
-    if len(set(labels)) < len(labels):
-        return (), "the same label twice"
-    for label in labels:
+def _check_caption(caption, n_classes):
+    """Refuse a caption that no manifest can hold."""
+    if caption.fault:
+        raise InputError(caption.fault)
+    if len(set(caption.labels)) < max(len(caption.labels), 1):
+        raise InputError("the caption has no label, or the same label twice")
+    for label in caption.labels:
         if not 0 <= label < n_classes:
-            return (), f"class index {label} is outside 0 to {n_classes - 1}"
-    return tuple(labels), None
-
-
-def caption_fault(text):
-    """What is wrong with a caption's text.
-
-    Arguments
-    ---------
-    text : str
-        The caption.
-
-    Returns
-    -------
-    str or None
-        None if nothing is.
-
-    Example
-    -------
-    >>> caption_fault(" ")
-    'empty caption'
-    """
-    # "nan" is what str() makes of the missing value of another table.
-    if not text.strip() or text.strip().lower() == "nan":
-        return "empty caption"
-    if re.search(r"[\x00-\x08\x0a-\x1f\x7f]", text):
-        return (
-            f"line break or control character in {text[:40]!r} (is a quote "
-            "left open?)"
-        )
-    return None
-
-
-def normalise_caption(text):
-    """A caption without case, spacing and punctuation.
-
-    Arguments
-    ---------
-    text : str
-        The caption.
-
-    Returns
-    -------
-    str
-        Captions that give the same are one caption.
-
-    Example
-    -------
-    >>> normalise_caption("A dog  barks!")
-    'a dog barks'
-    """
-    return " ".join(re.findall(r"\w+", text.casefold()))
+            raise InputError(
+                f"the class index {label} is outside 0 to {n_classes - 1}"
+            )

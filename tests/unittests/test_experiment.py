@@ -78,7 +78,7 @@ def test_without_a_seed_the_first_captions_are_taken(tmp_path):
     """The authors' rule."""
     path = captions_file(tmp_path)
     train, valid, _ = load_captions(str(path), "x", NAMES, 0.0, 2, seed=None)
-    assert [caption.row for caption in train] == [2, 3, 12, 13]
+    assert [caption.line for caption in train] == [2, 3, 12, 13]
     assert valid == []
 
 
