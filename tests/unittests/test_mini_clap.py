@@ -155,9 +155,9 @@ def test_padding_a_batch_changes_nothing(clap):
 def test_a_frame_hears_its_own_piece_alone(clap):
     wavs = 0.1 * torch.randn(1, 80000)
     frames = clap.encode_audio(wavs, torch.ones(1)).parts[0]
-    centres = clap.frame_centres(80000, len(frames))
+    centers = clap.frame_centers(80000, len(frames))
     for t in (0, 3):
-        begin = int(centres[t]) - clap.patches.patch_samples // 2
+        begin = int(centers[t]) - clap.patches.patch_samples // 2
         piece = wavs[:, begin : begin + clap.patches.patch_samples]
         alone = clap.encode_audio(piece, torch.ones(1)).parts[0]
         assert len(alone) == 1
