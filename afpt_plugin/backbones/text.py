@@ -10,7 +10,7 @@ Authors
 
 import ctypes
 import functools
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 
 import torch
 from torch.nn.functional import pad, scaled_dot_product_attention
@@ -135,12 +135,13 @@ class TextEncoder(torch.nn.Module):
 
     @contextmanager
     def dropout(self, enabled=True):
-        """Wake dropout up in a ``with`` block if ``enabled``, not after it."""
+        """Have dropout on or off in a ``with`` block, and as before after it."""
+        before = self.training
         self.train(enabled)
         try:
             yield
         finally:
-            self.eval()
+            self.train(before)
 
     def encode_prompts(
         self, ctx, class_tokens, embed_twice=False, classes_per_chunk=None
@@ -158,34 +159,23 @@ class TextEncoder(torch.nn.Module):
         if ctx.dim() == 3:
             ctx = ctx[:, None]  # [K, 1, n_ctx, d]
         self._check(ctx, class_tokens)
-        encode = functools.partial(
-            self._encode_chunk, self._share(ctx, embed_twice)
-        )
+        shared = self._share(ctx, embed_twice)
+        encode = functools.partial(self._encode_chunk, shared)
         order, size, recompute = self._plan(
             ctx, class_tokens, classes_per_chunk
         )
-        if recompute and ctx.device.type == "cpu":
-            _give_blocks_back()
-        training = self.training
+        if recompute:
+            if ctx.device.type == "cpu":
+                _give_blocks_back()
+            encode = self._recompute(encode)
         parts = []
         for rows in order.split(size):
             ids, mask = (tensor[rows] for tensor in class_tokens)
             longest = int(mask.sum(1).max())
             names = ClassTokens(ids[:, :longest], mask[:, :longest])
-            chunk_ctx = ctx if ctx.shape[1] == 1 else ctx[:, rows]
-            if recompute:
-                states = checkpoint(
-                    encode,
-                    chunk_ctx,
-                    names,
-                    use_reentrant=False,
-                    # Backward runs when the dropout is off again.
-                    context_fn=lambda: (nullcontext(), self.dropout(training)),
-                    preserve_rng_state=training,
-                )
-            else:
-                states = encode(chunk_ctx, names)
-            parts.append(states)
+            parts.append(
+                encode(ctx if ctx.shape[1] == 1 else ctx[:, rows], names)
+            )
         states = torch.cat(parts, dim=1)[:, order.argsort()]
         return self._project(states)
 
@@ -221,6 +211,22 @@ class TextEncoder(torch.nn.Module):
         states = self._prompt_states(prompt_embeddings, mask)
         return states.unflatten(0, (n_contexts, n_classes))
 
+    def _recompute(self, encode):
+        """The same function, which keeps nothing for the backward pass."""
+        training = self.training
+
+        def encode_again(ctx, names):
+            # The backward pass comes when dropout is off again.
+            with self.dropout(training):
+                return encode(ctx, names)
+
+        return functools.partial(
+            checkpoint,
+            encode_again,
+            use_reentrant=False,
+            preserve_rng_state=training,
+        )
+
     def _prompt_states(self, prompt_embeddings, mask):
         states = self.base(
             inputs_embeds=prompt_embeddings,
@@ -240,13 +246,8 @@ class TextEncoder(torch.nn.Module):
         if classes_per_chunk is not None:
             return order, classes_per_chunk, True
         n_classes, config = len(lengths), self.base.config
-        per_class = (
-            4
-            * len(ctx)
-            * config.num_hidden_layers
-            * config.hidden_size
-            * self._kept_vectors(ctx, class_tokens.input_ids.shape[1])
-        )
+        per_class = 4 * len(ctx) * config.num_hidden_layers * config.hidden_size
+        per_class *= self._kept_vectors(ctx, class_tokens.input_ids.shape[1])
         if n_classes * per_class > KEEP_BYTES:
             return order, max(1, CHUNK_BYTES // per_class), True
         # At this size a GPU's time is in the number of kernels it launches.
@@ -266,8 +267,7 @@ class TextEncoder(torch.nn.Module):
         if n_own not in (1, n_classes):
             raise InputError(
                 f"ctx has contexts of {n_own} classes, but there are "
-                f"{n_classes} class names: pass one context for each name, or "
-                "one for all"
+                f"{n_classes} class names: give each name a context, or all one"
             )
         if n_ctx + longest > self.max_length:
             raise InputError(
@@ -406,7 +406,7 @@ class Gpt2TextEncoder(TextEncoder):
 
     def _encode_chunk(self, shared, ctx, names):
         """``name <|endoftext|>``, seeing the context."""
-        if ctx.shape[1] > 1:
+        if isinstance(shared, torch.nn.Module):
             return super()._encode_chunk(shared, ctx, names)
         from transformers import DynamicCache
 

@@ -84,12 +84,12 @@ def find_weights(weights, repo_id, filename, name):
     """
     advice = (
         f"download {filename} of https://huggingface.co/{repo_id} where there "
-        f"is a network and pass --weights PATH, or use the packaged model "
-        "instead with --clap mini"
+        "is a network and pass --weights PATH, or use the packaged model with "
+        "--clap mini"
     )
     if weights is None:
         source = FetchSource(FetchFrom.HUGGING_FACE, repo_id)
-        return fetch_file(filename, source, advice=advice)
+        return fetch_file(filename, source, advice=f"to use {name}, {advice}")
     path = Path(weights)
     if not path.is_file():
         reason = "is a folder" if path.is_dir() else "does not exist"
