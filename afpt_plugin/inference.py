@@ -34,16 +34,15 @@ Authors
 import dataclasses
 import os
 import re
-from contextlib import suppress
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from speechbrain.dataio.preprocess import AudioNormalizer
 from speechbrain.inference.interfaces import Pretrained
-from speechbrain.utils.fetching import FetchConfig, LocalStrategy, fetch
+from speechbrain.utils.fetching import FetchConfig, LocalStrategy
 
 from afpt_plugin.backbones import load_clap
+from afpt_plugin.backbones.weights import fetch_file
 from afpt_plugin.data.audio import fit_length, load_recording
 from afpt_plugin.data.tables import check_class_names
 from afpt_plugin.errors import InputError
@@ -228,7 +227,7 @@ class PromptedClassifier(Pretrained):
         if savedir is not None if local else REPO_ID.fullmatch(source):
 
             def get(name):
-                return _fetch(
+                return fetch_file(
                     name, source, savedir, local_strategy, fetch_config
                 )
 
@@ -536,7 +535,7 @@ class PromptedClassifier(Pretrained):
         if not places:
             return []
         counts = [len(begins) for begins in starts]
-        centres = self.mods.clap.frame_centres(size, frames[0].shape[1])
+        centres = self.mods.clap.frame_centers(size, frames[0].shape[1])
         times = centres / rate
         return [
             _recording_scores(len(sig) / rate, size / rate, start, times, *rows)
@@ -599,40 +598,3 @@ def _recording_scores(seconds, window, start, times, logits, frames, mask):
             frames[keep][order], (centre - step / 2).clamp(min=0), centre
         ),
     )
-
-
-def _fetch(name, source, savedir, local_strategy, config):
-    """SpeechBrain's `fetch`, the cache first, with one error for a user."""
-    from huggingface_hub import constants
-    from huggingface_hub.errors import LocalEntryNotFoundError
-    from huggingface_hub.utils import get_session
-
-    options = {"savedir": savedir, "local_strategy": local_strategy}
-    local = Path(source, name)
-    try:
-        if local.parent.is_dir():
-            path = fetch(name, source, fetch_config=config, **options)
-            # `fetch` does not look at what is in its way.
-            if path.read_bytes() != local.read_bytes():
-                raise InputError(
-                    f"{path} is another export's, not that of {source}: give "
-                    "another savedir or leave it out"
-                )
-            return path
-        if not config.allow_updates:
-            cached = dataclasses.replace(config, allow_network=False)
-            # A machine that has the file needs no network.
-            with suppress(LocalEntryNotFoundError):
-                return fetch(name, source, fetch_config=cached, **options)
-        if config.allow_network:
-            # Without one, the hub's client would try for half a minute.
-            get_session().head(constants.ENDPOINT, timeout=5)
-        return fetch(name, source, fetch_config=config, **options)
-    except InputError:
-        raise
-    except (OSError, ValueError) as error:  # the hub's are among them
-        raise InputError(
-            f"{source}: neither a folder here with {name}, nor to be had from "
-            f"the hub, {constants.ENDPOINT} ({type(error).__name__}: "
-            f"{' '.join(str(error).split())[:200]})"
-        ) from error

@@ -1,4 +1,4 @@
-"""Coarse and fine logits: the only place that normalises and scales.
+"""Coarse and fine logits: the only place that normalizes and scales.
 
 The coarse logit compares one embedding an item (the sentence of a caption, the
 clip embedding of a recording) with the class embeddings; the fine logit
@@ -66,8 +66,8 @@ def fine_logits(
         The backbone's exponentiated scale.
     padding_weight : bool
         If True, compute as the authors do: a padded element enters the
-        softmax with score 0 and its own cosine is averaged in
-        (golden README, point 2). If False, padding has no weight.
+        softmax with score 0, and its own cosine is averaged in. If False,
+        padding has no weight.
 
     Returns
     -------
@@ -119,7 +119,7 @@ class CaptionNoise(torch.nn.Module):
     """Move caption embeddings away from their class, as far as recordings lie.
 
     Text-only training never sees the modality gap: a recording's cosine to its
-    class name is far lower than a caption's. Gaussian noise on the normalised
+    class name is far lower than a caption's. Gaussian noise on the normalized
     embedding, of expected norm ``norm``, closes that difference.
 
     Arguments

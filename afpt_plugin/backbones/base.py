@@ -5,7 +5,7 @@ A backbone is two frozen towers, text and audio, that end in the same
 ``encode_captions``, ``encode_audio``, ``tokenize_class_names`` and
 ``encode_prompts``. Only the last is differentiable, and only in ``ctx``.
 Embeddings come out as the projection leaves them; `afpt_plugin.similarity`
-is the one place that normalises.
+is the one place that normalizes.
 
 To add a backbone, subclass `FrozenClap`, build ``caption_encoder`` (see
 `afpt_plugin.backbones.text`) and ``encode_audio``, call `freeze` last, and name
@@ -46,7 +46,7 @@ class Embeddings(NamedTuple):
 
 
 class ClassTokens(NamedTuple):
-    """Tokenised class names, padded to the longest of them.
+    """Tokenized class names, padded to the longest of them.
 
     Arguments
     ---------
@@ -136,8 +136,8 @@ class FrozenClap(torch.nn.Module):
     def label_dropout(self, enabled=True):
         """Wake the text tower's dropout up inside a ``with`` block.
 
-        The authors' code trains with dropout on the label path (golden
-        README, point 4). Captions must not be encoded inside.
+        The authors' code trains with dropout on the label path, and encodes
+        captions without. Captions must not be encoded inside.
 
         Arguments
         ---------
@@ -211,7 +211,7 @@ class FrozenClap(torch.nn.Module):
         return self.caption_encoder.encode(tokens.to(self.device))
 
     def tokenize_class_names(self, class_names):
-        """Tokenise class names, trimmed to the longest.
+        """Tokenize class names, trimmed to the longest.
 
         Arguments
         ---------
@@ -249,14 +249,16 @@ class FrozenClap(torch.nn.Module):
         Arguments
         ---------
         ctx : torch.Tensor
-            [n_ctx, d], or several contexts at once [K, n_ctx, d].
+            [n_ctx, d], or several contexts at once, [K, n_ctx, d], or of each
+            class its own, [K, n_classes, n_ctx, d].
         class_tokens : ClassTokens
             From `tokenize_class_names`.
         embed_twice : bool
-            Send the prompt through BERT's embedding layer a second time, as
-            the authors' code does (golden README, point 1).
+            Embed class names with BERT's whole embedding layer, and send the
+            prompt through it again, as the authors' code does: positions,
+            types and layer norm count twice.
         classes_per_chunk : int, optional
-            Recompute in the backward pass, in chunks of so many classes; by
+            Recompute in the backward pass, in chunks of this many classes; by
             default only where memory asks for it, see
             `TextEncoder.encode_prompts`.
 
@@ -264,6 +266,12 @@ class FrozenClap(torch.nn.Module):
         -------
         torch.Tensor
             [n_classes, D], or [K, n_classes, D]; float32 under autocast, too.
+
+        Raises
+        ------
+        InputError
+            If a prompt is longer than the tower, the tower has no second
+            embedding, or the contexts are those of other classes.
         """
         contexts = ctx[None] if ctx.dim() == 2 else ctx
         embeddings = self.caption_encoder.encode_prompts(
@@ -288,7 +296,7 @@ class FrozenClap(torch.nn.Module):
         """
         raise NotImplementedError
 
-    def frame_centres(self, n_samples, n_frames):
+    def frame_centers(self, n_samples, n_frames):
         """Say where frames lie; by default they are spread evenly.
 
         Arguments

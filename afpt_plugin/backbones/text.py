@@ -10,10 +10,10 @@ Authors
 
 import ctypes
 import functools
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 
 import torch
-from torch.nn.functional import scaled_dot_product_attention
+from torch.nn.functional import pad, scaled_dot_product_attention
 from torch.utils.checkpoint import checkpoint
 
 from afpt_plugin.backbones.base import ClassTokens, Embeddings
@@ -28,16 +28,16 @@ KEEP_BYTES = 4 * 2**30
 #: is enough for large matrices and no more than the model's own size.
 CHUNK_BYTES = 2**30
 
-# A constant of <malloc.h>; blocks of so many bytes go back when they are free.
+# A constant of <malloc.h>; larger blocks than these go back when they are free.
 M_MMAP_THRESHOLD = -3
 BLOCK_BYTES = 2**20
 
-#: On a CPU, classes are sorted by length and cut into so many groups, each
+#: On a CPU, classes are sorted by length and cut into this many groups, each
 #: padded to its own longest name: 7 % fewer positions for ESC-50's prompts in
 #: BERT, 43 % for its names in GPT-2. Twice as many groups gain 1 % in BERT.
 LENGTH_GROUPS = 4
 
-#: ... if every group has so many classes, to keep the matrices large.
+#: A group has at least this many classes, which keeps the matrices large.
 GROUP_CLASSES = 8
 
 
@@ -51,10 +51,16 @@ class TextEncoder(torch.nn.Module):
     projection : torch.nn.Module
         From hidden size to ``embed_dim``.
     tokenizer : transformers.PreTrainedTokenizerBase
-        Its tokenizer.
+        Its tokenizer, padding on the right.
     embed_dim : int
         Size D of the joint space.
     """
+
+    #: What stands before a class name, to be tokenized with it.
+    before_name = ""
+
+    #: Where the context enters a tokenized class name.
+    ctx_position = 0
 
     def __init__(self, base, projection, tokenizer, embed_dim):
         super().__init__()
@@ -74,7 +80,7 @@ class TextEncoder(torch.nn.Module):
         return self.base.config.max_position_embeddings
 
     def tokenize(self, texts, pad_to=None):
-        """Tokenise texts with the tower's special tokens.
+        """Tokenize texts with the tower's special tokens.
 
         Arguments
         ---------
@@ -98,20 +104,44 @@ class TextEncoder(torch.nn.Module):
         )
         return ClassTokens(batch["input_ids"], batch["attention_mask"])
 
-    @contextmanager
-    def dropout(self, enabled=True):
-        """Train mode inside a ``with`` block, evaluation mode after it.
+    def tokenize_class_names(self, class_names):
+        """Tokenize class names, see `FrozenClap.tokenize_class_names`."""
+        return self.tokenize([self.before_name + name for name in class_names])
+
+    def embed_words(self, text):
+        """Embed the tokens of a text, see `FrozenClap.embed_words`."""
+        ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return self.base.get_input_embeddings().weight[ids].detach()
+
+    def encode(self, tokens):
+        """Embed tokenized captions.
 
         Arguments
         ---------
-        enabled : bool
-            Does nothing if False.
+        tokens : ClassTokens
+            [N, T] each.
+
+        Returns
+        -------
+        Embeddings
         """
+        states = self.base(**tokens._asdict())[0]  # [N, T, d]
+        words, mask = self._words(states, tokens.attention_mask.bool())
+        return Embeddings(
+            self._project(self._sentence(states, tokens.attention_mask)),
+            self._project(words),
+            mask,
+        )
+
+    @contextmanager
+    def dropout(self, enabled=True):
+        """Have dropout on or off in a ``with`` block, and as before after it."""
+        before = self.training
         self.train(enabled)
         try:
             yield
         finally:
-            self.eval()
+            self.train(before)
 
     def encode_prompts(
         self, ctx, class_tokens, embed_twice=False, classes_per_chunk=None
@@ -123,68 +153,91 @@ class TextEncoder(torch.nn.Module):
         chunks together would keep more than `KEEP_BYTES`: that costs one more
         forward pass, and memory no longer grows with the number of classes.
 
-        Arguments
-        ---------
-        ctx : torch.Tensor
-            [K, n_ctx, d].
-        class_tokens : ClassTokens
-            [n_classes, L] each.
-        embed_twice : bool
-            See `FrozenClap.encode_prompts`.
-        classes_per_chunk : int, optional
-            Recompute, in chunks of so many classes; by default as above.
-
-        Returns
-        -------
-        torch.Tensor
-            [K, n_classes, D], float32 under autocast, too.
-
-        Raises
-        ------
-        InputError
-            If a prompt is longer than the tower, or the tower has no second
-            embedding.
+        Takes what `FrozenClap.encode_prompts` takes, but always K contexts,
+        and returns [K, n_classes, D].
         """
-        self._check_length(ctx.shape[1], class_tokens)
+        if ctx.dim() == 3:
+            ctx = ctx[:, None]  # [K, 1, n_ctx, d]
+        self._check(ctx, class_tokens)
         shared = self._share(ctx, embed_twice)
+        encode = functools.partial(self._encode_chunk, shared)
         order, size, recompute = self._plan(
             ctx, class_tokens, classes_per_chunk
         )
-        if recompute and ctx.device.type == "cpu":
-            _give_blocks_back()
-        training = self.training
+        if recompute:
+            if ctx.device.type == "cpu":
+                _give_blocks_back()
+            encode = self._recompute(encode)
         parts = []
         for rows in order.split(size):
             ids, mask = (tensor[rows] for tensor in class_tokens)
             longest = int(mask.sum(1).max())
             names = ClassTokens(ids[:, :longest], mask[:, :longest])
-            if recompute:
-                states = checkpoint(
-                    self._encode_chunk,
-                    shared,
-                    names,
-                    use_reentrant=False,
-                    # Backward runs when the dropout is off again.
-                    context_fn=lambda: (nullcontext(), self.dropout(training)),
-                    preserve_rng_state=training,
-                )
-            else:
-                states = self._encode_chunk(shared, names)
-            parts.append(states)
+            parts.append(
+                encode(ctx if ctx.shape[1] == 1 else ctx[:, rows], names)
+            )
         states = torch.cat(parts, dim=1)[:, order.argsort()]
         return self._project(states)
 
+    def _sentence(self, states, mask):
+        """The hidden states [N, T, d] that make the sentences, [N, d]."""
+        raise NotImplementedError
+
+    def _words(self, states, mask):
+        """The hidden states of the words, and which of them are real."""
+        raise NotImplementedError
+
+    def _finish(self, text):
+        return text
+
     def _share(self, ctx, embed_twice):
-        """What all classes have in common, computed once."""
-        raise NotImplementedError
+        """What all chunks have in common; here, how tokens are embedded."""
+        return self.base.get_input_embeddings()
 
-    def _encode_chunk(self, shared, names):
+    def _encode_chunk(self, embed, ctx, names):
         """Last hidden states of the sentences, [K, classes, d]."""
-        raise NotImplementedError
+        (n_contexts, _, n_ctx, _), n_classes = ctx.shape, len(names.input_ids)
+        embedded = embed(names.input_ids).expand(n_contexts, -1, -1, -1)
+        prompt_embeddings = torch.cat(
+            [
+                embedded[:, :, : self.ctx_position],  # special tokens
+                ctx.expand(-1, n_classes, -1, -1),  # n_ctx
+                embedded[:, :, self.ctx_position :],  # name
+            ],
+            dim=2,
+        ).flatten(0, 1)  # [K * n_classes, n_ctx + L, d]
+        mask = pad(names.attention_mask, (n_ctx, 0), value=1)
+        mask = mask.repeat(n_contexts, 1)  # [K * n_classes, n_ctx + L]
+        states = self._prompt_states(prompt_embeddings, mask)
+        return states.unflatten(0, (n_contexts, n_classes))
 
-    def _kept_vectors(self, n_ctx, length):
+    def _recompute(self, encode):
+        """The same function, which keeps nothing for the backward pass."""
+        training = self.training
+
+        def encode_again(ctx, names):
+            # The backward pass comes when dropout is off again.
+            with self.dropout(training):
+                return encode(ctx, names)
+
+        return functools.partial(
+            checkpoint,
+            encode_again,
+            use_reentrant=False,
+            preserve_rng_state=training,
+        )
+
+    def _prompt_states(self, prompt_embeddings, mask):
+        states = self.base(
+            inputs_embeds=prompt_embeddings,
+            attention_mask=mask,
+            use_cache=False,
+        )[0]
+        return self._sentence(states, mask)
+
+    def _kept_vectors(self, ctx, length):
         """What autograd keeps of a prompt and layer, in vectors of size d."""
-        raise NotImplementedError
+        return 11 * (ctx.shape[2] + length)
 
     def _plan(self, ctx, class_tokens, classes_per_chunk):
         """Order of the classes, classes in a chunk, and whether to recompute."""
@@ -192,15 +245,9 @@ class TextEncoder(torch.nn.Module):
         order = lengths.argsort(stable=True)
         if classes_per_chunk is not None:
             return order, classes_per_chunk, True
-        n_classes = len(lengths)
-        config, length = self.base.config, class_tokens.input_ids.shape[1]
-        per_class = (
-            4
-            * len(ctx)
-            * config.num_hidden_layers
-            * config.hidden_size
-            * self._kept_vectors(ctx.shape[1], length)
-        )
+        n_classes, config = len(lengths), self.base.config
+        per_class = 4 * len(ctx) * config.num_hidden_layers * config.hidden_size
+        per_class *= self._kept_vectors(ctx, class_tokens.input_ids.shape[1])
         if n_classes * per_class > KEEP_BYTES:
             return order, max(1, CHUNK_BYTES // per_class), True
         # At this size a GPU's time is in the number of kernels it launches.
@@ -214,16 +261,19 @@ class TextEncoder(torch.nn.Module):
         with torch.autocast(states.device.type, enabled=False):
             return self.projection(states.float())
 
-    def _finish(self, text):
-        return text
-
-    def _check_length(self, n_ctx, class_tokens):
-        length = n_ctx + class_tokens.input_ids.shape[1]
-        if length > self.max_length:
+    def _check(self, ctx, class_tokens):
+        _, n_own, n_ctx, _ = ctx.shape
+        n_classes, longest = class_tokens.input_ids.shape
+        if n_own not in (1, n_classes):
+            raise InputError(
+                f"ctx has contexts of {n_own} classes, but there are "
+                f"{n_classes} class names: give each name a context, or all one"
+            )
+        if n_ctx + longest > self.max_length:
             raise InputError(
                 f"a context of {n_ctx} vectors and the longest class name "
-                f"make {length} tokens, the text tower takes "
-                f"{self.max_length}: lower n_ctx or shorten the class name"
+                f"make {n_ctx + longest} tokens, but the text tower takes at "
+                f"most {self.max_length}: lower n_ctx or shorten the class name"
             )
 
 
@@ -249,17 +299,13 @@ class BertTextEncoder(TextEncoder):
 
     Arguments
     ---------
-    base : transformers.BertModel
-        The transformer.
-    projection : torch.nn.Module
-        From hidden size to ``embed_dim``.
-    tokenizer : transformers.BertTokenizerFast
-        Its tokenizer.
-    embed_dim : int
-        Size D of the joint space.
+    base, projection, tokenizer, embed_dim
+        See `TextEncoder`.
     mean_pooling : bool
         See above.
     """
+
+    ctx_position = 1
 
     def __init__(
         self, base, projection, tokenizer, embed_dim, mean_pooling=False
@@ -267,103 +313,24 @@ class BertTextEncoder(TextEncoder):
         super().__init__(base, projection, tokenizer, embed_dim)
         self.mean_pooling = mean_pooling
 
-    def tokenize_class_names(self, class_names):
-        """Tokenise ``[CLS] name [SEP]``.
+    def _sentence(self, states, mask):
+        if not self.mean_pooling:
+            return states[:, 0]
+        weights = mask[..., None].to(states.dtype)
+        return (states * weights).sum(1) / weights.sum(1)
 
-        Arguments
-        ---------
-        class_names : list of str
-            The label texts.
-
-        Returns
-        -------
-        ClassTokens
-            [n_classes, L] each.
-        """
-        return self.tokenize(class_names)
-
-    def embed_words(self, text):
-        """Word embeddings of a text, [n_tokens, d].
-
-        Arguments
-        ---------
-        text : str
-            The words.
-
-        Returns
-        -------
-        torch.Tensor
-        """
-        ids = self.tokenizer(
-            text, add_special_tokens=False, return_tensors="pt"
-        )["input_ids"][0]
-        table = self.base.embeddings.word_embeddings.weight
-        return table[ids.to(table.device)].detach().clone()
-
-    def encode(self, tokens):
-        """Embed tokenised captions.
-
-        Arguments
-        ---------
-        tokens : ClassTokens
-            [N, T] each.
-
-        Returns
-        -------
-        Embeddings
-        """
-        states = self.base(
-            input_ids=tokens.input_ids, attention_mask=tokens.attention_mask
-        )[0]
-        return Embeddings(
-            self._project(self._pool(states, tokens.attention_mask)),
-            self._project(states[:, 1:]),
-            tokens.attention_mask[:, 1:].bool(),
-        )
-
-    def _kept_vectors(self, n_ctx, length):
-        return 11 * (n_ctx + length)
+    def _words(self, states, mask):
+        return states[:, 1:], mask[:, 1:]
 
     def _share(self, ctx, embed_twice):
-        embed = (
-            self.base.embeddings
-            if embed_twice
-            else self.base.embeddings.word_embeddings
-        )
-        return ctx, embed
+        if embed_twice:
+            return self.base.embeddings
+        return super()._share(ctx, embed_twice)
 
-    def _encode_chunk(self, shared, names):
-        """``[CLS] ctx name [SEP]``."""
-        ctx, embed = shared
-        n_contexts, n_ctx, _ = ctx.shape
-        n_classes = len(names.input_ids)
-        embedded = embed(names.input_ids)  # [n_classes, L, d]
-        prompt_embeddings = torch.cat(
-            [
-                embedded[:, :1].expand(n_contexts, -1, -1, -1),  # CLS
-                ctx[:, None].expand(-1, n_classes, -1, -1),  # n_ctx
-                embedded[:, 1:].expand(n_contexts, -1, -1, -1),  # name SEP PAD
-            ],
-            dim=2,
-        ).flatten(0, 1)  # [K * n_classes, n_ctx + L, d]
-        mask = torch.cat(
-            [
-                names.attention_mask.new_ones(n_classes, n_ctx),
-                names.attention_mask,
-            ],
-            dim=1,
-        ).repeat(n_contexts, 1)
+    def _prompt_states(self, prompt_embeddings, mask):
+        """Of the last layer, nothing is computed but what makes sentences."""
         if self.mean_pooling:
-            states = self.base(
-                inputs_embeds=prompt_embeddings, attention_mask=mask
-            )[0]
-            sentences = self._pool(states, mask)
-        else:
-            sentences = self._first_state(prompt_embeddings, mask)
-        return sentences.unflatten(0, (n_contexts, n_classes))
-
-    def _first_state(self, prompt_embeddings, mask):
-        """What BERT gives at CLS: the last layer computes nothing else."""
+            return super()._prompt_states(prompt_embeddings, mask)
         *layers, last = self.base.encoder.layer
         mask = self.base.get_extended_attention_mask(mask, mask.shape)
         states = self.base.embeddings(inputs_embeds=prompt_embeddings)
@@ -392,93 +359,38 @@ class BertTextEncoder(TextEncoder):
         )
         return last.feed_forward_chunk(cls)[:, 0]
 
-    def _pool(self, states, mask):
-        if not self.mean_pooling:
-            return states[:, 0]
-        weights = mask[..., None].to(states.dtype)
-        return (states * weights).sum(1) / weights.sum(1)
-
 
 class Gpt2TextEncoder(TextEncoder):
-    """GPT-2: the context is a prefix, so its keys and values are computed once.
+    """GPT-2: the context is a prefix.
 
+    If it is the same for all classes, its keys and values are computed once.
     As in msclap, a text ends with ``<|endoftext|>``, whose position is the
     sentence; the words are the positions before it.
 
     Arguments
     ---------
-    base : transformers.GPT2Model
-        The transformer.
-    projection : torch.nn.Module
-        From hidden size to ``embed_dim``.
-    tokenizer : transformers.GPT2TokenizerFast
-        Its tokenizer, padding on the right.
-    embed_dim : int
-        Size D of the joint space.
+    base, projection, tokenizer, embed_dim
+        See `TextEncoder`.
     """
+
+    before_name = " "
 
     def _finish(self, text):
         return f"{text} {self.tokenizer.eos_token}"
 
-    def tokenize_class_names(self, class_names):
-        """Tokenise `` name <|endoftext|>``, with the space that a prefix needs.
+    def _sentence(self, states, mask):
+        rows = torch.arange(len(states), device=states.device)
+        return states[rows, mask.sum(1) - 1]
 
-        Arguments
-        ---------
-        class_names : list of str
-            The label texts.
+    def _words(self, states, mask):
+        # A position is a word's if another one follows it.
+        return states[:, :-1], mask[:, 1:]
 
-        Returns
-        -------
-        ClassTokens
-            [n_classes, L] each.
-        """
-        return self.tokenize([f" {name}" for name in class_names])
-
-    def embed_words(self, text):
-        """Token embeddings of a text, [n_tokens, d].
-
-        Arguments
-        ---------
-        text : str
-            The words.
-
-        Returns
-        -------
-        torch.Tensor
-        """
-        ids = self.tokenizer(text, return_tensors="pt")["input_ids"][0]
-        table = self.base.wte.weight
-        return table[ids.to(table.device)].detach().clone()
-
-    def encode(self, tokens):
-        """Embed tokenised captions.
-
-        Arguments
-        ---------
-        tokens : ClassTokens
-            [N, T] each.
-
-        Returns
-        -------
-        Embeddings
-        """
-        states = self.base(
-            input_ids=tokens.input_ids, attention_mask=tokens.attention_mask
-        )[0]
-        mask = tokens.attention_mask.bool().clone()
-        last = mask.sum(1) - 1
-        rows = torch.arange(len(last), device=last.device)
-        mask[rows, last] = False
-        return Embeddings(
-            self._project(states[rows, last]),
-            self._project(states[:, :-1]),
-            mask[:, :-1],
-        )
-
-    def _kept_vectors(self, n_ctx, length):
+    def _kept_vectors(self, ctx, length):
+        if ctx.shape[1] > 1:
+            return super()._kept_vectors(ctx, length)
         # Keys and values of the prefix are copied to every class.
-        return 11 * length + 2 * (n_ctx + length)
+        return 11 * length + 2 * (ctx.shape[2] + length)
 
     def _share(self, ctx, embed_twice):
         """Keys and values of the contexts, two [K, heads, n_ctx, .] a layer."""
@@ -487,34 +399,32 @@ class Gpt2TextEncoder(TextEncoder):
                 "the authors' double embedding exists for BERT only: use "
                 "--clap ms-2022 with --upstream_exact True"
             )
-        prefix = self.base(inputs_embeds=ctx, use_cache=True).past_key_values
-        return prefix.to_legacy_cache()
+        if ctx.shape[1] > 1:
+            return super()._share(ctx, embed_twice)
+        states = self.base(inputs_embeds=ctx[:, 0], use_cache=True)
+        return states.past_key_values.to_legacy_cache()
 
-    def _encode_chunk(self, shared, names):
+    def _encode_chunk(self, shared, ctx, names):
         """``name <|endoftext|>``, seeing the context."""
+        if isinstance(shared, torch.nn.Module):
+            return super()._encode_chunk(shared, ctx, names)
         from transformers import DynamicCache
 
-        n_contexts, _, n_ctx, _ = shared[0][0].shape
-        n_classes = len(names.input_ids)
+        (n_contexts, _, n_ctx, _), n_classes = ctx.shape, len(names.input_ids)
         # [K, heads, n_ctx, d_head] -> [K * n_classes, heads, n_ctx, d_head]
         cache = DynamicCache.from_legacy_cache(
             tuple(
-                tuple(
-                    part.repeat_interleave(n_classes, dim=0) for part in layer
-                )
+                tuple(part.repeat_interleave(n_classes, 0) for part in layer)
                 for layer in shared
             )
         )
-        input_ids, name_mask = (t.repeat(n_contexts, 1) for t in names)
-        mask = torch.cat(
-            [name_mask.new_ones(len(name_mask), n_ctx), name_mask], dim=1
-        )
+        input_ids, mask = (t.repeat(n_contexts, 1) for t in names)
         states = self.base(
             input_ids=input_ids,
-            attention_mask=mask,
+            attention_mask=pad(mask, (n_ctx, 0), value=1),
             past_key_values=cache,
             use_cache=True,
         )[0]
-        rows = torch.arange(len(states), device=states.device)
-        last = states[rows, name_mask.sum(1) - 1]
-        return last.unflatten(0, (n_contexts, n_classes))
+        return self._sentence(states, mask).unflatten(
+            0, (n_contexts, n_classes)
+        )

@@ -12,10 +12,20 @@ Authors
 import pickle
 import struct
 from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+from speechbrain.utils.fetching import (
+    FetchConfig,
+    FetchFrom,
+    FetchSource,
+    LocalStrategy,
+    fetch,
+    guess_source,
+)
 from speechbrain.utils.logger import get_logger
 
 from afpt_plugin.errors import InputError
@@ -63,47 +73,57 @@ def find_weights(weights, repo_id, filename, name):
     Raises
     ------
     InputError
-        If the file is not there, or the hub cannot be reached.
+        If the file does not exist, or cannot be fetched.
 
     Example
     -------
     >>> find_weights("missing.pth", "microsoft/msclap", "x.pth", "ms-2022")
     Traceback (most recent call last):
     ...
-    afpt_plugin.errors.InputError: no weights of ms-2022 at 'missing.pth': there is no such file; ...
+    afpt_plugin.errors.InputError: ms-2022 needs the file x.pth, but 'missing.pth' does not exist; ...
     """
-    ways_out = (
+    advice = (
         f"download {filename} of https://huggingface.co/{repo_id} where there "
-        "is a network and pass --weights PATH, or use the packaged model "
-        "with --clap mini"
+        "is a network and pass --weights PATH, or use the packaged model with "
+        "--clap mini"
     )
     if weights is None:
-        return find_on_hub(
-            repo_id, filename, f"the weights of {name}", ways_out
-        )
+        source = FetchSource(FetchFrom.HUGGING_FACE, repo_id)
+        return fetch_file(filename, source, advice=f"to use {name}, {advice}")
     path = Path(weights)
     if not path.is_file():
-        what = "a folder" if path.is_dir() else "no such file"
+        reason = "is a folder" if path.is_dir() else "does not exist"
         raise InputError(
-            f"no weights of {name} at {str(weights)!r}: there is {what}; "
-            f"{ways_out}"
+            f"{name} needs the file {filename}, but {str(weights)!r} {reason}; "
+            f"{advice}"
         )
     return path
 
 
-def find_on_hub(repo_id, filename, wanted, ways_out):
-    """Find a file in the hub's cache, else download it into the cache.
+def fetch_file(
+    name,
+    source,
+    savedir=None,
+    local_strategy=LocalStrategy.SYMLINK,
+    fetch_config=None,
+    advice="check its name and the network",
+):
+    """Fetch a file with SpeechBrain's `fetch`, but look into the cache first.
 
     Arguments
     ---------
-    repo_id : str
-        Repository on the Hugging Face hub.
-    filename : str
-        File in it.
-    wanted : str
-        What the file is, for the message.
-    ways_out : str
-        What to do without a network, for the message.
+    name : str
+        The file's name.
+    source : str or FetchSource
+        A folder, or a repository of the Hugging Face hub.
+    savedir : str or pathlib.Path, optional
+        Where to link it; by default it stays where it is.
+    local_strategy : LocalStrategy
+        See `speechbrain.utils.fetching.fetch`.
+    fetch_config : FetchConfig, optional
+        See `speechbrain.utils.fetching.fetch`.
+    advice : str
+        What to do if the file cannot be fetched, for the message.
 
     Returns
     -------
@@ -112,25 +132,44 @@ def find_on_hub(repo_id, filename, wanted, ways_out):
     Raises
     ------
     InputError
-        If it is neither in the cache nor to be had from the hub.
+        If the file cannot be fetched, or another one is in its way.
     """
-    from huggingface_hub import constants, hf_hub_download
+    from huggingface_hub import constants
     from huggingface_hub.errors import LocalEntryNotFoundError
     from huggingface_hub.utils import get_session
 
-    # The cache first: a machine that has the file needs no network.
-    with suppress(LocalEntryNotFoundError):
-        return Path(hf_hub_download(repo_id, filename, local_files_only=True))
+    config = fetch_config or FetchConfig()
+    origin, place = guess_source(source)
+    get = partial(
+        fetch, name, source, savedir=savedir, local_strategy=local_strategy
+    )
     try:
-        # The hub's client tries six times, half a minute in all, to learn that
-        # there is no network: ask once before.
-        get_session().head(constants.ENDPOINT, timeout=5)
-        return Path(hf_hub_download(repo_id, filename))
-    except OSError as error:  # every error of the hub's client is one
+        if origin == FetchFrom.LOCAL:
+            path = get(fetch_config=config)
+            # `fetch` does not look at what is in its way.
+            if path.read_bytes() != Path(place, name).read_bytes():
+                raise InputError(
+                    f"{path} is another export's, not that of {place}: give "
+                    "another savedir or leave it out"
+                )
+            return path
+        if not config.allow_updates:
+            # A machine that has the file needs no network.
+            with suppress(LocalEntryNotFoundError):
+                return get(fetch_config=replace(config, allow_network=False))
+        if config.allow_network:
+            # The hub's client tries six times, half a minute in all, to learn
+            # that there is no network: ask once before.
+            get_session().head(constants.ENDPOINT, timeout=5)
+        return get(fetch_config=config)
+    except InputError:
+        raise
+    except (OSError, ValueError) as error:  # the hub's are among them
+        cache = config.huggingface_cache_dir or constants.HF_HUB_CACHE
         raise InputError(
-            f"{wanted} were wanted: {filename} of {repo_id} is neither in the "
-            f"cache {constants.HF_HUB_CACHE} nor to be had from "
-            f"{constants.ENDPOINT} ({type(error).__name__}); {ways_out}"
+            f"{place}: neither a folder of this name, nor the cache {cache}, "
+            f"nor {constants.ENDPOINT} gave {name} ({type(error).__name__}: "
+            f"{' '.join(str(error).split())[:200]}); {advice}"
         ) from error
 
 
@@ -161,19 +200,19 @@ def read_pth(path):
     >>> read_pth("missing.pth")
     Traceback (most recent call last):
     ...
-    afpt_plugin.errors.InputError: missing.pth: cannot be read (FileNotFoundError)...
+    afpt_plugin.errors.InputError: missing.pth cannot be read (FileNotFoundError)...
     """
     try:
         with torch.serialization.safe_globals(_numpy_scalar_globals()):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise InputError(
-            f"{path}: cannot be read ({type(error).__name__}): check the path"
+            f"{path} cannot be read ({type(error).__name__}): check the path"
         ) from error
     except UNREADABLE as error:
         raise InputError(
-            f"{path}: is not a checkpoint of tensors alone "
-            f"({type(error).__name__}). It is damaged (download it again), of "
+            f"{path} is not a checkpoint of tensors alone "
+            f"({type(error).__name__}): it is damaged (download it again), has "
             "another format, or holds Python objects, which could run code "
             "and are never loaded"
         ) from error
@@ -181,7 +220,7 @@ def read_pth(path):
         content = content["model"]
     if not isinstance(content, dict) or not content:
         raise InputError(
-            f"{path}: holds a {type(content).__name__}, not the state dict of "
+            f"{path} holds a {type(content).__name__}, not the state dict of "
             "a CLAP, neither at the top nor under 'model'"
         )
     foreign = [
@@ -191,7 +230,7 @@ def read_pth(path):
     ]
     if foreign:
         raise InputError(
-            f"{path}: its state dict holds entries that are not tensors: "
+            f"the state dict of {path} holds entries that are not tensors: "
             f"{_join(foreign)}"
         )
     return dict(content)
@@ -226,7 +265,7 @@ def fill_from_checkpoint(model, state_dict, source, constant_buffers):
     >>> fill_from_checkpoint(model, {"bias": torch.ones(1)}, "x.pth", ())
     Traceback (most recent call last):
     ...
-    afpt_plugin.errors.InputError: x.pth: lacks 1 of the model's 2 learned values: weight; ...
+    afpt_plugin.errors.InputError: x.pth lacks 1 of the model's 2 learned values: weight; ...
     """
     constants = tuple(constant_buffers)
     if state_dict and all(key.startswith("module.") for key in state_dict):
@@ -239,7 +278,7 @@ def fill_from_checkpoint(model, state_dict, source, constant_buffers):
     missing = [key for key in learned if key not in state_dict]
     if missing:
         raise InputError(
-            f"{source}: lacks {len(missing)} of the model's {len(learned)} "
+            f"{source} lacks {len(missing)} of the model's {len(learned)} "
             f"learned values: {_join(missing)}; is it the checkpoint of "
             "another model?"
         )
@@ -251,7 +290,7 @@ def fill_from_checkpoint(model, state_dict, source, constant_buffers):
     ]
     if wrong:
         raise InputError(
-            f"{source}: {len(wrong)} entries have another shape: "
+            f"{len(wrong)} entries of {source} have another shape: "
             f"{_join(wrong)}; is it the checkpoint of another model?"
         )
     extra = [
@@ -261,7 +300,10 @@ def fill_from_checkpoint(model, state_dict, source, constant_buffers):
     ]
     if extra:
         logger.warning(
-            "%s: %d entries are not used: %s", source, len(extra), _join(extra)
+            "%d entries of %s are not used: %s",
+            len(extra),
+            source,
+            _join(extra),
         )
     merged = {key: state_dict.get(key, value) for key, value in own.items()}
     model.load_state_dict(merged, strict=True)

@@ -1,8 +1,11 @@
 """A tiny CLAP with real parts, so that tests are fast and need no download."""
 
+import json
+
 import pytest
 import torch
-from transformers import BertConfig, BertModel
+from transformers import BertConfig, BertModel, GPT2TokenizerFast
+from transformers.models.gpt2.tokenization_gpt2 import bytes_to_unicode
 
 from afpt_plugin.backbones.base import Embeddings, FrozenClap
 from afpt_plugin.backbones.text import BertTextEncoder
@@ -63,6 +66,24 @@ def tokenizer(tmp_path_factory):
     path = tmp_path_factory.mktemp("vocabulary") / "vocab.txt"
     path.write_text("\n".join(WORDS) + "\n", encoding="utf-8")
     return BertTokenizerFast(str(path))
+
+
+@pytest.fixture(scope="session")
+def gpt2_folder(tmp_path_factory):
+    """GPT-2's byte alphabet without merges, as files; id 0 is ``!``."""
+    folder = tmp_path_factory.mktemp("gpt2")
+    tokens = [*bytes_to_unicode().values(), "<|endoftext|>"]
+    vocab = {token: index for index, token in enumerate(tokens)}
+    (folder / "vocab.json").write_text(json.dumps(vocab))
+    (folder / "merges.txt").write_text("#version: 0.2\n")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def gpt2_tokenizer(gpt2_folder):
+    """A tokenizer of bytes."""
+    files = [str(gpt2_folder / name) for name in ("vocab.json", "merges.txt")]
+    return GPT2TokenizerFast(*files, pad_token="!")
 
 
 @pytest.fixture

@@ -300,7 +300,7 @@ def test_repeats_of_a_short_recording_have_no_frames(classifier):
 def test_a_backbone_that_knows_its_frames_is_asked(clap, classifier):
     """Frames need not be spread evenly, nor come in order."""
     centres = 80.0 * torch.arange(10).flip(0)
-    object.__setattr__(clap, "frame_centres", lambda n, t: centres)
+    object.__setattr__(clap, "frame_centers", lambda n, t: centres)
     sig = noise(1.0)[:, 0]
     frames = classifier.score_recordings([sig])[0].frames
     assert frames.centre.tolist() == pytest.approx([0.1 * t for t in range(10)])
@@ -482,7 +482,7 @@ def test_a_savedir_links_and_never_mixes_two_exports(
 def test_a_missing_folder_is_not_asked_of_the_hub(clap, source, monkeypatch):
     """What has not one slash is no repository."""
     monkeypatch.setattr(
-        "afpt_plugin.inference.fetch", lambda *args, **options: 1 / 0
+        "afpt_plugin.inference.fetch_file", lambda *args, **options: 1 / 0
     )
     with pytest.raises(InputError, match="no such folder"):
         load(source, clap)
