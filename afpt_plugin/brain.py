@@ -16,12 +16,9 @@ from speechbrain.utils.logger import get_logger
 
 from afpt_plugin.backbones.base import Embeddings
 from afpt_plugin.results.output import baseline_head, primary_head
-from afpt_plugin.results.run import Scores, describe
+from afpt_plugin.results.scores import Scores
 
 logger = get_logger(__name__)
-
-# torch's CPU capability levels without native bfloat16.
-SLOW_AT_BF16 = ("DEFAULT", "AVX2")
 
 
 class AdaptationBrain(sb.Brain):
@@ -64,15 +61,6 @@ class AdaptationBrain(sb.Brain):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if (
-            self.device_type == "cpu"
-            and self.precision == "bf16"
-            and torch.backends.cpu.get_cpu_capability() in SLOW_AT_BF16
-        ):
-            logger.warning(
-                "--precision bf16: this processor has no bfloat16 arithmetic, "
-                "so learning is slower than with fp32"
-            )
         self.task = task
         self.clap = clap.to(self.device)
         self.learner = self.modules.learner
@@ -131,18 +119,7 @@ class AdaptationBrain(sb.Brain):
         return logits
 
     def classes(self, stage):
-        """Class embeddings, computed once a stage unless training.
-
-        Arguments
-        ---------
-        stage : sb.Stage
-            The stage.
-
-        Returns
-        -------
-        Classes
-            Float32, [n_classes, D] each.
-        """
+        """`Classes` in float32, computed once a stage unless training."""
         if stage == sb.Stage.TRAIN or self._classes is None:
             classes = self.learner.classes(self.clap)
             self._classes = type(classes)(*(part.float() for part in classes))
@@ -176,37 +153,21 @@ class AdaptationBrain(sb.Brain):
     def fit(self, epoch_counter, train_set, valid_set=None, **kwargs):
         """Train as `speechbrain.Brain.fit` does, if there is what to train.
 
-        Arguments
-        ---------
-        epoch_counter : EpochCounter
-            Counts the epochs.
-        train_set : EmbeddingDataset
-            Items to learn from.
-        valid_set : EmbeddingDataset, optional
-            Held-out items.
-        **kwargs : dict
-            See `speechbrain.Brain.fit`.
-
-        Raises
-        ------
-        InputError
-            If the best epoch is to be chosen on held-out items and there are
-            none.
+        See there for the arguments; `RunResults.begin` may raise.
         """
-        if not any(True for _ in self.learner.parameters()):
+        if not list(self.learner.parameters()):
             logger.info("%s has nothing to train", type(self.learner).__name__)
             return
-        self.results.check_selection(
-            self.test_loader is not None, valid_set is not None
-        )
-        self.results.identity["training"] = {
-            "epochs": epoch_counter.limit,
-            "optimizer": describe(self.opt_class),
-            "augment": describe(self.augment),
-            "max_grad_norm": str(self.max_grad_norm),
-            "precision": self.precision,
+        self.results.begin(
+            self.test_loader is not None,
+            valid_set is not None,
+            epochs=epoch_counter.limit,
+            optimizer=self.opt_class,
+            augment=self.augment,
+            max_grad_norm=str(self.max_grad_norm),
+            precision=self.precision,
             **(kwargs.get("train_loader_kwargs") or {}),
-        }
+        )
         self._has_valid = valid_set is not None
         start = time.perf_counter()
         super().fit(epoch_counter, train_set, valid_set, **kwargs)
@@ -221,40 +182,19 @@ class AdaptationBrain(sb.Brain):
         super().on_fit_start()
 
     def on_stage_start(self, stage, epoch=None):
-        """Forget the scores of the stage before.
-
-        Arguments
-        ---------
-        stage : sb.Stage
-            The stage.
-        epoch : int, optional
-            The epoch.
-        """
+        """Forget the scores of the stage before."""
         self.scores, self._classes = Scores(), None
         self._compare = stage == sb.Stage.TEST
 
     def on_stage_end(self, stage, stage_loss, epoch=None):
-        """Close an epoch, or the run.
-
-        Arguments
-        ---------
-        stage : sb.Stage
-            The stage.
-        stage_loss : float
-            Mean loss of its batches.
-        epoch : int, optional
-            The epoch.
-        """
+        """Close an epoch, or the run."""
         if stage == sb.Stage.TEST:
             self.results.close_run(self.scores, self.checkpointer)
             return
-        logits, targets = self.scores.collect()
-        stats = {
-            "loss": float(stage_loss),
-            self.task.metric: self._primary_metric(
-                logits[primary_head(logits)], targets
-            ),
-        }
+        (metric,) = self.scores.measure(
+            self.task, lambda heads: [primary_head(heads)]
+        ).values()
+        stats = {"loss": float(stage_loss), self.task.metric: metric}
         if stage == sb.Stage.TRAIN:
             self._train_stats = stats
         if stage == sb.Stage.VALID or not self._has_valid:
@@ -283,25 +223,10 @@ class AdaptationBrain(sb.Brain):
             self.evaluate_batch(batch, sb.Stage.TEST)
             if self.debug and step == self.debug_batches:
                 break
-        logits, targets = self.scores.collect()
-        return {
-            head: self._primary_metric(values, targets)
-            for head, values in logits.items()
-        }
-
-    def _primary_metric(self, logits, targets):
-        return self.task.metrics(logits, targets)[self.task.metric]
+        return self.scores.measure(self.task)
 
     def on_evaluate_start(self, max_key=None, min_key=None):
-        """Load the selected epoch.
-
-        Arguments
-        ---------
-        max_key : str, optional
-            See `speechbrain.Brain`.
-        min_key : str, optional
-            See `speechbrain.Brain`.
-        """
+        """Load the selected epoch."""
         self.results.resume(self.checkpointer)
         super().on_evaluate_start(max_key, min_key)
         self.results.timings["evaluate_start"] = time.perf_counter()

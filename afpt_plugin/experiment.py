@@ -29,6 +29,9 @@ from afpt_plugin.errors import InputError
 
 logger = get_logger(__name__)
 
+# torch's CPU capability levels without native bfloat16.
+SLOW_AT_BF16 = ("DEFAULT", "AVX2")
+
 # `--upstream_exact True` on a command line selects this method.
 UPSTREAM = "upstream.yaml"
 
@@ -89,6 +92,15 @@ def load_experiment(arguments, recipe):
         )
     if run_opts.device is None:
         run_opts = dataclasses.replace(run_opts, device=infer_device())
+    if (
+        run_opts.precision == "bf16"
+        and run_opts.device == "cpu"
+        and torch.backends.cpu.get_cpu_capability() in SLOW_AT_BF16
+    ):
+        logger.warning(
+            "--precision bf16: this processor has no bfloat16 arithmetic, so "
+            "learning is slower than with fp32"
+        )
     ddp_init_group(run_opts)
     if torch.distributed.is_initialized():
         # Its threads, still running when the interpreter ends, would abort it.

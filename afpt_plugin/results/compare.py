@@ -32,8 +32,8 @@ import numpy as np
 import pandas as pd
 
 from afpt_plugin.errors import InputError, refuse_unwritable
-from afpt_plugin.results.figures import plot_comparison
 from afpt_plugin.files import replacing
+from afpt_plugin.results.figures import plot_comparison
 from afpt_plugin.results.run import HEADS, UNTUNED
 from afpt_plugin.results.runs import FACTS, IDENTITY, find_runs, read_run
 

@@ -1,4 +1,4 @@
-"""The bookkeeping of one run: scores, history, selection, identity, files.
+"""The bookkeeping of one run: history, selection, identity, files.
 
 The Brain knows the method; everything it would have to remember between two
 batches or two epochs lies here.
@@ -11,7 +11,6 @@ import functools
 import time
 from pathlib import Path
 
-import torch
 from speechbrain.utils.distributed import if_main_process
 from speechbrain.utils.logger import get_logger
 
@@ -19,14 +18,12 @@ from afpt_plugin.errors import InputError
 from afpt_plugin.export import write_export
 from afpt_plugin.results.figures import plot_training
 from afpt_plugin.results.output import (
-    baseline_head,
     format_table,
     package_versions,
     peak_memory_mb,
     primary_head,
     write_run,
 )
-from afpt_plugin.similarity import ensemble_logits
 
 logger = get_logger(__name__)
 
@@ -34,59 +31,6 @@ SELECTIONS = ("captions", "audio", None)
 
 # What a checkpoint must share with a run that goes on from it.
 LEARNED = ("clap_fingerprint", "learner", "supervision", "training", "seed")
-
-
-class Scores:
-    """Logits and targets of a whole set, collected batch by batch.
-
-    Example
-    -------
-    >>> scores = Scores()
-    >>> part = torch.tensor([[1.0, 2.0]])
-    >>> scores.add(["a"], {"coarse": part, "fine": part}, torch.eye(2)[:1])
-    >>> logits, targets = scores.collect()
-    >>> logits["ensemble"]
-    tensor([[2., 4.]])
-    """
-
-    def __init__(self):
-        self.ids, self._targets, self._logits = [], [], {}
-
-    def add(self, ids, logits, targets):
-        """Add a batch.
-
-        Arguments
-        ---------
-        ids : list of str
-            Of its items.
-        logits : dict of torch.Tensor
-            Head to [B, n_classes].
-        targets : torch.Tensor
-            Multi-hot, [B, n_classes].
-        """
-        self.ids += ids
-        self._targets.append(targets.cpu())
-        for head, values in logits.items():
-            self._logits.setdefault(head, []).append(values.detach().cpu())
-
-    def collect(self):
-        """Join the batches, and add the ensemble of coarse and fine heads.
-
-        Returns
-        -------
-        logits : dict of torch.Tensor
-            Head to [N, n_classes].
-        targets : torch.Tensor
-            Multi-hot, [N, n_classes].
-        """
-        logits = {head: torch.cat(part) for head, part in self._logits.items()}
-        for coarse, fine, both in (
-            ("coarse", "fine", "ensemble"),
-            tuple(map(baseline_head, ("coarse", "fine", "ensemble"))),
-        ):
-            if coarse in logits and fine in logits:
-                logits[both] = ensemble_logits(logits[coarse], logits[fine])
-        return logits, torch.cat(self._targets)
 
 
 def describe(thing):
@@ -207,8 +151,8 @@ class RunResults:
             "debug": debug,
         }
 
-    def check_selection(self, has_test, has_valid):
-        """Refuse a rule that has nothing to choose on.
+    def begin(self, has_test, has_valid, **training):
+        """Say how it will be trained; refuse a rule with nothing to choose on.
 
         Arguments
         ---------
@@ -216,11 +160,13 @@ class RunResults:
             Whether there are recordings to test on.
         has_valid : bool
             Whether there are held-out items.
+        **training : dict
+            Objects and values that decide what is learned.
 
         Raises
         ------
         InputError
-            If the rule needs one that is not there.
+            If the selection rule needs something that is not there.
         """
         if self.selection == "audio" and not has_test:
             raise InputError(
@@ -233,6 +179,12 @@ class RunResults:
                 "valid_fraction above 0, or choose null for the last epoch"
                 + (", or audio" if has_test else "")
             )
+        self.identity["training"] = {
+            name: value
+            if isinstance(value, (str, int, float))
+            else describe(value)
+            for name, value in training.items()
+        }
 
     def resume(self, checkpointer):
         """Take the history of the last checkpoint, if there is one.

@@ -25,7 +25,8 @@ from afpt_plugin.learners import PromptLearner, Template
 from afpt_plugin.results import output
 from afpt_plugin.results import run as run_module
 from afpt_plugin.results.output import HEADS, baseline_head
-from afpt_plugin.results.run import RunResults, Scores
+from afpt_plugin.results.run import RunResults
+from afpt_plugin.results.scores import Scores
 from afpt_plugin.similarity import CaptionNoise
 from afpt_plugin.task import Task
 
