@@ -14,7 +14,6 @@ Authors
 """
 
 import argparse
-import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -83,18 +82,11 @@ def read_targets(data_folder, class_names):
 
 
 def untuned(classifier):
-    """Copy a classifier, with the plain template instead of what it learned."""
-    export = classifier.hparams.export
-    export = dataclasses.replace(
-        export,
-        ctx_coarse=export.start_coarse,
-        ctx_fine=export.start_fine,
-        anchor=0.0,
-        anchor_embeddings=export.anchor_embeddings[:0],
-    )
-    return PromptedClassifier(
-        {"clap": classifier.mods.clap}, {"export": export}
-    )
+    """Copy a classifier, with the template that it was compared with."""
+    clap, export = classifier.mods.clap, classifier.hparams.export
+    learner = export.make_baseline(clap)
+    hparams = {"export": export, "learner": learner}
+    return PromptedClassifier({"clap": clap}, hparams)
 
 
 def segment_scores(classifier, path):
@@ -107,7 +99,7 @@ def segment_scores(classifier, path):
     sums = torch.zeros(SECONDS, frames.logits.shape[1])
     sums.index_add_(0, second, frames.logits)
     counts = second.bincount(minlength=SECONDS)[:, None]
-    lowest = torch.tensor(-classifier.hparams.export.logit_scale)
+    lowest = torch.tensor(-classifier.learner.logit_scale)
     return torch.where(counts > 0, sums / counts, lowest).numpy()
 
 

@@ -25,7 +25,7 @@ from torch.nn.utils.rnn import pad_sequence
 import afpt_plugin
 from afpt_plugin.backbones import load_clap
 from afpt_plugin.backbones.base import Embeddings
-from afpt_plugin.data import store
+from afpt_plugin.data.datasets import embed_captions, embed_recordings
 
 BACKBONES = ("mini", "ms-2022", "ms-2023")
 CAPTIONS = Path(afpt_plugin.__file__).parent / "assets/captions/esc50.csv"
@@ -116,11 +116,9 @@ class Material:
         self.wavs = 0.1 * torch.randn(n_clips, samples, generator=generator)
         _ = clap.fingerprint  # its cost does not grow with the captions
         start = time.perf_counter()
-        self.stored_captions = store.encode_caption_features(
-            clap, self.captions, folder
-        )
+        self.stored_captions = embed_captions(clap, self.captions, folder)
         middle = time.perf_counter()
-        self.stored_clips = store.encode_recording_features(
+        self.stored_clips = embed_recordings(
             clap,
             [{"key": str(index)} for index in range(n_clips)],
             folder,
@@ -133,12 +131,15 @@ class Material:
         }
 
 
-def read_store(features, keys, batch, fields):
+def read_store(store, keys, batch):
     """Read items, a list of indices, from a store as `Embeddings`."""
-    entries = [features[keys[index]] for index in batch]
-    whole, parts, mask = ([e[field] for e in entries] for field in fields)
-    padded = (pad_sequence(rows, batch_first=True) for rows in (parts, mask))
-    return Embeddings(torch.stack(whole), *padded)
+    entries = [store[keys[index]] for index in batch]
+    parts, mask = (
+        pad_sequence([entry[field] for entry in entries], batch_first=True)
+        for field in ("parts", "mask")
+    )
+    whole = torch.stack([entry["whole"] for entry in entries])
+    return Embeddings(whole, parts, mask)
 
 
 class Clock:

@@ -52,12 +52,11 @@ from full_size import (
 from torch.nn.functional import cross_entropy, pad
 
 from afpt_plugin.backbones import text
-from afpt_plugin.backbones.base import ClassTokens
-from afpt_plugin.data import store
-from afpt_plugin.data.audio import read_recording
+from afpt_plugin.backbones.base import ClassTokens, Embeddings
+from afpt_plugin.data.audio import read_clip
+from afpt_plugin.data.datasets import embed_recordings
 from afpt_plugin.errors import InputError, exit_on_input_error
-from afpt_plugin.learners.prompts import PromptLearner
-from afpt_plugin.similarity import coarse_logits, fine_logits
+from afpt_plugin.learners import Classes, PromptLearner
 
 CTX_INIT = "this is a sound of"
 
@@ -125,11 +124,6 @@ def parse_arguments(arguments):
     return options
 
 
-def embed_classes(learner, clap):
-    """Embed the classes as the package does, coarse and fine."""
-    return learner(clap)
-
-
 class Schedule:
     """Our way to train; `AuthorsSchedule` says what the authors do instead."""
 
@@ -148,29 +142,22 @@ class Schedule:
 
     def classes(self):
         """Embed the classes under both contexts, [n_classes, D] each."""
-        return embed_classes(self.learner, self.clap)
+        return self.learner.classes(self.clap)
 
     def captions(self, batch):
         """Read captions, a list of indices, from the store."""
-        fields = ("sentence", "words", "word_mask")
-        return read_store(*self.material.stored_captions, batch, fields)
+        return read_store(*self.material.stored_captions, batch)
 
     def clips(self, batch):
         """Read clips, a list of indices, from the store."""
-        fields = ("clip", "frames", "frame_mask")
-        return read_store(*self.material.stored_clips, batch, fields)
+        return read_store(*self.material.stored_clips, batch)
 
     def logits(self, items, classes):
         """Score items, coarse and fine, [2, B, n_classes]."""
-        coarse, fine = (part.float() for part in classes)
         whole, parts, mask = (part.to(self.device) for part in items)
-        scale = self.clap.logit_scale
-        return torch.stack(
-            [
-                coarse_logits(whole.float(), coarse, scale),
-                fine_logits(parts.float(), mask, fine, scale),
-            ]
-        )
+        items = Embeddings(whole.float(), parts.float(), mask)
+        classes = Classes(*(part.float() for part in classes))
+        return torch.stack(list(self.learner(items, classes).values()))
 
     def autocast(self):
         """Compute in bfloat16 inside a ``with`` block, if that is wanted."""
@@ -236,7 +223,7 @@ class AuthorsSchedule(Schedule):
     def classes(self):
         """Embed the classes, coarse and fine one after the other."""
         contexts = (self.learner.ctx_coarse, self.learner.ctx_fine)
-        return tuple(self._embed(ctx) for ctx in contexts)
+        return Classes(*(self._embed(ctx) for ctx in contexts))
 
     def _embed(self, ctx):
         encoder = self.clap.caption_encoder
@@ -489,7 +476,7 @@ def encode_share(rank, n_processes, folder, paths, options):
     settings = {"clip_seconds": CLIP_SECONDS}
 
     def load(recording):
-        return read_recording(recording["key"], clap.sample_rate, **settings)
+        return read_clip(recording["key"], clap.sample_rate, **settings)
 
     recordings = [{"key": path} for path in paths]
     # One batch for all: what the samples are does not matter to the clock.
@@ -507,7 +494,7 @@ def encode_share(rank, n_processes, folder, paths, options):
             wait()
         place = f"{folder}/store-{n_processes}-{number}"
         with clock("encoding"):  # waits for the others, too
-            store.encode_recording_features(
+            embed_recordings(
                 clap, recordings, place, load, settings, batch_size=8
             )
     torch.distributed.destroy_process_group()

@@ -96,7 +96,7 @@ def test_schedules_take_the_same_steps(tiny, tokenizer, tmp_path, backbone):
 
 
 WRONG = {
-    "classes": lambda classes: classes[::-1],
+    "classes": lambda classes: type(classes)(*classes[::-1]),
     "captions": lambda e: e._replace(mask=torch.ones_like(e.mask)),
     "clips": lambda e: e._replace(whole=e.whole * torch.nan),
 }
@@ -221,7 +221,7 @@ def test_seconds_are_scored_by_their_frames():
     logits = torch.tensor([[1.0], [2.0], [4.0], [3.0]])
     found = mock.Mock(centre=centers, logits=logits)
     classifier = mock.Mock(frame_scores=lambda path: found)
-    classifier.hparams.export.logit_scale = 5.0
+    classifier.learner.logit_scale = 5.0
     scores = frames.segment_scores(classifier, None)[:, 0]
     assert scores.tolist() == [1.5, -5, -5, 4, -5, -5, -5, -5, -5, 3]
     truth = np.array([False, False, True, True, True])
