@@ -2,7 +2,7 @@
 """Score frames on recordings with strong labels: segment F1.
 
 To run this script after recipes/DCASE2019, use the following command:
-> python benchmarks/frames.py results/DCASE2019/mini/PromptLearner/1/export
+> python benchmarks/frames.py results/DCASE2019/mini/prompts/1/export
 
 A recording is cut into segments of 1 s; a class is heard in a segment if the
 mean fine logit of its frames is above one threshold, which is chosen on every

@@ -385,7 +385,7 @@ def measure_classes(options):
 
 def step_of_classes(options, n_classes, way):
     """Median seconds and peak MB of a step; None if memory did not suffice."""
-    torch.set_num_threads(options.threads or torch.get_num_threads())
+    torch.set_num_threads(options.threads)
     if options.memory_gb and options.device == "cpu":
         import resource
 
