@@ -33,94 +33,63 @@ MANIFEST = Path(__file__).with_suffix(".csv")
 MAX_SECONDS = 10
 
 
-def main():
+def main(arguments=None):
     """Read the recordings and write them in the data sets' layouts."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "debian_root", type=Path, help="has a folder for each package"
-    )
+    parser.add_argument("debian_root", type=Path, help="a folder a package")
     parser.add_argument(
         "--output", type=Path, default=Path("results/development")
     )
-    arguments = parser.parse_args()
+    options = parser.parse_args(arguments)
+    root = options.debian_root
     with open(MANIFEST, newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    missing = sorted(
-        {
-            row["package"]
-            for row in rows
-            if not (arguments.debian_root / row["package"]).is_dir()
-        }
-    )
+    packages = sorted({row["package"] for row in rows})
+    missing = [name for name in packages if not (root / name).is_dir()]
     if missing:
         raise InputError(
-            f"{arguments.debian_root}: {len(missing)} packages are not here; "
+            f"{root} lacks {len(missing)} packages; download them with "
             f"apt-get download {' '.join(missing)}"
         )
-    folder = arguments.output / "recordings"
+    folder = options.output / "recordings"
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / "recordings.csv", "w", newline="") as file:
         table = csv.DictWriter(file, COLUMNS, restval="")
         table.writeheader()
         for number, row in enumerate(rows):
             path = folder / f"{number:04d}.flac"
-            sig, sample_rate = decode(read_source(row, arguments.debian_root))
+            sig, sample_rate = decode(read_source(row, root))
             sig = sig.mean(dim=1)[: MAX_SECONDS * sample_rate]
             soundfile.write(path, sig.numpy(), sample_rate)
             digest = hashlib.sha256(path.read_bytes()).hexdigest()
             table.writerow({**row, "file": path.name, "sha256": digest})
     for write in (write_esc50, write_us8k, write_fsd2019):
-        print(write(arguments.output, folder))
+        print(write(options.output, folder))
 
 
-def read_source(row, debian_root):
-    """Read a file of a package, or of a zip file in it, and check its hash.
-
-    Arguments
-    ---------
-    row : dict
-        Of the manifest.
-    debian_root : pathlib.Path
-        Where packages are unpacked.
-
-    Returns
-    -------
-    bytes
-
-    Raises
-    ------
-    InputError
-        If the package's version holds another file, or none.
-    """
-    path = debian_root / row["package"] / row["path"]
+def read_source(row, root):
+    """Read a file of a package, or of a zip file in it, and check its hash."""
+    path = root / row["package"] / row["path"]
     try:
         if row["member"]:
             data = open_zip(path).read(row["member"])
         else:
             data = path.read_bytes()
     except (OSError, KeyError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} {row['member']}: {error}") from error
+        raise InputError(
+            f"{path} {row['member']}: {error}; unpack {row['package']} again"
+        ) from error
     if hashlib.sha256(data).hexdigest() != row["sha256"]:
         raise InputError(
-            f"{path} {row['member']} is another file than in version "
-            f"{row['version']} of {row['package']}"
+            f"{path} {row['member']} differs from version {row['version']} of "
+            f"{row['package']}; unpack that version"
         )
     return data
 
 
 @functools.lru_cache(maxsize=4)
 def open_zip(path):
-    """Open a zip file, and keep it open.
-
-    Arguments
-    ---------
-    path : pathlib.Path
-        The file.
-
-    Returns
-    -------
-    zipfile.ZipFile
-    """
+    """Open a zip file, and keep it open."""
     return zipfile.ZipFile(path)
 
 

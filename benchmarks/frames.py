@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Score what the frames say on recordings with strong labels: segment F1.
+"""Score frames on recordings with strong labels: segment F1.
 
 To run this script after recipes/DCASE2019, use the following command:
-> python benchmarks/frames.py results/DCASE2019/mini/PromptLearner/1/export
+> python benchmarks/frames.py results/DCASE2019/mini/prompts/1/export
 
 A recording is cut into segments of 1 s; a class is heard in a segment if the
 mean fine logit of its frames is above one threshold, which is chosen on every
@@ -14,7 +14,6 @@ Authors
 """
 
 import argparse
-import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -30,139 +29,82 @@ SECONDS = 10
 SAMPLES = "results/samples/DCASE2019/DCASE2019-validation"
 
 
-def main():
-    """Print a Markdown table: who scores, threshold, segment F1."""
+def main(arguments=None):
+    """Print a Markdown table: who scores, segment F1, precision and recall."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("source", help="an export folder")
     parser.add_argument("--data_folder", type=Path, default=Path(SAMPLES))
-    arguments = parser.parse_args()
-    tuned = PromptedClassifier.from_hparams(arguments.source)
-    targets = read_targets(arguments.data_folder, tuned.class_names)
+    options = parser.parse_args(arguments)
+    tuned = PromptedClassifier.from_hparams(options.source)
+    targets = read_targets(options.data_folder, tuned.class_names)
     names = sorted(targets)
-    target = np.stack([targets[name] for name in names])
+    target = np.stack([targets[name] for name in names])  # [N, SECONDS, C]
     chosen_on = np.arange(len(names)) % 2 == 0
+    folder = options.data_folder / "audio" / "validation"
     print("| class embeddings | segment F1 | precision, recall there |")
     print("|---|---|---|")
     for title, classifier in (("template", untuned(tuned)), ("tuned", tuned)):
-        folder = arguments.data_folder / "audio" / "validation"
-        scores = np.stack(
-            [
-                segment_scores(classifier, folder / name)
-                for name in tqdm(names, title, disable=None)
-            ]
-        )
+        bar = tqdm(names, title, disable=None)
+        scores = [segment_scores(classifier, folder / name) for name in bar]
+        scores = np.stack(scores)  # [N, SECONDS, n_classes]
         threshold = best_threshold(target[chosen_on], scores[chosen_on])
         truth = target[~chosen_on].ravel()
         found = scores[~chosen_on].ravel() >= threshold
-        f1 = f1_score(truth, found)
         precision = (truth & found).sum() / max(1, found.sum())
         recall = (truth & found).sum() / truth.sum()
-        print(f"| {title} | {100 * f1:.1f} % | {precision:.2f}, {recall:.2f} |")
+        f1 = 100 * f1_score(truth, found)
+        print(f"| {title} | {f1:.1f} % | {precision:.2f}, {recall:.2f} |")
 
 
 def read_targets(data_folder, class_names):
-    """Read which class is heard in which second.
+    """Read which class is heard in which second, in DCASE2019 task 4's layout.
 
-    Arguments
-    ---------
-    data_folder : pathlib.Path
-        In DCASE2019 task 4's layout.
-    class_names : list of str
-        In the order of the columns.
-
-    Returns
-    -------
-    dict of numpy.ndarray
-        File name -> True where a class is heard, [SECONDS, n_classes].
-
-    Raises
-    ------
-    InputError
-        If the metadata are missing, or name a class that is not among them.
+    Gives file name -> True where a class is heard, [SECONDS, n_classes].
     """
     path = data_folder / "metadata" / "validation" / "validation.tsv"
     if not path.is_file():
-        raise InputError(f"{path}: no such file; run recipes/DCASE2019 first")
+        raise InputError(f"{path} does not exist; run recipes/DCASE2019 first")
+    silence = np.zeros((SECONDS, len(class_names)), dtype=bool)
     targets = {}
     for row in pd.read_csv(path, sep="\t").itertuples():
-        heard = targets.setdefault(
-            row.filename, np.zeros((SECONDS, len(class_names)), dtype=bool)
-        )
+        heard = targets.setdefault(row.filename, silence.copy())
         if pd.isna(row.event_label):  # a recording without an event
             continue
         name = row.event_label.replace("_", " ").lower()
         if name not in class_names:
-            raise InputError(f"{path}: {row.event_label!r} is not a class")
+            raise InputError(
+                f"{path}: {row.event_label!r} in {row.filename} is not one of "
+                f"the export's classes: {', '.join(class_names)}"
+            )
         segments = slice(int(row.onset), int(np.ceil(row.offset)))
         heard[segments, class_names.index(name)] = True
     return targets
 
 
 def untuned(classifier):
-    """Put the words that the contexts started from in their place.
-
-    Arguments
-    ---------
-    classifier : PromptedClassifier
-        With tuned contexts.
-
-    Returns
-    -------
-    PromptedClassifier
-        With the plain template, and no anchor.
-    """
-    export = classifier.hparams.export
-    export = dataclasses.replace(
-        export,
-        ctx_coarse=export.start_coarse,
-        ctx_fine=export.start_fine,
-        anchor=0.0,
-        anchor_embeddings=export.anchor_embeddings[:0],
-    )
-    return PromptedClassifier(
-        {"clap": classifier.mods.clap}, {"export": export}
-    )
+    """Copy a classifier, with the template that it was compared with."""
+    clap, export = classifier.mods.clap, classifier.hparams.export
+    learner = export.make_baseline(clap)
+    hparams = {"export": export, "learner": learner}
+    return PromptedClassifier({"clap": clap}, hparams)
 
 
 def segment_scores(classifier, path):
-    """Average the fine logits of a recording over seconds.
+    """Average a recording's fine logits over seconds, [SECONDS, n_classes].
 
-    Arguments
-    ---------
-    classifier : PromptedClassifier
-        Any.
-    path : pathlib.Path
-        A recording of `SECONDS`.
-
-    Returns
-    -------
-    numpy.ndarray
-        [SECONDS, n_classes]; -1, the lowest cosine, times the scale where
-        there is no frame, since nothing is heard.
+    A second without a frame gets the lowest logit, since nothing is heard.
     """
     frames = classifier.frame_scores(path)
-    second = frames.centre.long().clamp(max=SECONDS - 1)
+    second = frames.centre.long().clamp(max=SECONDS - 1)  # [T]
     sums = torch.zeros(SECONDS, frames.logits.shape[1])
     sums.index_add_(0, second, frames.logits)
     counts = second.bincount(minlength=SECONDS)[:, None]
-    lowest = torch.tensor(-classifier.hparams.export.logit_scale)
+    lowest = torch.tensor(-classifier.learner.logit_scale)
     return torch.where(counts > 0, sums / counts, lowest).numpy()
 
 
 def best_threshold(truth, scores):
-    """Choose the threshold with the highest F1.
-
-    Arguments
-    ---------
-    truth : numpy.ndarray
-        Booleans of any shape.
-    scores : numpy.ndarray
-        As many.
-
-    Returns
-    -------
-    float
-    """
+    """Choose the threshold with the highest F1, of arrays of any shape."""
     precision, recall, thresholds = precision_recall_curve(
         truth.ravel(), scores.ravel()
     )

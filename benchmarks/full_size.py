@@ -1,57 +1,39 @@
-"""What the benchmarks share: full-size CLAPs without weights, clocks, memory.
+"""What speed.py measures on and with: full-size CLAPs, data, a clock, memory.
 
-The speed of a tower depends on its size and not on its values, so that random
-weights will do and nothing is downloaded.
+A tower's speed depends on its size and not on its values, so MS-CLAP has its
+full size and random weights, and nothing is downloaded.
 
 Authors
  * The afpt_plugin developers 2026
 """
 
-import argparse
 import ctypes
 import gc
 import itertools
-import json
 import os
 import platform
 import re
 import statistics
-import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
 
+import pandas as pd
 import torch
+from torch.nn.utils.rnn import pad_sequence
 
+import afpt_plugin
 from afpt_plugin.backbones import load_clap
-from afpt_plugin.errors import InputError
-from afpt_plugin.experiment import (
-    CAPTION_FOLDER,
-    check_device,
-    load_captions,
-)
-from afpt_plugin.files import replacing, write_if_changed
-from afpt_plugin.results.run import package_versions
-from afpt_plugin.sample_recordings import VOCABULARIES
+from afpt_plugin.backbones.base import Embeddings
+from afpt_plugin.data.datasets import embed_captions, embed_recordings
 
 BACKBONES = ("mini", "ms-2022", "ms-2023")
-ESC50_NAMES = [name.replace("_", " ") for name in VOCABULARIES["esc50"]]
-PRECISIONS = ("fp32", "bf16")
+CAPTIONS = Path(afpt_plugin.__file__).parent / "assets/captions/esc50.csv"
+CLIP_SECONDS = 5.0
 
 
 def build_clap(backbone):
-    """Build a CLAP of its real size; MS-CLAP's weights are random.
-
-    Arguments
-    ---------
-    backbone : str
-        One of `BACKBONES`.
-
-    Returns
-    -------
-    FrozenClap
-        On the CPU.
-    """
+    """Build a CLAP of its real size; MS-CLAP's weights are random."""
     if backbone == "mini":
         return load_clap("mini")
     from transformers.modeling_utils import no_init_weights
@@ -59,21 +41,39 @@ def build_clap(backbone):
     from afpt_plugin.backbones.mini_clap import load_minilm
     from afpt_plugin.backbones.ms_clap import MsClap2022, MsClap2023
 
+    tokenizer = load_minilm()[1]  # MiniLM has the word pieces of BERT
     with no_init_weights():
         if backbone == "ms-2022":
-            # MiniLM keeps the word pieces of bert-base-uncased.
-            clap = MsClap2022(tokenizer=load_minilm()[1])
+            clap = MsClap2022(tokenizer=tokenizer)
         else:
-            clap = MsClap2023(tokenizer=_gpt2_like_tokenizer())
-    _fill(clap)
+            clap = MsClap2023(tokenizer=gpt2_like(tokenizer))
+    fill_weights(clap)
     return clap
 
 
+def gpt2_like(tokenizer):
+    """Let BERT's word pieces, about as many as GPT-2's, stand for those."""
+    from tokenizers import Tokenizer
+    from transformers import PreTrainedTokenizerFast
+
+    pieces = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    pieces.post_processor = None  # it adds BERT's special tokens
+    return PreTrainedTokenizerFast(
+        tokenizer_object=pieces,
+        pad_token=tokenizer.pad_token,
+        eos_token=tokenizer.sep_token,
+        model_max_length=1024,
+    )
+
+
 @torch.no_grad()
-def _fill(clap):
-    # A million random numbers again and again: drawing 200 million takes a
-    # minute. Larger than a model's usual start, from which all texts look the
-    # same and a comparison of logits sees nothing.
+def fill_weights(clap):
+    """Fill parameters with noise, larger than a new model's.
+
+    With a new model's weights all texts look the same, and a comparison of
+    logits sees nothing.
+    """
+    # A million numbers again and again: drawing 200 million takes a minute.
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn(1_000_003, generator=generator)
     for start, (name, value) in enumerate(clap.named_parameters()):
@@ -89,357 +89,149 @@ def _fill(clap):
         value.copy_(drawn.view(value.shape))
 
 
-def _gpt2_like_tokenizer():
-    # GPT-2's vocabulary is not to be had without network. Byte pairs of our
-    # captions are about as long: a token for nearly every word.
-    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast
-
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    trainer = trainers.BpeTrainer(
-        vocab_size=50257,
-        special_tokens=["!", "<|endoftext|>"],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    texts = (
-        line
-        for path in sorted(CAPTION_FOLDER.glob("*.csv"))
-        for line in path.read_text(encoding="utf-8").splitlines()
-    )
-    tokenizer.train_from_iterator(texts, trainer)
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        pad_token="!",
-        eos_token="<|endoftext|>",
-        padding_side="right",
-        model_max_length=1024,
-    )
-
-
 def make_class_names(n_classes):
-    """Give ESC-50's class names, then pairs of them, as long as AudioSet's.
-
-    Arguments
-    ---------
-    n_classes : int
-        How many; at most 50 * 50.
-
-    Returns
-    -------
-    list of str
-        All different.
-
-    Raises
-    ------
-    InputError
-        If there are not so many, or fewer than 2 are asked for.
-    """
-    names = list(ESC50_NAMES)
-    if not 2 <= n_classes <= len(names) ** 2:
-        raise InputError(
-            f"{n_classes} classes: give 2 to {len(names) ** 2} of them"
-        )
-    pairs = (
-        f"{name}, {names[(index + shift) % len(names)]}"
-        for shift in range(1, len(names))
-        for index, name in enumerate(names)
-    )
+    """Give ESC-50's names, then pairs of them, as long as AudioSet's."""
+    names = list(pd.read_csv(CAPTIONS)["label"].unique())
+    pairs = (f"{one}, {two}" for one, two in itertools.permutations(names, 2))
     return list(itertools.islice(itertools.chain(names, pairs), n_classes))
 
 
-def make_captions(n_captions):
-    """Give the package's own captions of ESC-50, a class after the other.
+class Material:
+    """What schedules share: a model, classes, captions, clips of noise.
 
-    Arguments
-    ---------
-    n_captions : int
-        How many.
-
-    Returns
-    -------
-    list of str
-        All different.
-
-    Raises
-    ------
-    InputError
-        If the package has not so many.
+    Captions and clips are encoded into a store; ``seconds`` has the time for
+    one of each.
     """
-    captions, _, _ = load_captions("ours", "esc50", ESC50_NAMES, 0, None, None)
-    texts = list(dict.fromkeys(caption.caption for caption in captions))
-    if not 1 <= n_captions <= len(texts):
-        raise InputError(f"{n_captions} captions: give 1 to {len(texts)}")
-    return texts[:: len(texts) // n_captions][:n_captions]
 
-
-def find_device(name, precisions):
-    """Check that a device exists and computes as wanted.
-
-    Arguments
-    ---------
-    name : str
-        E.g. ``cpu`` or ``cuda:0``.
-    precisions : list of str
-        Of `PRECISIONS`.
-
-    Returns
-    -------
-    torch.device
-
-    Raises
-    ------
-    InputError
-        If there is none, or bf16 would take hours on it.
-    """
-    device = torch.device(check_device(name))
-    if "bf16" in precisions:
-        slower = _seconds(device, torch.bfloat16) / _seconds(
-            device, torch.float32
+    def __init__(self, clap, folder, n_classes, n_captions, n_clips):
+        self.clap = clap
+        self.class_names = make_class_names(n_classes)
+        captions = pd.read_csv(CAPTIONS)["caption"].drop_duplicates()
+        stride = max(1, len(captions) // n_captions)
+        self.captions = list(captions[::stride][:n_captions])
+        targets = torch.arange(len(self.captions)) % n_classes
+        self.targets = targets.to(clap.device)
+        samples = int(CLIP_SECONDS * clap.sample_rate)
+        generator = torch.Generator().manual_seed(0)
+        self.wavs = 0.1 * torch.randn(n_clips, samples, generator=generator)
+        _ = clap.fingerprint  # its cost does not grow with the captions
+        start = time.perf_counter()
+        self.stored_captions = embed_captions(clap, self.captions, folder)
+        middle = time.perf_counter()
+        self.stored_clips = embed_recordings(
+            clap,
+            [{"key": str(index)} for index in range(n_clips)],
+            folder,
+            lambda recording: self.wavs[int(recording["key"])],
+            {"clip_seconds": CLIP_SECONDS},
         )
-        # Without instructions for it a processor is 80 times slower.
-        if slower > 5:
-            raise InputError(
-                f"--precision bf16: a product of matrices takes {slower:.0f} "
-                f"times as long as in fp32 on {name}, which has no "
-                "instructions for it; leave bf16 out"
-            )
-    return device
+        self.seconds = {
+            "caption": (middle - start) / len(self.captions),
+            "clip": (time.perf_counter() - middle) / max(1, n_clips),
+        }
 
 
-def _seconds(device, dtype):
-    clock, matrix = Clock(device), torch.ones(256, 256).to(device, dtype)
-    for _ in range(5):
-        with clock("product"):
-            matrix @ matrix
-    return clock.median("product")
-
-
-def autocast(device, precision):
-    """Compute in bfloat16, as SpeechBrain's ``--precision bf16`` does.
-
-    Arguments
-    ---------
-    device : torch.device
-        Where.
-    precision : str
-        One of `PRECISIONS`; fp32 does nothing.
-
-    Returns
-    -------
-    torch.autocast
-        To be entered.
-    """
-    return torch.autocast(device.type, torch.bfloat16, precision == "bf16")
+def read_store(store, keys, batch):
+    """Read items, a list of indices, from a store as `Embeddings`."""
+    entries = [store[keys[index]] for index in batch]
+    parts, mask = (
+        pad_sequence([entry[field] for entry in entries], batch_first=True)
+        for field in ("parts", "mask")
+    )
+    whole = torch.stack([entry["whole"] for entry in entries])
+    return Embeddings(whole, parts, mask)
 
 
 class Clock:
     """Seconds by part, each as often as it was entered.
 
-    Arguments
-    ---------
-    device : torch.device
-        A GPU is waited for before a part begins and ends.
-
-    Example
-    -------
-    >>> clock = Clock(torch.device("cpu"))
-    >>> with clock("nothing"):
-    ...     pass
-    >>> clock.median("nothing") < 1
-    True
+    A GPU is not waited for inside a step, which would slow the step down: its
+    own events tell when it passed the ends of a part.
     """
 
     def __init__(self, device):
-        self.device = device
-        self.parts = {}
+        self.on_gpu = device.type == "cuda"
+        self.spans = {}
 
     @contextmanager
     def __call__(self, part):
-        """Time what is inside a ``with`` block.
-
-        Arguments
-        ---------
-        part : str
-            Its name.
-        """
+        """Time what is inside a ``with`` block."""
         start = self._now()
         yield
-        self.parts.setdefault(part, []).append(self._now() - start)
-
-    def median(self, part):
-        """Median seconds of a part.
-
-        Arguments
-        ---------
-        part : str
-            Its name.
-
-        Returns
-        -------
-        float
-        """
-        return statistics.median(self.parts[part])
+        self.spans.setdefault(part, []).append((start, self._now()))
 
     def _now(self):
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-        return time.perf_counter()
+        if not self.on_gpu:
+            return time.perf_counter()
+        event = torch.cuda.Event(enable_timing=True)
+        event.record()
+        return event
+
+    def medians(self):
+        """Median seconds by part."""
+        found = {}
+        for part, spans in self.spans.items():
+            if self.on_gpu:
+                torch.cuda.synchronize()
+                seconds = [a.elapsed_time(b) / 1000 for a, b in spans]
+            else:
+                seconds = [b - a for a, b in spans]
+            found[part] = statistics.median(seconds)
+        return found
 
 
-class PeakMemory:
-    """The most memory held inside ``with`` blocks, in MB.
-
-    On a GPU it is what tensors took there. On Linux it is the process's
-    resident memory, whose high-water mark the kernel lowers on request: several
-    schedules in one process are told apart. Elsewhere it stays None.
-
-    Arguments
-    ---------
-    device : torch.device
-        Where the memory is.
-    """
-
-    def __init__(self, device):
-        self.device = device
-        self.mb = None
-
-    def __enter__(self):
-        """Forget the peak so far."""
-        gc.collect()
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
-            torch.cuda.reset_peak_memory_stats(self.device)
-        elif platform.system() == "Linux":
-            # What malloc keeps of the schedule before is not this one's.
-            trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-            if trim is not None:
-                trim(0)
-            Path("/proc/self/clear_refs").write_text("5")
-        return self
-
-    def __exit__(self, *error):
-        """Keep the peak, if it is higher than before."""
-        if self.device.type == "cuda":
-            peak = torch.cuda.max_memory_allocated(self.device) / 2**20
-        elif platform.system() == "Linux":
-            status = Path("/proc/self/status").read_text()
-            peak = int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 2**10
-        else:
-            return
-        self.mb = max(self.mb or 0.0, peak)
+def reset_peak_memory(device):
+    """Forget the peak so far, so that schedules in one process differ."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+    elif platform.system() == "Linux":
+        # What malloc keeps of the schedule before is not this one's.
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
+        Path("/proc/self/clear_refs").write_text("5")
 
 
-def describe_run(device):
-    """Say where and how a measurement was taken.
+def peak_memory_mb(device):
+    """MB of tensors on a GPU, or of the process on Linux; elsewhere None."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated() / 2**20
+    if platform.system() != "Linux":
+        return None
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 2**10
 
-    Arguments
-    ---------
-    device : torch.device
-        The device.
 
-    Returns
-    -------
-    dict
-        JSON values.
-    """
+def free_memory_gb():
+    """Memory that nobody uses; None where the platform does not tell."""
+    try:
+        pages = os.sysconf("SC_AVPHYS_PAGES")
+    except (AttributeError, ValueError):
+        return None
+    return round(pages * os.sysconf("SC_PAGE_SIZE") / 2**30, 1)
+
+
+def describe_machine(device):
+    """Say in a line where something is measured."""
     processor = platform.processor() or platform.machine()
-    if platform.system() == "Linux":
-        found = re.search(
-            r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text()
-        )
-        processor = found[1].strip() if found else processor
-    return {
-        "command": " ".join(["python", *sys.argv]),
-        "processor": processor,
-        "instructions": torch.backends.cpu.get_cpu_capability(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "load_average": os.getloadavg()[0],
-        "device": torch.cuda.get_device_name(device)
-        if device.type == "cuda"
-        else "cpu",
-        "versions": package_versions(),
-    }
-
-
-def make_parser(description, steps):
-    """Make a parser with what the benchmarks of training steps have in common.
-
-    Arguments
-    ---------
-    description : str
-        Of the script.
-    steps : int
-        Default of ``--steps``.
-
-    Returns
-    -------
-    argparse.ArgumentParser
-    """
-    parser = argparse.ArgumentParser(
-        description=description,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        found = re.search(r"model name\s*: (.*)", info.read_text())
+        processor = found[1] if found else processor
+    if device.startswith("cuda"):
+        processor = torch.cuda.get_device_name(device)
+    return (
+        f"{processor}, {torch.get_num_threads()} threads, load "
+        f"{os.getloadavg()[0]:.1f}, torch {torch.__version__}"
     )
-    parser.add_argument("--backbone", choices=BACKBONES, default="ms-2022")
-    parser.add_argument("--n_ctx", type=int, default=32)
-    parser.add_argument("--batch_size", type=int, default=24)
-    parser.add_argument(
-        "--steps",
-        type=int,
-        default=steps,
-        help="timed steps of each kind (default: %(default)s)",
-    )
-    parser.add_argument("--threads", type=int, help="default: torch's")
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--output", default="results/benchmarks")
-    return parser
 
 
-def check_positive(options, *names):
-    """Refuse numbers that count or measure nothing.
-
-    Arguments
-    ---------
-    options : argparse.Namespace
-        The command line.
-    *names : str
-        Of options: numbers, lists of numbers, or None.
-
-    Raises
-    ------
-    InputError
-        If one is not above 0.
-    """
-    for name in names:
-        value = getattr(options, name)
-        least = min(value) if isinstance(value, list) else value
-        if least is not None and least <= 0:
-            raise InputError(f"--{name} {least}: give more than 0")
-
-
-def write_measurement(name, options, device, found, figure):
-    """Write the numbers and the figure of a benchmark, and print where.
-
-    Arguments
-    ---------
-    name : str
-        Of the files in ``options.output``, without ending.
-    options : argparse.Namespace
-        The command line.
-    device : torch.device
-        Where it ran.
-    found : dict
-        JSON values.
-    figure : matplotlib.figure.Figure
-        The figure.
-    """
-    settings = {k: v for k, v in vars(options).items() if k != "output"}
-    measurement = {"run": describe_run(device), "settings": settings, **found}
-    path = Path(options.output, name)
-    text = json.dumps(measurement, indent=2, allow_nan=False)
-    write_if_changed(path.with_suffix(".json"), text + "\n")
-    with replacing(path.with_suffix(".png")) as part:
-        figure.savefig(part, dpi=150)
-    print(path.with_suffix(".json"), path.with_suffix(".png"), sep="\n")
+def show(seconds=None, mb=None):
+    """Write seconds, or memory, for a table."""
+    if seconds is None:
+        return "not measured" if mb is None else f"{mb / 2**10:.2f} GB"
+    if seconds < 1:
+        return f"{1000 * seconds:.3g} ms"
+    return f"{seconds:.1f} s" if seconds < 600 else f"{seconds / 3600:.2f} h"

@@ -45,14 +45,18 @@ RECIPE = {
     "--number_of_epochs": "1",
 }
 # Weights of MS-CLAP, GPUs and processors with bf16 are not here.
-BENCHMARK = {
+SPEED = {
     "--backbone": "mini",
     "--n_ctx": "2",
     "--batch_size": "2",
     "--steps": "1",
+    "--n_classes": "3",
+    "--classes": "3",
+    "--n_clips": "2",
+    "--processes": "1",
     "--device": "cpu",
     "--precision": "fp32",
-    "--output": "speed",
+    "--figure": "speed.png",
 }
 TUNE = ("{output}/prompts.safetensors", "{output}/training/training.png")
 # Nothing has been learned where there is no new checkpoint.
@@ -138,58 +142,27 @@ RULES = (
     Rule(
         r"python benchmarks/development\.py ",
         # Needs gigabytes of packages; run on small ones there.
-        tested_by="test_development_benchmarks.py",
+        tested_by="test_benchmarks.py",
     ),
     Rule(
         r"python benchmarks/frames\.py ",
         prints=r"\| template \| [\d.]+ % \|.*\n\| tuned \| [\d.]+ % \|",
     ),
     Rule(
-        r"python benchmarks/templates\.py ",
-        prints=r"\| template \|.*\n.*\n(\| .* % \|\n){17}",
+        r"python benchmarks/speed\.py --what step",
+        options=SPEED,
+        prints=r"\| training step \| .* \|",
     ),
     Rule(
-        r"python benchmarks/schedule\.py",
-        options={
-            **BENCHMARK,
-            "--n_classes": "3",
-            "--n_captions": "4",
-            "--n_clips": "2",
-        },
-        leaves=("speed/schedule.json", "speed/schedule.png"),
-        prints=r"\| \*\*training step\*\* \|",
-    ),
-    Rule(
-        r"python benchmarks/many_classes\.py",
-        options={**BENCHMARK, "--classes": "3"},
-        leaves=("speed/many_classes.json", "speed/many_classes.png"),
+        r"python benchmarks/speed\.py --what classes",
+        options=SPEED,
+        leaves=("speed.png",),
         prints=r"\| 3 \| [^|]+ \| [\d.]+ .B \| [^|]+ \| [\d.]+ .B",
     ),
     Rule(
-        r"python benchmarks/encoding\.py",
-        options={
-            "--backbone": "mini",
-            "--n_clips": "2",
-            "--clip_seconds": "1",
-            "--batch_size": "2",
-            "--processes": "1",
-            "--repeats": "1",
-            "--output_file": "speed.json",
-        },
-        leaves=("speed.json",),
-        prints=r"the same bytes: True",
-    ),
-    Rule(
-        r"python benchmarks/startup\.py",
-        options={
-            **RECIPE,
-            "--recipe": "recipes/US8K/train.py",
-            "--clap": "mini",
-            "--repeats": "1",
-            "--output_file": "speed.json",
-        },
-        leaves=("speed.json",),
-        prints=r"\| first step \| [\d.]+ \|",
+        r"python benchmarks/speed\.py --what encoding",
+        options=SPEED,
+        prints=r"\| 1 \| [\d.]+ \| [\d.]+ \| \d+% \|",
     ),
 )
 

@@ -1,425 +1,220 @@
-"""The benchmark scripts: what they compute, promise and refuse.
+"""The benchmark scripts: what they compute, promise and refuse; no times."""
 
-Authors
- * The afpt_plugin developers 2026
-"""
-
+import hashlib
 import json
-import subprocess
 import sys
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from unittest import mock
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
+from sample_noise import write_recording
+from transformers import GPT2Config, GPT2Model
 
+from afpt_plugin import sample_recordings
 from afpt_plugin.backbones import text
 from afpt_plugin.errors import InputError
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
+import ablation
+import development
+import frames
 import full_size
-import many_classes
-import schedule
+import speed
 
 SMALL = (
-    "--n_classes 3 --n_ctx 2 --n_captions 6 --batch_size 2 --n_clips 3 "
-    "--fixed_length 30 --steps 2"
+    "--n_classes 3 --n_ctx 2 --batch_size 2 --n_clips 3 --fixed_length 30 "
+    "--classes 3 6 --processes 1"
 ).split()
-SIZES = "--classes 3 6 --n_ctx 2 --batch_size 2 --steps 2".split()
-
-
-#: Known to the tiny CLAP, lest all classes look the same.
+#: Known to the tiny CLAP, so that not all classes look the same.
 NAMES = "dog rain bell roof rings barks".split()
 
 
 @pytest.fixture
 def tiny(monkeypatch, clap):
-    """Put the tiny CLAP where the scripts build a full-size one."""
-    for module in (schedule, many_classes):
-        monkeypatch.setattr(module, "build_clap", lambda backbone: clap)
-        monkeypatch.setattr(
-            module, "make_class_names", lambda n_classes: NAMES[:n_classes]
-        )
+    """The tiny CLAP instead of a full-size one, all in this process."""
+    for module, name, stand_in in (
+        (speed, "build_clap", lambda backbone: clap),
+        (speed, "free_memory_gb", lambda: None),
+        (speed, "ProcessPoolExecutor", lambda n, _: ThreadPoolExecutor(n)),
+        (full_size, "make_class_names", lambda n: NAMES[:n]),
+        (text, "KEEP_BYTES", text.KEEP_BYTES),
+    ):
+        monkeypatch.setattr(module, name, stand_in)
     return clap
 
 
-def _run_schedule(folder, *options):
-    status = schedule.main([*SMALL, "--output", str(folder), *options])
-    return status, json.loads((folder / "schedule.json").read_text())
-
-
-def test_schedule_writes_what_it_promises(tiny, tmp_path, capsys):
-    status, found = _run_schedule(tmp_path, "--whole")
-    assert status == 0
-    assert found["check"]["equal"]
-    assert set(found["schedules"]) == {"authors", "ours fp32", "recipe fp32"}
-    assert found["schedules"]["recipe fp32"]["batch_size"] == 4 * 2
-    assert set(found["check"]["differences"]) == {"ours fp32"}
-    for values in found["schedules"].values():
-        assert set(values["parts"]) == set(schedule.STEP_PARTS)
-        assert len(values["steps"]) == 2
-        assert min(values["parts"].values()) > 0
-        assert values["step"] >= max(values["parts"].values())
-        assert values["evaluation_per_clip"] > 0
-        if sys.platform == "linux":
-            assert values["peak_memory_mb"] > 50
-    faster = found["step_ratios"]["ours fp32"]["authors"]
-    assert faster * found["step_ratios"]["authors"]["ours fp32"] == (
-        pytest.approx(1)
-    )
-    size = found["extrapolated"]["extrapolated_to"]
-    assert size == {"epochs": 10, "steps": 36, "clips": 2000, "captions": 72}
-    assert found["whole"]["size"]["steps"] == 3
-    assert found["whole"]["seconds"]["ours fp32"]["second_seed"] > 0
-    assert found["run"]["threads"] == torch.get_num_threads()
-    assert found["settings"]["n_ctx"] == 2
-    png = (tmp_path / "schedule.png").read_bytes()
-    assert png.startswith(b"\x89PNG")
+def test_step_and_encoding_print_what_they_find(tiny, capsys):
+    found = speed.main([*SMALL, "--precision", "fp32", "bf16"])
+    assert [*found][0] == "authors" and [*found][-1] == "recipe bf16"
     printed = capsys.readouterr().out
-    assert "| **training step** |" in printed
-    assert "extrapolated: 10 epochs of 72 captions and 2000 clips" in printed
-    assert "really run: 2 epochs of 6 captions and 3 clips" in printed
+    for seconds in found.values():
+        assert all(f"| {part} | " in printed for part in seconds)
+        assert seconds["training step"] >= seconds["backward"] > 0
+    parts = ("training step", "evaluation: class prompts", "evaluation: a clip")
+    seconds = dict(zip(parts, (2, 3, 0.5), strict=True))
+    assert speed.extrapolate(seconds, 96) == 10 * (9 * 2 + 3 + 2000 * 0.5)
+    (rates,) = speed.main([*SMALL, "--what", "encoding"]).values()
+    assert f"\n| 1 | {rates['tower']:.2f} |" in capsys.readouterr().out
 
 
-def test_schedule_of_gpt2_has_the_path_without_shared_prefix(
-    tiny, tmp_path, capsys
-):
-    from transformers import GPT2Config, GPT2Model
-
-    config = GPT2Config(n_embd=32, n_layer=2, n_head=4, initializer_range=0.2)
-    tiny.caption_encoder = text.Gpt2TextEncoder(
-        GPT2Model(config),
-        torch.nn.Linear(32, 16),
-        full_size._gpt2_like_tokenizer(),
-        16,
-    )
-    tiny.freeze()
-    _, found = _run_schedule(tmp_path, "--backbone", "ms-2023")
-    assert found["check"]["equal"]
-    assert list(found["schedules"]) == [
-        "authors",
-        "ours fp32",
-        "recipe fp32",
-        "unshared fp32",
-    ]
-    assert set(found["check"]["differences"]["unshared fp32"]) == {
-        "logits of captions",
-        "logits of clips",
-        "gradient",
-    }
-    assert "Shared prefix: ours fp32" in capsys.readouterr().out
-
-
-def test_the_authors_encode_again_what_we_read(monkeypatch, tiny, tmp_path):
-    calls = {"encode_captions": [], "encode_audio": []}
-    for verb, made in calls.items():
-        original = getattr(tiny, verb)
-
-        def counting(*args, original=original, made=made):
-            made.append(args)
-            return original(*args)
-
-        monkeypatch.setattr(tiny, verb, counting)
-    options = schedule.parse_arguments(SMALL)
-    material = schedule.Material(options, torch.device("cpu"), tmp_path)
-    material.encode()
-    authors, ours, _ = schedule.make_schedules(options, material)
-    # Each in one batch, which others' or its own copies fill up.
-    encoded = [text for made in calls["encode_captions"] for text in {*made[0]}]
-    assert sorted(encoded) == sorted(material.captions)
-    assert len(encoded) == 6
-    assert sum(len(wavs) for wavs, _ in calls["encode_audio"]) == 3
-    for made in calls.values():
-        made.clear()
-
-    ours.step(0), ours.evaluate()
-    assert calls == {"encode_captions": [], "encode_audio": []}
-
-    authors.step(0), authors.evaluate()
-    ((texts, pad_to),) = calls["encode_captions"]
-    assert (texts, pad_to) == (material.captions[:2], 30)
-    assert sum(len(wavs) for wavs, _ in calls["encode_audio"]) == 2 * 3
-    assert authors.tokens.input_ids.shape == (3, 30 - 2)
-
-
-def test_both_schedules_take_the_same_steps(tiny, tmp_path):
-    options = schedule.parse_arguments(SMALL)
-    material = schedule.Material(options, torch.device("cpu"), tmp_path)
-    material.encode()
-    authors, ours, _ = schedule.make_schedules(options, material)
+@pytest.mark.parametrize("backbone", ["bert", "gpt2"])
+def test_schedules_take_the_same_steps(tiny, tokenizer, tmp_path, backbone):
+    if backbone == "gpt2":
+        model = GPT2Model(GPT2Config(n_embd=32, n_layer=2, n_head=4))
+        parts = (model, torch.nn.Linear(32, 16), full_size.gpt2_like(tokenizer))
+        tiny.caption_encoder = text.Gpt2TextEncoder(*parts, 16)
+        tiny.freeze()
+    options = speed.parse_arguments(SMALL)
+    material = full_size.Material(tiny, tmp_path, 3, 8, 3)
+    authors, ours, recipe = speed.make_schedules(options, material)
     before = ours.learner.ctx_fine.detach().clone()
-    for number in range(3):
-        for made in (authors, ours):
-            made.step(number)
-    for name in ("ctx_coarse", "ctx_fine"):
-        assert torch.allclose(
-            getattr(authors.learner, name),
-            getattr(ours.learner, name),
-            atol=1e-4,
-        )
+    speed.check_equal([authors, ours, recipe])
+    authors.step(1), ours.step(1)
+    theirs, own = authors.learner.state_dict(), ours.learner.state_dict()
+    assert all(torch.allclose(theirs[key], own[key], atol=1e-4) for key in own)
     assert not torch.allclose(before, ours.learner.ctx_fine, atol=1e-3)
+    assert authors.tokens.input_ids.shape == (3, 30 - 2)
+    assert (recipe.batch_size, recipe.learner.n_ctx) == (8, 5)
+    # The authors encode again what ours read
+    tiny.encode_captions = tiny.encode_audio = mock.Mock(side_effect=KeyError)
+    ours.step(2), ours.evaluate()
+    for part, given in ((authors.step, 2), (authors.clips, [0])):
+        with pytest.raises(KeyError):
+            part(given)
 
 
-def test_check_compares_and_measures_nothing(tiny, tmp_path, capsys):
-    arguments = [*SMALL, "--check", "--output", str(tmp_path / "none")]
-    assert schedule.main(arguments) == 0
-    assert capsys.readouterr().out.strip().endswith("equal")
-    assert not (tmp_path / "none").exists()
+WRONG = {
+    "classes": lambda classes: type(classes)(*classes[::-1]),
+    "captions": lambda e: e._replace(mask=torch.ones_like(e.mask)),
+    "clips": lambda e: e._replace(whole=e.whole * torch.nan),
+}
 
 
-def test_check_fails_without_tolerance(tiny, capsys):
-    assert schedule.main([*SMALL, "--check", "--tolerance", "0"]) == 1
-    assert "DIFFERENT" in capsys.readouterr().out
+@pytest.mark.parametrize("method", WRONG)
+def test_another_computation_is_not_timed(monkeypatch, tiny, method):
+    right = getattr(speed.AuthorsSchedule, method)
+    wrong = lambda *args: WRONG[method](right(*args))  # noqa: E731
+    monkeypatch.setattr(speed.AuthorsSchedule, method, wrong)
+    with pytest.raises(RuntimeError, match="ours fp32"):
+        speed.main(SMALL)
 
 
-def _context_before_cls(monkeypatch):
-    original = schedule.torch.cat
-
-    def swapped(tensors, dim=0):
-        if len(tensors) == 3 and dim == 1:
-            tensors = [tensors[1], tensors[0], tensors[2]]
-        return original(tensors, dim=dim)
-
-    monkeypatch.setattr(schedule.torch, "cat", swapped)
-
-
-def _padding_counts(monkeypatch):
-    original = schedule.AuthorsSchedule.read_captions
-
-    def unmasked(self, batch):
-        sentence, words, mask = original(self, batch)
-        return sentence, words, torch.ones_like(mask)
-
-    monkeypatch.setattr(schedule.AuthorsSchedule, "read_captions", unmasked)
+def test_classes_are_kept_or_recomputed(monkeypatch, tiny, tmp_path):
+    checkpoint = mock.Mock(wraps=text.checkpoint)
+    monkeypatch.setattr(text, "checkpoint", checkpoint)
+    options = speed.parse_arguments([*SMALL, "--steps", "1"])
+    options.memory_gb = text.KEEP_BYTES = 0
+    assert speed.step_of_classes(options, 6, "learner")[0] > 0
+    n_chunks = checkpoint.call_count
+    assert speed.step_of_classes(options, 6, "kept")[0] > 0
+    assert checkpoint.call_count == n_chunks > 0
+    figure = f"{tmp_path}/classes.png"
+    found = speed.main([*SMALL, "--what", "classes", "--figure", figure])
+    assert set(found) == {(n, way) for n in (3, 6) for way in speed.WAYS}
+    assert Path(figure).exists()
 
 
-def _not_a_number(monkeypatch):
-    original = schedule.OurSchedule.read_clips
-
-    def broken(self, batch):
-        clip, *frames = original(self, batch)
-        return clip * torch.nan, *frames
-
-    monkeypatch.setattr(schedule.OurSchedule, "read_clips", broken)
-
-
-@pytest.mark.parametrize(
-    "perturb", [_context_before_cls, _padding_counts, _not_a_number]
-)
-def test_check_fails_if_a_schedule_computes_something_else(
-    monkeypatch, tiny, perturb
-):
-    perturb(monkeypatch)
-    assert schedule.main([*SMALL, "--check"]) == 1
+def test_only_a_lack_of_memory_is_a_result(monkeypatch, tiny):
+    errors = [RuntimeError("cannot allocate memory"), RuntimeError("shapes")]
+    step = mock.Mock(side_effect=errors)
+    monkeypatch.setattr(speed.Schedule, "step", step)
+    options = speed.parse_arguments(SMALL)
+    options.memory_gb = None
+    assert speed.step_of_classes(options, 3, "learner") is None
+    with pytest.raises(RuntimeError, match="shapes"):
+        speed.step_of_classes(options, 3, "learner")
 
 
-def test_extrapolated_runs_are_sums_of_their_parts():
-    values = {"step": 2, "evaluation_prompts": 3, "evaluation_per_clip": 0.5}
-    values["batch_size"] = 24
-    size = {"epochs": 10, "clips": 100, "captions": 36 * 24 - 1}
-    once = {"per_caption": 0.1, "per_clip": 1}
-    every_epoch = 10 * (36 * 2 + 3 + 100 * 0.5)
-    measured = {"authors": values, "ours": values}
-    assert schedule.extrapolate(measured, once, size) == {
-        "authors": {"first_seed": every_epoch, "second_seed": every_epoch},
-        "ours": {
-            "first_seed": every_epoch + (36 * 24 - 1) * 0.1 + 100,
-            "second_seed": every_epoch,
-        },
-    }
+def test_peak_memory_can_be_reset():
+    cpu, peaks = torch.device("cpu"), []
+    for megabytes in (64, 1):
+        full_size.reset_peak_memory(cpu)
+        torch.ones(megabytes * 2**18)
+        peaks.append(full_size.peak_memory_mb(cpu))
+    assert peaks[0] is None or peaks[0] - peaks[1] > 40
 
 
-@pytest.mark.parametrize(
-    "options, complaint",
-    [
-        ("--steps 0", "--steps 0: give more than 0"),
-        ("--n_ctx 0", "--n_ctx 0: give more than 0"),
-        ("--batch_size 7", "more than --n_captions 6"),
-        ("--n_captions 99999", "99999 captions: give 1 to "),
-        ("--fixed_length 4", "--fixed_length 4 is . tokens? too short"),
-        ("--device cuda:99", "no device 'cuda:99' here"),
-        ("--device nonsense", "no device 'nonsense' here"),
-    ],
-)
-def test_schedule_says_which_option_is_wrong(tiny, options, complaint):
-    with pytest.raises(InputError, match=complaint):
-        schedule.main([*SMALL, *options.split()])
+def test_ablation_keeps_runs_and_stops_at_failures(monkeypatch, tmp_path):
+    results = {"metrics": {"coarse": {"acc": 0.5}, "fine": {"mAP": 0.1}}}
+    results |= {"selected_epoch": 3, "timings": {"fit_seconds": 60.4}}
+    path = tmp_path / "ESC50/no-anchor/1/results.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(results))
+    train = mock.Mock(return_value=mock.Mock(returncode=2, stderr="why"))
+    monkeypatch.setattr(ablation.subprocess, "run", train)
+    options = ["--settings", "no anchor", f"--ablation_folder={tmp_path}"]
+    with pytest.raises(SystemExit, match="2"):
+        ablation.main([*options, "--seeds", "1", "2"])
+    ((command,), _) = train.call_args
+    assert f"--output_folder={path.parents[1]}/2" in command
+    assert command[-2:] == ablation.SETTINGS["no anchor"]
+    results["metrics"]["fine"]["mAP"] = 0.2
+    row = ablation.summarize([json.loads(path.read_text()), results])
+    assert list(row.values()) == ["50.0 ± 0.0", "15.0 ± 7.1", "3, 3", "60"]
 
 
-@pytest.mark.parametrize(
-    "main, options",
-    [
-        (schedule.main, ["--backbone", "laion"]),
-        (schedule.main, ["--precision", "fp16"]),
-        (many_classes.main, ["--classes", "many"]),
-    ],
-)
-def test_an_unknown_choice_ends_with_status_2(main, options, capsys):
-    with pytest.raises(SystemExit) as end:
-        main(options)
-    assert end.value.code == 2
-    assert "error: argument" in capsys.readouterr().err
+def test_development_recordings_are_read_from_packages(tmp_path, monkeypatch):
+    write_recording(tmp_path / "bark.wav", 12.0, 8000, 1)
+    digest = hashlib.sha256((tmp_path / "bark.wav").read_bytes()).hexdigest()
+    titles = "package version path member esc50 us8k fsd2019 licence sha256"
+    values = f"dogs 1.0 all.zip bark.wav dog dog_bark Bark GPL {digest}"
+    row = dict(zip(titles.split(), values.split(), strict=True))
+    table = f"{titles}\n{values}\n".replace(" ", ",")
+    (tmp_path / "manifest.csv").write_text(table)
+    monkeypatch.setattr(development, "MANIFEST", tmp_path / "manifest.csv")
+    options = [str(tmp_path), "--output", str(tmp_path / "out")]
+    with pytest.raises(InputError, match="dogs"):
+        development.main(options)
+    (tmp_path / "dogs").mkdir()
+    with zipfile.ZipFile(tmp_path / "dogs" / "all.zip", "w") as archive:
+        archive.write(tmp_path / "bark.wav", "bark.wav")
+    development.main(options)
+    for folder in ("ESC-50-master/audio", "UrbanSound8K/audio"):
+        assert len(list((tmp_path / "out" / folder).rglob("*.wav"))) == 1
+    for wrong in ({"member": "cat.wav"}, {"sha256": "0" * 64}):
+        with pytest.raises(InputError, match="all.zip .*dogs"):
+            development.read_source(row | wrong, tmp_path)
 
 
-def test_bf16_is_refused_where_it_would_take_hours(monkeypatch):
-    seconds = {torch.bfloat16: 8.0, torch.float32: 0.1}
-    monkeypatch.setattr(full_size, "_seconds", lambda _, dtype: seconds[dtype])
-    assert full_size.find_device("cpu", ["fp32"]).type == "cpu"
-    with pytest.raises(InputError, match="80 times as long as in fp32 on cpu"):
-        full_size.find_device("cpu", ["fp32", "bf16"])
-    seconds[torch.bfloat16] = 0.2
-    assert full_size.find_device("cpu", ["fp32", "bf16"]).type == "cpu"
+def test_development_recordings_are_no_samples():
+    shipped = sample_recordings.read_recordings()
+    sources = {sample_recordings._source(r.row) for r in shipped}
+    rows = pd.read_csv(development.MANIFEST, dtype=str).fillna("")
+    assert len(rows) > 200
+    for row in rows.to_dict("records"):
+        assert sample_recordings._source(row) not in sources, row["path"]
+        for name, vocabulary in sample_recordings.VOCABULARIES.items():
+            assert set(filter(None, row[name].split("|"))) <= set(vocabulary)
 
 
-def test_both_precisions_are_measured_in_one_run(
-    monkeypatch, tiny, tmp_path, capsys
-):
-    monkeypatch.setattr(full_size, "_seconds", lambda *_: 1.0)
-    _, found = _run_schedule(tmp_path, "--precision", "fp32", "bf16")
-    assert list(found["schedules"]) == [
-        "authors",
-        "ours fp32",
-        "recipe fp32",
-        "ours bf16",
-        "recipe bf16",
-    ]
-    assert found["check"]["differences"]["ours bf16"]["gradient"] > 1e-4
-    assert found["check"]["equal"]
-    assert "no verdict in bf16" in capsys.readouterr().out
+def test_strong_labels_become_seconds(tmp_path):
+    path = tmp_path / "metadata" / "validation" / "validation.tsv"
+    path.parent.mkdir(parents=True)
+    rows = "a.wav 0.5 2.0 Dog\na.wav 8.2 10.0 Running_water\nsilent.wav   \n"
+    text = "filename onset offset event_label\n" + rows
+    path.write_text(text.replace(" ", "\t"))
+    targets = frames.read_targets(tmp_path, ["running water", "dog"])
+    assert not targets["silent.wav"].any()
+    heard = np.argwhere(targets["a.wav"])  # second, class
+    assert heard.tolist() == [[0, 1], [1, 1], [8, 0], [9, 0]]
+    with pytest.raises(InputError, match="validation.tsv.*'Dog'.*a.wav"):
+        frames.read_targets(tmp_path, ["cat"])
 
 
-def test_many_classes_writes_what_it_promises(
-    monkeypatch, tiny, tmp_path, capsys
-):
-    def in_this_process(arguments, n_classes, way):
-        many_classes.main([*arguments, "--one", str(n_classes), way])
-        return json.loads(capsys.readouterr().out.splitlines()[-1])
-
-    monkeypatch.setattr(many_classes, "run_child", in_this_process)
-    monkeypatch.setattr(many_classes, "limit_memory", lambda *_: None)
-    monkeypatch.setattr(text, "KEEP_BYTES", text.KEEP_BYTES)
-    many_classes.main([*SIZES, "--output", str(tmp_path)])
-    found = json.loads((tmp_path / "many_classes.json").read_text())
-    assert [size["n_classes"] for size in found["sizes"]] == [3, 6]
-    for size in found["sizes"]:
-        for way in many_classes.WAYS:
-            assert len(size[way]["steps"]) == 2
-            assert size[way]["seconds"] > 0
-            assert not size[way]["out_of_memory"]
-    assert found["settings"]["classes_per_chunk"] is None
-    png = (tmp_path / "many_classes.png").read_bytes()
-    assert png.startswith(b"\x89PNG")
-    assert "| 6 |" in capsys.readouterr().out
-
-
-def test_only_the_learner_recomputes(monkeypatch, tiny):
-    chunks, original = [], text.checkpoint
-
-    def counting(function, shared, names, **options):
-        chunks.append(len(names.input_ids))
-        return original(function, shared, names, **options)
-
-    monkeypatch.setattr(text, "checkpoint", counting)
-    monkeypatch.setattr(text, "KEEP_BYTES", text.KEEP_BYTES)
-    device = torch.device("cpu")
-    options = many_classes.parse_arguments([*SIZES, "--classes_per_chunk", "4"])
-    many_classes.measure(options, device, 6, "learner")
-    assert sorted(chunks) == [2, 2, 4, 4]  # two steps
-    chunks.clear()
-    text.KEEP_BYTES = 0
-    many_classes.measure(options, device, 6, "kept")
-    assert not chunks
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        RuntimeError("DefaultCPUAllocator: can't allocate memory"),
-        RuntimeError("std::bad_alloc"),
-        MemoryError(),
-    ],
-)
-def test_out_of_memory_is_a_result(monkeypatch, tiny, error):
-    def fail(*_):
-        raise error
-
-    monkeypatch.setattr(many_classes, "take_step", fail)
-    options = many_classes.parse_arguments(SIZES)
-    found = many_classes.measure(options, torch.device("cpu"), 3, "learner")
-    assert found["out_of_memory"] and found["seconds"] is None
-    assert many_classes.describe(found, 3.5) == ("-", "more than 3.5 GB")
-
-
-def test_another_error_is_not_a_result(monkeypatch, tiny):
-    def fail(*_):
-        raise RuntimeError("shapes cannot be multiplied")
-
-    monkeypatch.setattr(many_classes, "take_step", fail)
-    options = many_classes.parse_arguments(SIZES)
-    with pytest.raises(RuntimeError, match="multiplied"):
-        many_classes.measure(options, torch.device("cpu"), 3, "learner")
-
-
-@pytest.mark.parametrize(
-    "options, complaint",
-    [
-        (["--classes", "10", "1"], "1 classes: give 2 to 2500"),
-        (["--classes_per_chunk", "0"], "--classes_per_chunk 0: give more"),
-        (["--memory_gb", "0"], "--memory_gb 0.0: give more"),
-    ],
-)
-def test_many_classes_says_which_option_is_wrong(options, complaint):
-    with pytest.raises(InputError, match=complaint):
-        many_classes.main(options)
-
-
-def test_a_mistake_is_one_sentence_and_status_2():
-    done = subprocess.run(
-        [sys.executable, schedule.__file__, "--steps", "0"],
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 2
-    assert done.stderr.splitlines()[-1] == "error: --steps 0: give more than 0"
-    assert "Traceback" not in done.stderr
-
-
-@pytest.mark.skipif(
-    sys.platform != "linux", reason="limits of memory are Linux's"
-)
-def test_a_child_measures_mini_and_stops_at_its_limit():
-    arguments = "--backbone mini --n_ctx 32 --steps 1 --memory_gb 2".split()
-    found = many_classes.run_child(arguments, 3, "learner")
-    assert not found["out_of_memory"]
-    assert 100 < found["peak_memory_mb"] < 3000
-    found = many_classes.run_child(arguments, 527, "kept")
-    assert found["out_of_memory"]
-
-
-def test_class_names_are_as_many_as_asked_for_and_differ():
-    names = full_size.make_class_names(527)
-    assert len(set(names)) == 527
-    assert names[:2] == ["dog", "rooster"]
-    assert names[50] == "dog, rooster"
-    assert full_size.make_class_names(50) == names[:50]
-    assert len(set(full_size.make_class_names(2500))) == 2500
-
-
-def test_captions_are_as_many_as_asked_for_and_of_many_classes():
-    captions = full_size.make_captions(96)
-    assert len(set(captions)) == 96
-    assert captions[0] == "a dog barking twice"
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="the kernel keeps the mark")
-def test_peak_memory_is_that_of_the_block():
-    device = torch.device("cpu")
-    large, small = full_size.PeakMemory(device), full_size.PeakMemory(device)
-    with large:
-        torch.ones(64 * 2**18)  # 64 MB
-    with small:
-        torch.ones(2**18)
-    assert large.mb - small.mb > 40
-    with large:
-        pass
-    assert large.mb - small.mb > 40
+def test_seconds_are_scored_by_their_frames():
+    found = mock.Mock(centre=torch.tensor([0.2, 0.8, 3.5, 10.0]))
+    found.logits = torch.tensor([[1.0], [2.0], [4.0], [3.0]])
+    classifier = mock.Mock(frame_scores=lambda path: found)
+    classifier.learner.logit_scale = 5.0
+    scores = frames.segment_scores(classifier, None)[:, 0]
+    assert scores.tolist() == [1.5, -5, -5, 4, -5, -5, -5, -5, -5, 3]
+    truth = np.array([False, False, True, True, True])
+    scores = np.array([0.1, 0.6, 0.5, 0.7, 0.9])
+    # At 0.5: precision 3/4, recall 1; at 0.7: precision 1, recall 2/3.
+    assert frames.best_threshold(truth, scores) == 0.5
