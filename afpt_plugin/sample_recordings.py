@@ -19,7 +19,7 @@ import numpy as np
 import yaml
 
 from afpt_plugin.data.audio import decode
-from afpt_plugin.data.manifests import read_metadata
+from afpt_plugin.data.tables import read_table
 from afpt_plugin.errors import InputError
 
 ASSETS = Path(__file__).parent / "assets"
@@ -99,7 +99,7 @@ def read_recordings(folder=None):
     afpt_plugin.errors.InputError: /nowhere/recordings.csv: cannot be read ...
     """
     table = Path(folder or RECORDINGS, "recordings.csv")
-    rows = read_metadata(table, COLUMNS, remedy=REMEDY.capitalize())
+    rows = read_table(table, COLUMNS, remedy=REMEDY.capitalize())
     sources = sorted({_source(row) for row in rows})
     recordings = {}
     for line, row in enumerate(rows, start=2):

@@ -23,6 +23,7 @@ from afpt_plugin.errors import InputError
 from afpt_plugin.export import write_export
 from afpt_plugin.inference import PromptedClassifier
 from afpt_plugin.learners.prompts import PromptLearner, template_embeddings
+from afpt_plugin.task import Task
 
 NAMES = ["dog", "rain", "bell"]
 CLIP_SECONDS = 1.0
@@ -91,7 +92,7 @@ def brain_logits(clap, learner, paths, folder):
     rows = [
         {"ID": path.stem, "wav": str(path), "label": "dog"} for path in paths
     ]
-    prepare_test_set("tiny", rows, NAMES, folder)
+    prepare_test_set(Task("tiny", NAMES), folder, rows, folder)
     test = recording_dataset(
         clap,
         folder / "test.csv",
