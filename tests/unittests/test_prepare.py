@@ -19,8 +19,8 @@ import soundfile
 
 from afpt_plugin.data.captions import read_captions
 from afpt_plugin.data.manifests import data_fingerprint, read_manifest
+from afpt_plugin.data.supervision import CAPTION_FOLDER
 from afpt_plugin.errors import InputError
-from afpt_plugin.experiment import CAPTION_FOLDER
 from afpt_plugin.task import Task
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
