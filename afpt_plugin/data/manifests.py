@@ -20,7 +20,6 @@ Authors
 import hashlib
 import json
 import os
-import re
 from pathlib import Path
 
 from speechbrain.utils.logger import get_logger
@@ -40,52 +39,8 @@ MANIFEST_COLUMNS = ("ID", "duration", "wav", "label", "sha256")
 MAX_NAMES = 20
 
 
-# Writing and reading manifests
-
-
-def write_manifest(path, rows):
-    """Write a manifest that `DynamicItemDataset.from_csv` reads.
-
-    Arguments
-    ---------
-    path : str or pathlib.Path
-        The file, which is replaced at once or not at all.
-    rows : list of dict
-        With the keys `MANIFEST_COLUMNS`; ``duration`` in seconds, ``label`` the
-        class names joined by ``|``.
-
-    Returns
-    -------
-    bool
-        False if the file already held just that.
-
-    Raises
-    ------
-    InputError
-        If SpeechBrain would take a part of a path for a ``$variable``.
-
-    Example
-    -------
-    >>> path = getfixture("tmp_path") / "test.csv"
-    >>> row = {"ID": "a", "duration": 5.0, "wav": "a.wav", "label": "rain|wind",
-    ...     "sha256": "00"}
-    >>> write_manifest(path, [row]), write_manifest(path, [row])
-    (True, False)
-    >>> read_manifest(path) == [row]
-    True
-    """
-    for row in rows:
-        if re.search(r"\$[\w.]", row["wav"]):
-            raise InputError(
-                f"{row['wav']}: SpeechBrain takes the $ in this path for a "
-                "variable; rename the folder"
-            )
-    values = [[row[column] for column in MANIFEST_COLUMNS] for row in rows]
-    return write_if_changed(path, csv_text([MANIFEST_COLUMNS, *values]))
-
-
 def read_manifest(path):
-    """Read what `write_manifest` wrote.
+    """Read the manifest that `prepare_test_set` wrote.
 
     Arguments
     ---------
@@ -95,7 +50,8 @@ def read_manifest(path):
     Returns
     -------
     list of dict
-        With the keys `MANIFEST_COLUMNS`; ``duration`` is a float.
+        With the keys `MANIFEST_COLUMNS`: ``duration`` is a number of seconds,
+        ``label`` the class names joined by ``|``.
 
     Raises
     ------
@@ -217,8 +173,9 @@ def _check_recordings(rows, class_names, folder, allow_missing, cache_folder):
                 _check_row(row, class_names, seen)
                 cache[wav] = facts = _examine(wav, known.get(wav))
                 duration = round(facts["duration"], 6)
-                known_of = {**row, **facts, "wav": wav, "duration": duration}
-                good.append({key: known_of[key] for key in MANIFEST_COLUMNS})
+                values = (row["ID"], duration, wav, row["label"])
+                values = (*values, facts["sha256"])
+                good.append(dict(zip(MANIFEST_COLUMNS, values, strict=True)))
             except InputError as error:
                 left_out.append(
                     {"ID": row["ID"], "wav": wav, "reason": str(error)}
@@ -314,7 +271,7 @@ def prepare_test_set(
     ------
     InputError
         If a setting is wrong, more recordings than allowed are bad, or none is
-        good. The message names the recordings, each with its reason.
+        good. The message names the recordings with their reasons.
     """
     settings = {"data_folder": str(root), **settings}
     if task.folds:
@@ -340,7 +297,8 @@ def prepare_test_set(
         "class_names": list(task.class_names),
     }
     manifest = Path(save_folder, "test.csv")
-    changed = write_manifest(manifest, good)
+    table = [MANIFEST_COLUMNS, *map(dict.values, good)]
+    changed = write_if_changed(manifest, csv_text(table))
     changed |= write_if_changed(
         manifest.with_name("prepare.json"), json.dumps(summary, indent=2) + "\n"
     )

@@ -1,5 +1,6 @@
 """Tests of afpt_plugin.data.manifests."""
 
+import hashlib
 import json
 import os
 from functools import partial
@@ -17,10 +18,10 @@ from afpt_plugin.data.manifests import (
     find_root,
     prepare_test_set,
     read_manifest,
-    write_manifest,
 )
 from afpt_plugin.data.tables import read_table
 from afpt_plugin.errors import InputError
+from afpt_plugin.files import replacing
 from afpt_plugin.task import Task
 
 RATE = 8000
@@ -60,22 +61,26 @@ def manifest_row(**more):
     }
 
 
-def test_speechbrain_reads_a_manifest(tmp_path):
-    write_manifest(tmp_path / "test.csv", [manifest_row()])
-    keys = ["id", "duration", "wav", "label"]
-    dataset = DynamicItemDataset.from_csv(
-        tmp_path / "test.csv", output_keys=keys
-    )
-    wanted = manifest_row(id="a")
+def test_a_manifest_is_read_as_it_was_written(tmp_path, prepare):
+    """By SpeechBrain, too; whatever a path holds."""
+    path = write(tmp_path / "a, b.wav", np.ones(12000) / 2)
+    prepare([row(path, "rain|wind", ID="a")])
+    manifest = tmp_path / "s" / "test.csv"
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    wanted = manifest_row(wav=str(path), sha256=digest)
+    assert read_manifest(manifest) == [wanted]
+    keys = ["duration", "wav", "label", "sha256"]
+    dataset = DynamicItemDataset.from_csv(manifest, output_keys=keys)
     assert dataset[0] == {key: wanted[key] for key in keys}
 
 
-def test_a_failed_write_leaves_the_old_manifest(tmp_path):
+def test_a_failed_write_leaves_the_old_file(tmp_path):
     path = tmp_path / "test.csv"
-    write_manifest(path, [manifest_row()])
-    with pytest.raises(InputError, match="/data/[$]x/a.wav"):
-        write_manifest(path, [manifest_row(wav="/data/$x/a.wav")])
-    assert read_manifest(path) == [manifest_row()]
+    path.write_text("whole")
+    with pytest.raises(RuntimeError), replacing(path) as part:
+        part.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "whole"
     assert list(tmp_path.iterdir()) == [path]
 
 
