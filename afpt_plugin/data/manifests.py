@@ -32,7 +32,7 @@ from afpt_plugin.files import write_if_changed
 
 logger = get_logger(__name__)
 
-#: What a manifest says of a recording, in this order.
+#: The columns of a manifest, in this order.
 MANIFEST_COLUMNS = ("ID", "duration", "wav", "label", "sha256")
 
 # How many files a message lists; a file lists all of them.
@@ -260,7 +260,7 @@ def prepare_test_set(
     settings : dict
         Other settings of the prep script, as JSON values.
     facts : dict
-        What else ``prepare.json`` holds, as JSON values.
+        Other values of ``prepare.json``.
 
     Returns
     -------

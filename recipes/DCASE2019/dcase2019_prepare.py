@@ -94,7 +94,7 @@ def prepare_dcase2019(
     manifest.
 
     ``<save_folder>/test.csv`` lists the recordings, ``prepare.json`` says how
-    the list came about. Recordings without an event are left out, as the
+    the list was made. Recordings without an event are left out, as the
     paper's authors do; ``prepare.json`` names them.
 
     Arguments
@@ -231,6 +231,8 @@ def _find_event_problem(row):
     except ValueError:
         onset = offset = math.nan
     if not 0 <= onset < offset < math.inf:  # false of NaN, too
-        times = f"onset {row['onset']!r}, offset {row['offset']!r}"
-        return f"wrong time: {times} in seconds"
+        return (
+            f"wrong time: onset {row['onset']!r} and offset {row['offset']!r} "
+            "are not a start and a later end in seconds"
+        )
     return None

@@ -71,7 +71,7 @@ def prepare_esc50(
     Checks every recording of ESC-50 and writes the test manifest.
 
     ``<save_folder>/test.csv`` lists the recordings, ``prepare.json`` says how
-    the list came about.
+    the list was made.
 
     Arguments
     ---------

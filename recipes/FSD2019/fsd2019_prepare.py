@@ -92,7 +92,7 @@ def prepare_fsd2019(
     Checks every test recording of FSDKaggle2019 and writes the test manifest.
 
     ``<save_folder>/test.csv`` lists the recordings, ``prepare.json`` says how
-    the list came about.
+    the list was made.
 
     Arguments
     ---------

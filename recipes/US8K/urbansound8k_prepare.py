@@ -71,7 +71,7 @@ def prepare_urbansound8k(
     Checks every slice of UrbanSound8K and writes the test manifest.
 
     ``<save_folder>/test.csv`` lists the recordings, ``prepare.json`` says how
-    the list came about.
+    the list was made.
 
     Arguments
     ---------

@@ -1,6 +1,6 @@
 """Tests of the four prep scripts: what they share, then what is each one's.
 
-What `prepare_test_set` does with a script's rows is tested with it.
+The checks of `prepare_test_set` are tested in test_manifests.py.
 """
 
 import csv
@@ -182,11 +182,11 @@ def save(tmp_path):
 
 
 def prepared(save):
-    """What prepare.json says."""
+    """Read prepare.json."""
     return json.loads((save / "prepare.json").read_text())
 
 
-# What is true of all
+# All data sets
 
 
 CLASSES = {  # index: name
