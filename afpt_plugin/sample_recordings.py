@@ -3,7 +3,7 @@
 ``assets/recordings`` holds real recordings, free to share and credited in
 ``assets/NOTICE``; its ``recordings.csv`` says where each comes from and which
 labels of the four data sets are true of it. `afpt_plugin.samples` lays them
-out as the data sets are laid out.
+out like the data sets.
 
 Authors
  * The afpt_plugin developers 2026
@@ -19,7 +19,7 @@ import numpy as np
 import yaml
 
 from afpt_plugin.data.audio import decode
-from afpt_plugin.data.manifests import read_metadata
+from afpt_plugin.data.tables import read_table
 from afpt_plugin.errors import InputError
 
 ASSETS = Path(__file__).parent / "assets"
@@ -33,7 +33,7 @@ VOCABULARIES = yaml.safe_load(
 ESC10 = VOCABULARIES.pop("esc10")
 
 COLUMNS = (
-    *"file esc50 us8k fsd2019 dcase2019 title author licence".split(),
+    *"file esc50 us8k fsd2019 dcase2019 title author license".split(),
     *"package version path member start sha256".split(),
 )
 
@@ -56,11 +56,11 @@ class Recording(NamedTuple):
     path : pathlib.Path
         The file.
     place : str
-        Which line of which table speaks of it, for messages.
+        The table and its line, for messages.
     labels : dict
         Name of a vocabulary to the labels that are true of it, a tuple.
     source : int
-        What it was taken from; recordings with numbered names share it.
+        Number of its origin; recordings with numbered names share it.
     row : dict
         All values, as text.
     """
@@ -73,12 +73,12 @@ class Recording(NamedTuple):
 
 
 def read_recordings(folder=None):
-    """Read which recordings there are, and check what is said of them.
+    """Read and check the table of the recordings.
 
     Arguments
     ---------
     folder : str or pathlib.Path, optional
-        Where they and recordings.csv lie; by default in the package.
+        Where the recordings and recordings.csv lie; by default the package's.
 
     Returns
     -------
@@ -88,29 +88,29 @@ def read_recordings(folder=None):
     Raises
     ------
     InputError
-        If recordings.csv is missing or damaged, a file is named twice or not
-        as it should be, or a label is unknown.
+        If recordings.csv is missing or damaged, a file is listed twice or has
+        an invalid name, or a label is unknown.
 
     Example
     -------
     >>> read_recordings("/nowhere")
     Traceback (most recent call last):
     ...
-    afpt_plugin.errors.InputError: /nowhere/recordings.csv: cannot be read ...
+    afpt_plugin.errors.InputError: /nowhere/recordings.csv: the file cannot ...
     """
     table = Path(folder or RECORDINGS, "recordings.csv")
-    rows = read_metadata(table, COLUMNS, remedy=REMEDY.capitalize())
+    rows = read_table(table, COLUMNS, remedy=REMEDY.capitalize())
     sources = sorted({_source(row) for row in rows})
     recordings = {}
-    for line, row in enumerate(rows, start=2):
-        place = f"{table}, line {line}"
+    for row in rows:
+        place = f"{table}, line {row.line}"
         labels = {
             name: tuple(filter(None, row[name].split("|")))
             for name in VOCABULARIES
         }
         problem = _find_problem(row, labels)
         if row["file"] in recordings:
-            problem = f"file {row['file']} is listed before"
+            problem = f"file {row['file']} is listed twice"
         if problem:
             raise InputError(f"{place}: {problem}; {REMEDY}")
         recordings[row["file"]] = Recording(
@@ -124,13 +124,13 @@ def read_recordings(folder=None):
 
 
 def _source(row):
-    """Package and original file, without the number that tells takes apart."""
+    """Return package and original file, without the number of the take."""
     path = f"{row['path']}/{row['member']}".rstrip("/")
     return row["package"], re.sub(r"[\W_]*\d*(\.\w+)?$", "", path)
 
 
 def _find_problem(row, labels):
-    """What is wrong with a row of recordings.csv (str), or None."""
+    """Describe what is wrong with a row (str), or return None."""
     if not re.fullmatch(r"[a-z0-9_]+\.(ogg|flac)", row["file"]):
         return f"file {row['file']!r} is not named like dog_bark1.ogg"
     for name, given in labels.items():
@@ -138,17 +138,17 @@ def _find_problem(row, labels):
             if label not in VOCABULARIES[name]:
                 return f"{name} has no label {label!r}"
         if len(given) > (len(set(given)) if name == "fsd2019" else 1):
-            return f"{name} {row[name]!r} has a label too many"
+            return f"{name} {row[name]!r} has too many labels"
     return None
 
 
 def load_sound(recording, sample_rate=None):
-    """Read a recording, after a check that it is the file that was shipped.
+    """Read a recording, and check that it is the file of the table.
 
     Arguments
     ---------
     recording : Recording
-        Which one.
+        From `read_recordings`.
     sample_rate : int, optional
         Wanted rate, in Hz; by default its own.
 
@@ -162,16 +162,15 @@ def load_sound(recording, sample_rate=None):
     Raises
     ------
     InputError
-        If it is missing, unreadable, silent, or not that file.
+        If the file is missing, unreadable, silent, or another one.
     """
     try:
         data = recording.path.read_bytes()
-        found, wanted = (
-            hashlib.sha256(data).hexdigest(),
-            recording.row["sha256"],
-        )
-        if found != wanted:
-            raise InputError(f"its SHA-256 is {found}, not {wanted}")
+        found, wanted = hashlib.sha256(data), recording.row["sha256"]
+        if found.hexdigest() != wanted:
+            raise InputError(
+                f"its SHA-256 is {found.hexdigest()}, not {wanted}"
+            )
         sig, rate = decode(data)
         sig = sig.mean(dim=1).double().numpy()
         if not sig.any():
@@ -192,18 +191,18 @@ def load_sound(recording, sample_rate=None):
 
 
 def choose_sounds(recordings, index, vocabulary, rng):
-    """Draw what is heard beside a recording: sounds of other classes.
+    """Draw the recordings of a mixture, each of other classes.
 
     Arguments
     ---------
     recordings : list of Recording
         Those with a label in the vocabulary.
     index : int
-        Which of them comes first.
+        Index of the first in the mixture.
     vocabulary : str
         ``fsd2019`` or ``dcase2019``.
     rng : numpy.random.Generator
-        What draws.
+        Source of randomness.
 
     Returns
     -------
@@ -229,20 +228,19 @@ def mix_sounds(recordings, seconds, sample_rate, rng):
     recordings : list of Recording
         The first is the loudest, the others are 0 to 10 dB softer.
     seconds : float
-        Length; what is longer is cut at its end.
+        Length; a longer recording is cut at its end.
     sample_rate : int
         In Hz.
     rng : numpy.random.Generator
-        What draws the times, the levels and the background, which is pink
-        noise at -60 dB.
+        Draws the times, the levels and the background, pink noise at -60 dB.
 
     Returns
     -------
     sig : numpy.ndarray
         [samples], peak about 1 at most.
     times : list of tuple
-        For each recording, from when to when it can be heard, in seconds
-        rounded outwards to milliseconds: there is nothing of it elsewhere.
+        For each recording, the seconds from when to when it can be heard,
+        rounded outward to milliseconds; it is absent elsewhere.
     """
     length = round(seconds * sample_rate)
     mixture, times = np.zeros(length), []
@@ -255,12 +253,8 @@ def mix_sounds(recordings, seconds, sample_rate, rng):
         offset = onset + len(sig)
         loudness = np.sqrt(np.mean(sig**2))
         mixture[onset:offset] += softer * LOUDEST * sig / loudness
-        times.append(
-            (
-                math.floor(1000 * onset / sample_rate) / 1000,
-                math.ceil(1000 * offset / sample_rate) / 1000,
-            )
-        )
+        start = math.floor(1000 * onset / sample_rate) / 1000
+        times.append((start, math.ceil(1000 * offset / sample_rate) / 1000))
     mixture *= min(1.0, 0.99 / np.abs(mixture).max())
     # Pink: its power falls by 3 dB an octave.
     spectrum = np.fft.rfft(rng.standard_normal(length))

@@ -1,8 +1,7 @@
 """The sample recordings in the real data sets' folders and metadata.
 
-So the data sets' own prep scripts read them. FSDKaggle2019's and DCASE2019's
-recordings hold several sounds, and so do ours: they are mixtures of up to
-three.
+So the data sets' own prep scripts read them. For FSDKaggle2019 and DCASE2019,
+whose recordings hold several sounds, they are mixtures of up to three.
 
 Every function writes the same bytes for the same settings. A folder that is
 complete is left alone, an outdated one is replaced at once, and one that was
@@ -12,8 +11,6 @@ Authors
  * The afpt_plugin developers 2026
 """
 
-import csv
-import io
 import json
 import os
 import string
@@ -27,6 +24,7 @@ import soundfile
 from tqdm import tqdm
 
 from afpt_plugin import sample_recordings
+from afpt_plugin.data.tables import csv_text
 from afpt_plugin.errors import InputError, refuse_unwritable
 from afpt_plugin.files import file_sha256, write_if_changed
 from afpt_plugin.sample_recordings import (
@@ -39,10 +37,10 @@ from afpt_plugin.sample_recordings import (
     read_recordings,
 )
 
-# Settings that a folder was written with, and what was written.
+# The file that holds a folder's settings and the sizes of its files
 STAMP = "samples.json"
 
-# Of all but UrbanSound8K, in Hz
+# In Hz; UrbanSound8K has many
 SAMPLE_RATE = 44100
 MIX_SECONDS = 10.0
 
@@ -81,7 +79,7 @@ def write_esc50(folder, recordings=None):
     Raises
     ------
     InputError
-        If a recording is damaged, an option is out of range, or the folder
+        If a recording is damaged, a setting is out of range, or the folder
         cannot be written to or holds a data set that was not written here.
 
     Example
@@ -97,8 +95,8 @@ def write_esc50(folder, recordings=None):
             target = VOCABULARIES["esc50"].index(category)
             if take >= len(string.ascii_uppercase):
                 raise InputError(
-                    f"{recording.place}: ESC-50's names have letters for 26 "
-                    "takes of a source, this is one more; remove it"
+                    f"{recording.place}: this is the 27th take of its source, "
+                    "but ESC-50's names have letters for 26; remove it"
                 )
             take = string.ascii_uppercase[take]
             name = f"{fold}-{recording.source}-{take}-{target}.wav"
@@ -123,14 +121,14 @@ def write_us8k(folder, recordings=None):
 
     ``metadata/UrbanSound8K.csv`` and
     ``audio/fold{1..10}/{fsID}-{classID}-{occurrence}-{slice}.wav``: the first
-    4 s of each, at its own rate. Otherwise as `write_esc50`.
+    4 s of each, at its own rate. Otherwise like `write_esc50`.
 
     Arguments
     ---------
     folder : str or pathlib.Path
         Where to write ``UrbanSound8K``.
     recordings : str or pathlib.Path, optional
-        As there.
+        See `write_esc50`.
 
     Returns
     -------
@@ -170,18 +168,18 @@ def write_fsd2019(folder, recordings=None, clips_per_recording=3, seed=0):
     ``FSDKaggle2019.meta/test_post_competition.csv`` and ``vocabulary.csv``,
     and ``FSDKaggle2019.audio_test/{8 hexadecimal digits}.wav``: each recording
     alone, and mixtures of 10 s with the labels of all that they hold.
-    Otherwise as `write_esc50`.
+    Otherwise like `write_esc50`.
 
     Arguments
     ---------
     folder : str or pathlib.Path
         Where to write ``FSDKaggle2019``.
     recordings : str or pathlib.Path, optional
-        As there.
+        See `write_esc50`.
     clips_per_recording : int
-        Once it is alone, the other times the loudest of a mixture.
+        One is the recording alone, in the others it is the loudest sound.
     seed : int
-        Of the mixtures.
+        Seed of the mixtures.
 
     Returns
     -------
@@ -207,8 +205,8 @@ def write_fsd2019(folder, recordings=None, clips_per_recording=3, seed=0):
             # An odd factor shuffles the numbers without making two the same.
             name = f"{number * 2654435761 % 2**32:08x}.wav"
             labels = ",".join(n for r in chosen for n in r.labels["fsd2019"])
-            licence = " AND ".join(sorted({r.row["licence"] for r in chosen}))
-            row = [name, labels, "Private", "", licence]
+            licenses = sorted({r.row["license"] for r in chosen})
+            row = [name, labels, "Private", "", " AND ".join(licenses)]
             yield f"FSDKaggle2019.audio_test/{name}", sig, SAMPLE_RATE, [row]
 
     return _write(
@@ -220,7 +218,7 @@ def write_fsd2019(folder, recordings=None, clips_per_recording=3, seed=0):
         make_clips,
         {"clips_per_recording": clips_per_recording, "seed": seed},
         {
-            "FSDKaggle2019.meta/vocabulary.csv": _csv_text(
+            "FSDKaggle2019.meta/vocabulary.csv": csv_text(
                 enumerate(VOCABULARIES["fsd2019"])
             )
         },
@@ -239,20 +237,20 @@ def write_dcase2019(
     ``metadata/validation/validation.tsv`` and
     ``audio/validation/Y{11 characters}_{from}_{to}.wav``, or
     ``metadata/eval/public.tsv`` and ``audio/eval/public``: 10 s with one to
-    three events each. Otherwise as `write_esc50`.
+    three events each. Otherwise like `write_esc50`.
 
     Arguments
     ---------
     folder : str or pathlib.Path
         Where to write ``DCASE2019-{subset}``.
     recordings : str or pathlib.Path, optional
-        As there.
+        See `write_esc50`.
     clips_per_recording : int
         How often each recording is the loudest of a mixture.
     seed : int
-        Of the mixtures.
+        Seed of the mixtures.
     subset : str
-        ``validation`` or ``public``, which has other mixtures.
+        ``validation`` or ``public``, each with its own mixtures.
 
     Returns
     -------
@@ -333,8 +331,7 @@ def _write(
         value = options.get(name, least)
         if type(value) is not int or value < least:
             raise InputError(
-                f"{name}: {value!r} will not do; give a whole number of at "
-                f"least {least}"
+                f"{name}: {value!r} is not a whole number of at least {least}"
             )
     table = Path(recordings or RECORDINGS, "recordings.csv")
     usable = [r for r in read_recordings(recordings) if r.labels[vocabulary]]
@@ -380,7 +377,7 @@ def _write(
                 soundfile.write(fresh / path, sig, rate, "PCM_16")
                 rows += of_clip
             delimiter = "\t" if metadata.endswith(".tsv") else ","
-            write_if_changed(fresh / metadata, _csv_text(rows, delimiter))
+            write_if_changed(fresh / metadata, csv_text(rows, delimiter))
             for path, text in texts.items():
                 write_if_changed(fresh / path, text)
             stamp["files"] = _sizes(fresh)
@@ -391,12 +388,6 @@ def _write(
                 os.replace(root, Path(work, "outdated"))
             os.replace(fresh, root)
     return root
-
-
-def _csv_text(rows, delimiter=","):
-    text = io.StringIO()
-    csv.writer(text, delimiter=delimiter, lineterminator="\n").writerows(rows)
-    return text.getvalue()
 
 
 def _sizes(root):

@@ -49,7 +49,7 @@ def write_recordings(folder, n=10):
         for name, labels in VOCABULARIES.items():
             row[name] = labels[(i // 2 if i % 2 else -i // 2 - 1) % len(labels)]
         row["title"], row["author"] = f"noise number {i}", "nobody"
-        row["licence"], row["start"] = "CC0-1.0", "0"
+        row["license"], row["start"] = "CC0-1.0", "0"
         row["package"], row["version"] = "noise-data", "1.0"
         row["path"] = f"usr/share/noise{chr(97 + i - i // 3)}{i}.ogg"
         rows.append(row)

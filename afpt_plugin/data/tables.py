@@ -324,3 +324,27 @@ def read_class_names(path):
             )
         names.append(name)
     return names
+
+
+def csv_text(rows, delimiter=","):
+    """Write rows as CSV.
+
+    Arguments
+    ---------
+    rows : iterable
+        Sequences of values, the header first.
+    delimiter : str
+        The character between two values.
+
+    Returns
+    -------
+    str
+
+    Example
+    -------
+    >>> csv_text([["file", "label"], ["a.wav", "rain, wind"]])
+    'file,label\\na.wav,"rain, wind"\\n'
+    """
+    text = io.StringIO()
+    csv.writer(text, delimiter=delimiter, lineterminator="\n").writerows(rows)
+    return text.getvalue()

@@ -13,7 +13,6 @@ Authors
  * The afpt_plugin developers 2026
 """
 
-import functools
 import math
 import re
 
@@ -22,10 +21,10 @@ from speechbrain.utils.logger import get_logger
 from afpt_plugin.data.archives import download_and_unpack
 from afpt_plugin.data.manifests import (
     find_root,
+    find_unlisted_files,
     prepare_test_set,
-    read_metadata,
-    warn_of_unlisted_files,
 )
+from afpt_plugin.data.tables import read_table
 from afpt_plugin.errors import InputError
 from afpt_plugin.task import Task
 
@@ -34,7 +33,6 @@ logger = get_logger(__name__)
 DCASE2019_DOWNLOAD_URL = (
     "https://zenodo.org/record/3588172/files/DESEDpublic_eval.tar.gz"
 )
-ARCHIVE = "DESEDpublic_eval.tar.gz"
 # By subset. Before 2020 the metadata was called .csv; DESED's later versions
 # have a folder of the same name inside audio/validation.
 METADATA = {
@@ -68,18 +66,14 @@ DCASE2019_LABELS = (
 
 
 def _class_name(label):
-    """As the paper's authors write it."""
+    """Write a label as the paper's authors do."""
     return label.replace("_", " ").lower()
 
 
-#: The class names in alphabetical order, by which the caption sets number the
-#: classes.
-DCASE2019_CLASSES = [_class_name(label) for label in DCASE2019_LABELS]
-
-#: What the recipe, and every method, has to know of the data set.
 DCASE2019 = Task(
     "DCASE2019 task 4",
-    DCASE2019_CLASSES,
+    # In alphabetical order
+    [_class_name(label) for label in DCASE2019_LABELS],
     multi_label=True,
     clip_seconds=10.0,
     captions="dcase2019",
@@ -100,10 +94,8 @@ def prepare_dcase2019(
     manifest.
 
     ``<save_folder>/test.csv`` lists the recordings, ``prepare.json`` says how
-    the list came about. Recordings without an event are left out, as the
-    paper's authors do; they are named in ``prepare.json``. Where neither the
-    data nor the settings have changed since the last time, nothing is read or
-    written.
+    the list was made. Recordings without an event are left out, as the
+    paper's authors do; ``prepare.json`` names them.
 
     Arguments
     ---------
@@ -114,10 +106,10 @@ def prepare_dcase2019(
         Where to write the manifest.
     download : bool
         Whether to fetch the public evaluation set (1 GB) into ``data_folder``
-        if it is not there. The validation set is not to be had in one piece.
+        if it is not there. The validation set cannot be fetched in one piece.
     allow_missing : int
-        How many recordings may be left out because they are missing, damaged
-        or wrongly labelled. They are named in the log and in ``prepare.json``.
+        The number of missing, damaged or wrongly labeled recordings that may
+        be left out; the log and ``prepare.json`` name them.
     subset : str
         ``validation`` or ``public``.
     skip_prep : bool
@@ -126,15 +118,11 @@ def prepare_dcase2019(
         Where to remember recordings that were read; by default
         ``save_folder``.
 
-    Returns
-    -------
-    None
-
     Raises
     ------
     InputError
-        If the subset is unknown, the data set is not found or cannot be
-        fetched, or more recordings than allowed cannot be used.
+        If the data set is not found or cannot be fetched, or if more
+        recordings than allowed cannot be used.
 
     Example
     -------
@@ -147,113 +135,104 @@ def prepare_dcase2019(
         raise InputError(
             f"subset: {subset!r} is unknown; use one of {', '.join(METADATA)}"
         )
+
+    def fetch():
+        if subset != "public":
+            raise InputError(
+                f"download: the recordings of the {subset} subset are cut from "
+                "YouTube and cannot be fetched in one piece. Get them with the "
+                "script of https://github.com/turpaultn/DCASE2019_task4 (or "
+                "ask its authors for missing ones), or test on --subset "
+                "public, which --download True fetches"
+            )
+        download_and_unpack(DCASE2019_DOWNLOAD_URL, data_folder)
+
     root = find_root(
         data_folder,
         METADATA[subset],
-        f"DCASE2019 task 4 ({subset})",
-        fetch=functools.partial(_fetch, subset, data_folder)
-        if download
-        else None,
+        f"{DCASE2019.name} ({subset})",
+        fetch if download else None,
     )
     metadata_path = next(
         root / name for name in METADATA[subset] if (root / name).is_file()
     )
-    events = {}  # of every recording, with their lines
-    metadata = read_metadata(metadata_path, COLUMNS, delimiter="\t")
-    for line, row in enumerate(metadata, start=2):
-        events.setdefault(row["filename"], []).append((line, row))
-
+    events = {}  # of every recording
+    for row in read_table(metadata_path, COLUMNS, delimiter="\t"):
+        events.setdefault(row["filename"], []).append(row)
     folders = [root / name for name in AUDIO[subset] if (root / name).is_dir()]
     if not folders:
         raise InputError(
-            f"{root}: no folder {AUDIO[subset][-1]}, where the recordings of "
-            f"{metadata_path} should lie; README.md says where to get them"
+            f"{root} has no folder {AUDIO[subset][-1]} with the recordings of "
+            f"{metadata_path}; README.md says where to get them"
         )
     audio = folders[0]
-    warn_of_unlisted_files(audio, set(events), metadata_path.name)
-
-    without = [name for name, rows in events.items() if _is_eventless(rows)]
-    if without:
+    find_unlisted_files(audio, events, metadata_path.name)
+    eventless = [n for n, of_one in events.items() if _is_eventless(of_one)]
+    if len(eventless) == len(events):
+        raise InputError(
+            f"{metadata_path}: no recording has an event. Restore the original "
+            "file"
+        )
+    if eventless:
         logger.info(
             "%s: %d of %d recordings have no event and are left out, as the "
             "paper's authors do; prepare.json names them",
-            metadata_path,
-            len(without),
-            len(events),
+            *(metadata_path, len(eventless), len(events)),
         )
     rows = [
         {
             "ID": name.removesuffix(".wav"),
             "wav": str(audio / name),
             "label": "|".join(
-                sorted({_class_name(row["event_label"]) for _, row in lines})
+                sorted({_class_name(row["event_label"]) for row in of_one})
             ),
-            "problem": _find_problem(name, lines),
+            "problem": _find_problem(name, of_one),
         }
-        for name, lines in events.items()
-        if not _is_eventless(lines)
+        for name, of_one in events.items()
+        if name not in eventless
     ]
-    if not rows:
-        raise InputError(
-            f"{metadata_path}: no recording has an event. Restore the data "
-            "set's own file"
-        )
     prepare_test_set(
-        "DCASE2019 task 4",
+        DCASE2019,
+        root,
         rows,
-        DCASE2019_CLASSES,
         save_folder,
-        allow_missing,
-        settings={"data_folder": str(root), "subset": subset},
+        allow_missing=allow_missing,
         cache_folder=cache_folder,
-        facts={"n_without_event": len(without), "without_event": without},
+        settings={"subset": subset},
+        facts={"n_without_event": len(eventless), "without_event": eventless},
     )
 
 
-def _fetch(subset, data_folder):
-    """Download the subset that can be downloaded."""
-    if subset != "public":
-        raise InputError(
-            f"subset {subset}: its recordings are cut from YouTube and are not "
-            "to be had in one piece; get them by the script of "
-            "https://github.com/turpaultn/DCASE2019_task4 (or ask its authors "
-            "for missing ones), or test on --subset public, which --download "
-            "True fetches"
-        )
-    download_and_unpack(DCASE2019_DOWNLOAD_URL, data_folder, ARCHIVE)
-
-
-def _is_eventless(lines):
-    """Whether all that is said of a recording is its name."""
+def _is_eventless(events):
+    """Tell whether the metadata names a recording and nothing else."""
     return all(
         row["onset"] == row["offset"] == row["event_label"] == ""
-        for _, row in lines
+        for row in events
     )
 
 
-def _find_problem(name, lines):
-    """What is wrong with a recording's events (str), or None."""
+def _find_problem(name, events):
+    """Describe what is wrong with a recording's events, or return None."""
     if FILENAME.fullmatch(name) is None:
-        return "named otherwise than Y{YouTube's ID}_{from}_{to}.wav"
-    for line, row in lines:
-        problem = _event_problem(row)
+        return "its name is not Y{YouTube's ID}_{from}_{to}.wav"
+    for row in events:
+        problem = _find_event_problem(row)
         if problem:
-            return f"{problem} (line {line} of the metadata)"
+            return f"{problem} (line {row.line} of the metadata)"
     return None
 
 
-def _event_problem(row):
-    """What is wrong with a row of the metadata (str), or None."""
+def _find_event_problem(row):
+    """Describe what is wrong with an event (str), or return None."""
     if row["event_label"] not in DCASE2019_LABELS:
-        label = row["event_label"]
-        return f"wrongly labelled: event_label {label!r} is unknown"
-    times = []
-    for column in ("onset", "offset"):
-        try:
-            times.append(float(row[column]))
-        except ValueError:
-            return f"{column} {row[column]!r} is no number"
-    onset, offset = times
-    if not 0 <= onset < offset < math.inf:  # nor is NaN
-        return f"wrongly timed: onset {row['onset']}, offset {row['offset']}"
+        return f"wrong label: event_label {row['event_label']!r} is unknown"
+    try:
+        onset, offset = float(row["onset"]), float(row["offset"])
+    except ValueError:
+        onset = offset = math.nan
+    if not 0 <= onset < offset < math.inf:  # false of NaN, too
+        return (
+            f"wrong time: onset {row['onset']!r} and offset {row['offset']!r} "
+            "are not a start and a later end in seconds"
+        )
     return None

@@ -11,24 +11,21 @@ Authors
  * The afpt_plugin developers 2026
 """
 
-import functools
 import re
 
 from afpt_plugin.data.archives import download_and_unpack
 from afpt_plugin.data.manifests import (
     find_root,
+    find_unlisted_files,
     prepare_test_set,
-    read_metadata,
-    warn_of_unlisted_files,
 )
-from afpt_plugin.errors import InputError
+from afpt_plugin.data.tables import read_table
 from afpt_plugin.task import Task
 
 ESC50_DOWNLOAD_URL = "https://github.com/karoldvl/ESC-50/archive/master.zip"
 ARCHIVE = "ESC-50-master.zip"
 METADATA = "meta/esc50.csv"
 COLUMNS = ("filename", "fold", "target", "category")
-FOLDS = (1, 2, 3, 4, 5)
 
 # {fold}-{Freesound's number}-{take}-{target}.wav
 FILENAME = re.compile(r"(\d+)-\d+-[A-Z]-(\d+)\.wav")
@@ -50,14 +47,10 @@ ESC50_CATEGORIES = (
 )
 # fmt: on
 
-#: The class names in the paper's order, which is alphabetical: 0 is airplane,
-#: 49 is wind. The caption sets number the classes in this way.
-ESC50_CLASSES = [name.replace("_", " ") for name in sorted(ESC50_CATEGORIES)]
-
-#: What the recipe, and every method, has to know of the data set.
 ESC50 = Task(
     "ESC-50",
-    ESC50_CLASSES,
+    # In the paper's order, which is alphabetical: 0 is airplane, 49 is wind.
+    [name.replace("_", " ") for name in sorted(ESC50_CATEGORIES)],
     clip_seconds=5.0,
     folds=(1, 2, 3, 4, 5),
     captions="esc50",
@@ -78,8 +71,7 @@ def prepare_esc50(
     Checks every recording of ESC-50 and writes the test manifest.
 
     ``<save_folder>/test.csv`` lists the recordings, ``prepare.json`` says how
-    the list came about. Where neither the data nor the settings have changed
-    since the last time, nothing is read or written.
+    the list was made.
 
     Arguments
     ---------
@@ -88,11 +80,10 @@ def prepare_esc50(
     save_folder : str
         Where to write the manifest.
     download : bool
-        Whether to fetch ESC-50 (600 MB) into ``data_folder`` if it is not
-        there.
+        Whether to fetch ESC-50 (600 MB) into ``data_folder`` if it is not there.
     allow_missing : int
-        How many recordings may be left out because they are missing, damaged
-        or wrongly labelled. They are named in the log and in ``prepare.json``.
+        The number of missing, damaged or wrongly labeled recordings that may
+        be left out; the log and ``prepare.json`` name them.
     folds : list of int, optional
         The folds to test on; by default all five.
     skip_prep : bool
@@ -100,10 +91,6 @@ def prepare_esc50(
     cache_folder : str, optional
         Where to remember recordings that were read; by default
         ``save_folder``.
-
-    Returns
-    -------
-    None
 
     Raises
     ------
@@ -118,71 +105,49 @@ def prepare_esc50(
     """
     if skip_prep:
         return
-    folds = FOLDS if folds is None else folds
-    if not isinstance(folds, (list, tuple)) or any(
-        fold not in FOLDS for fold in folds
-    ):
-        raise InputError(
-            f"folds: {folds!r} is no list of ESC-50's folds; use e.g. [4], or "
-            "leave it out for all five"
-        )
-    fetch = functools.partial(
-        download_and_unpack, ESC50_DOWNLOAD_URL, data_folder, ARCHIVE
-    )
-    root = find_root(
-        data_folder, METADATA, "ESC-50", fetch=fetch if download else None
-    )
-    metadata = read_metadata(root / METADATA, COLUMNS)
 
+    def fetch():
+        download_and_unpack(ESC50_DOWNLOAD_URL, data_folder, ARCHIVE)
+
+    root = find_root(
+        data_folder, METADATA, ESC50.name, fetch if download else None
+    )
+    metadata = read_table(root / METADATA, COLUMNS)
     listed = {row["filename"] for row in metadata}
-    warn_of_unlisted_files(root / "audio", listed, METADATA)
+    find_unlisted_files(root / "audio", listed, METADATA)
     rows = [
         {
             "ID": row["filename"].removesuffix(".wav"),
             "wav": str(root / "audio" / row["filename"]),
             "label": row["category"].replace("_", " "),
+            "fold": row["fold"],
             "problem": _find_problem(row),
         }
         for row in metadata
-        # A fold that is no fold is reported, whichever were asked for.
-        if row["fold"] not in map(str, FOLDS) or int(row["fold"]) in folds
     ]
-    if not rows:
-        raise InputError(
-            f"{root / METADATA}: no recording in folds {list(folds)}; it has "
-            f"{sorted({row['fold'] for row in metadata})}"
-        )
     prepare_test_set(
-        "ESC-50",
-        rows,
-        ESC50_CLASSES,
-        save_folder,
-        allow_missing,
-        settings={"data_folder": str(root), "folds": sorted(set(folds))},
-        cache_folder=cache_folder,
+        ESC50, root, rows, save_folder, folds, allow_missing, cache_folder
     )
 
 
 def _find_problem(row):
-    """What contradicts itself in a row of the metadata (str), or None."""
+    """Describe what contradicts itself in a row (str), or return None."""
     if row["category"] not in ESC50_CATEGORIES:
-        return f"wrongly labelled: category {row['category']!r} is unknown"
+        return f"wrong label: category {row['category']!r} is unknown"
     target = str(ESC50_CATEGORIES.index(row["category"]))
     if row["target"] != target:
         return (
-            f"wrongly labelled: target {row['target']!r}, but category "
-            f"{row['category']} is {target}"
+            f"wrong label: its target is {row['target']!r}, but that of "
+            f"category {row['category']} is {target}"
         )
-    if row["fold"] not in map(str, FOLDS):
-        return f"fold {row['fold']!r} is not in 1 to 5"
     match = FILENAME.fullmatch(row["filename"])
     if match is None:
-        return "named otherwise than {fold}-{source}-{take}-{target}.wav"
+        return "its name is not {fold}-{source}-{take}-{target}.wav"
     if match[1] != row["fold"]:
-        return f"its name says fold {match[1]}, its row {row['fold']}"
+        return f"its name says fold {match[1]}, but its row {row['fold']!r}"
     if match[2] != target:
         return (
-            f"wrongly labelled: its name says target {match[2]}, its row "
+            f"wrong label: its name says target {match[2]}, but its row "
             f"{target} ({row['category']})"
         )
     return None

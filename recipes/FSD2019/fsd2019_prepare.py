@@ -12,7 +12,6 @@ Authors
  * The afpt_plugin developers 2026
 """
 
-import functools
 import itertools
 import re
 from pathlib import Path
@@ -20,17 +19,17 @@ from pathlib import Path
 from afpt_plugin.data.archives import download_and_unpack
 from afpt_plugin.data.manifests import (
     find_root,
+    find_unlisted_files,
     prepare_test_set,
-    read_metadata,
-    warn_of_unlisted_files,
 )
+from afpt_plugin.data.tables import read_table, read_text
 from afpt_plugin.errors import InputError
 from afpt_plugin.task import Task
 
 FSD2019_DOWNLOAD_URL = "https://zenodo.org/record/3612637/files"
 # The metadata, by which the data set is found, comes last.
 ARCHIVES = ("FSDKaggle2019.audio_test.zip", "FSDKaggle2019.meta.zip")
-# Both spellings are about.
+# Copies spell the folders in two ways.
 METADATA = (
     "FSDKaggle2019.meta/test_post_competition.csv",
     "FSDKaggle2019_meta/test_post_competition.csv",
@@ -67,18 +66,14 @@ FSD2019_VOCABULARY = (
 
 
 def _class_name(label):
-    """As the paper's authors write it."""
+    """Write a label as the paper's authors do."""
     return label.replace("_and_", ", ").replace("_", " ").lower()
 
 
-#: The class names in the order of the vocabulary, by which the caption sets
-#: number the classes.
-FSD2019_CLASSES = [_class_name(label) for label in FSD2019_VOCABULARY]
-
-#: What the recipe, and every method, has to know of the data set.
 FSD2019 = Task(
     "FSDKaggle2019",
-    FSD2019_CLASSES,
+    # In the order of the vocabulary
+    [_class_name(label) for label in FSD2019_VOCABULARY],
     multi_label=True,
     clip_seconds=10.0,
     captions="fsd2019",
@@ -97,8 +92,7 @@ def prepare_fsd2019(
     Checks every test recording of FSDKaggle2019 and writes the test manifest.
 
     ``<save_folder>/test.csv`` lists the recordings, ``prepare.json`` says how
-    the list came about. Where neither the data nor the settings have changed
-    since the last time, nothing is read or written.
+    the list was made.
 
     Arguments
     ---------
@@ -111,23 +105,19 @@ def prepare_fsd2019(
         Whether to fetch the test set (several GB) into ``data_folder`` if it
         is not there.
     allow_missing : int
-        How many recordings may be left out because they are missing, damaged
-        or wrongly labelled. They are named in the log and in ``prepare.json``.
+        The number of missing, damaged or wrongly labeled recordings that may
+        be left out; the log and ``prepare.json`` name them.
     skip_prep : bool
         If True, do nothing: the manifest is there.
     cache_folder : str, optional
         Where to remember recordings that were read; by default
         ``save_folder``.
 
-    Returns
-    -------
-    None
-
     Raises
     ------
     InputError
-        If the data set is not found or cannot be fetched, if its vocabulary is
-        another one, or if more recordings than allowed cannot be used.
+        If the data set is not found or cannot be fetched, or if more
+        recordings than allowed cannot be used.
 
     Example
     -------
@@ -136,25 +126,28 @@ def prepare_fsd2019(
     """
     if skip_prep:
         return
+
+    def fetch():
+        for archive in ARCHIVES:
+            # An earlier call may have been interrupted between the two.
+            if not Path(data_folder, archive.removesuffix(".zip")).exists():
+                url = f"{FSD2019_DOWNLOAD_URL}/{archive}"
+                download_and_unpack(url, data_folder)
+
     root = find_root(
-        data_folder,
-        METADATA,
-        "FSDKaggle2019",
-        fetch=functools.partial(_fetch, data_folder) if download else None,
+        data_folder, METADATA, FSD2019.name, fetch if download else None
     )
     metadata_path = next(root / m for m in METADATA if (root / m).is_file())
     _check_vocabulary(metadata_path.with_name("vocabulary.csv"))
-    metadata = read_metadata(metadata_path, COLUMNS)
-
-    folders = [root / name for name in AUDIO if (root / name).is_dir()]
-    if not folders:
+    metadata = read_table(metadata_path, COLUMNS)
+    audio = next((root / a for a in AUDIO if (root / a).is_dir()), None)
+    if audio is None:
         raise InputError(
-            f"{root}: no folder {' or '.join(AUDIO)}; unpack {ARCHIVES[0]} "
+            f"{root} has no folder {' or '.join(AUDIO)}; unpack {ARCHIVES[0]} "
             f"from {FSD2019_DOWNLOAD_URL} there"
         )
-    audio = folders[0]
     listed = {row["fname"] for row in metadata}
-    warn_of_unlisted_files(audio, listed, metadata_path.name)
+    find_unlisted_files(audio, listed, metadata_path.name)
     rows = [
         {
             "ID": row["fname"].removesuffix(".wav"),
@@ -165,52 +158,36 @@ def prepare_fsd2019(
         for row in metadata
     ]
     prepare_test_set(
-        "FSDKaggle2019",
+        FSD2019,
+        root,
         rows,
-        FSD2019_CLASSES,
         save_folder,
-        allow_missing,
-        settings={"data_folder": str(root)},
+        allow_missing=allow_missing,
         cache_folder=cache_folder,
     )
 
 
-def _fetch(data_folder):
-    """Download what of the data set is not there yet."""
-    for archive in ARCHIVES:
-        # An earlier call may have been interrupted between the two.
-        if not (Path(data_folder) / archive.removesuffix(".zip")).exists():
-            url = f"{FSD2019_DOWNLOAD_URL}/{archive}"
-            download_and_unpack(url, data_folder, archive)
-
-
 def _check_vocabulary(path):
-    """Refuse a vocabulary that numbers the classes otherwise."""
-    # It has no header: its first line takes the place of one.
-    first = FSD2019_VOCABULARY[0]
-    found = [(r["0"], r[first]) for r in read_metadata(path, ("0", first))]
-    wanted = [(str(n), v) for n, v in enumerate(FSD2019_VOCABULARY)][1:]
-    pairs = itertools.zip_longest(found, wanted)
-    for line, (here, there) in enumerate(pairs, start=2):
+    """Refuse a vocabulary that numbers the classes differently."""
+    found = read_text(path).splitlines()
+    wanted = [f"{n},{label}" for n, label in enumerate(FSD2019_VOCABULARY)]
+    pairs = itertools.zip_longest(found, wanted, fillvalue="nothing")
+    for line, (here, there) in enumerate(pairs, start=1):
         if here != there:
             raise InputError(
-                f"{path}, line {line}: {','.join(here or ('nothing',))!r}, but "
-                f"the vocabulary of FSDKaggle2019 has "
-                f"{','.join(there or ('nothing',))!r} there. Restore the data "
-                "set's own file"
+                f"{path}, line {line}: {here!r} should be {there!r}, as in the "
+                "vocabulary of FSDKaggle2019. Restore the original file"
             )
 
 
 def _find_problem(row):
-    """What is wrong with a row of the metadata (str), or None."""
+    """Describe what is wrong with a row (str), or return None."""
     if FILENAME.fullmatch(row["fname"]) is None:
-        return "named otherwise than {8 hexadecimal digits}.wav"
-    if not row["labels"]:
-        return "no label"
+        return "its name is not {8 hexadecimal digits}.wav"
     labels = row["labels"].split(",")
     for label in labels:
         if label not in FSD2019_VOCABULARY:
-            return f"wrongly labelled: label {label!r} is unknown"
+            return f"wrong label: label {label!r} is unknown"
         if labels.count(label) > 1:
-            return f"wrongly labelled: label {label!r} comes twice"
+            return f"wrong label: label {label!r} is repeated"
     return None

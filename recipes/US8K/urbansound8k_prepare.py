@@ -12,26 +12,23 @@ Authors
  * The afpt_plugin developers 2026
 """
 
-import functools
 import re
 
 from afpt_plugin.data.archives import download_and_unpack
 from afpt_plugin.data.manifests import (
     find_root,
+    find_unlisted_files,
     prepare_test_set,
-    read_metadata,
-    warn_of_unlisted_files,
 )
-from afpt_plugin.errors import InputError
+from afpt_plugin.data.tables import read_table
 from afpt_plugin.task import Task
 
 US8K_DOWNLOAD_URL = (
     "https://zenodo.org/record/1203745/files/UrbanSound8K.tar.gz"
 )
-ARCHIVE = "UrbanSound8K.tar.gz"
+US8K_HASH = "md5:9aa69802bbf37fb986f71ec1483a196e"  # as Zenodo lists it
 METADATA = "metadata/UrbanSound8K.csv"
 COLUMNS = ("slice_file_name", "fsID", "fold", "classID", "class")
-FOLDS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
 
 # {Freesound's number}-{classID}-{occurrence}-{slice}.wav
 FILENAME = re.compile(r"(\d+)-(\d+)-\d+-\d+\.wav")
@@ -50,16 +47,12 @@ US8K_CATEGORIES = (
     "street_music",
 )
 
-#: The class names in the order of the metadata, which is alphabetical. The
-#: caption sets number the classes in this way.
-US8K_CLASSES = [name.replace("_", " ") for name in US8K_CATEGORIES]
-
-#: What the recipe, and every method, has to know of the data set.
 US8K = Task(
     "UrbanSound8K",
-    US8K_CLASSES,
+    # In the order of the metadata, which is alphabetical
+    [name.replace("_", " ") for name in US8K_CATEGORIES],
     clip_seconds=5.0,
-    folds=tuple(range(1, 11)),
+    folds=(1, 2, 3, 4, 5, 6, 7, 8, 9, 10),
     captions="us8k",
     paper_captions_per_class=129,
 )
@@ -77,9 +70,8 @@ def prepare_urbansound8k(
     """
     Checks every slice of UrbanSound8K and writes the test manifest.
 
-    ``<save_folder>/test.csv`` lists the slices, ``prepare.json`` says how the
-    list came about. Where neither the data nor the settings have changed since
-    the last time, nothing is read or written.
+    ``<save_folder>/test.csv`` lists the recordings, ``prepare.json`` says how
+    the list was made.
 
     Arguments
     ---------
@@ -91,9 +83,8 @@ def prepare_urbansound8k(
         Whether to fetch UrbanSound8K (6 GB) into ``data_folder`` if it is not
         there.
     allow_missing : int
-        How many slices may be left out because they are missing, damaged, in
-        the wrong fold or wrongly labelled. They are named in the log and in
-        ``prepare.json``.
+        The number of missing, damaged or wrongly labeled recordings that may
+        be left out; the log and ``prepare.json`` name them.
     folds : list of int, optional
         The folds to test on; by default all ten.
     skip_prep : bool
@@ -102,15 +93,11 @@ def prepare_urbansound8k(
         Where to remember recordings that were read; by default
         ``save_folder``.
 
-    Returns
-    -------
-    None
-
     Raises
     ------
     InputError
-        If the data set is not found or cannot be fetched, or if more slices
-        than allowed cannot be used.
+        If the data set is not found or cannot be fetched, or if more
+        recordings than allowed cannot be used.
 
     Example
     -------
@@ -119,82 +106,61 @@ def prepare_urbansound8k(
     """
     if skip_prep:
         return
-    folds = FOLDS if folds is None else folds
-    if not isinstance(folds, (list, tuple)) or any(
-        fold not in FOLDS for fold in folds
-    ):
-        raise InputError(
-            f"folds: {folds!r} is no list of UrbanSound8K's folds; use e.g. "
-            "[10], or leave it out for all ten"
-        )
-    fetch = functools.partial(
-        download_and_unpack, US8K_DOWNLOAD_URL, data_folder, ARCHIVE
-    )
-    root = find_root(
-        data_folder, METADATA, "UrbanSound8K", fetch=fetch if download else None
-    )
-    metadata = read_metadata(root / METADATA, COLUMNS)
 
+    def fetch():
+        download_and_unpack(
+            US8K_DOWNLOAD_URL, data_folder, known_hash=US8K_HASH
+        )
+
+    root = find_root(
+        data_folder, METADATA, US8K.name, fetch if download else None
+    )
+    metadata = read_table(root / METADATA, COLUMNS)
     audio = root / "audio"
     listed = {f"fold{row['fold']}/{row['slice_file_name']}" for row in metadata}
-    lying = {}  # in which folders a slice that is not where it should be is
-    for extra in warn_of_unlisted_files(audio, listed, METADATA):
-        folder, _, name = extra.rpartition("/")
-        lying.setdefault(name, []).append(folder or "audio")
+    misplaced = {}  # name of a slice to the other folders that hold it
+    for path in find_unlisted_files(audio, listed, METADATA):
+        folder, _, name = path.rpartition("/")
+        misplaced.setdefault(name, []).append(folder or "audio")
     rows = [
         {
             "ID": row["slice_file_name"].removesuffix(".wav"),
             "wav": str(audio / f"fold{row['fold']}" / row["slice_file_name"]),
             "label": row["class"].replace("_", " "),
-            "problem": _find_problem(row, audio, lying),
+            "fold": row["fold"],
+            "problem": _find_problem(row, audio, misplaced),
         }
         for row in metadata
-        # A fold that is no fold is reported, whichever were asked for.
-        if row["fold"] not in map(str, FOLDS) or int(row["fold"]) in folds
     ]
-    if not rows:
-        raise InputError(
-            f"{root / METADATA}: no slice in folds {list(folds)}; it has "
-            f"{sorted({int(row['fold']) for row in metadata})}"
-        )
     prepare_test_set(
-        "UrbanSound8K",
-        rows,
-        US8K_CLASSES,
-        save_folder,
-        allow_missing,
-        settings={"data_folder": str(root), "folds": sorted(set(folds))},
-        cache_folder=cache_folder,
+        US8K, root, rows, save_folder, folds, allow_missing, cache_folder
     )
 
 
-def _find_problem(row, audio, lying):
-    """What contradicts itself in a row of the metadata (str), or None."""
+def _find_problem(row, audio, misplaced):
+    """Describe what contradicts itself in a row (str), or return None."""
     if row["class"] not in US8K_CATEGORIES:
-        return f"wrongly labelled: class {row['class']!r} is unknown"
+        return f"wrong label: class {row['class']!r} is unknown"
     target = str(US8K_CATEGORIES.index(row["class"]))
     if row["classID"] != target:
         return (
-            f"wrongly labelled: classID {row['classID']!r}, but class "
-            f"{row['class']} is {target}"
+            f"wrong label: its classID is {row['classID']!r}, but that of "
+            f"class {row['class']} is {target}"
         )
-    if row["fold"] not in map(str, FOLDS):
-        return f"fold {row['fold']!r} is not in 1 to 10"
-    name = row["slice_file_name"]
+    name, fold = row["slice_file_name"], f"fold{row['fold']}"
     match = FILENAME.fullmatch(name)
     if match is None:
-        return "named otherwise than {fsID}-{classID}-{occurrence}-{slice}.wav"
+        return "its name is not {fsID}-{classID}-{occurrence}-{slice}.wav"
     if match[1] != row["fsID"]:
-        return f"its name says fsID {match[1]}, its row {row['fsID']}"
+        return f"its name says fsID {match[1]}, but its row {row['fsID']!r}"
     if match[2] != target:
         return (
-            f"wrongly labelled: its name says classID {match[2]}, its row "
+            f"wrong label: its name says classID {match[2]}, but its row "
             f"{target} ({row['class']})"
         )
-    fold = f"fold{row['fold']}"
-    if name in lying and not (audio / fold / name).exists():
+    if name in misplaced and not (audio / fold / name).exists():
         return (
-            f"in the wrong fold: it lies in {' and '.join(lying[name])}, its "
+            f"wrong fold: it is in {' and '.join(misplaced[name])}, but its "
             f"row says {fold}"
         )
     return None

@@ -99,11 +99,11 @@ for folder, download in (("no", False), ("no", True), ("odd", False)):
     process = dataset.run("python", "-c", script)
     assert process.returncode == 0, process.stderr
     for sentence in (
-        "GTZAN not found",
+        "GTZAN was not found",
         "GTZAN cannot be fetched without a Kaggle login",
         "2 of 20 recordings cannot be used",
         "rock.00000.wav: its name is of another genre",
-        "polka.00000.wav: wrongly labelled: 'polka' is no class",
+        "polka.00000.wav: wrong label: 'polka'",
     ):
         assert sentence in process.stdout
 

@@ -136,7 +136,7 @@ def test_an_unknown_setting_is_named(ramp, options):
 
 
 def test_an_unreadable_recording_is_named(tmp_path, ramp):
-    """What decoding refuses is tested with `check_recordings`."""
+    """The other refusals of `decode` are tested in test_manifests.py."""
     (tmp_path / "text.wav").write_text("this is text")
     (tmp_path / "cut.wav").write_bytes(ramp[0].read_bytes()[:500])
     for name, reason in (

@@ -57,7 +57,7 @@ def write_recordings(folder, n, first=0):
             {"ID": path.stem, "wav": str(path), "label": NAMES[number % 3]}
         )
     save_folder = folder / f"prepared{first}"
-    prepare_test_set("tiny", rows, NAMES, save_folder)
+    prepare_test_set(TASK, folder, rows, save_folder)
     return save_folder / "test.csv"
 
 

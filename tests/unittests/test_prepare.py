@@ -1,0 +1,776 @@
+"""Tests of the four prep scripts: what they share, then what is each one's.
+
+The checks of `prepare_test_set` are tested in test_manifests.py.
+"""
+
+import csv
+import json
+import logging
+import os
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import prep_scripts
+import pytest
+import soundfile
+
+from afpt_plugin.data.captions import read_captions
+from afpt_plugin.data.manifests import data_fingerprint, read_manifest
+from afpt_plugin.data.supervision import CAPTION_FOLDER
+from afpt_plugin.errors import InputError
+from afpt_plugin.task import Task
+
+SHARED = Path(__file__).resolve().parents[3] / "shared"
+DATA = SHARED / "data"
+
+FRYING, SILENT, DOG, CAT = (
+    "Y00pK0GMmE9s_70.000_80.000.wav",
+    "Y-jLujkP1aaw_30.000_40.000.wav",
+    "Y_02sD1KJeoG_2.000_12.000.wav",
+    "1Ro0FgMWTUE_120_130.wav",
+)
+
+
+class DataSet(NamedTuple):
+    """A few noises in a data set's own layout.
+
+    `table` is the metadata's text; `labels` has the path of each recording
+    and its label in the manifest, None if it belongs to no test.
+    """
+
+    script: object
+    task: Task
+    prepare: object
+    metadata: str
+    table: str
+    labels: dict
+    delimiter: str = ","
+
+    def write(self, root):
+        """Write the data set, and the vocabulary that one of them has."""
+        (root / self.metadata).parent.mkdir(parents=True)
+        table = self.table.replace(",", self.delimiter).replace(";", ",")
+        (root / self.metadata).write_text(table)
+        write_audio(root, self.labels)
+        if self.script is prep_scripts.FSD2019:
+            lines = enumerate(self.script.FSD2019_VOCABULARY)
+            vocabulary = (root / self.metadata).with_name("vocabulary.csv")
+            vocabulary.write_text("".join(f"{n},{v}\n" for n, v in lines))
+
+    def read_rows(self, root):
+        """Read the metadata."""
+        with open(root / self.metadata, newline="") as file:
+            return list(csv.DictReader(file, delimiter=self.delimiter))
+
+    def write_rows(self, root, rows):
+        """Write other metadata."""
+        with open(root / self.metadata, "w", newline="") as file:
+            writer = csv.DictWriter(file, rows[0], delimiter=self.delimiter)
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+def write_audio(root, paths):
+    """Write noise."""
+    rng = np.random.default_rng(0)
+    for path in paths:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(root / path, rng.uniform(-0.5, 0.5, (800, 2)), 8000)
+
+
+SETS = {
+    "esc50": DataSet(
+        prep_scripts.ESC50,
+        prep_scripts.ESC50.ESC50,
+        prep_scripts.ESC50.prepare_esc50,
+        "meta/esc50.csv",
+        "filename,fold,target,category,esc10\n"
+        "1-100-A-0.wav,1,0,dog,True\n"
+        "1-100-B-0.wav,1,0,dog,True\n"
+        "2-101-A-11.wav,2,11,sea_waves,True\n"
+        "4-102-A-49.wav,4,49,hand_saw,False\n",
+        {
+            "audio/1-100-A-0.wav": "dog",
+            "audio/1-100-B-0.wav": "dog",
+            "audio/2-101-A-11.wav": "sea waves",
+            "audio/4-102-A-49.wav": "hand saw",
+        },
+    ),
+    "us8k": DataSet(
+        prep_scripts.US8K,
+        prep_scripts.US8K.US8K,
+        prep_scripts.US8K.prepare_urbansound8k,
+        "metadata/UrbanSound8K.csv",
+        "slice_file_name,fsID,start,end,salience,fold,classID,class\n"
+        "100-3-0-0.wav,100,0.0,0.1,1,1,3,dog_bark\n"
+        "100-3-0-1.wav,100,0.0,0.1,1,1,3,dog_bark\n"
+        "101-0-0-12.wav,101,0.0,0.1,1,2,0,air_conditioner\n"
+        "102-9-1-0.wav,102,0.0,0.1,1,4,9,street_music\n",
+        {
+            "audio/fold1/100-3-0-0.wav": "dog bark",
+            "audio/fold1/100-3-0-1.wav": "dog bark",
+            "audio/fold2/101-0-0-12.wav": "air conditioner",
+            "audio/fold4/102-9-1-0.wav": "street music",
+        },
+    ),
+    "fsd2019": DataSet(
+        prep_scripts.FSD2019,
+        prep_scripts.FSD2019.FSD2019,
+        prep_scripts.FSD2019.prepare_fsd2019,
+        "FSDKaggle2019.meta/test_post_competition.csv",
+        "fname,labels,usage\n"
+        "000000aa.wav,Bark,Private\n"
+        '000000bb.wav,"Chewing_and_mastication;Hi-hat",Private\n'
+        '0000cc00.wav,"Zipper_(clothing);Bus;Accordion",Public\n',
+        {
+            "FSDKaggle2019.audio_test/000000aa.wav": "bark",
+            "FSDKaggle2019.audio_test/000000bb.wav": (
+                "chewing, mastication|hi-hat"
+            ),
+            "FSDKaggle2019.audio_test/0000cc00.wav": (
+                "zipper (clothing)|bus|accordion"
+            ),
+        },
+    ),
+    "dcase2019": DataSet(
+        prep_scripts.DCASE2019,
+        prep_scripts.DCASE2019.DCASE2019,
+        prep_scripts.DCASE2019.prepare_dcase2019,
+        "metadata/validation/validation.tsv",
+        "filename,onset,offset,event_label\n"
+        f"{FRYING},0.000,10.000,Frying\n"
+        f"{FRYING},1.250,2.500,Speech\n"
+        f"{SILENT},,,\n"
+        f"{FRYING},4.000,5.125,Speech\n"
+        f"{DOG},0.5,10.115,Dog\n",
+        {
+            f"audio/validation/{FRYING}": "frying|speech",
+            f"audio/validation/{DOG}": "dog",
+            f"audio/validation/{SILENT}": None,
+        },
+        "\t",
+    ),
+}
+
+
+@pytest.fixture(params=SETS)
+def dataset(request):
+    """Each of the data sets."""
+    return SETS[request.param]
+
+
+def only(*names):
+    """Run a test with some of the data sets."""
+    return pytest.mark.parametrize("dataset", names, indirect=True)
+
+
+@pytest.fixture
+def root(dataset, tmp_path):
+    """A tiny copy of the data set."""
+    root = tmp_path / "data" / "set"
+    dataset.write(root)
+    return root
+
+
+@pytest.fixture
+def save(tmp_path):
+    """Where the manifest goes."""
+    return tmp_path / "save"
+
+
+def prepared(save):
+    """Read prepare.json."""
+    return json.loads((save / "prepare.json").read_text())
+
+
+# All data sets
+
+
+CLASSES = {  # index: name
+    "esc50": {0: "airplane", 18: "dog", 49: "wind"},
+    "us8k": {0: "air conditioner", 3: "dog bark", 9: "street music"},
+    "fsd2019": {
+        0: "accelerating, revving, vroom",
+        37: "glockenspiel",
+        79: "zipper (clothing)",
+    },
+    "dcase2019": {
+        0: "alarm bell ringing",
+        5: "electric shaver toothbrush",
+        9: "vacuum cleaner",
+    },
+}
+
+
+def test_the_classes_are_the_papers_and_those_of_our_captions(dataset):
+    task = dataset.task
+    for index, name in CLASSES[task.captions].items():
+        assert task.class_names[index] == name
+    assert task.n_classes == max(CLASSES[task.captions]) + 1
+    assert not any("_" in name or "|" in name for name in task.class_names)
+    captions = read_captions(
+        CAPTION_FOLDER / f"{task.captions}.csv", task.class_names
+    )
+    labels = {label for caption in captions for label in caption.labels}
+    assert labels == set(range(task.n_classes))
+
+
+def test_every_recording_is_test_material(dataset, root, save):
+    folders = [root.parent, root, *(p for p in root.iterdir() if p.is_dir())]
+    for folder in folders:
+        assert dataset.prepare(str(folder), str(save)) is None
+    rows = read_manifest(save / "test.csv")
+    assert [(row["wav"], row["label"]) for row in rows] == [
+        (str(root / path), label)
+        for path, label in dataset.labels.items()
+        if label
+    ]
+    assert all(row["ID"] == Path(row["wav"]).stem for row in rows)
+    assert {row["duration"] for row in rows} == {0.1}
+    found = prepared(save)
+    settings = found.pop("settings")
+    assert (settings["data_folder"], settings["allow_missing"]) == (
+        str(root),
+        0,
+    )
+    for key in ("n_without_event", "without_event"):
+        found.pop(key, None)
+    assert found == {
+        "dataset": dataset.task.name,
+        "n_recordings": len(rows),
+        "n_left_out": 0,
+        "left_out": [],
+        "data_fingerprint": data_fingerprint(rows),
+        "class_names": dataset.task.class_names,
+    }
+
+
+def test_a_rerun_without_changes_reads_and_writes_nothing(
+    dataset, root, save, caplog
+):
+    dataset.prepare(root, save)
+    before = {p.name: p.stat().st_mtime_ns for p in save.iterdir()}
+    for path in root.rglob("*.wav"):
+        stat = path.stat()
+        path.write_bytes(bytes(stat.st_size))  # reading it would be an error
+        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    with caplog.at_level(logging.INFO):
+        dataset.prepare(root, save)
+    assert {p.name: p.stat().st_mtime_ns for p in save.iterdir()} == before
+    assert "unchanged" in caplog.text
+
+
+def test_skip_prep_does_nothing(dataset, tmp_path, save):
+    dataset.prepare(tmp_path / "nowhere", save, skip_prep=True)
+    assert not save.exists()
+
+
+def test_the_cache_folder_holds_what_was_read(dataset, root, save, tmp_path):
+    dataset.prepare(root, save, cache_folder=tmp_path / "cache")
+    assert (tmp_path / "cache" / "recordings.json").is_file()
+    assert not (save / "recordings.json").exists()
+
+
+def test_missing_metadata_names_the_file_and_the_ways_out(dataset, root, save):
+    (root / dataset.metadata).unlink()
+    with pytest.raises(InputError) as caught:
+        dataset.prepare(root, save)
+    for part in (str(root / dataset.metadata), "--data_folder samples"):
+        assert part in str(caught.value)
+
+
+def test_a_missing_column_is_named(dataset, root, save):
+    rows = dataset.read_rows(root)
+    for column in dataset.script.COLUMNS:
+        dataset.write_rows(
+            root, [{k: v for k, v in r.items() if k != column} for r in rows]
+        )
+        with pytest.raises(InputError, match=f"{dataset.metadata}: .*{column}"):
+            dataset.prepare(root, save)
+
+
+def test_clips_without_a_row_are_warned_about(dataset, root, save, caplog):
+    dataset.write_rows(root, dataset.read_rows(root)[:-1])
+    dataset.prepare(root, save)
+    assert "1 files in" in caplog.text
+    name = dataset.table.splitlines()[-1].split(",")[0]
+    assert name in caplog.text
+
+
+# Changes of the first row, and a fact that the message must name
+CONTRADICTIONS = {
+    "esc50": [
+        ({"category": "cat"}, "'0'.* cat is 5"),
+        ({"category": "dogs"}, "'dogs'"),
+        ({"category": ""}, "''"),
+        ({"target": "5"}, "'5'.* dog is 0"),
+        ({"target": "5", "category": "cat"}, r"target 0.* 5 \(cat\)"),
+        ({"fold": "2"}, "fold 1.* '2'"),
+        ({"fold": "6"}, "fold 1.* '6'"),
+        ({"fold": ""}, "fold 1.* ''"),
+        ({"filename": "dog.wav"}, "{fold}-{source}"),
+        ({"filename": "../1-100-A-0.wav"}, "{fold}-{source}"),
+    ],
+    "us8k": [
+        ({"class": "siren"}, "'3'.* siren is 8"),
+        ({"class": "dog bark"}, "'dog bark'"),
+        ({"class": ""}, "''"),
+        ({"classID": "10"}, "'10'.* dog_bark is 3"),
+        ({"classID": "8", "class": "siren"}, r"classID 3.* 8 \(siren\)"),
+        ({"fsID": "99"}, "fsID 100.* '99'"),
+        ({"fold": "0"}, "fold0"),
+        ({"fold": "11"}, "fold11"),
+        ({"fold": "7"}, "in fold1.* fold7"),
+        ({"slice_file_name": "dog.wav"}, "{fsID}-{classID}"),
+        ({"slice_file_name": "../100-3-0-0.wav"}, "{fsID}-{classID}"),
+        ({"slice_file_name": "100-3-0-7.wav"}, "missing"),
+    ],
+    "fsd2019": [
+        ({"labels": "Woof"}, "'Woof'"),
+        ({"labels": "Bark,"}, "''"),
+        ({"labels": "bark"}, "'bark'"),
+        ({"labels": "Bark, Bus"}, "' Bus'"),
+        ({"labels": "Bark,Bark"}, "'Bark' is repeated"),
+        ({"labels": ""}, "''"),
+        ({"fname": "dog.wav"}, "8 hexadecimal digits"),
+        ({"fname": "../000000aa.wav"}, "8 hexadecimal digits"),
+    ],
+    "dcase2019": [
+        ({"event_label": "Woof"}, "'Woof'.*line 2"),
+        ({"event_label": "dog"}, "'dog'.*line 2"),
+        ({"event_label": ""}, "''.*line 2"),
+        ({"onset": "10.000"}, "onset '10.000'.*line 2"),
+        ({"onset": "11"}, "onset '11'.*line 2"),
+        ({"onset": "-1"}, "onset '-1'.*line 2"),
+        ({"offset": "inf"}, "offset 'inf'.*line 2"),
+        ({"onset": "nan"}, "onset 'nan'.*line 2"),
+        ({"onset": "a"}, "onset 'a'.*line 2"),
+        ({"offset": ""}, "offset ''.*line 2"),
+        ({"offset": "1,5"}, "offset '1,5'.*line 2"),
+        (
+            {"onset": "", "offset": "", "event_label": ""},
+            "event_label ''.*line 2",
+        ),
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("dataset", "cells", "fact"),
+    [(name, *change) for name, of in CONTRADICTIONS.items() for change in of],
+    indirect=["dataset"],
+)
+def test_a_row_that_contradicts_itself_is_reported(
+    dataset, root, save, cells, fact
+):
+    rows = dataset.read_rows(root)
+    rows[0].update(cells)
+    dataset.write_rows(root, rows)
+    n_rows = sum(label is not None for label in dataset.labels.values())
+    with pytest.raises(InputError, match=rf"1 of {n_rows} .*\n.*wav: .*{fact}"):
+        dataset.prepare(root, save)
+    dataset.prepare(root, save, allow_missing=1)
+    assert prepared(save)["n_recordings"] == n_rows - 1
+
+
+@only("esc50", "us8k", "fsd2019")
+def test_a_row_that_is_repeated_is_reported(dataset, root, save):
+    rows = dataset.read_rows(root)
+    dataset.write_rows(root, [*rows, rows[0]])
+    name = Path(next(iter(dataset.labels))).name
+    with pytest.raises(InputError, match=f"{name}: duplicate"):
+        dataset.prepare(root, save)
+
+
+# Folds
+
+
+@only("esc50", "us8k")
+def test_clips_of_other_folds_need_not_be_there(dataset, root, save):
+    for path in list(dataset.labels)[:2]:
+        (root / path).unlink()
+    dataset.prepare(root, save, folds=[4, 2])
+    assert prepared(save)["n_recordings"] == 2
+    assert prepared(save)["settings"]["folds"] == [2, 4]
+    with pytest.raises(InputError, match="2 of 4"):
+        dataset.prepare(root, save)  # all folds
+
+
+@only("esc50", "us8k")
+@pytest.mark.parametrize("folds", [4, [0], [11], [[1]], "1"])
+def test_unknown_folds_are_refused(dataset, root, save, folds):
+    with pytest.raises(InputError) as caught:
+        dataset.prepare(root, save, folds=folds)
+    for part in (f"folds: {folds!r}", dataset.task.name, "1, 2, 3, 4, 5"):
+        assert part in str(caught.value)
+
+
+@only("esc50", "us8k")
+@pytest.mark.parametrize("folds", [[3], []])
+def test_folds_without_a_recording_are_refused(dataset, root, save, folds):
+    with pytest.raises(InputError) as caught:
+        dataset.prepare(root, save, folds=folds)
+    for part in (str(root), f"folds {folds}", "[1, 2, 4]"):
+        assert part in str(caught.value)
+
+
+@only("esc50", "us8k")
+def test_a_row_whose_fold_does_not_exist_is_reported(dataset, root, save):
+    """Whichever folds are asked for, and even if the file is named so."""
+    (path, *_) = dataset.labels
+    rows = dataset.read_rows(root)
+    if dataset is SETS["esc50"]:
+        rows[0] |= {"fold": "6", "filename": "6-100-A-0.wav"}
+        (root / path).rename(root / "audio" / "6-100-A-0.wav")
+    else:
+        rows[0]["fold"] = "11"
+        (root / "audio" / "fold11").mkdir()
+        (root / path).rename(root / "audio" / "fold11" / Path(path).name)
+    dataset.write_rows(root, rows)
+    with pytest.raises(InputError, match=f"fold '{rows[0]['fold']}'"):
+        dataset.prepare(root, save, folds=[2])
+
+
+# Downloads
+
+
+@only("esc50", "us8k")
+def test_the_data_set_is_downloaded_when_asked_and_not_there(
+    dataset, root, save, tmp_path, server, monkeypatch
+):
+    url, www = server
+    kind, name = {"esc50": ("zip", "ESC-50-master.zip")}.get(
+        dataset.task.captions, ("gztar", "UrbanSound8K.tar.gz")
+    )
+    archive = shutil.make_archive(www / "a", kind, root.parent, root.name)
+    Path(archive).rename(www / name)
+    constant = f"{dataset.task.captions.upper()}_DOWNLOAD_URL"
+    monkeypatch.setattr(dataset.script, constant, f"{url}/{name}")
+    new = tmp_path / "new"
+    with pytest.raises(InputError, match="--download True"):
+        dataset.prepare(new, save)
+    if dataset is SETS["us8k"]:
+        with pytest.raises(InputError, match="hash"):
+            dataset.prepare(new, save, download=True)
+        monkeypatch.setattr(dataset.script, "US8K_HASH", None)
+    dataset.prepare(new, save, download=True)
+    assert (new / name).is_file()
+    assert prepared(save)["settings"]["data_folder"] == str(new / root.name)
+    (www / name).unlink()
+    dataset.prepare(new, save, download=True)  # found, so not fetched
+
+
+@only("fsd2019")
+def test_fsd2019_is_downloaded_in_two_parts(
+    dataset, root, save, tmp_path, server, monkeypatch
+):
+    url, www = server
+    for part in ("audio_test", "meta"):
+        name = f"FSDKaggle2019.{part}"
+        shutil.make_archive(www / name, "zip", root, name)
+    monkeypatch.setattr(dataset.script, "FSD2019_DOWNLOAD_URL", url)
+    # Interrupted between the two archives, and run again
+    (www / "FSDKaggle2019.meta.zip").rename(www / "later")
+    with pytest.raises(InputError, match=r"FSDKaggle2019\.meta\.zip"):
+        dataset.prepare(tmp_path / "new", save, download=True)
+    (www / "later").rename(www / "FSDKaggle2019.meta.zip")
+    dataset.prepare(tmp_path / "new", save, download=True)
+    assert prepared(save)["n_recordings"] == 3
+
+
+@only("dcase2019")
+def test_dcase2019_can_be_downloaded_in_part(
+    dataset, root, save, tmp_path, server, monkeypatch
+):
+    url, www = server
+    write_public_set(root)
+    shutil.make_archive(www / "public", "gztar", root.parent, root.name)
+    monkeypatch.setattr(
+        dataset.script, "DCASE2019_DOWNLOAD_URL", f"{url}/public.tar.gz"
+    )
+    with pytest.raises(InputError) as caught:
+        dataset.prepare(tmp_path / "new", save, download=True)
+    for part in ("YouTube", "turpaultn/DCASE2019_task4", "--subset public"):
+        assert part in str(caught.value)
+    dataset.prepare(tmp_path / "new", save, download=True, subset="public")
+    assert prepared(save)["n_recordings"] == 1
+
+
+# UrbanSound8K
+
+
+@only("us8k")
+def test_a_clip_in_wrong_folds_is_named_with_all_of_them(dataset, root, save):
+    clip = root / "audio" / "fold2" / "101-0-0-12.wav"
+    for folder in ("fold1", "fold4"):
+        shutil.copy(clip, root / "audio" / folder)
+    clip.rename(root / "audio" / clip.name)
+    with pytest.raises(
+        InputError, match=f"{clip}: .*in audio and fold1 and fold4,.*fold2"
+    ):
+        dataset.prepare(root, save)
+
+
+@only("us8k")
+def test_a_second_copy_in_another_fold_is_warned_about(
+    dataset, root, save, caplog
+):
+    clip = root / "audio" / "fold2" / "101-0-0-12.wav"
+    shutil.copy(clip, root / "audio" / "fold1")
+    dataset.prepare(root, save)
+    assert "fold1/101-0-0-12.wav" in caplog.text
+    assert prepared(save)["n_recordings"] == 4
+
+
+# FSDKaggle2019
+
+
+@only("fsd2019")
+@pytest.mark.parametrize("part", ["meta", "audio_test"])
+def test_folders_spelled_with_an_underscore_are_found(
+    dataset, root, save, part
+):
+    dataset.prepare(root, save)
+    first = prepared(save)["data_fingerprint"]
+    old = root / f"FSDKaggle2019.{part}"
+    old.rename(root / f"FSDKaggle2019_{part}")
+    dataset.prepare(root, save)
+    assert prepared(save)["data_fingerprint"] == first
+    rows = read_manifest(save / "test.csv")
+    assert all(Path(row["wav"]).is_file() for row in rows)
+
+
+@only("fsd2019")
+@pytest.mark.parametrize(
+    ("old", "new", "facts"),
+    [
+        ("4,Bark", "4,Woof", "line 5: '4,Woof' .*'4,Bark"),
+        ("4,Bark", "5,Bark", "line 5: '5,Bark' .*'4,Bark"),
+        ("79,Zipper_(clothing)\n", "", "line 80: 'nothing' .*'79,Zipper"),
+        ("(clothing)\n", "(clothing)\n80,Siren\n", "line 81: '80,Siren'"),
+        ("0,Acc", "1,Acc", "line 1: '1,Accel"),
+    ],
+)
+def test_another_vocabulary_is_refused(dataset, root, save, old, new, facts):
+    path = root / "FSDKaggle2019.meta" / "vocabulary.csv"
+    path.write_text(path.read_text().replace(old, new, 1))
+    with pytest.raises(InputError, match=f"vocabulary.csv, {facts}"):
+        dataset.prepare(root, save)
+
+
+@only("fsd2019", "dcase2019")
+def test_missing_audio_names_the_folder(dataset, root, save):
+    folder = Path(next(iter(dataset.labels))).parent
+    shutil.rmtree(root / folder)
+    with pytest.raises(InputError) as caught:
+        dataset.prepare(root, save)
+    assert str(root) in str(caught.value) and str(folder) in str(caught.value)
+
+
+# DCASE2019
+
+
+def write_public_set(root):
+    """Write the public subset, of one recording."""
+    (root / "metadata" / "eval").mkdir()
+    (root / "metadata" / "eval" / "public.tsv").write_text(
+        f"filename\tonset\toffset\tevent_label\n{CAT}\t0\t11.0\tCat\n"
+    )
+    write_audio(root / "audio" / "eval" / "public", [CAT])
+
+
+@only("dcase2019")
+def test_eventless_recordings_are_left_out(dataset, root, save, caplog):
+    (root / "audio" / "validation" / SILENT).unlink()  # nor need it be there
+    with caplog.at_level(logging.INFO):
+        dataset.prepare(root, save)
+    assert "1 of 3 recordings have no event" in caplog.text
+    assert prepared(save)["without_event"] == [SILENT]
+    assert prepared(save)["n_without_event"] == 1
+    dataset.write_rows(root, dataset.read_rows(root)[2:3])
+    with pytest.raises(InputError, match=f"{dataset.metadata}: .*no .*event"):
+        dataset.prepare(root, save)
+
+
+@only("dcase2019")
+def test_the_subset_is_chosen_by_name(dataset, root, save):
+    write_public_set(root)
+    dataset.prepare(root, save, subset="public")
+    (row,) = read_manifest(save / "test.csv")
+    assert (row["ID"] + ".wav", row["label"]) == (CAT, "cat")
+    assert prepared(save)["settings"]["subset"] == "public"
+    dataset.prepare(root, save)
+    assert prepared(save)["n_recordings"] == 2
+    for subset in ("eval", None, ["public"]):
+        with pytest.raises(InputError, match="subset: .*validation, public"):
+            dataset.prepare(root, save, subset=subset)
+
+
+@only("dcase2019")
+def test_other_spellings_of_the_layout_are_found(dataset, root, save):
+    dataset.prepare(root, save)
+    first = prepared(save)["data_fingerprint"]
+    audio = root / "audio" / "validation"
+    audio.rename(root / "audio" / "was")
+    audio.mkdir()
+    (root / "audio" / "was").rename(audio / "validation")
+    metadata = root / dataset.metadata
+    metadata.rename(metadata.with_suffix(".csv"))
+    dataset.prepare(root, save)
+    assert prepared(save)["data_fingerprint"] == first
+    rows = read_manifest(save / "test.csv")
+    assert {Path(r["wav"]).parent for r in rows} == {audio / "validation"}
+
+
+@only("dcase2019")
+@pytest.mark.parametrize("name", ["dog.wav", f"../{DOG}", DOG + ".mp3"])
+def test_an_event_of_no_recording_is_reported(dataset, root, save, name):
+    rows = dataset.read_rows(root)
+    dataset.write_rows(root, [*rows, rows[0] | {"filename": name}])
+    with pytest.raises(InputError, match=r"1 of 3 .*\n.*: its name is not Y"):
+        dataset.prepare(root, save)
+
+
+# The real data
+
+
+def real(path):
+    """Skip a test where the shared data is not there."""
+    return pytest.mark.skipif(
+        not (SHARED / path).exists(), reason=f"{path} is not there"
+    )
+
+
+@real("data/ESC-50-master")
+@only("esc50")
+def test_the_real_clips_of_esc50_are_prepared(dataset, save):
+    real_root = DATA / "ESC-50-master"
+    dataset.prepare(real_root, save)
+    rows = read_manifest(save / "test.csv")
+    assert len(rows) == prepared(save)["n_recordings"] == 207
+    assert {row["duration"] for row in rows} == {5.0}
+    assert {row["label"] for row in rows} == set(dataset.task.class_names)
+    found = {
+        int(row["target"]): row["category"]
+        for row in dataset.read_rows(real_root)
+    }
+    assert dict(enumerate(dataset.script.ESC50_CATEGORIES)) == found
+
+
+@real("data/UrbanSound8K")
+@only("us8k")
+def test_the_real_clips_of_us8k_are_prepared(dataset, tmp_path, save):
+    """They lie in wrong folds there, and in the right ones here."""
+    real_root = DATA / "UrbanSound8K"
+    rows = dataset.read_rows(real_root)
+    find_problem = dataset.script._find_problem
+    audio = real_root / "audio"
+    assert len(rows) == 8732
+    assert not [row for row in rows if find_problem(row, audio, {})]
+    with pytest.raises(InputError, match="8732 of 8732 recordings cannot"):
+        dataset.prepare(real_root, save)
+    with open(save / "problems.csv", newline="") as file:
+        problems = {r["ID"]: r["reason"] for r in csv.DictReader(file)}
+    clips = {path.name: path for path in audio.rglob("*.wav")}
+    misplaced = {i for i, r in problems.items() if r != "missing"}
+    assert misplaced == {Path(name).stem for name in clips}
+    assert "fold1 and fold2, but its row says fold7" in problems["101848-9-0-2"]
+    rows = [row for row in rows if row["slice_file_name"] in clips]
+    root = tmp_path / "UrbanSound8K"
+    (root / "metadata").mkdir(parents=True)
+    dataset.write_rows(root, rows)
+    for row in rows:
+        folder = root / "audio" / f"fold{row['fold']}"
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(clips[row["slice_file_name"]], folder)
+    dataset.prepare(root, save)
+    manifest = read_manifest(save / "test.csv")
+    assert len(manifest) == len(rows) == 15
+    for found, row in zip(manifest, rows, strict=True):
+        length = float(row["end"]) - float(row["start"])
+        assert found["duration"] == pytest.approx(length, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "subset", "facts"),
+    [
+        pytest.param(
+            "fsd2019", None, (4481, 0), marks=real("data/FSDKaggle2019")
+        ),
+        pytest.param(
+            "dcase2019",
+            "validation",
+            (1153, 15),
+            marks=real("data/DCASE2019"),
+        ),
+        pytest.param(
+            "dcase2019", "public", (692, 0), marks=real("data/DCASE2019")
+        ),
+    ],
+    indirect=["dataset"],
+)
+def test_the_real_metadata_is_read_whole(
+    dataset, tmp_path, save, monkeypatch, subset, facts
+):
+    """Without recordings: the number of rows, and of eventless ones."""
+    root = tmp_path / "real"
+    folder = Path(dataset.metadata).parts[0]
+    real_root = DATA / ("DCASE2019" if subset else "FSDKaggle2019")
+    shutil.copytree(real_root / folder, root / folder)
+    for audio in ("audio/validation", "audio/eval/public"):
+        (root / audio).mkdir(parents=True)
+    (root / "FSDKaggle2019.audio_test").mkdir()
+    seen = {}
+
+    def take(_task, _root, rows, *_, **options):
+        seen.update(rows=rows, **options)
+
+    monkeypatch.setattr(dataset.script, "prepare_test_set", take)
+    dataset.prepare(root, save, **({"subset": subset} if subset else {}))
+    rows = seen["rows"]
+    n_rows, n_eventless = facts
+    assert len(rows) == len({row["ID"] for row in rows}) == n_rows
+    assert seen.get("facts", {}).get("n_without_event", 0) == n_eventless
+    assert not any(row["problem"] for row in rows)
+    counts = Counter(n for row in rows for n in row["label"].split("|"))
+    assert set(counts) == set(dataset.task.class_names)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "file", "words"),
+    [
+        pytest.param(name, file, words, marks=real(f"captions/upstream/{file}"))
+        for name, file, words in (
+            (
+                "us8k",
+                "cap_urbansound8k.csv",
+                "air condition,horn,child,dog,drill,idl,gun,jackhammer,siren,"
+                "street",
+            ),
+            (
+                "fsd2019",
+                "cap_fsd19.csv",
+                "accordion,gong,microwave,sneez,stream,zipper",
+            ),
+            (
+                "dcase2019",
+                "cap_dcase19.csv",
+                "alarm,blender,cat,dishes,dog,electric,frying,running,vacuum",
+            ),
+        )
+    ],
+    indirect=["dataset"],
+)
+def test_the_authors_captions_number_the_classes_as_we_do(dataset, file, words):
+    names = dataset.task.class_names
+    captions = read_captions(SHARED / "captions" / "upstream" / file, names)
+    by_class = {
+        name: " ".join(c.caption.lower() for c in captions if i in c.labels)
+        for i, name in enumerate(names)
+    }
+    for word in words.split(","):
+        best = max(names, key=lambda name: by_class[name].count(word))
+        assert word in best, word
