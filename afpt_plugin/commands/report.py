@@ -210,11 +210,10 @@ def _tables(rows, heads):
         title = gain.replace("_", " ").replace("zero shot", "zero-shot")
         gains[title] = _percent(rows, gain, "+")
     gains["interval over"] = rows["vs_zero_shot_over"]
-    for head in heads:
-        if rows[f"lwlrap_{head}"].notna().any():
-            gains[f"lwlrap {head_title(head)}"] = _percent(
-                rows, f"lwlrap_{head}"
-            )
+    for head in ("zero_shot", *rows["primary"].unique()):
+        values = _percent(rows, f"lwlrap_{head}")
+        if (values != "-").any():
+            gains[f"lwlrap {head_title(head)}"] = values
     return [f"All rows: {', '.join(shared)}"] * bool(shared) + [
         cells.map(_inline).to_markdown(index=False, disable_numparse=True)
         for cells in (results, gains)

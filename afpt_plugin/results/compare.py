@@ -72,20 +72,24 @@ def _find_runs(folder):
         errors.append(f"{Path(path).relative_to(folder).as_posix()}: {fault}")
 
     def unreadable(error):
-        complain(error.filename, f"cannot be read ({error.strerror})")
+        complain(error.filename, f"it cannot be read ({error.strerror})")
 
     for parent, folders, files in os.walk(folder, onerror=unreadable):
         folders.sort()
         if "results.json" in files:
             paths.append(Path(parent, "results.json"))
-        elif (
-            {"env.log", "hyperparams.yaml"} <= set(files)
-            # `afpt tune`, which tests nothing, leaves one.
-            and "settings.json" not in files
-        ):
+            continue
+        # `afpt tune`, which tests nothing, leaves a settings.json.
+        if "env.log" not in files or "settings.json" in files:
+            continue
+        try:
             settings = Path(parent, "hyperparams.yaml").read_bytes()
-            if b"afpt_plugin.results." in settings:
-                complain(parent, "the run has not finished; start it again")
+        except OSError as error:
+            unreadable(error)
+            continue
+        # Other SpeechBrain experiments are none of ours.
+        if b"afpt_plugin.results." in settings:
+            complain(parent, "the run has not finished; start it again")
     return paths, errors
 
 
@@ -262,6 +266,7 @@ def _summary(runs, heads):
         "vs_zero_shot": "zero_shot",
         "vs_same_head": baseline_head(primary),
     }
+    heads = list(dict.fromkeys([*heads, *gains.values()]))
     for metric, prefix in ((row["metric"], ""), ("lwlrap", "lwlrap_")):
         values = pd.DataFrame(
             [
