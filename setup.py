@@ -38,6 +38,7 @@ setup(
         "snowballstemmer>=3",
         "soundfile",
         "speechbrain>=1.1",
+        "tabulate",
         "torch>=2.4",
         "torchaudio>=2.4",
         "tqdm",

@@ -2,17 +2,17 @@
 
 `write_run` writes all of it in one call, the last step of an experiment:
 
->>> from afpt_plugin.results.output import read_results, write_run
->>> folder = getfixture("tmpdir")
->>> logits = {head: torch.eye(2) for head in HEADS}
->>> results = dict.fromkeys(REQUIRED_KEYS, None)
->>> results["metrics"] = {head: {"acc": 1.0} for head in HEADS}
+>>> from afpt_plugin.results.output import write_run
+>>> from afpt_plugin.task import Task
+>>> folder = getfixture("tmp_path")
+>>> heads = ("zero_shot", "coarse")
+>>> results = dict.fromkeys(REQUIRED_KEYS)
+>>> results["metrics"] = {head: {"acc": 1.0} for head in heads}
 >>> per_class = {name: {"acc": 1.0, "n": 1} for name in ("dog", "rain")}
->>> results["per_class"] = dict.fromkeys(HEADS, per_class)
->>> paths = write_run(
-...     folder, results, [], ["1.wav", "2.wav"], torch.eye(2), ["dog", "rain"],
-...     logits, "acc",
-... )
+>>> results["per_class"] = dict.fromkeys(heads, per_class)
+>>> logits = dict.fromkeys(heads, torch.eye(2))
+>>> task = Task("Pets", ["dog", "rain"])
+>>> paths = write_run(folder, results, ["1", "2"], torch.eye(2), logits, task)
 >>> [path.name for path in paths]
 ['predictions.csv', 'per_class.png', 'confusion.png', 'results.json']
 
@@ -35,6 +35,7 @@ from afpt_plugin.errors import InputError
 from afpt_plugin.files import replacing
 from afpt_plugin.metrics import confusion, target_rank
 from afpt_plugin.results.figures import (
+    head_title,
     plot_confusion,
     plot_per_class,
     plot_training,
@@ -42,26 +43,14 @@ from afpt_plugin.results.figures import (
 
 #: The heads of a learner with fine scores, and of the baseline beside it.
 HEADS = (
-    "zero_shot",
-    "zero_shot_fine",
-    "zero_shot_ensemble",
-    "coarse",
-    "fine",
-    "ensemble",
+    *("zero_shot", "zero_shot_fine", "zero_shot_ensemble"),
+    *("coarse", "fine", "ensemble"),
 )
 REQUIRED_KEYS = (
-    "dataset",
-    "n_recordings",
-    "n_left_out",
-    "clap",
-    "seed",
-    "selection",
-    "identity",
-    "metrics",
-    "per_class",
-    "timings",
-    "versions",
+    *("dataset", "n_recordings", "n_left_out", "clap", "seed", "selection"),
+    *("identity", "metrics", "per_class", "timings", "versions"),
 )
+_PACKAGES = "afpt_plugin speechbrain torch torchaudio msclap transformers numpy"
 
 
 def baseline_head(head):
@@ -90,7 +79,7 @@ def primary_head(heads):
     Arguments
     ---------
     heads : iterable of str
-        A learner's heads.
+        Those of the baseline do not count.
 
     Returns
     -------
@@ -101,16 +90,14 @@ def primary_head(heads):
     >>> primary_head(["coarse", "fine", "ensemble"]), primary_head(["coarse"])
     ('ensemble', 'coarse')
     """
-    heads = list(heads)
-    return "ensemble" if "ensemble" in heads else heads[0]
+    learned = [head for head in heads if not head.startswith("zero_shot")]
+    return "ensemble" if "ensemble" in learned else learned[0]
 
 
 def _missing_keys(results):
     """Names of the required keys that `results` lacks."""
     missing = [key for key in REQUIRED_KEYS if key not in results]
-    if "metrics" not in missing and "zero_shot" not in (
-        results["metrics"] or {}
-    ):
+    if "metrics" not in missing and "zero_shot" not in results["metrics"]:
         missing.append("metrics.zero_shot")
     return missing
 
@@ -123,9 +110,9 @@ def write_results(folder, results):
     folder : str or Path
         Where to write; made if it does not exist.
     results : dict
-        Has every key of `REQUIRED_KEYS`; `results["metrics"]` has
-        `zero_shot`, and the learner's heads. A value that does not apply to this
-        run is None.
+        Has every key of `REQUIRED_KEYS`; `results["metrics"]` has `zero_shot`
+        and the learner's heads. A value that does not apply to this run is
+        None.
 
     Returns
     -------
@@ -139,19 +126,22 @@ def write_results(folder, results):
 
     Example
     -------
-    >>> results = dict.fromkeys(REQUIRED_KEYS, None)
+    >>> results = dict.fromkeys(REQUIRED_KEYS)
     >>> results["metrics"] = dict.fromkeys(HEADS, {"acc": 0.5})
-    >>> write_results(getfixture("tmpdir"), results).name
+    >>> write_results(getfixture("tmp_path"), results).name
     'results.json'
     """
-    missing = _missing_keys(results)
-    if missing:
+    if missing := _missing_keys(results):
         raise ValueError(f"results lack {', '.join(missing)}")
     text = json.dumps(results, indent=2, allow_nan=False, ensure_ascii=False)
     path = Path(folder) / "results.json"
     with replacing(path) as part:
         part.write_text(text + "\n", encoding="utf-8")
     return path
+
+
+def _refuse_constant(name):
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def read_results(path):
@@ -174,39 +164,33 @@ def read_results(path):
 
     Example
     -------
-    >>> results = dict.fromkeys(REQUIRED_KEYS, None)
+    >>> results = dict.fromkeys(REQUIRED_KEYS)
     >>> results["metrics"] = dict.fromkeys(HEADS, {"acc": 0.5})
-    >>> path = write_results(getfixture("tmpdir"), results)
+    >>> path = write_results(getfixture("tmp_path"), results)
     >>> read_results(path)["metrics"]["fine"]
     {'acc': 0.5}
     """
-
-    def refuse_constant(name):
-        raise ValueError(f"{name} is not a JSON number")
-
     try:
-        results = json.loads(
-            Path(path).read_text(encoding="utf-8"),
-            parse_constant=refuse_constant,
-        )
+        text = Path(path).read_text(encoding="utf-8")
+        results = json.loads(text, parse_constant=_refuse_constant)
     except OSError as error:
         raise InputError(
-            f"{path}: cannot be read ({error.strerror}); give the results.json "
-            "of a run that has finished"
+            f"{path}: the file cannot be read ({error.strerror}); give the "
+            "results.json of a finished run"
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(
-            f"{path}: not valid JSON ({error}); run the experiment again"
+            f"{path}: the file is not JSON ({error}); run the recipe again"
         ) from error
-    if not isinstance(results, dict) or not isinstance(
-        results.get("metrics", {}), dict
-    ):
-        raise InputError(f"{path}: not a result file of this package")
-    missing = _missing_keys(results)
-    if missing:
+    is_dict = isinstance(results, dict)
+    if not is_dict or not isinstance(results.get("metrics", {}), dict):
         raise InputError(
-            f"{path}: lacks {', '.join(missing)}; it was not written by this "
-            "version of the package, so run the experiment again"
+            f"{path}: the file does not hold the results of a run; remove it"
+        )
+    if missing := _missing_keys(results):
+        raise InputError(
+            f"{path}: the file lacks {', '.join(missing)}; version 0.1 of the "
+            "package or another program wrote it, so run the recipe again"
         )
     return results
 
@@ -237,15 +221,10 @@ def write_predictions(folder, ids, targets, class_names, logits):
     Path
         The file written.
 
-    Raises
-    ------
-    ValueError
-        If the shapes do not fit.
-
     Example
     -------
     >>> path = write_predictions(
-    ...     getfixture("tmpdir"), ["1.wav"], torch.tensor([1]),
+    ...     getfixture("tmp_path"), ["1.wav"], torch.tensor([1]),
     ...     ["dog", "rain"], {"coarse": torch.tensor([[0.0, 3.0]])},
     ... )
     >>> print(path.read_text())
@@ -257,10 +236,12 @@ def write_predictions(folder, ids, targets, class_names, logits):
     targets = torch.as_tensor(targets).cpu()
     single_label = targets.ndim == 1
     shape = (len(ids), len(class_names))
-    wanted = shape[:1] if single_label else shape
-    if tuple(targets.shape) != wanted:
+    shapes = {head: tuple(values.shape) for head, values in logits.items()}
+    # Class indices take the place of a row of scores.
+    shapes["targets"] = (*targets.shape, shape[1])[:2]
+    if wrong := [name for name, found in shapes.items() if found != shape]:
         raise ValueError(
-            f"targets are {list(targets.shape)} for {shape[0]} ids and "
+            f"{', '.join(wrong)}: the shape is not that of {shape[0]} ids and "
             f"{shape[1]} class names"
         )
     names = np.asarray(class_names, dtype=object)
@@ -270,17 +251,12 @@ def write_predictions(folder, ids, targets, class_names, logits):
         labels = ["|".join(names[row]) for row in targets.bool().numpy()]
     table = {"id": ids, "label": labels}
     for head, values in logits.items():
-        values = torch.as_tensor(values).detach().cpu().double()
-        if tuple(values.shape) != shape:
-            raise ValueError(
-                f"{head} logits are {list(values.shape)} for {shape[0]} ids "
-                f"and {shape[1]} class names"
-            )
+        values = values.detach().cpu().double()  # [N, C]
         # numpy's argmax takes the first of equals, as the metrics do.
-        best = values.numpy().argmax(axis=1)
+        best = values.numpy().argmax(axis=1)  # [N]
         table[head] = names[best]
         if single_label:
-            scores = values.softmax(dim=1).numpy()
+            scores = values.softmax(dim=1).numpy()  # [N, C]
             table[f"{head}_score"] = scores[np.arange(len(best)), best]
             table[f"{head}_rank"] = target_rank(values, targets)
         else:
@@ -301,8 +277,8 @@ def format_table(metrics, metric_name, per_class=None):
     metric_name : str
         Which of the metrics, in 0..1.
     per_class : dict, optional
-        Class name to its metrics and ``n``, the number of its recordings.
-        Classes that have none are named below the table.
+        Class name to its metrics and ``n``, the number of its recordings;
+        classes without any are named below the table.
 
     Returns
     -------
@@ -324,30 +300,25 @@ def format_table(metrics, metric_name, per_class=None):
     """
     import pandas as pd
 
-    values = {head: entry[metric_name] for head, entry in metrics.items()}
-
-    def points(head, base):
-        if head == base or base not in values:
-            return ""
-        return f"{100 * (values[head] - values[base]):+.2f}"
-
+    percent = 100 * pd.Series({h: m[metric_name] for h, m in metrics.items()})
+    same_head = percent.reindex(map(baseline_head, percent.index)).to_numpy()
     table = pd.DataFrame(
         {
-            f"{metric_name} [%]": [f"{100 * v:.2f}" for v in values.values()],
-            "vs zero-shot": [points(head, "zero_shot") for head in values],
-            "same head": [points(head, baseline_head(head)) for head in values],
-        },
-        index=[
-            head.replace("zero_shot_", "zero-shot, ").replace("_", "-")
-            for head in values
-        ],
-    )
+            f"{metric_name} [%]": percent.map("{:.2f}".format),
+            "vs zero-shot": (percent - percent["zero_shot"]).map(
+                "{:+.2f}".format
+            ),
+            "same head": (percent - same_head).map("{:+.2f}".format),
+        }
+    ).replace("+nan", "")
+    table.loc["zero_shot", "vs zero-shot"] = ""
+    table = table.rename(index=head_title)
     lines = [line.rstrip() for line in table.to_string().splitlines()]
     untested = [n for n, entry in (per_class or {}).items() if not entry["n"]]
     if untested:
         lines.append(
             f"{len(untested)} of {len(per_class)} classes have no recording "
-            f"and no part in this: {'; '.join(untested)}"
+            f"and do not count: {'; '.join(untested)}"
         )
     return "\n".join(lines)
 
@@ -366,15 +337,7 @@ def package_versions():
     '2'
     """
     versions = {"python": platform.python_version()}
-    for name in (
-        "afpt_plugin",
-        "speechbrain",
-        "torch",
-        "torchaudio",
-        "msclap",
-        "transformers",
-        "numpy",
-    ):
+    for name in _PACKAGES.split():
         try:
             versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
@@ -403,16 +366,7 @@ def peak_memory_mb():
     return peak / (2**20 if platform.system() == "Darwin" else 2**10)
 
 
-def write_run(
-    folder,
-    results,
-    history,
-    ids,
-    targets,
-    class_names,
-    logits,
-    metric_name,
-):
+def write_run(folder, results, ids, targets, logits, task):
     """Write everything a finished run leaves behind.
 
     `predictions.csv`, `training.png` (if the run trained), `per_class.png`
@@ -424,70 +378,53 @@ def write_run(
     folder : str or Path
         Where to write; made if it does not exist.
     results : dict
-        See `write_results`. `results["selected_epoch"]`, if there, is marked
-        in the training figure.
-    history : list of dict
-        See `plot_training`; empty if nothing was trained.
+        See `write_results`. `history` and `selected_epoch`, if there, are
+        drawn by `plot_training`.
     ids : list of str
         One for each of the N recordings.
     targets : torch.Tensor
         Multi-hot labels [N, C].
-    class_names : list of str
-        The C names.
     logits : dict
         Head to logits [N, C]; `zero_shot` among them.
-    metric_name : str
-        ``acc`` (one label each) or ``mAP``.
+    task : Task
+        What was learned.
 
     Returns
     -------
     list of Path
         The files written.
 
-    Raises
-    ------
-    ValueError
-        If a required key is missing or the shapes do not fit.
-
     Example
     -------
     The one in the description of this module.
     """
-    missing = _missing_keys(results)
-    if missing:
-        raise ValueError(f"the run lacks {', '.join(missing)}")
-    folder = Path(folder)
-    class_metric = "acc" if metric_name == "acc" else "ap"
-    if metric_name == "acc":
+    if missing := _missing_keys(results):
+        raise ValueError(f"results lack {', '.join(missing)}")
+    folder, names = Path(folder), task.class_names
+    if not task.multi_label:
         targets = targets.argmax(1)  # [N]
-    paths = [write_predictions(folder, ids, targets, class_names, logits)]
-    if history:
-        paths.append(
-            plot_training(
-                history,
-                folder / "training.png",
-                metric_name,
-                results["metrics"]["zero_shot"].get(metric_name),
-                results.get("selected_epoch"),
-            )
+    paths = [write_predictions(folder, ids, targets, names, logits)]
+    if results.get("history"):
+        paths.append(folder / "training.png")
+        plot_training(
+            results["history"],
+            paths[-1],
+            task.metric,
+            results["metrics"]["zero_shot"][task.metric],
+            results.get("selected_epoch"),
         )
-    learned = [head for head in logits if not head.startswith("zero_shot")]
-    primary = primary_head(learned)
-    zero_shot, adapted = (
+    primary = primary_head(logits)
+    before, after = (
         {
-            name: entry[class_metric]
+            name: entry[task.class_metric]
             for name, entry in results["per_class"][head].items()
         }
         for head in ("zero_shot", primary)
     )
-    paths.append(
-        plot_per_class(
-            zero_shot, adapted, folder / "per_class.png", class_metric
-        )
-    )
-    if metric_name == "acc":
-        matrix = confusion(logits[primary], targets, len(class_names))
-        paths.append(
-            plot_confusion(matrix, class_names, folder / "confusion.png")
-        )
+    paths.append(folder / "per_class.png")
+    plot_per_class(before, after, paths[-1], task.class_metric)
+    if not task.multi_label:
+        matrix = confusion(logits[primary], targets, len(names))
+        paths.append(folder / "confusion.png")
+        plot_confusion(matrix, names, paths[-1])
     return [*paths, write_results(folder, results)]

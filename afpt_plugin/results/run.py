@@ -337,12 +337,10 @@ class RunResults:
             write_run(
                 self.folder,
                 results,
-                self.history,
                 scores.ids,
                 targets,
-                self.task.class_names,
                 logits,
-                self.task.metric,
+                self.task,
             )
         name = self.task.metric
         self.train_logger.log_stats(

@@ -102,7 +102,7 @@ RULES = (
     Rule(
         r"afpt report results",
         leaves=tuple(f"results/report.{end}" for end in ("md", "csv", "png")),
-        prints=r"ESC-50(.*\n)+written: ",
+        prints=r"ESC-50(.*\n)+Wrote ",
     ),
     Rule(r"from afpt_plugin\.inference", prints=r"\[\[.*\]\]\ntensor\(\[.*\]"),
     Rule(
