@@ -47,7 +47,7 @@ from afpt_plugin.data.tables import check_class_names
 from afpt_plugin.errors import InputError
 from afpt_plugin.export import read_export
 from afpt_plugin.results.output import primary_head
-from afpt_plugin.scores import (
+from afpt_plugin.windows import (
     FrameScores,
     RecordingScores,
     Scores,
@@ -331,7 +331,7 @@ class PromptedClassifier(Pretrained):
         return self.rank(logits, top_k)
 
     def rank(self, logits, top_k=None):
-        """Rank the classes, see `afpt_plugin.scores.rank_classes`."""
+        """Rank the classes, see `afpt_plugin.windows.rank_classes`."""
         multi_label = self.hparams.export.multi_label
         return rank_classes(logits, self.class_names, multi_label, top_k)
 
