@@ -26,6 +26,7 @@ setup(
     entry_points={"console_scripts": ["afpt = afpt_plugin.cli:main"]},
     install_requires=[
         "hyperpyyaml",
+        "jinja2",
         "matplotlib",
         "msclap>=1.3.4",
         "pandas<3",

@@ -142,10 +142,7 @@ class Export:
         try:
             return LEARNERS[name](**settings)
         except TypeError as error:
-            raise InputError(
-                f"the settings of {name} do not fit ({error}); the export is "
-                "damaged, or of another version of this package"
-            ) from error
+            raise _misfit(name, error) from error
 
     def make_learner(self, clap):
         """Rebuild the learner.
@@ -172,9 +169,16 @@ class Export:
                 "trained for, or train it anew"
             )
         learner = self._build(self.learner, self.learner_settings)
-        return learner.restore(
-            clap, self.class_names, self.tensors, self.logit_scale
-        ).eval()
+        try:
+            learner.restore(
+                clap, self.class_names, self.tensors, self.logit_scale
+            )
+        except InputError:
+            raise
+        except (AttributeError, RuntimeError, TypeError, ValueError) as error:
+            # A stranger's settings may be of any kind and size.
+            raise _misfit(self.learner, error) from error
+        return learner.eval()
 
     def make_baseline(self, clap):
         """Rebuild the template that the learner was compared with.
@@ -358,15 +362,23 @@ def _read_settings(path):
     found = settings.get("format") if isinstance(settings, dict) else None
     if found != FORMAT:
         raise InputError(
-            f"{path}: its format is {_short(found)}, and this version reads "
-            f"{FORMAT!r} alone; give the export/ folder of a run, or run the "
-            "recipe or `afpt tune` again to make an older export anew"
+            f"{path}: the format is {_short(found)}, but this version reads "
+            f"{FORMAT!r} only; to make an older export anew, run its recipe or "
+            "`afpt tune` again"
         )
     names = [*_KINDS, "tensors_sha256"]
     missing = [name for name in names if name not in settings]
     if missing:
         raise InputError(f"{path}: it lacks {', '.join(missing)}; restore it")
     return {name: settings[name] for name in names}
+
+
+def _misfit(name, error):
+    reason = " ".join(str(error).split())
+    return InputError(
+        f"the settings of {name} do not fit ({reason:.200}); the export is "
+        "damaged, or of another version of this package"
+    )
 
 
 def _short(value):

@@ -1,4 +1,4 @@
-"""Tuned prompts as a classifier of recordings, in three lines.
+"""What a run learned, as a classifier of recordings, in three lines.
 
 A run leaves an ``export/`` folder behind (here one is made without training):
 
@@ -22,7 +22,7 @@ The three lines:
 
 `PromptedClassifier.classify_file` takes files of any length, rate and number
 of channels, and `PromptedClassifier.frame_scores` says when a class is heard.
-The same contexts serve classes that they were not tuned on:
+Prompts serve classes that they were not tuned on:
 
 >>> classifier.with_class_names(["wind", "a siren"]).classify_batch(wavs)[0].shape
 torch.Size([2, 2])
@@ -34,114 +34,40 @@ Authors
 import dataclasses
 import os
 import re
-from typing import NamedTuple
 
 import torch
-from speechbrain.dataio.preprocess import AudioNormalizer
 from speechbrain.inference.interfaces import Pretrained
 from speechbrain.utils.fetching import FetchConfig, LocalStrategy
 
 from afpt_plugin.backbones import load_clap
+from afpt_plugin.backbones.base import Embeddings
 from afpt_plugin.backbones.weights import fetch_file
 from afpt_plugin.data.audio import fit_length, load_recording
 from afpt_plugin.data.tables import check_class_names
 from afpt_plugin.errors import InputError
 from afpt_plugin.export import read_export
 from afpt_plugin.results.output import primary_head
-from afpt_plugin.similarity import coarse_logits, ensemble_logits
+from afpt_plugin.windows import (
+    FrameScores,
+    RecordingScores,
+    Scores,
+    join_windows,
+    rank_classes,
+    window_starts,
+)
+from afpt_plugin.similarity import ensemble_logits
+
+__all__ = ["FrameScores", "PromptedClassifier", "RecordingScores", "Scores"]
 
 # Windows encoded at once.
 BATCH_SIZE = 8
 
-# What cannot be a repository of the hub need not be asked for there.
+# Only a name with one slash can be a repository of the hub.
 REPO_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
-class Scores(NamedTuple):
-    """What SpeechBrain's classifiers return, in their order.
-
-    Arguments
-    ---------
-    out_prob : torch.Tensor
-        [B, n_classes]. Of a single-label classifier, the log posteriors: the
-        log softmax of the ensemble logits. Of a multi-label one, the ensemble
-        logits as they are: their order is what was trained, on the bare
-        cosine, so that a sigmoid would not make probabilities of them.
-    score : torch.Tensor
-        The best of ``out_prob``, [B], or the best k, [B, k].
-    index : torch.Tensor
-        Their classes, [B] or [B, k].
-    text_lab : list
-        Their names: B texts, or B lists of k.
-    """
-
-    out_prob: torch.Tensor
-    score: torch.Tensor
-    index: torch.Tensor
-    text_lab: list
-
-
-class FrameScores(NamedTuple):
-    """The fine logits of a recording over time.
-
-    Where a backbone hears nothing (mini-CLAP: digital silence), there is no
-    frame.
-
-    Arguments
-    ---------
-    logits : torch.Tensor
-        Cosine of every frame with every class, times ``logit_scale``,
-        [T, n_classes]. The fine logit of a window is their mean, weighted
-        towards its best frames.
-    start : torch.Tensor
-        Where a frame begins, in seconds from the recording's start, [T].
-    centre : torch.Tensor
-        Its middle, ascending, [T].
-    """
-
-    logits: torch.Tensor
-    start: torch.Tensor
-    centre: torch.Tensor
-
-
-class RecordingScores(NamedTuple):
-    """All logits of one recording, cut into W windows.
-
-    Arguments
-    ---------
-    seconds : float
-        Length of the recording.
-    start : torch.Tensor
-        Where the windows begin, in seconds, [W].
-    weight : torch.Tensor
-        Share of the recording that a window has and none before it, [W].
-    logits : torch.Tensor
-        Ensemble logits, [W, n_classes].
-    frames : FrameScores
-        Over the whole recording.
-    """
-
-    seconds: float
-    start: torch.Tensor
-    weight: torch.Tensor
-    logits: torch.Tensor
-    frames: FrameScores
-
-    def mean_logits(self):
-        """Mean of the windows, each with its weight.
-
-        Returns
-        -------
-        torch.Tensor
-            [n_classes]
-        """
-        return self.weight @ self.logits
-
-
 class PromptedClassifier(Pretrained):
-    """Scores recordings against class names behind tuned contexts.
-
-    Build it with `from_hparams`.
+    """Scores recordings with the learner of an export, see `from_hparams`.
 
     Arguments
     ---------
@@ -166,14 +92,15 @@ class PromptedClassifier(Pretrained):
     def __init__(
         self, modules=None, hparams=None, run_opts=None, freeze_params=True
     ):
-        clap, export = modules["clap"], hparams["export"]
-        normalizer = AudioNormalizer(sample_rate=clap.sample_rate)
-        hparams = {"audio_normalizer": normalizer, **hparams}
         super().__init__(modules, hparams, run_opts, freeze_params)
+        clap, export = modules["clap"], hparams["export"]
         self.learner = hparams.get("learner") or export.make_learner(clap)
         with torch.no_grad():
             classes = self.learner.classes(clap)
-        self.classes = type(classes)(*(part.float() for part in classes))
+            self.classes = type(classes)(*(part.float() for part in classes))
+            silence = torch.zeros(1, clap.embed_dim, device=self.device)
+            #: The learner's heads, and the ensemble if there are two.
+            self.heads = tuple(self._logits(_parts_as_items(silence)))
 
     @classmethod
     def from_hparams(
@@ -217,8 +144,7 @@ class PromptedClassifier(Pretrained):
         Raises
         ------
         InputError
-            If there is no such export, it is damaged, or the backbone is not
-            the one that it was tuned for.
+            If the export is missing, damaged, or of another backbone.
         """
         source = os.fspath(source)
         fetch_config = fetch_config or FetchConfig()
@@ -251,11 +177,7 @@ class PromptedClassifier(Pretrained):
         return round(self.hparams.export.clip_seconds * self.sample_rate)
 
     def with_class_names(self, class_names):
-        """Put the same contexts in front of other classes.
-
-        Where the contexts were learned beside an anchor, names that were
-        learned keep theirs; other names are anchored to the prompt template,
-        since they have no captions.
+        """Use what was learned for other classes, if the learner can.
 
         Arguments
         ---------
@@ -270,15 +192,15 @@ class PromptedClassifier(Pretrained):
         Raises
         ------
         InputError
-            If a name is empty or there twice.
+            If a name is empty or repeated, or what was learned belongs to the
+            old classes.
         """
         check_class_names(class_names)
-        export, clap = self.hparams.export, self.mods.clap
+        clap = self.mods.clap
         export = dataclasses.replace(
-            export,
+            self.hparams.export,
             class_names=list(class_names),
-            # Measured on the other classes, so no longer true.
-            metrics={},
+            metrics={},  # They were measured on the old classes.
         )
         with torch.no_grad():
             baseline = export.make_baseline(clap).classes(clap)
@@ -288,8 +210,6 @@ class PromptedClassifier(Pretrained):
             {"export": export, "learner": learner.eval()},
             {"device": self.device, "precision": self.precision},
         )
-
-    # Batches of waveforms
 
     @torch.no_grad()
     def encode_batch(self, wavs, lens=None):
@@ -308,7 +228,7 @@ class PromptedClassifier(Pretrained):
         Returns
         -------
         Embeddings
-            ``clip`` [B, D], ``frames`` [B, T, D], ``mask`` [B, T].
+            ``whole`` [B, D], ``parts`` [B, T, D], ``mask`` [B, T].
 
         Raises
         ------
@@ -318,41 +238,42 @@ class PromptedClassifier(Pretrained):
         wavs = wavs[None] if wavs.dim() == 1 else wavs
         if wavs.dim() != 2 or wavs.shape[1] == 0:
             raise InputError(
-                f"wavs have the shape {list(wavs.shape)}; wanted mono "
-                "waveforms [batch, samples]"
+                f"wavs have the shape {list(wavs.shape)}; give mono waveforms "
+                "[batch, samples]"
             )
-        if lens is None:
-            lens = torch.ones(len(wavs))
+        lens = torch.ones(len(wavs)) if lens is None else lens
         if lens.shape != wavs.shape[:1] or not ((lens > 0) & (lens <= 1)).all():
             raise InputError(
                 f"lens must be {len(wavs)} relative lengths in (0, 1], the "
                 f"longest 1; got {lens.tolist()}"
             )
-        wavs = wavs.to(self.device).float()
+        n_samples = (lens * wavs.shape[1]).round().long().clamp(min=1)
+        sigs = [wav[:n] for wav, n in zip(wavs, n_samples, strict=True)]
+        return self._encode(sigs, max(wavs.shape[1], self.clip_samples))
+
+    def _encode(self, sigs, n_samples):
+        """Fit waveforms to one length and embed them, the only place to."""
+        wavs = torch.stack([fit_length(sig, n_samples) for sig in sigs])
+        wavs = wavs.to(self.device).float()  # [B, n_samples]
         if not wavs.isfinite().all():
             raise InputError("wavs hold samples that are not finite")
-        longest = max(wavs.shape[1], self.clip_samples)
-        n_samples = (lens * wavs.shape[1]).round().long().clamp(min=1)
-        wavs = torch.stack(
-            [
-                fit_length(wav[:n], longest)
-                for wav, n in zip(wavs, n_samples.tolist(), strict=True)
-            ]
-        )
         lens = torch.ones(len(wavs), device=self.device)
         with self.inference_ctx:
-            return self.mods.clap.encode_audio(wavs, lens)
+            embeddings = self.mods.clap.encode_audio(wavs, lens)
+        # As the Brain's store holds them: another layout is rounded otherwise.
+        return Embeddings(*(part.contiguous() for part in embeddings))
 
     @torch.no_grad()
     def logits_batch(self, wavs, lens=None):
-        """Coarse, fine and ensemble logits, as the Brain computes them.
+        """Each head's logits, as the Brain computes them.
 
         Takes what `encode_batch` takes.
 
         Returns
         -------
         dict of torch.Tensor
-            ``coarse``, ``fine`` and ``ensemble``, [B, n_classes] each.
+            Of each of ``self.heads``, e.g. ``coarse``, ``fine`` and
+            ``ensemble``, [B, n_classes].
         """
         return self._logits(self.encode_batch(wavs, lens))
 
@@ -362,70 +283,18 @@ class PromptedClassifier(Pretrained):
         Returns
         -------
         Scores
-            ``out_prob`` [B, n_classes], ``score`` [B], ``index`` [B] and
-            ``text_lab``, B names.
         """
-        return self.rank(self._primary(self.encode_batch(wavs, lens)))
+        logits = self.logits_batch(wavs, lens)
+        return self.rank(logits[primary_head(logits)])
 
     def forward(self, wavs, lens=None):
         """Do what `classify_batch` does."""
         return self.classify_batch(wavs, lens)
 
-    def rank(self, logits, top_k=None):
-        """Turn logits into scores and names, the best first.
-
-        Arguments
-        ---------
-        logits : torch.Tensor
-            Ensemble logits, [B, n_classes].
-        top_k : int, optional
-            See `classify_file`.
-
-        Returns
-        -------
-        Scores
-
-        Raises
-        ------
-        InputError
-            If ``top_k`` is no number of classes.
-        """
-        if top_k is not None and (
-            type(top_k) is not int or not 0 < top_k <= len(self.class_names)
-        ):
-            raise InputError(
-                f"top_k: {top_k!r} is not a number of classes from 1 to "
-                f"{len(self.class_names)}"
-            )
-        multi_label = self.hparams.export.multi_label
-        out_prob = logits if multi_label else logits.log_softmax(-1)
-        score, index = out_prob.topk(top_k or 1)
-        text_lab = [[self.class_names[i] for i in row] for row in index]
-        if top_k is None:
-            score, index = score[:, 0], index[:, 0]
-            text_lab = [row[0] for row in text_lab]
-        return Scores(out_prob, score, index, text_lab)
-
-    # Files
-
     def load_audio(self, path):
-        """Read a recording as the backbone wants it.
+        """Read any recording as mono at ``sample_rate``.
 
-        Arguments
-        ---------
-        path : str or pathlib.Path
-            A file of any length, rate, number of channels and format that
-            soundfile reads.
-
-        Returns
-        -------
-        torch.Tensor
-            Mono, at ``sample_rate``, [samples].
-
-        Raises
-        ------
-        InputError
-            If it is missing, damaged or empty.
+        See `afpt_plugin.data.audio.load_recording`, also for its errors.
         """
         return load_recording(path, self.sample_rate)
 
@@ -441,10 +310,10 @@ class PromptedClassifier(Pretrained):
         path : str or pathlib.Path
             Any file that soundfile reads.
         top_k : int, optional
-            How many classes to name; by default the best, without a dimension
-            of its own.
+            How many classes to name; by default the best one, without a
+            dimension for k.
         per_window : bool
-            Return a row a window instead of their mean.
+            Return a row per window instead of their mean.
 
         Returns
         -------
@@ -454,12 +323,17 @@ class PromptedClassifier(Pretrained):
         Raises
         ------
         InputError
-            If the file is missing, damaged or empty, or ``top_k`` is no
-            number of classes.
+            If the file is missing, damaged or empty, or ``top_k`` is not a
+            number from 1 to n_classes.
         """
         (found,) = self.score_recordings([self.load_audio(path)])
         logits = found.logits if per_window else found.mean_logits()[None]
         return self.rank(logits, top_k)
+
+    def rank(self, logits, top_k=None):
+        """Rank the classes, see `afpt_plugin.windows.rank_classes`."""
+        multi_label = self.hparams.export.multi_label
+        return rank_classes(logits, self.class_names, multi_label, top_k)
 
     def frame_scores(self, path):
         """Score every frame of a recording: when is what heard?
@@ -475,16 +349,24 @@ class PromptedClassifier(Pretrained):
         Returns
         -------
         FrameScores
-            ``logits`` [T, n_classes], ``start`` [T], ``centre`` [T].
 
         Raises
         ------
         InputError
-            If the file is missing, damaged or empty.
+            If the file is missing, damaged or empty, or the learner has no
+            fine scores.
         """
+        self.check_frames()
         return self.score_recordings([self.load_audio(path)])[0].frames
 
-    @torch.no_grad()
+    def check_frames(self):
+        """Raise an `InputError` if the learner has no fine scores."""
+        if "fine" not in self.heads:
+            raise InputError(
+                f"{type(self.learner).__name__} scores whole recordings, not "
+                "their frames; use the export of a learner with fine scores"
+            )
+
     def score_recordings(self, sigs, batch_size=BATCH_SIZE):
         """Score waveforms of any lengths; the windows of all share batches.
 
@@ -499,70 +381,88 @@ class PromptedClassifier(Pretrained):
         -------
         list of RecordingScores
             N, on the CPU.
+        """
+        windows = self.encode_windows(sigs, batch_size)
+        return [
+            self.score_windows(len(sig), own)
+            for sig, own in zip(sigs, windows, strict=True)
+        ]
+
+    @torch.no_grad()
+    def encode_windows(self, sigs, batch_size=BATCH_SIZE):
+        """The first half of `score_recordings`, and its slow one.
+
+        Returns
+        -------
+        list of Embeddings
+            N, each of a recording's W windows, on the CPU.
 
         Raises
         ------
         InputError
-            If a waveform is empty or has more dimensions than one.
+            If a waveform is empty, not finite, or has more dimensions than one.
         """
         for number, sig in enumerate(sigs, start=1):
             if sig.dim() != 1 or len(sig) == 0:
                 raise InputError(
                     f"waveform number {number} has the shape "
-                    f"{list(sig.shape)}; wanted mono, [samples]"
+                    f"{list(sig.shape)}; give mono waveforms, [samples]"
                 )
-        size, rate = self.clip_samples, self.sample_rate
-        # The last window ends with the recording.
-        starts = [
-            [*range(0, len(sig) - size, size), max(0, len(sig) - size)]
-            for sig in sigs
+        size = self.clip_samples
+        starts = [window_starts(len(sig), size) for sig in sigs]
+        clips = [
+            sig[start : start + size]
+            for sig, own in zip(sigs, starts, strict=True)
+            for start in own
         ]
-        places = [
-            (sig, start)
-            for sig, begins in zip(sigs, starts, strict=True)
-            for start in begins
-        ]
-        clips, frames, masks = [], [], []
-        for first in range(0, len(places), batch_size):
-            windows = [
-                fit_length(sig[start : start + size], size)
-                for sig, start in places[first : first + batch_size]
-            ]
-            audio = self.encode_batch(torch.stack(windows))
-            clips.append(self._primary(audio).cpu())
-            frames.append(self._frame_logits(audio.parts).cpu())
-            masks.append(audio.mask.cpu())
-        if not places:
-            return []
-        counts = [len(begins) for begins in starts]
-        centres = self.mods.clap.frame_centers(size, frames[0].shape[1])
-        times = centres / rate
-        return [
-            _recording_scores(len(sig) / rate, size / rate, start, times, *rows)
-            for sig, start, *rows in zip(
-                sigs,
-                [torch.tensor(begins).double() / rate for begins in starts],
-                *(torch.cat(part).split(counts) for part in (clips, frames)),
-                torch.cat(masks).split(counts),
-                strict=True,
-            )
-        ]
-
-    def _frame_logits(self, frames):
-        """The same cosine as of a clip, for each frame."""
-        flat = coarse_logits(
-            frames.float().flatten(0, 1),
-            self.classes.fine,
-            self.learner.logit_scale,
+        batches = []
+        for first in range(0, len(clips), batch_size):
+            batch = clips[first : first + batch_size]
+            embeddings = self._encode(batch, size)
+            batches.append([part.cpu() for part in embeddings])
+        counts = [len(own) for own in starts]
+        split = (
+            torch.cat(part).split(counts) for part in zip(*batches, strict=True)
         )
-        return flat.unflatten(0, frames.shape[:2])
+        return [Embeddings(*parts) for parts in zip(*split, strict=True)]
 
-    def _primary(self, audio):
-        logits = self._logits(audio)
-        return logits[primary_head(logits)]
+    @torch.no_grad()
+    def score_windows(self, n_samples, windows):
+        """The second half of `score_recordings`.
 
-    def _logits(self, audio):
-        item = type(audio)(audio.whole.float(), audio.parts.float(), audio.mask)
+        Arguments
+        ---------
+        n_samples : int
+            Length of the recording at ``sample_rate``.
+        windows : Embeddings
+            From `encode_windows`.
+
+        Returns
+        -------
+        RecordingScores
+        """
+        windows = Embeddings(*(part.to(self.device) for part in windows))
+        logits, frames = self._logits(windows), None
+        if "fine" in self.heads:
+            # Each frame as an item of its own, [W * T] of them.
+            frame_logits = self._logits(
+                _parts_as_items(windows.parts.flatten(0, 1))
+            )["fine"].unflatten(0, windows.mask.shape)  # [W, T, n_classes]
+            centers = self.mods.clap.frame_centers(
+                self.clip_samples, windows.mask.shape[1]
+            )
+            frames = (frame_logits.cpu(), windows.mask.cpu(), centers)
+        return join_windows(
+            n_samples,
+            self.clip_samples,
+            self.sample_rate,
+            logits[primary_head(logits)].cpu(),
+            frames,
+        )
+
+    def _logits(self, item):
+        """Each head's logits and their ensemble, computed in float32."""
+        item = Embeddings(item.whole.float(), item.parts.float(), item.mask)
         logits = self.learner(item, self.classes)
         if {"coarse", "fine"} <= set(logits):
             logits["ensemble"] = ensemble_logits(
@@ -571,30 +471,7 @@ class PromptedClassifier(Pretrained):
         return logits
 
 
-def _recording_scores(seconds, window, start, times, logits, frames, mask):
-    """Join the windows of one recording.
-
-    All times are in seconds: the recording's length, a window's, where the
-    windows ``start`` [W], the centres of a window's frames [T]. ``logits``
-    [W, C] are of windows, ``frames`` [W, T, C] of theirs, ``mask`` [W, T].
-    """
-    ends = (start + window).clamp(max=seconds)
-    # What a window adds begins where the one before it ends.
-    begins = torch.cat([torch.zeros_like(ends[:1]), ends[:-1]])
-    centre = start[:, None] + times
-    keep = mask & (centre < ends[:, None])
-    keep[1:] &= centre[1:] >= begins[1:, None]
-    if not keep.any():
-        # A recording shorter than a frame was looped: it has the first one.
-        keep[0, int(mask[0].int().argmax())] = True
-    centre, order = centre[keep].clamp(max=seconds).sort(stable=True)
-    step = times.diff().median() if len(times) > 1 else torch.tensor(window)
-    return RecordingScores(
-        seconds,
-        start,
-        ((ends - begins) / seconds).float(),
-        logits,
-        FrameScores(
-            frames[keep][order], (centre - step / 2).clamp(min=0), centre
-        ),
-    )
+def _parts_as_items(parts):
+    """Frames [N, D] as items of one part each, so that each has its score."""
+    mask = torch.ones(len(parts), 1, dtype=torch.bool, device=parts.device)
+    return Embeddings(parts, parts[:, None], mask)

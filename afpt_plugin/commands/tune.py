@@ -19,14 +19,14 @@ SETTINGS = Path(__file__).parents[1] / "assets" / "tune.yaml"
 DESCRIPTION = """\
 Learn prompts for your own class names, from text alone.
 
-Without --captions, the names in a few templates are what is learned from; a
-CSV file of sentences (caption,label) tells more, and `afpt mine` makes one out
-of any corpus of captions. No recording is needed or read.
+Without --captions, the names in a few templates are the text. A CSV file of
+sentences (caption,label) says more, and `afpt mine` makes one out of any
+corpus of captions. No recording is needed or read.
 
-The output folder holds what `afpt classify` and PromptedClassifier take:
-hyperparams.yaml, prompts.safetensors and README.md; and training/, with the
-log, the curve and the checkpoints. A killed run goes on where it stopped when
-the same command is given again.
+The output folder holds what `afpt classify` and PromptedClassifier take
+(hyperparams.yaml, learner.safetensors and README.md), and training/ with the
+log, the curve and the checkpoints. A killed run continues where it stopped
+when the same command is given again.
 """
 
 EXAMPLE = """\
@@ -60,64 +60,43 @@ def add_parser(subparsers):
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
+    add = parser.add_argument
+    add(
         "--class-names",
         required=True,
         metavar="FILE",
-        help="the class names, one a line",
+        help="the class names, one per line",
     )
-    parser.add_argument(
-        "--output", required=True, metavar="DIR", help="a new or empty folder"
-    )
-    parser.add_argument(
-        "--captions",
-        metavar="FILE",
-        help="CSV file of caption,label; several labels are joined by |",
-    )
-    parser.add_argument(
-        "--clap",
-        metavar="NAME",
-        help="mini (default), ms-2022 or ms-2023",
-    )
-    parser.add_argument(
-        "--weights", metavar="FILE", help="local checkpoint of that CLAP"
-    )
-    parser.add_argument(
-        "--multi-label",
-        action="store_true",
-        help="a recording may have several of the classes",
-    )
-    parser.add_argument(
-        "--prompt-template",
-        metavar="TEXT",
-        help="zero-shot baseline to compare with, "
-        "default 'this is a sound of {}'",
-    )
-    parser.add_argument(
-        "--ctx-init",
-        metavar="TEXT",
-        help="words that the contexts start from, "
-        "default 'this is a sound of' unless --n-ctx is given",
-    )
-    parser.add_argument(
-        "--n-ctx",
-        type=int,
-        metavar="N",
-        help="number of context vectors; those without a word in --ctx-init "
-        "start at random",
-    )
-    parser.add_argument(
-        "--epochs", type=int, metavar="N", help="epochs, default 10"
-    )
-    parser.add_argument("--seed", type=int, metavar="N", help="default 1")
-    parser.add_argument(
-        "--device", help="such as cpu or cuda:0, default a GPU if there is one"
-    )
-    parser.add_argument(
-        "--overwrite",
-        action="store_true",
-        help="replace what `afpt tune` left in the output folder",
-    )
+    add("--output", required=True, metavar="DIR", help="a new or empty folder")
+    for option, metavar, text in (
+        ("captions", "FILE", "CSV file of caption,label; | joins labels"),
+        ("clap", "NAME", "mini (default), ms-2022 or ms-2023"),
+        ("weights", "FILE", "local checkpoint of that CLAP"),
+        (
+            "prompt-template",
+            "TEXT",
+            "zero-shot baseline (default: 'this is a sound of {}')",
+        ),
+        (
+            "ctx-init",
+            "TEXT",
+            "words that the contexts start from (default: 'this is a sound "
+            "of', or none where --n-ctx is given)",
+        ),
+        ("device", "NAME", "cpu, cuda:0, ... (default: a GPU if present)"),
+    ):
+        add(f"--{option}", metavar=metavar, help=text)
+    for option, text in (
+        ("n-ctx", "context vectors; those without a word start at random"),
+        ("epochs", "passes over the captions (default: 10)"),
+        ("seed", "of everything drawn at random (default: 1)"),
+    ):
+        add(f"--{option}", type=int, metavar="N", help=text)
+    for option, text in (
+        ("multi-label", "a recording may have several of the classes"),
+        ("overwrite", "replace what `afpt tune` left in the output folder"),
+    ):
+        add(f"--{option}", action="store_true", help=text)
     parser.set_defaults(run=run)
 
 
@@ -152,8 +131,8 @@ def run(args):
     class_names = read_class_names(args.class_names)
     if len(class_names) < 2:
         raise InputError(
-            f"{args.class_names}: one class name; a classifier needs at "
-            "least two to choose from"
+            f"{args.class_names} holds one class name; give at least two to "
+            "choose from"
         )
     output = Path(args.output)
     training = output / "training"
@@ -165,7 +144,7 @@ def run(args):
         Path(args.class_names).name,
         class_names,
         multi_label=args.multi_label,
-        # As the benchmarks of either kind
+        # As in the paper's benchmarks of either kind
         clip_seconds=10.0 if args.multi_label else 5.0,
     )
     *_, facts = hparams["supervision"].read(task)
@@ -173,7 +152,7 @@ def run(args):
         hparams["results"].selection = None
     clap = load_clap(hparams["clap"], hparams["weights"], device)
 
-    # Start anew, unless a killed run of the same settings can go on
+    # Start anew, unless a killed run of the same settings can continue
     _start(
         output,
         {
@@ -216,11 +195,11 @@ def run(args):
         valid_loader_kwargs=hparams["valid_loader_kwargs"],
     )
     selected = brain.finish(output)
-    # What is left is kilobytes.
+    # What remains is kilobytes.
     shutil.rmtree(hparams["feature_folder"])
     sys.stdout.write(
-        f"{output}: prompts for {len(class_names)} classes, epoch {selected} "
-        f"of {hparams['number_of_epochs']}. To use them:\n"
+        f"{output} holds prompts for {len(class_names)} classes, epoch "
+        f"{selected} of {hparams['number_of_epochs']}. To use them:\n"
         f"  afpt classify RECORDINGS --source {output} --output scores.csv\n"
     )
     return 0
@@ -290,8 +269,8 @@ def _start(output, settings):
                 "%s: an unfinished run had other settings; starting anew",
                 output,
             )
-        # First, for the folder counts as finished with it; the settings go
-        # last, for the folder counts as ours with them.
+        # This file first, since it marks the folder as finished; the settings
+        # last, since they mark it as ours.
         (output / SETTINGS_FILE).unlink(missing_ok=True)
         for old in path.parent.iterdir():
             if old.is_dir():

@@ -2,7 +2,7 @@
 
 `decode` takes a file's bytes and makes every check, `load_recording` reads a
 whole file with it, and `read_clip` fits that to a clip of fixed length, as a
-data set's test wants it.
+data set's test wants it. `find_recordings` lists what folders hold.
 
 Authors
  * The afpt_plugin developers 2026
@@ -13,6 +13,7 @@ import io
 import math
 import os
 import random
+from collections import Counter
 from pathlib import Path
 
 import soundfile
@@ -152,6 +153,67 @@ def load_recording(path, sample_rate, channels="mean"):
         n_samples = -(-sig.shape[1] * sample_rate // rate)
         sig = _resampler(rate, sample_rate)(sig)[:, :n_samples]
     return sig.reshape(-1)
+
+
+def find_recordings(paths):
+    """Find recordings: files as they are named, folders at any depth.
+
+    Arguments
+    ---------
+    paths : list of str
+        Files, or folders, in which every file with an extension that soundfile
+        reads is taken.
+
+    Returns
+    -------
+    files : list of str
+        Each once, those of a folder in alphabetical order.
+    skipped : collections.Counter
+        How many files of each other extension the folders hold.
+
+    Raises
+    ------
+    InputError
+        If a path is missing, a folder cannot be read, or there is no recording.
+
+    Example
+    -------
+    >>> folder = getfixture("tmp_path")
+    >>> for name in ("b.wav", "a.flac", "notes.txt"):
+    ...     (folder / name).touch()
+    >>> files, skipped = find_recordings([str(folder)])
+    >>> [Path(file).name for file in files], dict(skipped)
+    (['a.flac', 'b.wav'], {'.txt': 1})
+    """
+
+    def fail(error):
+        raise InputError(f"{error.filename}: {error.strerror}") from error
+
+    # RAW tells neither its rate nor its channels.
+    formats = set(soundfile.available_formats()) - {"RAW"}
+    supported = {f".{name.lower()}" for name in formats}
+    supported |= {".aif", ".aifc", ".oga", ".opus", ".snd"}
+    files, skipped = {}, Counter()
+    for path in paths:
+        if os.path.isfile(path):
+            files[path] = None
+            continue
+        if not os.path.isdir(path):
+            raise InputError(f"{path}: no such file or folder; check the path")
+        for folder, folders, names in os.walk(path, onerror=fail):
+            folders.sort()
+            for name in sorted(names):
+                suffix = os.path.splitext(name)[1].lower()
+                if suffix in supported:
+                    files[os.path.join(folder, name)] = None
+                else:
+                    skipped[suffix or "none"] += 1
+    if not files:
+        raise InputError(
+            f"{', '.join(paths)}: no audio files found; supported extensions "
+            f"are {', '.join(sorted(supported))}"
+        )
+    return list(files), skipped
 
 
 def fit_length(sig, n_samples):

@@ -7,7 +7,9 @@ Authors
  * The afpt_plugin developers 2026
 """
 
+import dataclasses
 import math
+import re
 
 import pytest
 import soundfile
@@ -16,13 +18,14 @@ import torch
 from speechbrain.utils.fetching import FetchConfig
 from torch.nn.functional import normalize
 
-from afpt_plugin.brain import PromptTuningBrain
+from afpt_plugin.brain import AdaptationBrain
 from afpt_plugin.data.datasets import recording_dataset
-from afpt_plugin.data.manifests import prepare_test_set
 from afpt_plugin.errors import InputError
 from afpt_plugin.export import write_export
+from afpt_plugin.files import file_sha256
 from afpt_plugin.inference import PromptedClassifier
-from afpt_plugin.learners.prompts import PromptLearner, template_embeddings
+from afpt_plugin.learners import LEARNERS, PromptLearner, Shots, Template
+from afpt_plugin.results.run import RunResults
 from afpt_plugin.task import Task
 
 NAMES = ["dog", "rain", "bell"]
@@ -33,9 +36,10 @@ RATE = 800
 @pytest.fixture
 def learner(clap):
     """Contexts that differ from each other, and an anchor."""
+    generator = torch.Generator().manual_seed(0)
+    shots = Shots(torch.randn(3, 16, generator=generator), torch.eye(3))
     learner = PromptLearner(n_ctx=4, seed=1, anchor=0.5)
-    anchor = torch.randn(3, 16, generator=torch.Generator().manual_seed(0))
-    return learner.setup(clap, NAMES).anchor_to(anchor)
+    return learner.setup(clap, NAMES, shots, logit_scale=20.0).eval()
 
 
 @pytest.fixture
@@ -44,16 +48,11 @@ def export(clap, learner, tmp_path):
     return save(tmp_path / "export", clap, learner)
 
 
-def save(folder, clap, learner, **changes):
+def save(folder, clap, learner, class_names=NAMES, **changes):
     """Write an export folder."""
-    values = {
-        "class_names": NAMES,
-        "prompt_template": "this is a sound of {}",
-        "multi_label": False,
-        "logit_scale": 20.0,
-        "clip_seconds": CLIP_SECONDS,
-    }
-    return write_export(folder, clap, learner, **{**values, **changes})
+    task = Task("tiny", class_names, clip_seconds=CLIP_SECONDS)
+    task = dataclasses.replace(task, **changes)
+    return write_export(folder, clap, learner, task, Template())
 
 
 @pytest.fixture
@@ -88,40 +87,41 @@ SUBTYPES = {".wav": {"subtype": "FLOAT"}}
 
 
 def brain_logits(clap, learner, paths, folder):
-    """What the Brain predicts for them, [N, 3] each."""
+    """What the Brain predicts for each of them, [1, 3] a head."""
     rows = [
-        {"ID": path.stem, "wav": str(path), "label": "dog"} for path in paths
+        {
+            "ID": path.stem,
+            "wav": str(path),
+            "label": "dog",
+            "sha256": file_sha256(path),
+        }
+        for path in paths
     ]
-    prepare_test_set(Task("tiny", NAMES), folder, rows, folder)
     test = recording_dataset(
-        clap,
-        folder / "test.csv",
-        NAMES,
-        folder / "features",
-        {"clip_seconds": CLIP_SECONDS},
+        clap, rows, NAMES, folder / "features", CLIP_SECONDS, batch_size=1
     )
-    brain = PromptTuningBrain(
-        clap=clap,
-        class_names=NAMES,
-        test_set=test,
-        test_loader_kwargs={"batch_size": len(paths)},
-        facts={},
+    brain = AdaptationBrain(
+        Task("tiny", NAMES, clip_seconds=CLIP_SECONDS),
+        clap,
+        Template().setup(clap, NAMES),
+        RunResults(folder, None),
+        {},
+        test,
+        {"batch_size": 1},
         modules={"learner": learner},
-        hparams={
-            "selection": "captions",
-            "prompt_template": "this is a sound of {}",
-            "logit_scale": 20.0,
-            "upstream_exact": False,
-        },
         run_opts={"device": "cpu"},
     )
     brain.modules.eval()
     with torch.no_grad():
-        (batch,) = brain.test_loader
-        return brain.compute_forward(batch, sb.Stage.TEST)
+        return [
+            brain.compute_forward(batch, sb.Stage.TEST)
+            for batch in brain.test_loader
+        ]
 
 
-def test_the_logits_are_the_brains(clap, learner, classifier, tmp_path):
+def test_the_logits_are_the_brains_to_the_bit(
+    clap, learner, classifier, tmp_path
+):
     """Of recordings as long as a clip, shorter, longer, at other rates."""
     paths = [
         record(tmp_path, 1.0, "a.wav", seed=1),
@@ -130,18 +130,56 @@ def test_the_logits_are_the_brains(clap, learner, classifier, tmp_path):
         record(tmp_path, 1.0, "d.wav", seed=4, channels=2),
         record(tmp_path, 1.2, "e.flac", seed=5, rate=1100),
     ]
-    wanted = brain_logits(clap, learner, paths, tmp_path / "prepared")
-    ensemble = wanted["coarse"] + wanted["fine"]
+    wanted = brain_logits(clap, learner, paths, tmp_path)
     sigs = [classifier.load_audio(path) for path in paths]
-    scored = classifier.score_recordings(sigs, batch_size=2)
-    first = torch.stack([found.logits[0] for found in scored])
-    torch.testing.assert_close(first, ensemble, rtol=0, atol=1e-5)
-    found = classifier.logits_batch(sigs[0])
-    for head in ("coarse", "fine"):
-        torch.testing.assert_close(
-            found[head], wanted[head][:1], rtol=0, atol=1e-5
-        )
-    assert found["ensemble"].std() > 0.1  # not all the same
+    for sig, heads in zip(sigs, wanted, strict=True):
+        sig = sig[: classifier.clip_samples]
+        found = classifier.logits_batch(sig)
+        for head in ("coarse", "fine"):
+            assert torch.equal(found[head], heads[head])
+        ensemble = heads["coarse"] + heads["fine"]
+        assert torch.equal(found["ensemble"], ensemble)
+        (scores,) = classifier.score_recordings([sig])
+        assert torch.equal(scores.logits, ensemble)
+        assert ensemble.std() > 0.1  # not all the same
+    together = classifier.score_recordings(sigs, batch_size=2)
+    torch.testing.assert_close(
+        torch.stack([found.logits[0] for found in together]),
+        torch.cat([heads["coarse"] + heads["fine"] for heads in wanted]),
+        rtol=0,
+        atol=1e-5,
+    )
+
+
+class WholeOnly(Template):
+    """A learner without fine scores."""
+
+    def forward(self, item, classes):
+        """The coarse head alone."""
+        return {"coarse": super().forward(item, classes)["coarse"]}
+
+
+@pytest.mark.parametrize("kind", [WholeOnly, Template])
+def test_any_learner_will_do(clap, tmp_path, monkeypatch, kind):
+    """One without fine scores has no scores of frames."""
+    monkeypatch.setitem(LEARNERS, kind.__name__, kind)
+    learner = kind(["dog {}", "a {}"]).setup(clap, NAMES)
+    classifier = load(save(tmp_path / "e", clap, learner), clap)
+    path = record(tmp_path, 2.5)
+    out_prob = classifier.classify_file(path).out_prob
+    logits = learner(
+        classifier.encode_windows([classifier.load_audio(path)])[0],
+        learner.classes(clap),
+    )
+    (found,) = classifier.score_recordings([classifier.load_audio(path)])
+    torch.testing.assert_close(found.logits, sum(logits.values()))
+    torch.testing.assert_close(out_prob[0], found.mean_logits().log_softmax(0))
+    if kind is Template:
+        assert len(classifier.frame_scores(path).center) == 25
+        return
+    assert classifier.heads == ("coarse",) and found.frames is None
+    with pytest.raises(InputError, match="WholeOnly"):
+        classifier.frame_scores(path)
 
 
 def test_a_batch_is_classified_as_speechbrain_does(classifier):
@@ -160,8 +198,9 @@ def test_a_batch_is_classified_as_speechbrain_does(classifier):
 
 def test_a_multi_label_classifier_gives_logits(clap, learner, tmp_path):
     """A sigmoid would not make probabilities of bare cosines."""
-    folder = save(tmp_path / "e", clap, learner, multi_label=True)
-    classifier = load(folder, clap)
+    classifier = load(
+        save(tmp_path / "e", clap, learner, multi_label=True), clap
+    )
     wavs = noise(1.0)[:, 0]
     assert torch.equal(
         classifier.classify_batch(wavs).out_prob,
@@ -219,7 +258,7 @@ def test_any_rate_and_number_of_channels_will_do(classifier, tmp_path, name):
     path = record(tmp_path, 1.5, name, rate=11025, channels=3)
     reference = record(tmp_path, 1.5, "r.wav", rate=11025, channels=3)
     sig = classifier.load_audio(path)
-    assert len(sig) == 1201  # 16538 samples at 11025 Hz end after 1.5 s
+    assert len(sig) == 1201
     wanted = classifier.load_audio(reference)
     assert torch.nn.functional.cosine_similarity(sig, wanted, dim=0) > 0.9
     assert classifier.classify_file(path).out_prob.isfinite().all()
@@ -258,7 +297,8 @@ def by_hand(clap, classifier, frames):
     """Scaled cosines of frames of 80 samples, [T, 3]."""
     embedded = clap.encode_audio(frames.flatten()[None], torch.ones(1)).parts
     return 20.0 * (
-        normalize(embedded[0], dim=1) @ normalize(classifier.fine, dim=1).T
+        normalize(embedded[0], dim=1)
+        @ normalize(classifier.classes.fine, dim=1).T
     )
 
 
@@ -267,7 +307,7 @@ def test_frames_of_a_long_recording_follow_each_other(clap, classifier):
     sig = noise(2.4)[:, 0]
     (found,) = classifier.score_recordings([sig])
     frames = found.frames
-    assert frames.centre.tolist() == pytest.approx(
+    assert frames.center.tolist() == pytest.approx(
         [0.05 + 0.1 * t for t in range(24)]
     )
     assert frames.start.tolist() == pytest.approx(
@@ -291,11 +331,11 @@ def test_repeats_of_a_short_recording_have_no_frames(classifier):
     long, short = classifier.score_recordings(
         [noise(0.32)[:, 0], noise(0.01)[:, 0]]
     )
-    assert long.frames.centre.tolist() == pytest.approx([0.05, 0.15, 0.25])
+    assert long.frames.center.tolist() == pytest.approx([0.05, 0.15, 0.25])
     assert long.weight.tolist() == [1.0]
     # Shorter than half a frame: one is left, and it lies within
     assert short.frames.logits.shape == (1, 3)
-    assert short.frames.centre.tolist() == [0.01]
+    assert short.frames.center.tolist() == [0.01]
 
 
 def test_a_backbone_that_knows_its_frames_is_asked(clap, classifier):
@@ -304,7 +344,7 @@ def test_a_backbone_that_knows_its_frames_is_asked(clap, classifier):
     object.__setattr__(clap, "frame_centers", lambda n, t: centres)
     sig = noise(1.0)[:, 0]
     frames = classifier.score_recordings([sig])[0].frames
-    assert frames.centre.tolist() == pytest.approx([0.1 * t for t in range(10)])
+    assert frames.center.tolist() == pytest.approx([0.1 * t for t in range(10)])
     wanted = by_hand(clap, classifier, sig).flip(0)
     torch.testing.assert_close(frames.logits, wanted, rtol=0, atol=1e-5)
 
@@ -328,10 +368,10 @@ def test_the_contexts_serve_other_classes(clap, learner, classifier, tmp_path):
     before = classifier.classify_batch(wavs)
     other = classifier.with_class_names(names)
     # They have no captions of their own, so they are anchored to the template.
-    learner.anchor_embeddings = template_embeddings(
-        clap, names, "this is a sound of {}"
+    wanted = learner.with_class_names(
+        clap, names, Template().setup(clap, names).classes(clap)
     )
-    wanted = load(save(tmp_path / "e", clap, learner, class_names=names), clap)
+    wanted = load(save(tmp_path / "e", clap, wanted, names), clap)
     assert other.class_names == names
     assert torch.equal(
         other.classify_batch(wavs).out_prob,
@@ -352,8 +392,8 @@ def test_names_that_were_learned_keep_their_anchor(classifier):
     for name in ("bell", "dog"):
         for classes in ("coarse", "fine"):
             torch.testing.assert_close(
-                getattr(other, classes)[other.class_names.index(name)],
-                getattr(classifier, classes)[NAMES.index(name)],
+                getattr(other.classes, classes)[other.class_names.index(name)],
+                getattr(classifier.classes, classes)[NAMES.index(name)],
             )
 
 
@@ -370,10 +410,10 @@ def test_where_nothing_is_heard_there_is_no_frame(clap, classifier):
     clap.encode_audio = silent_at_first
     sig = torch.cat([torch.zeros(400), torch.ones(400)])
     (scores,) = classifier.score_recordings([sig])
-    assert scores.frames.centre.min() > 0.5
-    assert len(scores.frames.centre) == 5
+    assert scores.frames.center.min() > 0.5
+    assert len(scores.frames.center) == 5
     (scores,) = classifier.score_recordings([torch.zeros(800)])
-    assert len(scores.frames.centre) == 1
+    assert len(scores.frames.center) == 1
 
 
 def test_another_backbone_is_refused(clap, export):
@@ -387,11 +427,9 @@ def test_another_backbone_is_refused(clap, export):
 
 def test_contexts_of_another_size_are_refused(clap, learner, tmp_path):
     """The fingerprint may have been copied."""
-    for name in ("ctx_coarse", "ctx_fine"):
-        setattr(learner, name, torch.nn.Parameter(torch.ones(4, 7)))
-        learner.start[name] = torch.ones(4, 7)
+    learner.ctx_fine = torch.nn.Parameter(torch.ones(4, 7))
     folder = save(tmp_path / "e", clap, learner)
-    with pytest.raises(InputError, match="have 7 dimensions"):
+    with pytest.raises(InputError, match=r"ctx_fine .*\[4, 7\].*\[4, 32\]"):
         load(folder, clap)
 
 
@@ -463,7 +501,7 @@ def test_what_is_missing_from_the_cache_is_downloaded(
     first = ("someone/sounds", "hyperparams.yaml")
     assert asked[0] == (*first, True)
     assert (*first, False) in asked
-    assert asked[-1][1] == "prompts.safetensors"
+    assert asked[-1][1] == "learner.safetensors"
 
 
 def test_a_savedir_links_and_never_mixes_two_exports(
@@ -485,7 +523,7 @@ def test_a_missing_folder_is_not_asked_of_the_hub(clap, source, monkeypatch):
     monkeypatch.setattr(
         "afpt_plugin.inference.fetch_file", lambda *args, **options: 1 / 0
     )
-    with pytest.raises(InputError, match="no such folder"):
+    with pytest.raises(InputError, match=re.escape(source)):
         load(source, clap)
 
 

@@ -1,0 +1,209 @@
+"""What a classifier says of a recording: its classes, its windows, its frames.
+
+A recording that is longer than a window is cut into several; the last one ends
+where the recording ends, so it may overlap the one before. A shorter one is
+looped to one window.
+
+Authors
+ * The afpt_plugin developers 2026
+"""
+
+from typing import NamedTuple
+
+import torch
+
+from afpt_plugin.errors import InputError
+
+
+class Scores(NamedTuple):
+    """What SpeechBrain's classifiers return, in their order.
+
+    Arguments
+    ---------
+    out_prob : torch.Tensor
+        Of a single-label classifier, log posteriors; of a multi-label one,
+        logits: training on bare cosines taught their order, so a sigmoid would
+        not make probabilities of them. [B, n_classes]
+    score : torch.Tensor
+        The best of ``out_prob``, [B], or the best k, [B, k].
+    index : torch.Tensor
+        Their classes, [B] or [B, k].
+    text_lab : list
+        Their names: B texts, or B lists of k.
+    """
+
+    out_prob: torch.Tensor
+    score: torch.Tensor
+    index: torch.Tensor
+    text_lab: list
+
+
+class FrameScores(NamedTuple):
+    """The fine logits of a recording over time.
+
+    Where a backbone hears nothing (mini-CLAP: digital silence), there is no
+    frame.
+
+    Arguments
+    ---------
+    logits : torch.Tensor
+        Cosine of every frame with every class, times ``logit_scale``,
+        [T, n_classes]. The fine logit of a window is their mean, weighted
+        towards its best frames.
+    start : torch.Tensor
+        Where a frame begins, in seconds from the recording's start, [T].
+    center : torch.Tensor
+        Its middle, ascending, [T].
+    """
+
+    logits: torch.Tensor
+    start: torch.Tensor
+    center: torch.Tensor
+
+
+class RecordingScores(NamedTuple):
+    """All logits of one recording, cut into W windows.
+
+    Arguments
+    ---------
+    seconds : float
+        Length of the recording.
+    start : torch.Tensor
+        Where the windows begin, in seconds, [W].
+    weight : torch.Tensor
+        Share of the recording that a window has and none before it, [W].
+    logits : torch.Tensor
+        Ensemble logits, or those of the only head, [W, n_classes].
+    frames : FrameScores
+        Over the whole recording; None if the learner has no fine scores.
+    """
+
+    seconds: float
+    start: torch.Tensor
+    weight: torch.Tensor
+    logits: torch.Tensor
+    frames: FrameScores | None
+
+    def mean_logits(self):
+        """Mean of the windows, each with its weight.
+
+        Returns
+        -------
+        torch.Tensor
+            [n_classes]
+        """
+        return self.weight @ self.logits
+
+
+def rank_classes(logits, class_names, multi_label=False, top_k=None):
+    """Turn logits into scores and names, the best first.
+
+    Arguments
+    ---------
+    logits : torch.Tensor
+        [B, n_classes].
+    class_names : list of str
+        In the order of the indices.
+    multi_label : bool
+        Whether the scores are the logits themselves, see `Scores`.
+    top_k : int, optional
+        How many classes to name; by default the best one, without a dimension
+        for k.
+
+    Returns
+    -------
+    Scores
+
+    Raises
+    ------
+    InputError
+        If ``top_k`` is not a number from 1 to n_classes.
+
+    Example
+    -------
+    >>> rank_classes(torch.tensor([[0.0, 9.0]]), ["dog", "rain"]).text_lab
+    ['rain']
+    """
+    n_classes = len(class_names)
+    if top_k is not None and (
+        type(top_k) is not int or not 0 < top_k <= n_classes
+    ):
+        raise InputError(
+            f"top_k is {top_k!r}; give a number of classes from 1 to "
+            f"{n_classes}"
+        )
+    out_prob = logits if multi_label else logits.log_softmax(-1)
+    score, index = out_prob.topk(top_k or 1)
+    text_lab = [[class_names[i] for i in row] for row in index]
+    if top_k is None:
+        score, index = score[:, 0], index[:, 0]
+        text_lab = [row[0] for row in text_lab]
+    return Scores(out_prob, score, index, text_lab)
+
+
+def window_starts(n_samples, size):
+    """First samples of a recording's windows.
+
+    Arguments
+    ---------
+    n_samples : int
+        Length of the recording.
+    size : int
+        Length of a window.
+
+    Returns
+    -------
+    list of int
+        W, ascending.
+
+    Example
+    -------
+    >>> window_starts(25, 10), window_starts(20, 10), window_starts(3, 10)
+    ([0, 10, 15], [0, 10], [0])
+    """
+    return [*range(0, n_samples - size, size), max(0, n_samples - size)]
+
+
+def join_windows(n_samples, size, rate, logits, frames=None):
+    """Join the scores of a recording's windows.
+
+    Arguments
+    ---------
+    n_samples : int
+        Length of the recording.
+    size : int
+        Length of a window, in samples.
+    rate : int
+        Samples a second.
+    logits : torch.Tensor
+        Of the windows, [W, n_classes].
+    frames : tuple of torch.Tensor, optional
+        Logits of the windows' frames [W, T, n_classes], a mask of the real
+        ones [W, T], and their centers in samples of the window [T].
+
+    Returns
+    -------
+    RecordingScores
+    """
+    seconds, window = n_samples / rate, size / rate
+    start = torch.tensor(window_starts(n_samples, size)).double() / rate  # [W]
+    ends = (start + window).clamp(max=seconds)
+    # What a window adds begins where the one before it ends.
+    begins = torch.cat([torch.zeros_like(ends[:1]), ends[:-1]])
+    weight = ((ends - begins) / seconds).float()
+    if frames is None:
+        return RecordingScores(seconds, start, weight, logits, None)
+    frame_logits, mask, times = frames
+    times = times / rate
+    center = start[:, None] + times  # [W, T]
+    keep = mask & (center < ends[:, None])
+    keep[1:] &= center[1:] >= begins[1:, None]
+    if not keep.any():
+        # A recording shorter than a frame was looped: it has the first one.
+        keep[0, int(mask[0].int().argmax())] = True
+    center, order = center[keep].clamp(max=seconds).sort(stable=True)
+    step = times.diff().median() if len(times) > 1 else torch.tensor(window)
+    frames = FrameScores(
+        frame_logits[keep][order], (center - step / 2).clamp(min=0), center
+    )
+    return RecordingScores(seconds, start, weight, logits, frames)
