@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-all clean
 
 # Stamps: reinstall when what is installed changes.
 $(BIN)/python:
@@ -17,11 +17,12 @@ demo: $(VENV)/installed-demo
 	$(BIN)/python recipes/ESC50/train.py hparams.yaml
 
 # Two processes of one thread each, since most tests wait for imports.
-test: $(VENV)/installed-test
+test: PYTEST_OPTIONS := -m "not slow"
+test test-all: $(VENV)/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/yamllint .
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile $(PYTEST_OPTIONS)
 
 clean:
 	rm -rf $(VENV) results

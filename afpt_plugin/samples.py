@@ -90,6 +90,7 @@ def write_esc50(folder, recordings=None):
     """
 
     def make_clips(usable, _):
+        """Yield recordings, cut or looped to five seconds."""
         length = 5 * SAMPLE_RATE
         for recording, category, fold, take in _in_folds(usable, "esc50", 5):
             target = VOCABULARIES["esc50"].index(category)
@@ -143,6 +144,7 @@ def write_us8k(folder, recordings=None):
     """
 
     def make_clips(usable, _):
+        """Yield recordings as they are."""
         for recording, label, fold, take in _in_folds(usable, "us8k", 10):
             target = VOCABULARIES["us8k"].index(label)
             name = f"{recording.source}-{target}-{take}-0.wav"
@@ -194,6 +196,7 @@ def write_fsd2019(folder, recordings=None, clips_per_recording=3, seed=0):
     """
 
     def make_clips(usable, rng):
+        """Yield recordings, alone and mixed with others."""
         for number in range(len(usable) * clips_per_recording):
             take, index = divmod(number, len(usable))
             if take == 0:
@@ -270,6 +273,7 @@ def write_dcase2019(
     metadata, audio = SUBSETS[subset]
 
     def make_clips(usable, rng):
+        """Yield mixtures with the times of their events."""
         for number in range(len(usable) * clips_per_recording):
             index = number % len(usable)
             chosen = choose_sounds(usable, index, "dcase2019", rng)
@@ -300,6 +304,7 @@ def _in_folds(recordings, vocabulary, n_folds):
         labels[recording.labels[vocabulary][0]] += 1
 
     def crowd(fold, labels):
+        """How full a fold is: of these labels, and of all."""
         return sum(filled[fold, label] for label in labels), filled[fold], fold
 
     # The largest sources first: the small ones even the folds out.

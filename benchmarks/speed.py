@@ -476,6 +476,7 @@ def encode_share(rank, n_processes, folder, paths, options):
     settings = {"clip_seconds": CLIP_SECONDS}
 
     def load(recording):
+        """Read one as a recipe does."""
         return read_clip(recording["key"], clap.sample_rate, **settings)
 
     recordings = [{"key": path} for path in paths]

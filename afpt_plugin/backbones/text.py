@@ -216,6 +216,7 @@ class TextEncoder(torch.nn.Module):
         training = self.training
 
         def encode_again(ctx, names):
+            """As in the forward pass."""
             # The backward pass comes when dropout is off again.
             with self.dropout(training):
                 return encode(ctx, names)

@@ -128,6 +128,7 @@ def mel_filters():
     )
 
     def mel(hertz):
+        """Frequencies on the mel scale."""
         return 1127.0 * torch.log1p(hertz / 700.0)
 
     bins = mel(torch.linspace(0, nyquist, n_bins, dtype=torch.float64))

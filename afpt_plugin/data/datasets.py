@@ -42,12 +42,14 @@ class EmbeddingDataset(DynamicItemDataset):
         super().__init__(items)
 
         def embeddings(key):
+            """An item's embeddings, from the store."""
             entry = store[key]
             yield entry["whole"]
             yield entry["parts"]
             yield entry["mask"].float()
 
         def multi_hot(labels):
+            """Class indices as a vector, [n_classes]."""
             target = torch.zeros(n_classes)
             target[list(labels)] = 1.0
             return target
@@ -202,6 +204,7 @@ def embed_captions(clap, captions, store_folder, pad_to=None, batch_size=256):
 
     @torch.no_grad()
     def encode(batch):
+        """Embed a batch of captions."""
         texts = [ordered[index] for index in batch]
         tokens = clap.caption_encoder.tokenize(texts, pad_to)
         groups = {}
@@ -270,6 +273,7 @@ def embed_recordings(
     keys = [recording["key"] for recording in recordings]
 
     def load_batch(batch):
+        """Read a batch of recordings, as waveforms and relative lengths."""
         # Copied, for a view of its start would keep all of a long recording.
         sigs = [load(recordings[index]).clone() for index in batch]
         for index, sig in zip(batch, sigs, strict=True):
@@ -284,6 +288,7 @@ def embed_recordings(
 
     @torch.no_grad()
     def encode(loaded):
+        """Embed a batch of recordings."""
         wavs, lens = (tensor.to(clap.device) for tensor in loaded)
         return list(_entries(clap.encode_audio(wavs, lens)))
 

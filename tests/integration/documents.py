@@ -1,17 +1,23 @@
-"""What tests of documents share: blocks of code, and a reader who runs them."""
+"""What tests of documents share: their commands, and a reader who runs them.
 
+A command is a line of a bash block, a whole Python program, or `code` in the
+text that starts with python, afpt or make. `RULES` say how each is run here.
+"""
+
+import faulthandler
 import json
 import os
 import re
 import runpy
+import shlex
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
+TIMEOUT = 120
 
 # A block, and the file that it is, if a line before it says so.
 BLOCK = re.compile(
@@ -19,6 +25,162 @@ BLOCK = re.compile(
     r"^```(?P<language>\w*)\n(?P<text>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
+
+
+class Rule(NamedTuple):
+    """How a command is run here."""
+
+    #: What it starts with, a regular expression; the first rule that fits.
+    start: str
+    #: Files, as patterns, that it has to write; {option} is an option's value.
+    leaves: tuple = ()
+    #: A regular expression for what it has to print.
+    prints: str = ""
+    #: Options that are added, or whose values are replaced.
+    options: dict = {}
+    #: Other replacements: regular expression -> text.
+    replace: dict = {}
+    #: Whether it takes more than ten seconds.
+    slow: bool = False
+    #: Why it is not run here.
+    skip: str = ""
+
+
+# The smallest run of a recipe.
+SMALL = {
+    "--captions_per_class": "1",
+    "--valid_fraction": "0.03",
+    "--number_of_epochs": "1",
+    "--device": "cpu",
+}
+# Nothing has been learned where there is no new checkpoint.
+RUN = tuple(
+    f"**/{name}"
+    for name in (
+        *("results.json", "predictions.csv", "per_class.png", "train_log.txt"),
+        *("save/CKPT*/CKPT.yaml", "export/learner.safetensors"),
+    )
+)
+TABLE = r"(?m)^zero-shot\b.*\n(.*\n)*ensemble "
+TUNE = ("{output}/learner.safetensors", "{output}/training/training.png")
+# Full-size backbones, GPUs and processors with bfloat16 are not here.
+SPEED = {
+    "--backbone": "mini",
+    "--n_ctx": "2",
+    "--batch_size": "2",
+    "--steps": "1",
+    "--n_classes": "3",
+    "--classes": "3",
+    "--n_clips": "2",
+    "--processes": "1",
+    "--device": "cpu",
+    "--precision": "fp32",
+    "--figure": "speed.png",
+}
+RULES = (
+    Rule(r"make \S+", skip="CI runs `make test`, and demo's recipe"),
+    Rule(r"python3 -m venv|\.venv/|source ", skip="`make test` does it"),
+    Rule(r"(python -m pip|pip) install", skip="`make test` does it"),
+    Rule(r"cd |cp |mkdir |printf |rm |ruff |sed |touch |\w+="),
+    Rule(r"(for .* do|done|    \S.*)$"),
+    Rule(r"python -m pytest ", prints=r"\b(passed|skipped)\b", slow=True),
+    Rule(r"python -c "),
+    Rule(
+        r"afpt tune ",
+        options={"--epochs": "1"},
+        leaves=TUNE,
+        prints=r"epoch 1 of 1",
+    ),
+    Rule(
+        r"afpt classify .*results/samples/",
+        # The first of those that a recipe laid out, at its smallest.
+        replace={r"/Y\d{11}_": "/Y00000000000_"},
+        leaves=("{output}",),
+        slow=True,
+    ),
+    Rule(r"afpt classify ", leaves=("{output}",), prints="classifying: 100%"),
+    Rule(r"afpt words ", prints=r"ctx_coarse(.*\n)+.*ctx_fine(.*\n)+.* sound "),
+    Rule(r"afpt mine ", leaves=("{output}",), prints=r"4 captions of 5 rows"),
+    Rule(
+        r"afpt report results",
+        leaves=tuple(f"results/report.{end}" for end in ("md", "csv", "png")),
+        slow=True,
+    ),
+    Rule(r"(import|from) \w+"),
+    Rule(
+        # A new recipe is run once in the fast tests, too.
+        r"python recipes/GTZAN/train\.py hparams\.yaml$",
+        options=SMALL,
+        leaves=RUN,
+        prints=TABLE,
+    ),
+    Rule(
+        r"python recipes/\w+/train\.py .*--clap ms-",
+        # mini-CLAP on the samples that the demonstration laid out.
+        options={**SMALL, "--clap": "mini", "--output_folder": "ms-2022"},
+        replace={r"recipes/(\w+)(.*) /path/to/\S+": r"recipes/\1\2 samples"},
+        leaves=tuple(f"ms-2022/{name[3:]}" for name in RUN),
+        prints=TABLE,
+        slow=True,
+    ),
+    Rule(
+        r"python recipes/\w+/train\.py (zero_shot|caption_mean)\.yaml",
+        options={"--device": "cpu"},
+        leaves=RUN[:2],
+        slow=True,
+    ),
+    Rule(
+        r"python recipes/\w+/train\.py [\w/]+\.yaml",
+        options=SMALL,
+        # The default; the same run is not run twice.
+        replace={r" --seed 1\b": ""},
+        leaves=RUN,
+        prints=TABLE,
+        slow=True,
+    ),
+    Rule(
+        r"python benchmarks/ablation\.py .*--settings ",
+        options={**SMALL, "--seeds": "1"},
+        # Of several settings, the first.
+        replace={r"(--settings (\w+|\".+?\"))( \w+| \".+?\")+": r"\1"},
+        leaves=("results/ablation/*/*/1/results.json",),
+        slow=True,
+    ),
+    Rule(
+        r"python benchmarks/development\.py ",
+        skip="needs gigabytes of packages; test_benchmarks.py has small ones",
+    ),
+    Rule(r"python benchmarks/frames\.py ", prints=r"\| tuned \|", slow=True),
+    Rule(
+        r"python benchmarks/speed\.py --what \w+",
+        options=SPEED,
+        prints=r"\| [\d.]+",
+        slow=True,
+    ),
+)
+
+
+def rule_of(line):
+    """The first rule that fits, or None."""
+    return next((r for r in RULES if re.match(r.start, line)), None)
+
+
+def adapt(line):
+    """The command line that is run instead of one."""
+    rule = rule_of(line)
+    if not rule or rule.skip:
+        return ""
+    for old, new in rule.replace.items():
+        line = re.sub(old, new, line)
+    if not rule.options:
+        return line
+    words, kept = [], True
+    for word in shlex.split(line, comments=True):
+        if word.startswith("--"):
+            kept = word.split("=")[0] not in rule.options
+        if kept:
+            words.append(word)
+    return shlex.join([*words, *sum(map(list, rule.options.items()), [])])
 
 
 class Block(NamedTuple):
@@ -29,29 +191,89 @@ class Block(NamedTuple):
     text: str
 
 
-def blocks_of(document):
-    """All blocks, in order."""
-    text = (ROOT / document).read_text(encoding="utf-8")
-    return [Block(**match.groupdict()) for match in BLOCK.finditer(text)]
+class Step(NamedTuple):
+    """Commands that are run together, and what the document says of them."""
+
+    lines: tuple
+    #: The exit status, and the message that is shown.
+    status: int = 0
+    message: str = ""
+
+    @property
+    def slow(self):
+        """Whether one of the commands is slow."""
+        return any(r.slow for r in map(rule_of, self.lines) if r)
+
+    @property
+    def runs(self):
+        """Whether any of the commands is run here."""
+        return any(map(adapt, self.lines))
 
 
-class Reader:
+def find_steps(text):
+    """All steps of a document, in order, each once.
+
+    A bash block is one step for each line, or a single one if it holds more
+    than programs of ours.
+    """
+    steps, blocks = [], list(BLOCK.finditer(text))
+    place = 0
+    for block, after in zip(
+        [*blocks, None], [*blocks[1:], None, None], strict=False
+    ):
+        prose = text[place : block.start() if block else None]
+        for line in re.findall(r"`((?:python|afpt|make) [^`]+)`", prose):
+            if not re.fullmatch(r"(afpt|python) [\w.]+", line):  # a name
+                steps.append(Step((line,)))
+        if block is None or block["path"]:
+            place = block.end() if block else None
+            continue
+        place = block.end()
+        body = block["text"]
+        if block["language"] == "bash":
+            lines = body.replace("\\\n", " ").splitlines()
+            lines = [x for x in lines if x and not x.startswith("#")]
+            ours = r"(python|afpt|make|\.venv/|source) ?"
+            alone = all(re.match(ours, line) for line in lines)
+            found = [[x] for x in lines] if alone else [lines]
+            # "The run ends with exit status 2 and this message:"
+            between = text[place : after.start() if after else None]
+            status = re.search(r"exit status (\d)", between)
+            shown = after["text"] if after and status else ""
+            last = (int(status[1]) if status else 0, shown)
+            steps += [Step(tuple(part)) for part in found[:-1]]
+            steps.append(Step(tuple(found[-1]), *last))
+        elif block["language"] == "python" and re.match(
+            r"(import|from) \w+(.*\n)+\S*\(|(import|from) \w+.*\n\n", body
+        ):
+            steps.append(Step((body,)))
+    return list(dict.fromkeys(steps))
+
+
+class QuickReader:
     """Somebody who follows a document in a copy of the repository.
 
-    The sample recordings of the copy are twenty of noise.
+    The sample recordings of the copy are twenty of noise. One process imports
+    what others have written and is forked for every command of ours, which
+    imports from the copy what the repository itself holds.
     """
 
     def __init__(self, folder, document):
         self.folder = folder
-        self.blocks = blocks_of(document)
-        for name in ("afpt_plugin", "benchmarks", "recipes", "tests/recipes"):
-            shutil.copytree(
-                ROOT / name,
-                folder / name,
-                ignore=shutil.ignore_patterns(
-                    "__pycache__", "results", "recordings"
-                ),
+        self.text = (ROOT / document).read_text(encoding="utf-8")
+        found = BLOCK.finditer(self.text)
+        self.blocks = [Block(**match.groupdict()) for match in found]
+        self.steps = find_steps(self.text)
+        self.outcomes = {}
+        for name in ("afpt_plugin", "benchmarks", "recipes", "tests"):
+            # The package has a folder `results`, too.
+            results = "results" if name == "recipes" else "recordings"
+            ignored = shutil.ignore_patterns(
+                "__pycache__", "recordings", "samples", results
             )
+            shutil.copytree(ROOT / name, folder / name, ignore=ignored)
+        for name in ("conftest.py", "pyproject.toml"):
+            shutil.copy(ROOT / name, folder / name)
         # Not at the top: this file is a script, too.
         from sample_noise import write_recordings
 
@@ -60,25 +282,36 @@ class Reader:
         binaries = folder / "bin"
         binaries.mkdir()
         for name, module in (("python", ""), ("afpt", "-m afpt_plugin.cli ")):
-            command = binaries / name
-            command.write_text(
+            program = binaries / name
+            program.write_text(
                 f'#!/bin/sh\nexec "{sys.executable}" {module}"$@"\n'
             )
-            command.chmod(0o755)
-        (folder / "tests" / "unittests").mkdir()
-        for name in (
-            "conftest.py",
-            "pyproject.toml",
-            "tests/unittests/test_recipes.py",
-        ):
-            shutil.copy(ROOT / name, folder / name)
+            program.chmod(0o755)
         path = (binaries, Path(sys.executable).parent, os.environ["PATH"])
         self.environment = {
             **os.environ,
             "HF_HUB_OFFLINE": "1",
             "PATH": os.pathsep.join(map(str, path)),
             "PYTHONPATH": str(folder),
+            # A GPU's driver does not live on in a fork.
+            "CUDA_VISIBLE_DEVICES": "",
         }
+
+    def __enter__(self):
+        """Start the process."""
+        self.forks = subprocess.Popen(
+            [sys.executable, __file__],
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        return self
+
+    def __exit__(self, *error):
+        """End the process."""
+        self.forks.communicate()
 
     def write_files(self):
         """Every block that the document names a file for."""
@@ -90,75 +323,86 @@ class Reader:
 
     def find(self, language, part):
         """The text of the one unnamed block of a language that has a part."""
-        (block,) = (
-            block
+        (text,) = (
+            block.text
             for block in self.blocks
             if not block.path
             and block.language == language
             and part in block.text
         )
-        return block.text
-
-    def run(self, *command):
-        """Run a command line in the copy."""
-        return subprocess.run(
-            command,
-            cwd=self.folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=600,
-        )
-
-    def do(self, part, **replacements):
-        """Run the bash block that has a part, and expect it to work."""
-        text = self.find("bash", part)
-        for old, new in replacements.items():
-            text = text.replace(old, new)
-        process = self.run("bash", "-euc", text)
-        assert process.returncode == 0, process.stdout + process.stderr
-        return process
+        return text
 
     def results(self, *parts):
         """What a run has written into `results.json`."""
         path = self.folder.joinpath("results", *parts, "results.json")
         return json.loads(path.read_text(encoding="utf-8"))
 
-
-class QuickReader(Reader):
-    """A reader of many commands, who does not wait for imports each time.
-
-    One process imports what others have written and is forked for every
-    command. What the repository itself holds is imported from the copy by each.
-    """
-
-    def __enter__(self):
-        """Start the process."""
-        self.forks = subprocess.Popen(
-            [sys.executable, __file__],
-            cwd=self.folder,
-            # No GPU: its driver does not live on in a fork.
-            env={**self.environment, "CUDA_VISIBLE_DEVICES": ""},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        return self
-
-    def __exit__(self, *error):
-        """End the process."""
-        self.forks.communicate()
-
     def run(self, *command):
         """Run a command line in the copy; stdout and stderr are one."""
-        if command[0] not in ("python", "afpt"):
-            return super().run(*command)
         printed = self.folder / "printed.txt"
-        self.forks.stdin.write(json.dumps([command, str(printed)]) + "\n")
-        self.forks.stdin.flush()
-        status = int(self.forks.stdout.readline())
+        if command[0] in ("python", "afpt") and command[1] not in ("-m", "-c"):
+            self.forks.stdin.write(json.dumps([command, str(printed)]) + "\n")
+            self.forks.stdin.flush()
+            status = int(self.forks.stdout.readline())
+        else:
+            with open(printed, "w") as output:
+                status = subprocess.run(
+                    command,
+                    cwd=self.folder,
+                    env=self.environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    timeout=2 * TIMEOUT,
+                ).returncode
         text = printed.read_text(encoding="utf-8")
         return subprocess.CompletedProcess(command, status, text, "")
+
+    def follow(self, step):
+        """Run all steps up to one, unless they have been; check that one.
+
+        Slow steps come before slow ones alone.
+        """
+        for earlier in self.steps[: self.steps.index(step) + 1]:
+            key = tuple(map(adapt, earlier.lines))
+            if (step.slow or not earlier.slow) and key not in self.outcomes:
+                self.outcomes[key] = self._take(earlier, key)
+        process, missing = self.outcomes[tuple(map(adapt, step.lines))]
+        printed = process.stdout
+        assert process.returncode == step.status, printed
+        assert "Traceback" not in printed, printed
+        assert not missing, f"{printed}\nnot written: {missing}"
+        rules = map(rule_of, step.lines if step.status == 0 else ())
+        for rule in rules:
+            assert re.search(rule.prints, printed), (rule.prints, printed)
+        # The document leaves out what it writes as three dots.
+        shown = re.escape(step.message.strip()).replace(r"\.\.\.", ".*")
+        assert re.search(shown, printed), printed
+        return process
+
+    def _take(self, step, lines):
+        """Run a step; also tell which files it did not write."""
+        patterns = set()
+        for line in lines:
+            # "--output x" -> {output: x}
+            values = dict(re.findall(r"--(\w+)[ =](?!--)(\S+)", line))
+            leaves = rule_of(line).leaves if rule_of(line) else ()
+            patterns |= {pattern.format(**values) for pattern in leaves}
+        before = {pattern: self._stamps(pattern) for pattern in patterns}
+        if "\n" in step.lines[0]:
+            (self.folder / "block.py").write_text(step.lines[0])
+            process = self.run("python", "block.py")
+        elif len(lines) == 1 and lines[0].startswith(("python ", "afpt ")):
+            process = self.run(*shlex.split(lines[0], comments=True))
+        else:
+            process = self.run("bash", "-euc", "\n".join(lines))
+        missing = [p for p in patterns if not self._stamps(p) - before[p]]
+        return process, missing if step.status == 0 else []
+
+    def _stamps(self, pattern):
+        """Files of a pattern and when they were written."""
+        found = self.folder.glob(pattern)
+        return {(path, path.stat().st_mtime_ns) for path in found}
 
 
 def serve_forks():
@@ -181,7 +425,8 @@ def serve_forks():
     with open(printed, "w") as output, open(os.devnull) as nothing:
         for file, number in ((nothing, 0), (output, 1), (output, 2)):
             os.dup2(file.fileno(), number)
-    signal.alarm(600)
+    # A command that hangs prints where, and ends.
+    faulthandler.dump_traceback_later(TIMEOUT, exit=True)
     name, *sys.argv = command
     if name == "afpt":
         sys.argv.insert(0, name)
