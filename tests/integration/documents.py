@@ -45,11 +45,13 @@ class Reader:
         self.folder = folder
         self.blocks = blocks_of(document)
         for name in ("afpt_plugin", "benchmarks", "recipes", "tests/recipes"):
+            # The package has a folder of that name, too.
+            results = "results" if name == "recipes" else "recordings"
             shutil.copytree(
                 ROOT / name,
                 folder / name,
                 ignore=shutil.ignore_patterns(
-                    "__pycache__", "results", "recordings"
+                    "__pycache__", "recordings", results
                 ),
             )
         # Not at the top: this file is a script, too.
@@ -69,7 +71,7 @@ class Reader:
         for name in (
             "conftest.py",
             "pyproject.toml",
-            "tests/unittests/test_recipes.py",
+            "tests/unittests/conftest.py",
         ):
             shutil.copy(ROOT / name, folder / name)
         path = (binaries, Path(sys.executable).parent, os.environ["PATH"])
@@ -151,7 +153,7 @@ class QuickReader(Reader):
 
     def run(self, *command):
         """Run a command line in the copy; stdout and stderr are one."""
-        if command[0] not in ("python", "afpt"):
+        if command[0] not in ("python", "afpt") or command[1] == "-m":
             return super().run(*command)
         printed = self.folder / "printed.txt"
         self.forks.stdin.write(json.dumps([command, str(printed)]) + "\n")
