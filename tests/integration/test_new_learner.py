@@ -26,7 +26,7 @@ SMALL = "--device=cpu --captions=templates --captions_per_class=2".split()
 class Newcomer(QuickReader):
     """Follows the document with few captions and epochs."""
 
-    def follow(self, part, *options):
+    def do(self, part, *options):
         """Run the commands of the bash block that has a part."""
         printed = ""
         for line in self.find("bash", part).splitlines():
@@ -54,7 +54,7 @@ def newcomer(tmp_path_factory):
             assert text.count(place) == 1
             text = text.replace(place, reader.find("python", part) + place)
         registry.write_text(text, encoding="utf-8")
-        reader.printed = reader.follow("residual.yaml", "--number_of_epochs=1")
+        reader.printed = reader.do("residual.yaml", "--number_of_epochs=1")
         yield reader
 
 
@@ -79,7 +79,7 @@ def test_its_export_holds_what_was_learned_and_nothing_else(newcomer):
     tensors = load_file(export / "learner.safetensors")
     assert set(tensors) == {"residual_coarse", "residual_fine"}
     assert all(tensor.any() for tensor in tensors.values())
-    newcomer.follow("afpt classify")
+    newcomer.do("afpt classify")
     with open(newcomer.folder / "scores.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 20 and {row["error"] for row in rows} == {""}
@@ -94,19 +94,19 @@ def test_its_export_holds_what_was_learned_and_nothing_else(newcomer):
 
 def test_a_run_goes_on_where_it_stopped(newcomer):
     before = newcomer.results(*RUN)["history"]
-    printed = newcomer.follow("residual.yaml", "--number_of_epochs=2")
+    printed = newcomer.do("residual.yaml", "--number_of_epochs=2")
     assert "into epoch 2" in printed and "into epoch 1" not in printed
     assert newcomer.results(*RUN)["history"][:-1] == before
 
 
 def test_the_report_has_a_row_of_its_own(newcomer):
-    newcomer.follow("afpt report", "--number_of_epochs=1")
+    newcomer.do("afpt report", "--number_of_epochs=1")
     table = (newcomer.folder / "results" / "report.csv").read_text()
     assert "Residual" in table and "PromptLearner" in table
 
 
 def test_the_files_keep_the_house_rules_and_their_test_passes(newcomer):
-    printed = newcomer.follow("ruff check")
+    printed = newcomer.do("ruff check")
     assert "All checks passed" in printed
     assert "left unchanged" in printed and "reformatted" not in printed
     assert re.search(r"\b2 passed", printed)
