@@ -15,6 +15,7 @@ Authors
 """
 
 import dataclasses
+from pathlib import Path
 
 import torch
 
@@ -39,8 +40,8 @@ class Task:
         Length of the clips that recordings are tested as.
     folds : tuple of int
         The data set's own folds, if it has any.
-    captions : str, optional
-        Name of the data set's file in ``assets/captions``.
+    captions : str or pathlib.Path, optional
+        The data set's captions: a name in ``assets/captions``, or a CSV file.
     paper_captions_per_class : int, optional
         The paper's caption budget (its section 3.1); by default all captions.
 
@@ -55,7 +56,7 @@ class Task:
     multi_label: bool = False
     clip_seconds: float = 5.0
     folds: tuple = ()
-    captions: str | None = None
+    captions: str | Path | None = None
     paper_captions_per_class: int | None = None
 
     def __post_init__(self):

@@ -82,7 +82,7 @@ class Captions:
     Arguments
     ---------
     source : str or pathlib.Path
-        ``ours`` (the captions in the package), ``templates`` (class names in
+        ``ours`` (the captions of the task), ``templates`` (class names in
         templates, nothing else) or a CSV file, ours or the authors'.
     valid_fraction : float
         Share held out; 0 for none.
@@ -139,11 +139,13 @@ class Captions:
             captions = read_captions(self.source, class_names)
         elif task.captions is None:
             raise InputError(
-                f"captions: the package has none of {task.name}; give a CSV "
-                "file, or `templates` to learn from the class names alone"
+                f"captions: {task.name} comes with none; give a CSV file, or "
+                "`templates` to learn from the class names alone"
             )
         else:
-            path = CAPTION_FOLDER / f"{task.captions}.csv"
+            path = task.captions
+            if isinstance(path, str):
+                path = CAPTION_FOLDER / f"{path}.csv"
             captions = read_captions(path, class_names)
         if not task.multi_label:
             captions = _with_one_label(captions, self.source, class_names)
