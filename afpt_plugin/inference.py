@@ -47,6 +47,7 @@ from afpt_plugin.data.tables import check_class_names
 from afpt_plugin.errors import InputError
 from afpt_plugin.export import read_export
 from afpt_plugin.results.output import primary_head
+from afpt_plugin.similarity import ensemble_logits
 from afpt_plugin.windows import (
     FrameScores,
     RecordingScores,
@@ -55,7 +56,6 @@ from afpt_plugin.windows import (
     rank_classes,
     window_starts,
 )
-from afpt_plugin.similarity import ensemble_logits
 
 __all__ = ["FrameScores", "PromptedClassifier", "RecordingScores", "Scores"]
 

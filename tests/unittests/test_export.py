@@ -67,7 +67,9 @@ def test_what_was_written_comes_back(clap, learner, folder):
     assert export.facts == facts
     found = export.make_learner(clap)
     assert found.settings() == learner.settings()
-    for one, two in zip(found.classes(clap), learner.classes(clap), strict=True):
+    for one, two in zip(
+        found.classes(clap), learner.classes(clap), strict=True
+    ):
         assert torch.equal(one, two)
     assert export.make_baseline(clap).templates == ["a {}"]
     assert sorted(path.name for path in folder.iterdir()) == [
