@@ -162,7 +162,7 @@ def test_ablation_keeps_runs_and_stops_at_failures(monkeypatch, tmp_path):
 def test_development_recordings_are_read_from_packages(tmp_path, monkeypatch):
     write_recording(tmp_path / "bark.wav", 12.0, 8000, 1)
     digest = hashlib.sha256((tmp_path / "bark.wav").read_bytes()).hexdigest()
-    titles = "package version path member esc50 us8k fsd2019 licence sha256"
+    titles = "package version path member esc50 us8k fsd2019 license sha256"
     values = f"dogs 1.0 all.zip bark.wav dog dog_bark Bark GPL {digest}"
     row = dict(zip(titles.split(), values.split(), strict=True))
     table = f"{titles}\n{values}\n".replace(" ", ",")

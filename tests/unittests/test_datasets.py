@@ -176,7 +176,7 @@ def manifest(tmp_path):
         if number == 0:
             label = "dog|rain"
         rows.append({"ID": path.stem, "wav": str(path), "label": label})
-    prepare_test_set("tiny", rows, ["dog", "rain", "bell"], tmp_path / "save")
+    prepare_test_set(TASK, tmp_path, rows, tmp_path / "save")
     return tmp_path / "save" / "test.csv"
 
 
