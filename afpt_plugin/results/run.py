@@ -49,7 +49,8 @@ def describe(thing):
 
     Example
     -------
-    >>> describe(functools.partial(torch.optim.SGD, lr=0.1))
+    >>> from torch.optim import SGD
+    >>> describe(functools.partial(SGD, lr=0.1))
     {'name': 'SGD', 'lr': 0.1}
     """
     if isinstance(thing, functools.partial):

@@ -39,8 +39,9 @@ from afpt_plugin.backbones.mini_clap import (
     save_mini_clap,
 )
 from afpt_plugin.backbones.yamnet import LogMelPatches, YamNet
+from afpt_plugin.data.supervision import CAPTION_FOLDER
 from afpt_plugin.errors import InputError, exit_on_input_error
-from afpt_plugin.experiment import CAPTION_FOLDER, load_hparams
+from afpt_plugin.experiment import load_hparams
 from afpt_plugin.files import file_sha256
 from afpt_plugin.learners.prompts import template_embeddings
 from afpt_plugin.similarity import coarse_logits
