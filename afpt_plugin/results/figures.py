@@ -449,7 +449,7 @@ def plot_frame_scores(sig, sample_rate, frames, class_names, path, top_k=5):
         Its rate, in Hz.
     frames : FrameScores
         From `afpt_plugin.inference.PromptedClassifier.frame_scores`:
-        ``logits`` [T, n_classes], ``start`` [T] and ``centre`` [T] in seconds.
+        ``logits`` [T, n_classes], ``start`` [T] and ``center`` [T] in seconds.
     class_names : list of str
         The n_classes names.
     path : str or Path

@@ -58,13 +58,13 @@ SPEED = {
     "--precision": "fp32",
     "--figure": "speed.png",
 }
-TUNE = ("{output}/prompts.safetensors", "{output}/training/training.png")
+TUNE = ("{output}/learner.safetensors", "{output}/training/training.png")
 # Nothing has been learned where there is no new checkpoint.
 RUN = tuple(
     f"**/{name}"
     for name in (
         *("results.json", "predictions.csv", "per_class.png", "train_log.txt"),
-        *("save/CKPT*/CKPT.yaml", "export/prompts.safetensors"),
+        *("save/CKPT*/CKPT.yaml", "export/learner.safetensors"),
     )
 )
 TABLE = (
