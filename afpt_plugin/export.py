@@ -130,8 +130,8 @@ class Export:
                 raise InputError(f"{name}: {_short(value)} is not {wanted}")
         if self.learner not in LEARNERS:
             raise InputError(
-                f"learner: {_short(self.learner)} is unknown; this version "
-                f"has {', '.join(LEARNERS)}"
+                f"learner: {_short(self.learner)} is unknown; this version has "
+                f"{', '.join(LEARNERS)}"
             )
         check_class_names(self.class_names)
         self._build(self.learner, self.learner_settings)
@@ -240,8 +240,8 @@ def write_export(
     Raises
     ------
     InputError
-        If a value is none that `read_export` would accept, or the folder
-        cannot be written.
+        If `read_export` would refuse a value, or the folder cannot be
+        written.
     """
     folder = Path(folder)
     tensors = {
@@ -275,7 +275,7 @@ def write_export(
             **settings,
             "tensors_sha256": file_sha256(folder / TENSORS_FILE),
         }
-        # Last, for it speaks of the others.
+        # Last, since it describes the others.
         text = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
         write_if_changed(folder / SETTINGS_FILE, text)
     return folder
@@ -331,14 +331,9 @@ def read_export(folder, fetch=None):
         ) from error
     if file_sha256(path) != wanted:
         raise InputError(
-            f"{path} is not the file that {SETTINGS_FILE} speaks of (its "
+            f"{path} is not the file that {SETTINGS_FILE} describes (its "
             "sha256 differs); restore both from one export"
         )
-    for name, tensor in tensors.items():
-        if not tensor.isfinite().all():
-            raise InputError(
-                f"{path}: {name} holds values that are not finite; restore it"
-            )
     try:
         return Export(**settings, tensors=tensors)
     except InputError as error:
@@ -357,7 +352,7 @@ def _read_settings(path):
         reason = " ".join(str(error).split())
         raise InputError(
             f"{path}: not plain YAML ({reason}); an export holds values only, "
-            "no tags that build objects"
+            "never tags that build objects"
         ) from error
     found = settings.get("format") if isinstance(settings, dict) else None
     if found != FORMAT:
@@ -369,7 +364,7 @@ def _read_settings(path):
     names = [*_KINDS, "tensors_sha256"]
     missing = [name for name in names if name not in settings]
     if missing:
-        raise InputError(f"{path}: it lacks {', '.join(missing)}; restore it")
+        raise InputError(f"{path} lacks {', '.join(missing)}; restore it")
     return {name: settings[name] for name in names}
 
 

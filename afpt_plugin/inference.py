@@ -32,12 +32,13 @@ Authors
 """
 
 import dataclasses
+import functools
 import os
 import re
 
 import torch
 from speechbrain.inference.interfaces import Pretrained
-from speechbrain.utils.fetching import FetchConfig, LocalStrategy
+from speechbrain.utils.fetching import LocalStrategy
 
 from afpt_plugin.backbones import load_clap
 from afpt_plugin.backbones.base import Embeddings
@@ -79,11 +80,6 @@ class PromptedClassifier(Pretrained):
         See `Pretrained`, e.g. ``{"device": "cuda"}``.
     freeze_params : bool
         See `Pretrained`; a CLAP is frozen anyway.
-
-    Raises
-    ------
-    InputError
-        If the export was made with another backbone.
     """
 
     MODULES_NEEDED = ["clap"]
@@ -146,17 +142,16 @@ class PromptedClassifier(Pretrained):
         InputError
             If the export is missing, damaged, or of another backbone.
         """
-        source = os.fspath(source)
-        fetch_config = fetch_config or FetchConfig()
-        get = None
+        source, get = os.fspath(source), None
         local = os.path.isdir(source)
         if savedir is not None if local else REPO_ID.fullmatch(source):
-
-            def get(name):
-                return fetch_file(
-                    name, source, savedir, local_strategy, fetch_config
-                )
-
+            get = functools.partial(
+                fetch_file,
+                source=source,
+                savedir=savedir,
+                local_strategy=local_strategy,
+                fetch_config=fetch_config,
+            )
         export = read_export(source, get)
         clap = load_clap(export.clap if clap is None else clap, weights)
         return cls({"clap": clap}, {"export": export}, run_opts)
@@ -188,12 +183,6 @@ class PromptedClassifier(Pretrained):
         -------
         PromptedClassifier
             Shares the backbone with this one.
-
-        Raises
-        ------
-        InputError
-            If a name is empty or repeated, or what was learned belongs to the
-            old classes.
         """
         check_class_names(class_names)
         clap = self.mods.clap
@@ -319,12 +308,6 @@ class PromptedClassifier(Pretrained):
         -------
         Scores
             Of one row, or with ``per_window`` of W.
-
-        Raises
-        ------
-        InputError
-            If the file is missing, damaged or empty, or ``top_k`` is not a
-            number from 1 to n_classes.
         """
         (found,) = self.score_recordings([self.load_audio(path)])
         logits = found.logits if per_window else found.mean_logits()[None]
@@ -353,8 +336,7 @@ class PromptedClassifier(Pretrained):
         Raises
         ------
         InputError
-            If the file is missing, damaged or empty, or the learner has no
-            fine scores.
+            If the file is damaged, or the learner has no fine scores.
         """
         self.check_frames()
         return self.score_recordings([self.load_audio(path)])[0].frames
@@ -409,21 +391,16 @@ class PromptedClassifier(Pretrained):
                     f"{list(sig.shape)}; give mono waveforms, [samples]"
                 )
         size = self.clip_samples
-        starts = [window_starts(len(sig), size) for sig in sigs]
-        clips = [
-            sig[start : start + size]
-            for sig, own in zip(sigs, starts, strict=True)
-            for start in own
-        ]
-        batches = []
+        clips, counts, batches = [], [], []
+        for sig in sigs:
+            starts = window_starts(len(sig), size)
+            clips += [sig[start : start + size] for start in starts]
+            counts.append(len(starts))
         for first in range(0, len(clips), batch_size):
-            batch = clips[first : first + batch_size]
-            embeddings = self._encode(batch, size)
-            batches.append([part.cpu() for part in embeddings])
-        counts = [len(own) for own in starts]
-        split = (
-            torch.cat(part).split(counts) for part in zip(*batches, strict=True)
-        )
+            batch = self._encode(clips[first : first + batch_size], size)
+            batches.append([part.cpu() for part in batch])
+        joined = map(torch.cat, zip(*batches, strict=True))
+        split = [part.split(counts) for part in joined]
         return [Embeddings(*parts) for parts in zip(*split, strict=True)]
 
     @torch.no_grad()
@@ -452,13 +429,8 @@ class PromptedClassifier(Pretrained):
                 self.clip_samples, windows.mask.shape[1]
             )
             frames = (frame_logits.cpu(), windows.mask.cpu(), centers)
-        return join_windows(
-            n_samples,
-            self.clip_samples,
-            self.sample_rate,
-            logits[primary_head(logits)].cpu(),
-            frames,
-        )
+        sizes = n_samples, self.clip_samples, self.sample_rate
+        return join_windows(*sizes, logits[primary_head(logits)].cpu(), frames)
 
     def _logits(self, item):
         """Each head's logits and their ensemble, computed in float32."""

@@ -95,7 +95,7 @@ def segment_scores(classifier, path):
     A second without a frame gets the lowest logit, since nothing is heard.
     """
     frames = classifier.frame_scores(path)
-    second = frames.centre.long().clamp(max=SECONDS - 1)  # [T]
+    second = frames.center.long().clamp(max=SECONDS - 1)  # [T]
     sums = torch.zeros(SECONDS, frames.logits.shape[1])
     sums.index_add_(0, second, frames.logits)
     counts = second.bincount(minlength=SECONDS)[:, None]

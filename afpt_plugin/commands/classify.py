@@ -156,6 +156,8 @@ def run(args):
     try:
         n_errors = _finished(output, facts)
         if n_errors is None:
+            with refuse_unwritable(output):  # now, not after hours of encoding
+                output.parent.mkdir(parents=True, exist_ok=True)
             with refuse_unwritable(features):
                 store = _encode(classifier, keys, features, args.batch_size)
         if not if_main_process():

@@ -208,7 +208,7 @@ def test_strong_labels_become_seconds(tmp_path):
 
 
 def test_seconds_are_scored_by_their_frames():
-    found = mock.Mock(centre=torch.tensor([0.2, 0.8, 3.5, 10.0]))
+    found = mock.Mock(center=torch.tensor([0.2, 0.8, 3.5, 10.0]))
     found.logits = torch.tensor([[1.0], [2.0], [4.0], [3.0]])
     classifier = mock.Mock(frame_scores=lambda path: found)
     classifier.learner.logit_scale = 5.0
