@@ -25,6 +25,8 @@ Authors
 
 import json
 import os
+import re
+import textwrap
 from pathlib import Path
 from typing import NamedTuple
 
@@ -100,7 +102,9 @@ def _flatten(value, name=""):
             yield from _flatten(part, f"{name}.{key}" if name else key)
     elif value is not None:
         text = json.dumps(value, ensure_ascii=False)
-        yield name, value if isinstance(value, str) else text
+        text = value if isinstance(value, str) else text
+        # Nobody compares 64 hex digits.
+        yield name, text[:12] if name.endswith("fingerprint") else text
 
 
 def _read_run(path, name):
@@ -296,8 +300,7 @@ def _difference(facts, scope):
     for fact, values in facts.items():
         if values.nunique() > 1:
             shown = [
-                f"{value[:12] if fact.endswith('fingerprint') else value} in "
-                f"row {', '.join(map(str, alike.index))}"
+                f"{value} in row {', '.join(map(str, alike.index))}"
                 for value, alike in values.groupby(values, sort=False)
             ]
             lines.append(f"- {fact}: {'; '.join(shown)}")
@@ -305,40 +308,41 @@ def _difference(facts, scope):
     return ["\n".join([f"Rows {rows} {scope}:\n", *lines])] if lines else []
 
 
+def _settings(facts):
+    """What tells each of some rows apart, the learner's settings first."""
+    facts = facts.loc[:, facts.nunique() > 1]
+    names = sorted(facts, key=lambda name: not name.startswith("learner."))
+    for row, values in facts[names].iterrows():
+        short = values.rename(lambda n: re.sub("^(learner|training)[.]", "", n))
+        text = ", ".join(f"{name}: {value}" for name, value in short.items())
+        yield row, textwrap.shorten(text, 60, placeholder=" ...")
+
+
 def _compare_rows(table, facts):
     """Settings that tell rows of one name apart, and notes on what differs."""
-    settings, notes = pd.Series("", index=table.index), {}
+    settings, notes = dict.fromkeys(table.index, ""), {}
     for dataset, rows in table.groupby("dataset", sort=False):
         found = []
         for _, alike in rows.groupby(NAMES, sort=False):
             own = facts.loc[alike.index]
-            found += _difference(
-                own, "share a name, but are not averaged since they differ"
-            )
-            own = own.filter(regex=r"^learner\.")
-            own = own.loc[:, own.nunique() > 1]
-            for row, values in own.iterrows():
-                parts = [f"{k[8:]}: {v}" for k, v in values.items()]
-                settings[row] = ", ".join(parts[:3] + ["..."][: len(parts) > 3])
+            settings |= dict(_settings(own))
+            scope = "share a name but differ, so they are not averaged"
+            found += _difference(own, scope)
         if len(rows.drop_duplicates(NAMES)) > 1:
-            shown = facts.loc[rows.index]
-            found += _difference(
-                shown.filter(
-                    regex=r"^(data_fingerprint|left_out|clip_options\.)"
+            scopes = {
+                r"^(data_fingerprint|left_out|clip_options\.)": (
+                    "were not tested on the same clips"
                 ),
-                "were not tested on the same clips",
-            )
-            found += _difference(
-                shown.filter(regex=r"^baseline\."),
-                "were not compared with the same baseline",
-            )
+                r"^baseline\.": "were not compared with the same baseline",
+            }
+            for pattern, scope in scopes.items():
+                own = facts.loc[rows.index].filter(regex=pattern)
+                found += _difference(own, scope)
             for clap, alike in rows.groupby("clap", sort=False):
-                found += _difference(
-                    shown.loc[alike.index].filter(["clap_fingerprint"]),
-                    f"use different weights of {clap}",
-                )
+                own = facts.loc[alike.index].filter(["clap_fingerprint"])
+                found += _difference(own, f"use different weights of {clap}")
         notes[dataset] = found
-    return settings, notes
+    return pd.Series(settings), notes
 
 
 def compare_runs(folder):

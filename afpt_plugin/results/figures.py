@@ -306,7 +306,7 @@ def plot_comparison(table, labels, heads, path):
 
     Example
     -------
-    See `afpt_plugin.results.compare`, whose `write_comparison` calls it.
+    See `afpt_plugin.commands.report`, whose `write_report` calls it.
     """
     places = np.arange(len(table))
     with _drawing(path, 8.5, 1.5 + 0.62 * len(table)) as figure:

@@ -240,12 +240,14 @@ def test_runs_that_differ_are_not_averaged_and_the_table_says_in_what(
     assert scope.startswith("Rows 1, 2 share a name")
     assert line.startswith(f"- {fact}: ") and f"{shown} in row {other}" in line
     assert note in format_report(compared)
-    setting = compared.table.loc[other, "settings"]
-    assert setting == ("n_ctx: 4" if fact == "learner.n_ctx" else "")
-    # Of many settings a name shows three
-    add_run("b", facts={f"learner.{key}": 1 for key in ("n_ctx", *"abc")})
-    settings = set(compare_runs(tmp_path).table["settings"])
-    assert "n_ctx: 1, a: 1, b: 1, ..." in settings
+    key = fact.removeprefix("learner.").removeprefix("training.")
+    assert compared.table.loc[other, "settings"] == f"{key}: {shown}"
+    # A name shows the learner's settings first, and not more than fit
+    long = {f"learner.{key}": "many words" for key in "abcdef"}
+    add_run("b", facts={**long, fact: value})
+    settings = compare_runs(tmp_path).table["settings"]
+    assert max(settings.str.len()) <= 60
+    assert any("a: many words, b" in text for text in settings)
 
 
 @pytest.mark.parametrize(
