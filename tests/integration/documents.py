@@ -183,14 +183,6 @@ def adapt(line):
     return shlex.join([*words, *sum(map(list, rule.options.items()), [])])
 
 
-class Block(NamedTuple):
-    """A code block of a document."""
-
-    path: str
-    language: str
-    text: str
-
-
 class Step(NamedTuple):
     """Commands that are run together, and what the document says of them."""
 
@@ -217,36 +209,32 @@ def find_steps(text):
     than programs of ours.
     """
     steps, blocks = [], list(BLOCK.finditer(text))
-    place = 0
-    for block, after in zip(
-        [*blocks, None], [*blocks[1:], None, None], strict=False
-    ):
-        prose = text[place : block.start() if block else None]
-        for line in re.findall(r"`((?:python|afpt|make) [^`]+)`", prose):
+    ends = [0, *(block.end() for block in blocks)]
+    starts = [*(block.start() for block in blocks), None]
+    prose = [text[a:b] for a, b in zip(ends, starts, strict=True)]
+    for index, between in enumerate(prose):
+        for line in re.findall(r"`((?:python|afpt|make) [^`]+)`", between):
             if not re.fullmatch(r"(afpt|python) [\w.]+", line):  # a name
                 steps.append(Step((line,)))
-        if block is None or block["path"]:
-            place = block.end() if block else None
+        if index == len(blocks) or blocks[index]["path"]:
             continue
-        place = block.end()
-        body = block["text"]
-        if block["language"] == "bash":
+        language, body = blocks[index].group("language", "text")
+        if language == "bash":
             lines = body.replace("\\\n", " ").splitlines()
-            lines = [x for x in lines if x and not x.startswith("#")]
-            ours = r"(python|afpt|make|\.venv/|source) ?"
-            alone = all(re.match(ours, line) for line in lines)
-            found = [[x] for x in lines] if alone else [lines]
+            lines = [line for line in lines if line and line[0] != "#"]
+            ours = r"(python|afpt|make|source) |\.venv/"
+            parts = [lines]
+            if all(re.match(ours, line) for line in lines):
+                parts = [[line] for line in lines]
+            steps += [Step(tuple(part)) for part in parts]
             # "The run ends with exit status 2 and this message:"
-            between = text[place : after.start() if after else None]
-            status = re.search(r"exit status (\d)", between)
-            shown = after["text"] if after and status else ""
-            last = (int(status[1]) if status else 0, shown)
-            steps += [Step(tuple(part)) for part in found[:-1]]
-            steps.append(Step(tuple(found[-1]), *last))
-        elif block["language"] == "python" and re.match(
-            r"(import|from) \w+(.*\n)+\S*\(|(import|from) \w+.*\n\n", body
-        ):
-            steps.append(Step((body,)))
+            status = re.search(r"exit status (\d)", prose[index + 1])
+            if status:
+                shown = blocks[index + 1]["text"]
+                steps[-1] = Step(steps[-1].lines, int(status[1]), shown)
+        elif language == "python" and re.match(r"(import|from) \w", body):
+            if "\n\n" in body:  # a program, not a line to add to one
+                steps.append(Step((body,)))
     return list(dict.fromkeys(steps))
 
 
@@ -261,8 +249,7 @@ class QuickReader:
     def __init__(self, folder, document):
         self.folder = folder
         self.text = (ROOT / document).read_text(encoding="utf-8")
-        found = BLOCK.finditer(self.text)
-        self.blocks = [Block(**match.groupdict()) for match in found]
+        self.blocks = list(BLOCK.finditer(self.text))
         self.steps = find_steps(self.text)
         self.outcomes = {}
         for name in ("afpt_plugin", "benchmarks", "recipes", "tests"):
@@ -316,19 +303,18 @@ class QuickReader:
     def write_files(self):
         """Every block that the document names a file for."""
         for block in self.blocks:
-            if block.path:
-                path = self.folder / block.path
+            if block["path"]:
+                path = self.folder / block["path"]
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(block.text, encoding="utf-8")
+                path.write_text(block["text"], encoding="utf-8")
 
     def find(self, language, part):
         """The text of the one unnamed block of a language that has a part."""
         (text,) = (
-            block.text
+            block["text"]
             for block in self.blocks
-            if not block.path
-            and block.language == language
-            and part in block.text
+            if block.group("path", "language") == (None, language)
+            and part in block["text"]
         )
         return text
 
