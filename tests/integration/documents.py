@@ -13,6 +13,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -205,8 +206,7 @@ class Step(NamedTuple):
 def find_steps(text):
     """All steps of a document, in order, each once.
 
-    A bash block is one step for each line, or a single one if it holds more
-    than programs of ours.
+    A bash block is one step for each line, if the lines do without a shell.
     """
     steps, blocks = [], list(BLOCK.finditer(text))
     ends = [0, *(block.end() for block in blocks)]
@@ -222,10 +222,9 @@ def find_steps(text):
         if language == "bash":
             lines = body.replace("\\\n", " ").splitlines()
             lines = [line for line in lines if line and line[0] != "#"]
-            ours = r"(python|afpt|make|source) |\.venv/"
-            parts = [lines]
-            if all(re.match(ours, line) for line in lines):
-                parts = [[line] for line in lines]
+            # What a shell has to remember makes them one step.
+            alone = not any(re.match(r"cd |for |\w+=", x) for x in lines)
+            parts = [[line] for line in lines] if alone else [lines]
             steps += [Step(tuple(part)) for part in parts]
             # "The run ends with exit status 2 and this message:"
             status = re.search(r"exit status (\d)", prose[index + 1])
@@ -369,12 +368,12 @@ class QuickReader:
     def _take(self, step, lines):
         """Run a step; also tell which files it did not write."""
         patterns = set()
-        for line in lines:
+        for written, line in zip(step.lines, lines, strict=True):
             # "--output x" -> {output: x}
             values = dict(re.findall(r"--(\w+)[ =](?!--)(\S+)", line))
-            leaves = rule_of(line).leaves if rule_of(line) else ()
-            patterns |= {pattern.format(**values) for pattern in leaves}
-        before = {pattern: self._stamps(pattern) for pattern in patterns}
+            for pattern in rule_of(written).leaves:
+                patterns.add(pattern.format(**values))
+        start = time.time_ns() - 10**7  # file systems' clocks are coarse
         if "\n" in step.lines[0]:
             (self.folder / "block.py").write_text(step.lines[0])
             process = self.run("python", "block.py")
@@ -382,13 +381,15 @@ class QuickReader:
             process = self.run(*shlex.split(lines[0], comments=True))
         else:
             process = self.run("bash", "-euc", "\n".join(lines))
-        missing = [p for p in patterns if not self._stamps(p) - before[p]]
+        missing = [
+            pattern
+            for pattern in patterns
+            if all(
+                path.stat().st_mtime_ns < start
+                for path in self.folder.glob(pattern)
+            )
+        ]
         return process, missing if step.status == 0 else []
-
-    def _stamps(self, pattern):
-        """Files of a pattern and when they were written."""
-        found = self.folder.glob(pattern)
-        return {(path, path.stat().st_mtime_ns) for path in found}
 
 
 def serve_forks():
