@@ -13,6 +13,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -183,14 +184,6 @@ def adapt(line):
     return shlex.join([*words, *sum(map(list, rule.options.items()), [])])
 
 
-class Block(NamedTuple):
-    """A code block of a document."""
-
-    path: str
-    language: str
-    text: str
-
-
 class Step(NamedTuple):
     """Commands that are run together, and what the document says of them."""
 
@@ -213,40 +206,34 @@ class Step(NamedTuple):
 def find_steps(text):
     """All steps of a document, in order, each once.
 
-    A bash block is one step for each line, or a single one if it holds more
-    than programs of ours.
+    A bash block is one step for each line, if the lines do without a shell.
     """
     steps, blocks = [], list(BLOCK.finditer(text))
-    place = 0
-    for block, after in zip(
-        [*blocks, None], [*blocks[1:], None, None], strict=False
-    ):
-        prose = text[place : block.start() if block else None]
-        for line in re.findall(r"`((?:python|afpt|make) [^`]+)`", prose):
+    ends = [0, *(block.end() for block in blocks)]
+    starts = [*(block.start() for block in blocks), None]
+    prose = [text[a:b] for a, b in zip(ends, starts, strict=True)]
+    for index, between in enumerate(prose):
+        for line in re.findall(r"`((?:python|afpt|make) [^`]+)`", between):
             if not re.fullmatch(r"(afpt|python) [\w.]+", line):  # a name
                 steps.append(Step((line,)))
-        if block is None or block["path"]:
-            place = block.end() if block else None
+        if index == len(blocks) or blocks[index]["path"]:
             continue
-        place = block.end()
-        body = block["text"]
-        if block["language"] == "bash":
+        language, body = blocks[index].group("language", "text")
+        if language == "bash":
             lines = body.replace("\\\n", " ").splitlines()
-            lines = [x for x in lines if x and not x.startswith("#")]
-            ours = r"(python|afpt|make|\.venv/|source) ?"
-            alone = all(re.match(ours, line) for line in lines)
-            found = [[x] for x in lines] if alone else [lines]
+            lines = [line for line in lines if line and line[0] != "#"]
+            # What a shell has to remember makes them one step.
+            alone = not any(re.match(r"cd |for |\w+=", x) for x in lines)
+            parts = [[line] for line in lines] if alone else [lines]
+            steps += [Step(tuple(part)) for part in parts]
             # "The run ends with exit status 2 and this message:"
-            between = text[place : after.start() if after else None]
-            status = re.search(r"exit status (\d)", between)
-            shown = after["text"] if after and status else ""
-            last = (int(status[1]) if status else 0, shown)
-            steps += [Step(tuple(part)) for part in found[:-1]]
-            steps.append(Step(tuple(found[-1]), *last))
-        elif block["language"] == "python" and re.match(
-            r"(import|from) \w+(.*\n)+\S*\(|(import|from) \w+.*\n\n", body
-        ):
-            steps.append(Step((body,)))
+            status = re.search(r"exit status (\d)", prose[index + 1])
+            if status:
+                shown = blocks[index + 1]["text"]
+                steps[-1] = Step(steps[-1].lines, int(status[1]), shown)
+        elif language == "python" and re.match(r"(import|from) \w", body):
+            if "\n\n" in body:  # a program, not a line to add to one
+                steps.append(Step((body,)))
     return list(dict.fromkeys(steps))
 
 
@@ -261,8 +248,7 @@ class QuickReader:
     def __init__(self, folder, document):
         self.folder = folder
         self.text = (ROOT / document).read_text(encoding="utf-8")
-        found = BLOCK.finditer(self.text)
-        self.blocks = [Block(**match.groupdict()) for match in found]
+        self.blocks = list(BLOCK.finditer(self.text))
         self.steps = find_steps(self.text)
         self.outcomes = {}
         for name in ("afpt_plugin", "benchmarks", "recipes", "tests"):
@@ -316,19 +302,18 @@ class QuickReader:
     def write_files(self):
         """Every block that the document names a file for."""
         for block in self.blocks:
-            if block.path:
-                path = self.folder / block.path
+            if block["path"]:
+                path = self.folder / block["path"]
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(block.text, encoding="utf-8")
+                path.write_text(block["text"], encoding="utf-8")
 
     def find(self, language, part):
         """The text of the one unnamed block of a language that has a part."""
         (text,) = (
-            block.text
+            block["text"]
             for block in self.blocks
-            if not block.path
-            and block.language == language
-            and part in block.text
+            if block.group("path", "language") == (None, language)
+            and part in block["text"]
         )
         return text
 
@@ -383,12 +368,12 @@ class QuickReader:
     def _take(self, step, lines):
         """Run a step; also tell which files it did not write."""
         patterns = set()
-        for line in lines:
+        for written, line in zip(step.lines, lines, strict=True):
             # "--output x" -> {output: x}
             values = dict(re.findall(r"--(\w+)[ =](?!--)(\S+)", line))
-            leaves = rule_of(line).leaves if rule_of(line) else ()
-            patterns |= {pattern.format(**values) for pattern in leaves}
-        before = {pattern: self._stamps(pattern) for pattern in patterns}
+            for pattern in rule_of(written).leaves:
+                patterns.add(pattern.format(**values))
+        start = time.time_ns() - 10**7  # file systems' clocks are coarse
         if "\n" in step.lines[0]:
             (self.folder / "block.py").write_text(step.lines[0])
             process = self.run("python", "block.py")
@@ -396,13 +381,15 @@ class QuickReader:
             process = self.run(*shlex.split(lines[0], comments=True))
         else:
             process = self.run("bash", "-euc", "\n".join(lines))
-        missing = [p for p in patterns if not self._stamps(p) - before[p]]
+        missing = [
+            pattern
+            for pattern in patterns
+            if all(
+                path.stat().st_mtime_ns < start
+                for path in self.folder.glob(pattern)
+            )
+        ]
         return process, missing if step.status == 0 else []
-
-    def _stamps(self, pattern):
-        """Files of a pattern and when they were written."""
-        found = self.folder.glob(pattern)
-        return {(path, path.stat().st_mtime_ns) for path in found}
 
 
 def serve_forks():

@@ -118,14 +118,9 @@ def test_files_that_a_document_names_exist(document):
 def test_the_first_classifier_names_every_recording(reader):
     """With names that were given to it."""
     start = "afpt classify recordings"
-    step, line = next(
-        (step, line)
-        for step in STEPS
-        for line in step.lines
-        if line.startswith(start)
-    )
+    step = next(step for step in STEPS if step.lines[0].startswith(start))
     reader.follow(step)
-    output = re.search(r"--output (\S+)", line)[1]
+    output = re.search(r"--output (\S+)", step.lines[0])[1]
     with open(reader.folder / output, newline="", encoding="utf-8") as file:
         rows = {Path(r["file"]).stem: r for r in csv.DictReader(file)}
     assert set(rows) == {"church bells", "rain"}
