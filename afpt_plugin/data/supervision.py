@@ -345,7 +345,8 @@ class Shots:
         facts = {
             "kind": "shots",
             "source": Path(str(self.manifest)).name,
-            "fingerprint": data_fingerprint([*parts[0], *parts[1]]),
+            # Of all that could be drawn: runs of other seeds are averaged.
+            "fingerprint": data_fingerprint(read_manifest(self.manifest)),
             "n_train": len(parts[0]),
             "n_valid": len(parts[1]),
             "k": self.k,

@@ -255,7 +255,7 @@ class RunResults:
             {"epoch": epoch},
             train_stats=train,
             valid_stats=valid,
-            test_stats={f"zero-shot {k}": v for k, v in audio.items()} or None,
+            test_stats=audio or None,
         )
         if self.selection == "captions":
             score = -valid["loss"]

@@ -19,6 +19,7 @@ from afpt_plugin.learners import LEARNERS, Template
 from afpt_plugin.results.output import HEADS
 from afpt_plugin.task import Task
 
+DOCUMENT = (ROOT / "docs" / "new_learner.md").read_text(encoding="utf-8")
 RUN = ("US8K", "mini", "residual", "1")
 SMALL = "--device=cpu --captions=templates --captions_per_class=2".split()
 
@@ -47,12 +48,16 @@ def newcomer(tmp_path_factory):
         reader.write_files()
         registry = folder / "afpt_plugin" / "learners" / "__init__.py"
         text = registry.read_text(encoding="utf-8")
-        for place, part in (
-            ("from afpt_plugin.learners.template", "import Residual"),
-            ("        Template,\n", "  Residual,"),
+        assert "`Residual,`, to the tuple in `LEARNERS`" in DOCUMENT
+        for place, line in (
+            (
+                "from afpt_plugin.learners.template",
+                reader.find("python", "import Residual"),
+            ),
+            ("        Template,\n", "        Residual,\n"),
         ):
             assert text.count(place) == 1
-            text = text.replace(place, reader.find("python", part) + place)
+            text = text.replace(place, line + place)
         registry.write_text(text, encoding="utf-8")
         reader.printed = reader.do("residual.yaml", "--number_of_epochs=1")
         yield reader
@@ -99,12 +104,14 @@ def test_a_run_goes_on_where_it_stopped(newcomer):
     assert newcomer.results(*RUN)["history"][:-1] == before
 
 
+@pytest.mark.slow
 def test_the_report_has_a_row_of_its_own(newcomer):
     newcomer.do("afpt report", "--number_of_epochs=1")
     table = (newcomer.folder / "results" / "report.csv").read_text()
     assert "Residual" in table and "PromptLearner" in table
 
 
+@pytest.mark.slow
 def test_the_files_keep_the_house_rules_and_their_test_passes(newcomer):
     printed = newcomer.do("ruff check")
     assert "All checks passed" in printed
@@ -121,8 +128,7 @@ def test_a_learner_from_elsewhere_registers_itself(tmp_path, monkeypatch):
     learner.logit_scale = 1.0
     with pytest.raises(InputError, match="MyLearner"):
         write_export(tmp_path, clap, learner, task, Template())
-    document = (ROOT / "docs" / "new_learner.md").read_text(encoding="utf-8")
-    assert '`LEARNERS["MyLearner"] = MyLearner`' in document
+    assert '`LEARNERS["MyLearner"] = MyLearner`' in DOCUMENT
     monkeypatch.setitem(LEARNERS, "MyLearner", MyLearner)
     write_export(tmp_path, clap, learner, task, Template())
     assert read_export(tmp_path).learner == "MyLearner"

@@ -248,7 +248,7 @@ def test_training_never_reads_a_recording(
         == {"epoch", "train_loss", "train_acc", "valid_loss", "valid_acc"}
         for row in blind.brain.results.history
     )
-    assert "zero-shot" not in (blind.folder / "train_log.txt").read_text()
+    assert "test " not in (blind.folder / "train_log.txt").read_text()
 
 
 def test_recordings_are_learned_from_like_captions(clap, recordings, tmp_path):
@@ -278,7 +278,7 @@ def test_every_epoch_is_logged_and_in_the_checkpoints_meta(
     assert [line.split(" - ")[0] for line in log[:3]] == [
         f"epoch: {epoch}" for epoch in (1, 2, 3)
     ]
-    for words in ("train loss", "valid loss", "valid acc", "zero-shot fine"):
+    for words in ("train loss", "valid loss", "valid acc", "test fine"):
         assert words in log[0]
     last = run.brain.checkpointer.find_checkpoint()
     assert [row["epoch"] for row in last.meta["history"]] == [1, 2, 3]
