@@ -43,7 +43,7 @@ from afpt_plugin.data.supervision import CAPTION_FOLDER
 from afpt_plugin.errors import InputError, exit_on_input_error
 from afpt_plugin.experiment import load_hparams
 from afpt_plugin.files import file_sha256
-from afpt_plugin.learners.prompts import template_embeddings
+from afpt_plugin.learners import Template
 from afpt_plugin.similarity import coarse_logits
 
 logger = get_logger(__name__)
@@ -299,7 +299,7 @@ def fit_logit_scale(clap, datasets, template):
         ]
         cosines = coarse_logits(
             torch.cat(sentences),
-            template_embeddings(clap, class_names, template),
+            Template(template).setup(clap, class_names).embeddings,
         )  # [n_captions, n_classes]
         target = torch.tensor([class_names.index(x) for x in table["label"]])
         losses += torch.stack(
