@@ -225,6 +225,11 @@ class AdaptationBrain(sb.Brain):
                 break
         return self.scores.measure(self.task)
 
+    def evaluate(self, test_set=None, max_key="selection_score", **kwargs):
+        """Test the selected epoch, by default on the Brain's own test set."""
+        test_set = self.test_loader if test_set is None else test_set
+        return super().evaluate(test_set, max_key, **kwargs)
+
     def on_evaluate_start(self, max_key=None, min_key=None):
         """Load the selected epoch."""
         self.results.resume(self.checkpointer)
@@ -232,17 +237,6 @@ class AdaptationBrain(sb.Brain):
         self.results.timings["evaluate_start"] = time.perf_counter()
 
     def finish(self, export_folder):
-        """End a run without a test.
-
-        Arguments
-        ---------
-        export_folder : str or pathlib.Path
-            Where the learner goes.
-
-        Returns
-        -------
-        int
-            The selected epoch.
-        """
+        """End a run without a test; see `RunResults.close_without_test`."""
         self.on_evaluate_start(max_key="selection_score")
         return self.results.close_without_test(export_folder, self.checkpointer)

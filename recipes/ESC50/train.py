@@ -2,9 +2,7 @@
 """Recipe for adapting a frozen CLAP to ESC-50, by default from captions alone.
 
 To run this recipe, use the following command:
-> python train.py hparams.yaml
-
-Another file of recipes/methods is another method: python train.py zero_shot.yaml
+> python train.py hparams.yaml  (or another method, of recipes/methods)
 
 Authors
  * The afpt_plugin developers 2026
@@ -33,8 +31,7 @@ if __name__ == "__main__":
         )
         # Check the recordings: the data set's, or the samples in its place
         data = prepare_data(ESC50, prepare_esc50, write_esc50, hparams["data"])
-        # Load the frozen CLAP; encode the items; make what is learned, and
-        # what that is compared with
+        # Encode all items; make what is learned, and what it is compared with
         clap = load_clap(hparams["clap"], hparams["weights"], run_opts.device)
         made = set_up(
             ESC50,
@@ -68,8 +65,4 @@ if __name__ == "__main__":
             valid_loader_kwargs=hparams["valid_loader_kwargs"],
         )
         # Test the selected epoch on recordings and write the results
-        brain.evaluate(
-            made.test,
-            max_key="selection_score",
-            test_loader_kwargs=hparams["test_loader_kwargs"],
-        )
+        brain.evaluate()

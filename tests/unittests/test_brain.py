@@ -150,11 +150,7 @@ def make_run(
         brain=brain,
         learner=learner,
         fit=lambda: brain.fit(counter, train, held_out, **loaders),
-        evaluate=lambda: brain.evaluate(
-            test,
-            max_key="selection_score",
-            test_loader_kwargs={"batch_size": 4},
-        ),
+        evaluate=brain.evaluate,
         finish=lambda: brain.finish(folder / "export"),
         results=lambda: json.loads((folder / "results.json").read_text()),
         folder=folder,
