@@ -81,8 +81,7 @@ def run(args):
     Raises
     ------
     InputError
-        If the export or the backbone cannot be had, or do not belong
-        together.
+        If the export or the backbone is missing, or they do not match.
     """
     from afpt_plugin.backbones import load_clap
     from afpt_plugin.export import read_export
@@ -136,7 +135,7 @@ def nearest_words(learner, clap, top=5):
     import torch
 
     words, embeddings = _vocabulary(clap)
-    normalised = torch.nn.functional.normalize(embeddings, dim=1)
+    normalized = torch.nn.functional.normalize(embeddings, dim=1)
     rows = []
     for name, (ctx, start) in learner.token_vectors(clap).items():
         # [n_ctx, d] each
@@ -147,7 +146,7 @@ def nearest_words(learner, clap, top=5):
         )
         for vector in range(len(ctx)):
             from_word = started.values[vector] < 1e-3
-            cosines = normalised[nearest.indices[vector]] @ (
+            cosines = normalized[nearest.indices[vector]] @ (
                 torch.nn.functional.normalize(ctx[vector], dim=0)
             )
             for rank, (index, distance, cosine) in enumerate(

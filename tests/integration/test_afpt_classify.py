@@ -383,7 +383,7 @@ def test_a_file_named_twice_or_strangely_has_one_row(
         ("{empty} --source {export}", ".flac"),
         ("{folder} --source {stranger}", "f" * 64),
         ("{folder} --source {clash} --frames", "'start'"),
-        ("{folder} --source {export} --weights w", "at w"),
+        ("{folder} --source {export} --weights w.pth", "w.pth"),
         ("{folder} --source {export} --figure a.png", "2 are given"),
         ("{folder}/dog.wav --source {export} --figure a.docx", "a.docx"),
         ("{folder} --source {export} --top 0", "--top is 0"),
