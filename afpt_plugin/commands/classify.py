@@ -300,10 +300,12 @@ def _encode(classifier, keys, folder, batch_size):
     store = FeatureStore(folder, fingerprint, settings)
 
     def load(path):
+        """Read a recording; None if it cannot be read."""
         with suppress(InputError):  # `_score` reads it again, and says why
             return classifier.load_audio(path)
 
     def encode(sigs):
+        """Embed the windows of a batch of recordings."""
         readable = [sig for sig in sigs if sig is not None]
         windows = iter(classifier.encode_windows(readable, batch_size))
         nothing = torch.empty(0)

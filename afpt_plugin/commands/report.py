@@ -229,6 +229,7 @@ def _percent(rows, column, sign=""):
     """Means with what there is of deviations and intervals, as texts."""
 
     def text(row):
+        """A metric's mean, spread and interval, in percent."""
         mean, std, low, high = (
             100 * row.get(f"{column}{end}", float("nan"))
             for end in ("", "_std", "_low", "_high")

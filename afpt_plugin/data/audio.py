@@ -187,6 +187,7 @@ def find_recordings(paths):
     """
 
     def fail(error):
+        """Raise what `os.walk` would pass over."""
         raise InputError(f"{error.filename}: {error.strerror}") from error
 
     # RAW tells neither its rate nor its channels.

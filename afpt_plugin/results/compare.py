@@ -71,9 +71,11 @@ def _find_runs(folder):
     paths, errors = [], []
 
     def complain(path, fault):
+        """Remember what is wrong with a file."""
         errors.append(f"{Path(path).relative_to(folder).as_posix()}: {fault}")
 
     def unreadable(error):
+        """Remember a folder that cannot be listed."""
         complain(error.filename, f"it cannot be read ({error.strerror})")
 
     for parent, folders, files in os.walk(folder, onerror=unreadable):

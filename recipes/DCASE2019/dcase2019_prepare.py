@@ -137,6 +137,7 @@ def prepare_dcase2019(
         )
 
     def fetch():
+        """Download the recordings, if they can be."""
         if subset != "public":
             raise InputError(
                 f"download: the recordings of the {subset} subset are cut from "

@@ -107,6 +107,7 @@ def prepare_esc50(
         return
 
     def fetch():
+        """Download the data set."""
         download_and_unpack(ESC50_DOWNLOAD_URL, data_folder, ARCHIVE)
 
     root = find_root(

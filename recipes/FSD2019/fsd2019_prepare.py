@@ -128,6 +128,7 @@ def prepare_fsd2019(
         return
 
     def fetch():
+        """Download the archives that are not unpacked yet."""
         for archive in ARCHIVES:
             # An earlier call may have been interrupted between the two.
             if not Path(data_folder, archive.removesuffix(".zip")).exists():

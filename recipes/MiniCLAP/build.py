@@ -171,6 +171,7 @@ def build_yamnet(variables):
     """
 
     def get(number, name):
+        """A variable of a layer of the checkpoint."""
         key = f"{number}/{name}"
         if key not in variables:
             raise InputError(

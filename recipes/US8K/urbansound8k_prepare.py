@@ -108,6 +108,7 @@ def prepare_urbansound8k(
         return
 
     def fetch():
+        """Download the data set."""
         download_and_unpack(
             US8K_DOWNLOAD_URL, data_folder, known_hash=US8K_HASH
         )
