@@ -313,8 +313,8 @@ def test_repeats_of_a_short_recording_have_no_frames(classifier):
 
 def test_a_backbone_that_knows_its_frames_is_asked(clap, classifier):
     """Frames need not be spread evenly, nor come in order."""
-    centres = 80.0 * torch.arange(10).flip(0)
-    object.__setattr__(clap, "frame_centers", lambda n, t: centres)
+    centers = 80.0 * torch.arange(10).flip(0)
+    object.__setattr__(clap, "frame_centers", lambda n, t: centers)
     sig = noise(1.0)[:, 0]
     frames = classifier.score_recordings([sig])[0].frames
     assert frames.center.tolist() == pytest.approx([0.1 * t for t in range(10)])
