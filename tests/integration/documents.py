@@ -214,7 +214,8 @@ def find_steps(text):
     prose = [text[a:b] for a, b in zip(ends, starts, strict=True)]
     for index, between in enumerate(prose):
         for line in re.findall(r"`((?:python|afpt|make) [^`]+)`", between):
-            if not re.fullmatch(r"(afpt|python) [\w.]+", line):  # a name
+            # `afpt classify --frames` is a name.
+            if not re.fullmatch(r"(afpt|python) [\w.]+( --\w+)*", line):
                 steps.append(Step((line,)))
         if index == len(blocks) or blocks[index]["path"]:
             continue
