@@ -29,20 +29,7 @@ class AtomicCheckpointer(Checkpointer):
     """
 
     def save_checkpoint(self, *args, **kwargs):
-        """Save as `Checkpointer.save_checkpoint` does, then name the meta file.
-
-        Arguments
-        ---------
-        *args : tuple
-            See `Checkpointer.save_checkpoint`.
-        **kwargs : dict
-            See `Checkpointer.save_checkpoint`.
-
-        Returns
-        -------
-        Checkpoint
-            None on other processes than the main one.
-        """
+        """Save as `Checkpointer.save_checkpoint` does, then name the meta file."""
         checkpoint = super().save_checkpoint(*args, **kwargs)
         if checkpoint is not None:
             os.replace(*self._meta_names)

@@ -23,9 +23,10 @@ from speechbrain.utils.distributed import (
 )
 from speechbrain.utils.logger import get_logger
 
-from afpt_plugin.data.datasets import recording_dataset
+from afpt_plugin.data.datasets import EmbeddingDataset, recording_dataset
 from afpt_plugin.data.manifests import read_manifest
 from afpt_plugin.errors import InputError
+from afpt_plugin.learners import Learner
 
 logger = get_logger(__name__)
 
@@ -81,17 +82,16 @@ def load_experiment(arguments, recipe):
         )
     hparams_file = str(found[0])
     text = found[0].read_text(encoding="utf-8")
-    if text.startswith("dataset:") or "\ndataset:" in text:
+    if "\ndataset:" in f"\n{text}":
         overrides = f"dataset: {folder.name}\n{overrides}"
+    changes = {"device": run_opts.device or infer_device()}
     if not torch.cuda.is_available():
         # SpeechBrain's default, NCCL, exists on GPUs alone.
-        run_opts = dataclasses.replace(
-            run_opts,
-            distributed_backend="gloo",
-            overridden_args=run_opts.overridden_args | {"distributed_backend"},
-        )
-    if run_opts.device is None:
-        run_opts = dataclasses.replace(run_opts, device=infer_device())
+        changes["distributed_backend"] = "gloo"
+        changes["overridden_args"] = run_opts.overridden_args | {
+            "distributed_backend"
+        }
+    run_opts = dataclasses.replace(run_opts, **changes)
     if (
         run_opts.precision == "bf16"
         and run_opts.device == "cpu"
@@ -129,19 +129,7 @@ def _select_upstream(arguments):
 
 
 def load_hparams(hparams_file, overrides):
-    """Build a YAML file's objects.
-
-    Arguments
-    ---------
-    hparams_file : str or pathlib.Path
-        The file.
-    overrides : str or dict
-        Values to put in the place of the file's, as YAML or as a mapping.
-
-    Returns
-    -------
-    dict
-        The file's values.
+    """Build a YAML file's objects; overrides may be YAML or a mapping.
 
     Raises
     ------
@@ -200,13 +188,12 @@ def prepare_data(task, prepare, write_samples, options):
         If the data set has no such option, or see the prep script.
     """
     options = dict(options)
-    data_folder, feature_folder = (
-        options.pop(key) for key in ("data_folder", "feature_folder")
-    )
+    data_folder = options.pop("data_folder")
+    feature_folder = options.pop("feature_folder")
+    clip_options = options.pop("clip_options")
     batch_size = options.pop("recordings_per_batch", 8)
     samples_folder = options.pop("samples_folder", None)
     sample_options = options.pop("samples", None) or {}
-    clip_options = options.pop("clip_options")
     are_samples = data_folder == "samples"
     if are_samples:
         if write_samples is None:
@@ -240,27 +227,13 @@ def prepare_data(task, prepare, write_samples, options):
 
 
 class Material(NamedTuple):
-    """What a Brain is made of, see `set_up`.
+    """What a Brain is made of, see `set_up`."""
 
-    Arguments
-    ---------
-    baseline : Learner
-        What the learner is compared with.
-    train : EmbeddingDataset
-        Items to learn from, or None.
-    valid : EmbeddingDataset
-        Items to choose the epoch on, or None.
-    test : EmbeddingDataset
-        Recordings to test on.
-    facts : dict
-        See `RunResults.open`.
-    """
-
-    baseline: object
-    train: object
-    valid: object
-    test: object
-    facts: dict
+    baseline: Learner  # what the learner is compared with
+    train: EmbeddingDataset | None  # items to learn from
+    valid: EmbeddingDataset | None  # items to choose the epoch on
+    test: EmbeddingDataset  # recordings
+    facts: dict  # see `RunResults.open`
 
 
 def set_up(task, clap, data, supervision, learner, baseline):
@@ -305,17 +278,7 @@ def set_up(task, clap, data, supervision, learner, baseline):
 
 
 def check_device(name=None):
-    """Find out whether torch can compute on a device.
-
-    Arguments
-    ---------
-    name : str, optional
-        E.g. ``cpu`` or ``cuda:0``; by default a GPU if there is one.
-
-    Returns
-    -------
-    str
-        Its name.
+    """A device's name, by default a GPU's, if torch can compute on it.
 
     Raises
     ------
@@ -343,20 +306,8 @@ def check_device(name=None):
 def announce(task, clap, n_samples):
     """Say in plain words if this is the demonstration, not the benchmark.
 
-    Arguments
-    ---------
-    task : Task
-        The data set's.
-    clap : FrozenClap
-        The backbone.
-    n_samples : int
-        Clips of sample recordings that take the place of the data set; 0 if it
-        is there.
-
-    Returns
-    -------
-    str
-        ``demonstration`` or ``benchmark``, for `results.json`.
+    It is one with mini-CLAP, or if ``n_samples`` clips of sample recordings take
+    the place of the data set. Returns the kind, for `results.json`.
     """
     if clap.name != "mini" and not n_samples:
         return "benchmark"

@@ -43,17 +43,7 @@ def replacing(path):
 
 
 def file_sha256(path):
-    """Hash a file that need not fit into memory.
-
-    Arguments
-    ---------
-    path : str or pathlib.Path
-        The file.
-
-    Returns
-    -------
-    str
-        64 hex digits.
+    """Hash a file that need not fit into memory, as 64 hex digits.
 
     Example
     -------
@@ -71,13 +61,6 @@ def file_sha256(path):
 
 def write_if_changed(path, text):
     """Write a text atomically, unless the file already holds it.
-
-    Arguments
-    ---------
-    path : str or pathlib.Path
-        The file.
-    text : str
-        What it should hold.
 
     Returns
     -------

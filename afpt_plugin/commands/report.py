@@ -29,11 +29,6 @@ since a recording has no average precision), after averaging over the seeds.
 def add_parser(subparsers):
     """Add `report` to the command line.
 
-    Arguments
-    ---------
-    subparsers : argparse._SubParsersAction
-        Of the parser of `afpt`.
-
     Example
     -------
     >>> parser = argparse.ArgumentParser()
@@ -78,23 +73,7 @@ def add_parser(subparsers):
 
 
 def run(args):
-    """Write the report and show it.
-
-    Arguments
-    ---------
-    args : argparse.Namespace
-        `results_dir`, `output` and `allow_errors`.
-
-    Returns
-    -------
-    int
-        The exit status: 1 if a run is damaged or unfinished, else 0.
-
-    Raises
-    ------
-    InputError
-        If there is nothing to compare or the report cannot be written.
-    """
+    """Write the report and show it; return the exit status."""
     from afpt_plugin.results.compare import compare_runs
 
     comparison = compare_runs(args.results_dir)
@@ -119,12 +98,7 @@ def write_report(comparison, folder):
     Returns
     -------
     list of Path
-        The files written.
-
-    Raises
-    ------
-    InputError
-        If the folder cannot be written to.
+        The files.
     """
     from afpt_plugin.results.figures import plot_comparison
 
@@ -146,18 +120,10 @@ def write_report(comparison, folder):
 
 
 def format_report(comparison):
-    """Write a comparison as Markdown, percentages with one decimal.
+    """Write a `Comparison` as Markdown, percentages with one decimal.
 
-    Arguments
-    ---------
-    comparison : Comparison
-        Of `afpt_plugin.results.compare.compare_runs`.
-
-    Returns
-    -------
-    str
-        Two tables a data set with notes on what is not comparable; then the
-        runs that were not counted or are damaged, and the runs of each row.
+    Two tables a data set with notes on what is not comparable; then the runs
+    that were not counted or are damaged, and the runs of each row.
     """
     parts = [INTRODUCTION]
     for dataset, rows in comparison.table.groupby("dataset", sort=False):

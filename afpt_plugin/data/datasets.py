@@ -13,7 +13,6 @@ from speechbrain.dataio.dataset import DynamicItemDataset
 from torch.nn.utils.rnn import pad_sequence
 
 from afpt_plugin.data.audio import read_clip
-from afpt_plugin.data.manifests import read_manifest
 from afpt_plugin.data.store import FeatureStore, content_key
 from afpt_plugin.errors import InputError
 from afpt_plugin.learners.base import Shots
@@ -23,26 +22,18 @@ CAPTION_ROWS = 16
 
 
 class EmbeddingDataset(DynamicItemDataset):
-    """Labeled items whose embeddings lie in a store.
+    """Labeled items whose embeddings lie in a `FeatureStore`.
 
     An item has ``id``, ``whole`` [D], ``parts`` [T, D], ``mask`` [T] and
-    ``target`` [n_classes], multi-hot.
-
-    Arguments
-    ---------
-    store : FeatureStore
-        Filled by `embed_captions` or `embed_recordings`.
-    items : dict
-        ID to ``{"key": .., "labels": [class index, ..]}``.
-    n_classes : int
-        Length of a target.
+    ``target`` [n_classes], multi-hot. It is made from an entry of ``items``: ID
+    to ``{"key": .., "labels": [class index, ..]}``.
     """
 
     def __init__(self, store, items, n_classes):
         super().__init__(items)
 
         def embeddings(key):
-            """An item's embeddings, from the store."""
+            """Read an item's embeddings."""
             entry = store[key]
             yield entry["whole"]
             yield entry["parts"]
@@ -61,13 +52,7 @@ class EmbeddingDataset(DynamicItemDataset):
         self.set_output_keys(["id", "whole", "parts", "mask", "target"])
 
     def shots(self):
-        """All items at once, for a learner that starts from them.
-
-        Returns
-        -------
-        Shots
-            On the CPU.
-        """
+        """All items at once, as `Shots` for a learner that starts from them."""
         with self.output_keys_as(["whole", "target"]):
             items = [self[index] for index in range(len(self))]
         return Shots(
@@ -77,25 +62,7 @@ class EmbeddingDataset(DynamicItemDataset):
 
 
 def caption_dataset(clap, captions, n_classes, store_folder, pad_to=None):
-    """Make a dataset of captions.
-
-    Arguments
-    ---------
-    clap : FrozenClap
-        The backbone.
-    captions : list of Caption
-        From `afpt_plugin.data.captions`.
-    n_classes : int
-        Length of a target.
-    store_folder : str or pathlib.Path
-        Where feature stores live.
-    pad_to : int, optional
-        See `embed_captions`.
-
-    Returns
-    -------
-    EmbeddingDataset
-    """
+    """An `EmbeddingDataset` of `Caption`s; see `embed_captions`."""
     texts = [caption.caption for caption in captions]
     store, keys = embed_captions(clap, texts, store_folder, pad_to)
     items = {
@@ -114,14 +81,14 @@ def recording_dataset(
     batch_size=8,
     **clip_options,
 ):
-    """Make a dataset of recordings.
+    """An `EmbeddingDataset` of recordings; see `embed_recordings`.
 
     Arguments
     ---------
     clap : FrozenClap
         The backbone.
-    rows : str, pathlib.Path or list of dict
-        A manifest that a prep script wrote, or its rows.
+    rows : list of dict
+        Of a manifest that a prep script wrote, see `read_manifest`.
     class_names : list of str
         In the order of the class indices.
     store_folder : str or pathlib.Path
@@ -132,13 +99,7 @@ def recording_dataset(
         Recordings encoded at once.
     **clip_options : dict
         How recordings become clips, see `afpt_plugin.data.audio`.
-
-    Returns
-    -------
-    EmbeddingDataset
     """
-    if not isinstance(rows, list):
-        rows = read_manifest(rows)
     settings = {"clip_seconds": clip_seconds, **clip_options}
     store, keys = embed_recordings(
         clap,

@@ -67,17 +67,7 @@ N_LOADERS = max(1, min(4, (os.cpu_count() or 1) // 2))
 
 
 def content_key(data):
-    """Hash a content, to find its embeddings by.
-
-    Arguments
-    ---------
-    data : bytes or str
-        A recording's samples or file, or a caption.
-
-    Returns
-    -------
-    str
-        sha256, 64 hex digits.
+    """The sha256 of a content (bytes, or a text), to find its embeddings by.
 
     Example
     -------
@@ -129,13 +119,7 @@ class FeatureStore(Mapping):
 
     Example
     -------
-    >>> folder = getfixture("tmp_path")
-    >>> store = FeatureStore(folder, "fingerprint", {"kind": "recordings"})
-    >>> store.fill(["key"], lambda batch: [{"clip": torch.ones(2)}])
-    1
-    >>> reopened = FeatureStore(folder, "fingerprint", {"kind": "recordings"})
-    >>> reopened["key"]
-    {'clip': tensor([1., 1.])}
+    The one in the description of this module.
     """
 
     def __init__(self, folder, fingerprint, settings):
@@ -158,8 +142,11 @@ class FeatureStore(Mapping):
         self._read()
 
     def __getitem__(self, key):
-        fields, _ = self._items[key]
-        return {field: self._view(key, field) for field in fields}
+        fields, position = self._items[key]
+        return {
+            field: rows[starts[position] : starts[position + 1]]
+            for field, (rows, starts) in fields.items()
+        }
 
     def __iter__(self):
         return iter(self._items)
@@ -217,7 +204,7 @@ class FeatureStore(Mapping):
         first = {}
         for index, key in enumerate(keys):
             first.setdefault(key, index)
-        # Rank 0 decides, lest the ranks disagree on who encodes what.
+        # Rank 0 decides, so that the ranks agree on who encodes what.
         missing = ddp_broadcast(
             [index for key, index in first.items() if key not in self._items]
         )
@@ -231,12 +218,10 @@ class FeatureStore(Mapping):
             rank = torch.distributed.get_rank()
             n_ranks = torch.distributed.get_world_size()
         batches = batches[rank::n_ranks]
-
+        total = sum(map(len, batches))
         pending = []  # (key, item) pairs
         with tqdm(
-            total=sum(map(len, batches)),
-            desc=desc,
-            disable=rank > 0 or not batches,
+            total=total, desc=desc, disable=rank > 0 or not total
         ) as progress:
             loaded_batches = _prefetched(load, batches, N_LOADERS)
             for batch, loaded in zip(batches, loaded_batches, strict=True):
@@ -261,11 +246,6 @@ class FeatureStore(Mapping):
                 "file system that every rank shares"
             )
         return len(missing)
-
-    def _view(self, key, field):
-        fields, position = self._items[key]
-        rows, starts = fields[field]
-        return rows[starts[position] : starts[position + 1]]
 
     def _mention_older(self, folder):
         """Say which stores of other versions are no longer read."""

@@ -35,30 +35,14 @@ CAPTION_FOLDER = Path(__file__).parents[1] / "assets" / "captions"
 
 
 class Supervision(NamedTuple):
-    """Training material.
+    """Training material."""
 
-    Arguments
-    ---------
-    train : EmbeddingDataset
-        Items to learn from; None where nothing is learned.
-    valid : EmbeddingDataset
-        Items to choose the epoch on; None without any.
-    facts : dict
-        What `results.json` says about them, as JSON values.
-    """
-
-    train: EmbeddingDataset | None
-    valid: EmbeddingDataset | None
-    facts: dict
+    train: EmbeddingDataset | None  # items to learn from
+    valid: EmbeddingDataset | None  # items to choose the epoch on
+    facts: dict  # what `results.json` says about them
 
     def shots(self):
-        """All training items at once, see `EmbeddingDataset.shots`.
-
-        Returns
-        -------
-        Shots
-            None where nothing is learned.
-        """
+        """All training items at once, see `EmbeddingDataset.shots`, or None."""
         return self.train.shots() if self.train is not None else None
 
 
@@ -72,7 +56,7 @@ class Nothing:
     """
 
     def datasets(self, task, clap, store_folder, test=None):
-        """Give an empty `Supervision`; the arguments are not used."""
+        """An empty `Supervision`, whatever the arguments."""
         return Supervision(None, None, {"kind": "nothing"})
 
 
@@ -179,7 +163,7 @@ class Captions:
         store_folder : str or pathlib.Path
             Where feature stores live.
         test : list of dict, optional
-            Manifest rows of the test set; captions have none in common.
+            Manifest rows of the test set; `Shots` learn from none of them.
 
         Returns
         -------
@@ -311,23 +295,7 @@ class Shots:
         return tuple(list(part.values()) for part in chosen.values())
 
     def datasets(self, task, clap, store_folder, test=None):
-        """Draw and embed the recordings; see `Captions.datasets`.
-
-        Arguments
-        ---------
-        task : Task
-            The classes.
-        clap : FrozenClap
-            The backbone.
-        store_folder : str or pathlib.Path
-            Where feature stores live.
-        test : list of dict, optional
-            Manifest rows of the test set, of which none may be learned from.
-
-        Returns
-        -------
-        Supervision
-        """
+        """Draw and embed the recordings; see `Captions.datasets`."""
         parts = self.choose(task, test)
         train, valid = (
             recording_dataset(

@@ -24,44 +24,26 @@ from afpt_plugin.similarity import coarse_logits, fine_logits
 
 
 class Classes(NamedTuple):
-    """How the classes look, any norm.
+    """How the classes look, any norm."""
 
-    Arguments
-    ---------
-    coarse : torch.Tensor
-        Compared with whole items, [n_classes, D].
-    fine : torch.Tensor
-        Compared with their parts, [n_classes, D].
-    """
-
-    coarse: torch.Tensor
-    fine: torch.Tensor
+    coarse: torch.Tensor  # [n_classes, D], compared with whole items
+    fine: torch.Tensor  # [n_classes, D], compared with their parts
 
 
 class Shots(NamedTuple):
     """Labeled items to start from, captions or recordings alike.
 
-    Arguments
-    ---------
-    whole : torch.Tensor
-        One embedding an item, [N, D]. Parts are left out: those of 10,000
-        padded captions would take 4 GB.
-    target : torch.Tensor
-        Multi-hot, [N, n_classes].
+    Parts are left out: those of 10,000 padded captions would take 4 GB.
     """
 
-    whole: torch.Tensor
-    target: torch.Tensor
+    whole: torch.Tensor  # [N, D]
+    target: torch.Tensor  # [N, n_classes], multi-hot
 
     def class_means(self):
         """Average the items of each class: where the class's own items lie.
 
-        An item of several classes counts for each of them by its share.
-
-        Returns
-        -------
-        torch.Tensor
-            Means of normalized embeddings, [n_classes, D].
+        An item of several classes counts for each of them by its share. The
+        means, [n_classes, D], are of normalized embeddings.
 
         Example
         -------
@@ -117,17 +99,7 @@ class Learner(torch.nn.Module):
         return self.to(clap.device)
 
     def classes(self, clap):
-        """Embed the classes.
-
-        Arguments
-        ---------
-        clap : FrozenClap
-            The backbone of `setup`.
-
-        Returns
-        -------
-        Classes
-        """
+        """Embed the classes with the backbone of `setup`, as `Classes`."""
         raise NotImplementedError
 
     def forward(self, item, classes):
@@ -219,11 +191,6 @@ class Learner(torch.nn.Module):
 
     def token_vectors(self, clap):
         """Learned vectors that live among the words, for `afpt words`.
-
-        Arguments
-        ---------
-        clap : FrozenClap
-            The backbone.
 
         Returns
         -------

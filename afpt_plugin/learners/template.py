@@ -80,7 +80,7 @@ class Template(Learner):
         embeddings = wordings[0]
         if len(wordings) > 1:
             embeddings = normalize(torch.stack(wordings), dim=-1).mean(0)
-        # The captions' means are not to be had again without the captions.
+        # Only the captions' means cannot be made again without the captions.
         means = torch.empty(0, clap.embed_dim, device=embeddings.device)
         if shots is not None and self.caption_share:
             means = normalize(shots.class_means(), dim=-1).to(embeddings)

@@ -5,14 +5,14 @@ A run says in its `results.json` what decides its numbers, except for the seed
 notes on what they differ in:
 
 >>> from afpt_plugin.results.compare import compare_runs
->>> from afpt_plugin.results.output import REQUIRED_KEYS, write_results
+>>> from afpt_plugin.results.output import write_results
 >>> folder = getfixture("tmp_path")
 >>> names = {"dataset": "Pets", "clap": "mini", "learner": {"name": "Template"}}
 >>> for seed, acc in ((1, 0.75), (2, 0.85)):
 ...     run = dict.fromkeys(REQUIRED_KEYS) | {"seed": seed}
 ...     run["identity"] = {**names, "supervision": {"kind": "nothing"}}
 ...     run["metrics"] = {"zero_shot": {"acc": 0.5}, "coarse": {"acc": acc}}
-...     _ = write_results(folder / str(seed), run)
+...     write_results(folder / str(seed), run)
 >>> row = compare_runs(folder).table.iloc[0]
 >>> print(f"{row.coarse:.2f} +- {row.coarse_std:.3f}, {row.n_runs} runs")
 0.80 +- 0.071, 2 runs
@@ -34,14 +34,10 @@ import numpy as np
 import pandas as pd
 
 from afpt_plugin.errors import InputError
-from afpt_plugin.results.output import (
-    HEADS,
-    baseline_head,
-    primary_head,
-    read_results,
-)
+from afpt_plugin.results.output import HEADS, baseline_head, primary_head
 
-CONFIDENCE = 0.95
+# What the comparison reads of a results.json, beside the identity's own keys.
+REQUIRED_KEYS = "seed n_recordings selection identity metrics per_class".split()
 # What names a row; rows of one name differ in their settings.
 NAMES = ["dataset", "metric", "clap", "learner", "supervision"]
 
@@ -111,23 +107,35 @@ def _flatten(value, name=""):
 
 def _read_run(path, name):
     """Read a run and prove that its numbers can be averaged."""
-    results = read_results(path)
-    metrics = results["metrics"]
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(
+            f"{name}: the file cannot be read ({error.strerror})"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(
+            f"{name}: the file is not JSON ({error}); run the recipe again"
+        ) from error
+    results = results if isinstance(results, dict) else {}
+    metrics = results.get("metrics")
+    metrics = metrics if isinstance(metrics, dict) else {}
     for head, values in metrics.items():
         if not isinstance(values, dict):
-            raise InputError(f"{path}: metrics.{head} is {values!r}")
+            raise InputError(f"{name}: metrics.{head} is {values!r}")
         for key in sorted({"acc", "mAP", "lwlrap"} & set(values)):
             value = values[key]
             if not isinstance(value, (int, float)) or not 0 <= value <= 1:
                 raise InputError(
-                    f"{path}: metrics.{head}.{key} is {value!r}, not a number "
+                    f"{name}: metrics.{head}.{key} is {value!r}, not a number "
                     "from 0 to 1; run the recipe again"
                 )
-    metric = "acc" if "acc" in metrics["zero_shot"] else "mAP"
+    metric = "acc" if "acc" in metrics.get("zero_shot", {}) else "mAP"
     learned = [head for head in metrics if not head.startswith("zero_shot")]
-    facts = dict(_flatten(results["identity"]))
+    facts = dict(_flatten(results.get("identity")))
     keys = ["dataset", "clap", "learner.name", "supervision.kind"]
-    missing = [f"identity.{key}" for key in keys if key not in facts]
+    missing = [key for key in REQUIRED_KEYS if key not in results]
+    missing += [f"identity.{key}" for key in keys if key not in facts]
     missing += [
         f"metrics.{head}.{metric}"
         for head in ["zero_shot", *(learned or ["coarse"])]
@@ -135,14 +143,14 @@ def _read_run(path, name):
     ]
     if missing:
         raise InputError(
-            f"{path}: the file lacks {', '.join(missing)}; run the recipe again"
+            f"{name}: the file lacks {', '.join(missing)}; version 0.1 of the "
+            "package or another program wrote it, so run the recipe again"
         )
     dataset, clap, learner, supervision = (facts[key] for key in keys)
     if "supervision.source" in facts:
         supervision += f": {facts['supervision.source']}"
-    names = dict(
-        zip(NAMES, (dataset, metric, clap, learner, supervision), strict=True)
-    )
+    values = (dataset, metric, clap, learner, supervision)
+    names = dict(zip(NAMES, values, strict=True))
     return Run(path, name, results, facts, names)
 
 
@@ -165,20 +173,10 @@ def _newest(runs):
 
 
 def bootstrap_interval(differences):
-    """The 95 % percentile bootstrap interval of a mean of paired differences.
+    """The ends of the 95 % bootstrap interval of a mean of N >= 2 differences.
 
     Percentiles are defined even where all differences are equal. The generator
     is seeded, so that the same runs give the same report.
-
-    Arguments
-    ---------
-    differences : array-like of float
-        One a pair [N], N at least 2.
-
-    Returns
-    -------
-    tuple of float
-        Lower and upper end.
 
     Example
     -------
@@ -192,7 +190,7 @@ def bootstrap_interval(differences):
     interval = bootstrap(
         (differences,),
         np.mean,
-        confidence_level=CONFIDENCE,
+        confidence_level=0.95,
         method="percentile",
         # 9,999 resamples of a whole test set would not fit into memory.
         batch=max(1, 2_000_000 // max(1, len(differences))),
@@ -388,7 +386,7 @@ def compare_runs(folder):
         try:
             run = _read_run(path, name)
         except InputError as error:
-            errors.append(name + str(error).removeprefix(str(path)))
+            errors.append(str(error))
             continue
         heads |= dict.fromkeys(run.results["metrics"])
         key = (*run.names.values(), *sorted(run.facts.items()))

@@ -8,6 +8,7 @@ Authors
 """
 
 import functools
+import platform
 import time
 from pathlib import Path
 
@@ -17,13 +18,7 @@ from speechbrain.utils.logger import get_logger
 from afpt_plugin.errors import InputError
 from afpt_plugin.export import write_export
 from afpt_plugin.results.figures import plot_training
-from afpt_plugin.results.output import (
-    format_table,
-    package_versions,
-    peak_memory_mb,
-    primary_head,
-    write_run,
-)
+from afpt_plugin.results.output import format_table, primary_head, write_run
 
 logger = get_logger(__name__)
 
@@ -33,27 +28,14 @@ SELECTIONS = ("captions", "audio", None)
 LEARNED = ("clap_fingerprint", "learner", "supervision", "training", "seed")
 
 
-def describe(thing):
-    """Say what an object of a YAML is, as JSON values.
+def _describe(thing):
+    """What an object of a YAML is, as JSON values: its name, its arguments.
 
-    Arguments
-    ---------
-    thing : Any
-        A learner, a class or function with arguments (``!name:``), or another
-        object with plain attributes.
-
-    Returns
-    -------
-    dict
-        ``name`` and its arguments, without seeds.
-
-    Example
-    -------
-    >>> from torch.optim import SGD
-    >>> describe(functools.partial(SGD, lr=0.1))
-    {'name': 'SGD', 'lr': 0.1}
+    Seeds are left out, since runs that differ only in them are averaged.
     """
-    if isinstance(thing, functools.partial):
+    if isinstance(thing, (str, int, float)):
+        return thing
+    if isinstance(thing, functools.partial):  # !name: with arguments
         name, values = thing.func.__name__, thing.keywords
     elif hasattr(thing, "settings"):
         name, values = type(thing).__name__, thing.settings()
@@ -68,8 +50,17 @@ def describe(thing):
             and not key.startswith("_")
             and key not in ("training", "call_super_init", "dump_patches")
         }
-    plain = {k: v for k, v in values.items() if k != "seed"}
-    return {"name": name, **plain}
+    return {"name": name, **{k: v for k, v in values.items() if k != "seed"}}
+
+
+def _peak_memory_mb():
+    """The most memory this process has held; None where it is not told."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if platform.system() == "Darwin" else 2**10)
 
 
 class RunResults:
@@ -108,32 +99,16 @@ class RunResults:
         self.history, self.timings = [], {}
 
     def open(self, task, clap, learner, baseline, facts, debug=False):
-        """Say what the run is, before its first step.
+        """Say what the run is, before its first step; see `AdaptationBrain`.
 
-        Arguments
-        ---------
-        task : Task
-            What is learned.
-        clap : FrozenClap
-            The backbone.
-        learner : Learner
-            How it is adapted.
-        baseline : Learner
-            What that is compared with.
-        facts : dict
-            ``data`` (of the prep script), ``supervision``, and what else
-            `results.json` shall hold.
-        debug : bool
-            Whether only a few batches are used.
+        ``facts`` are ``data`` (of the prep script), ``supervision``, and what
+        else `results.json` shall hold; a ``debug`` run uses few batches.
         """
         self.task, self.clap = task, clap
         self.learner, self.baseline = learner, baseline
-        data = facts.get("data", {})
-        self.facts = {
-            key: value
-            for key, value in facts.items()
-            if key not in ("data", "supervision")
-        }
+        self.facts = dict(facts)
+        data = self.facts.pop("data", {})
+        supervision = self.facts.pop("supervision", None)
         self.facts["n_left_out"] = data.get("n_left_out", 0)
         clip_options = dict(data.get("clip_options", {}))
         clip_options.pop("seed", None)
@@ -144,30 +119,22 @@ class RunResults:
             "clip_options": clip_options,
             "clap": clap.name,
             "clap_fingerprint": clap.fingerprint,
-            "learner": describe(learner),
-            "baseline": describe(baseline),
-            "supervision": facts.get("supervision"),
+            "learner": _describe(learner),
+            "baseline": _describe(baseline),
+            "supervision": supervision,
             "training": None,
             "selection": self.selection,
             "debug": debug,
         }
 
     def begin(self, has_test, has_valid, **training):
-        """Say how it will be trained; refuse a rule with nothing to choose on.
-
-        Arguments
-        ---------
-        has_test : bool
-            Whether there are recordings to test on.
-        has_valid : bool
-            Whether there are held-out items.
-        **training : dict
-            Objects and values that decide what is learned.
+        """Say what decides the training; refuse a rule that cannot choose.
 
         Raises
         ------
         InputError
-            If the selection rule needs something that is not there.
+            If the selection rule needs recordings to test on, or held-out
+            items, that are not there.
         """
         if self.selection == "audio" and not has_test:
             raise InputError(
@@ -181,19 +148,11 @@ class RunResults:
                 + (", or audio" if has_test else "")
             )
         self.identity["training"] = {
-            name: value
-            if isinstance(value, (str, int, float))
-            else describe(value)
-            for name, value in training.items()
+            name: _describe(value) for name, value in training.items()
         }
 
     def resume(self, checkpointer):
         """Take the history of the last checkpoint, if there is one.
-
-        Arguments
-        ---------
-        checkpointer : Checkpointer
-            Of the Brain; may be None.
 
         Raises
         ------
@@ -223,6 +182,7 @@ class RunResults:
             )
 
     def _learned(self):
+        """What a checkpoint of this run was learned from, and how."""
         learned = {**self.identity, "seed": self.seed}
         learned = {key: learned[key] for key in LEARNED}
         if learned["training"]:
@@ -244,7 +204,7 @@ class RunResults:
         audio : dict
             Head to the primary metric on the recordings; empty without any.
         checkpointer : Checkpointer
-            Of the Brain; may be None.
+            May be None.
         """
         row = {"epoch": epoch}
         for stage, stats in (("train", train), ("valid", valid or {})):
@@ -276,34 +236,15 @@ class RunResults:
                 meta=meta, num_to_keep=1, max_keys=["selection_score"]
             )
 
-    def selected_epoch(self, checkpointer):
-        """Number of the epoch that the rule chose.
-
-        Arguments
-        ---------
-        checkpointer : Checkpointer
-            Of the Brain; may be None.
-
-        Returns
-        -------
-        int
-            None where nothing was trained.
-        """
-        if checkpointer is None:
-            return None
-        best = checkpointer.find_checkpoint(max_key="selection_score")
+    def _selected_epoch(self, checkpointer):
+        """The epoch that the rule chose; None where nothing was trained."""
+        best = checkpointer and checkpointer.find_checkpoint(
+            max_key="selection_score"
+        )
         return best.meta["epoch"] if best else None
 
     def close_run(self, scores, checkpointer):
-        """Measure, write everything, and log the table.
-
-        Arguments
-        ---------
-        scores : Scores
-            Of the test set: the learner's heads and the baseline's.
-        checkpointer : Checkpointer
-            Of the Brain; may be None.
-        """
+        """Measure `Scores` of the test set, write everything, log the table."""
         logits, targets = scores.collect()
         # The baseline comes first, in tables as well.
         logits = dict(
@@ -314,7 +255,7 @@ class RunResults:
             for head, values in logits.items()
         }
         per_class = {head: m.pop("per_class") for head, m in metrics.items()}
-        selected = self.selected_epoch(checkpointer)
+        selected = self._selected_epoch(checkpointer)
         start = self.timings.pop("evaluate_start")
         self.timings["evaluate_seconds"] = time.perf_counter() - start
         results = {
@@ -330,18 +271,12 @@ class RunResults:
             "metrics": metrics,
             "per_class": per_class,
             "history": self.history,
-            "timings": {**self.timings, "peak_memory_mb": peak_memory_mb()},
-            "versions": package_versions(),
+            "timings": {**self.timings, "peak_memory_mb": _peak_memory_mb()},
         }
-        self.export(self.folder / "export", selected, metrics)
+        self._export(self.folder / "export", selected, metrics)
         if if_main_process():
             write_run(
-                self.folder,
-                results,
-                scores.ids,
-                targets,
-                logits,
-                self.task,
+                self.folder, results, scores.ids, targets, logits, self.task
             )
         name = self.task.metric
         self.train_logger.log_stats(
@@ -358,21 +293,8 @@ class RunResults:
         )
 
     def close_without_test(self, export_folder, checkpointer):
-        """End a run without recordings: export, and a figure of the training.
-
-        Arguments
-        ---------
-        export_folder : str or pathlib.Path
-            See `afpt_plugin.export.write_export`.
-        checkpointer : Checkpointer
-            Of the Brain.
-
-        Returns
-        -------
-        int
-            The selected epoch.
-        """
-        selected = self.selected_epoch(checkpointer)
+        """Export, draw the training, and return the selected epoch."""
+        selected = self._selected_epoch(checkpointer)
         if if_main_process() and self.history:
             plot_training(
                 self.history,
@@ -380,35 +302,27 @@ class RunResults:
                 self.task.metric,
                 selected_epoch=selected,
             )
-        self.export(export_folder, selected)
+        self._export(export_folder, selected)
         return selected
 
-    def export(self, folder, selected, metrics=None):
-        """Write the learner, as it is now, for `afpt_plugin.inference`.
-
-        Arguments
-        ---------
-        folder : str or pathlib.Path
-            Where to; the main process writes.
-        selected : int
-            The epoch that it is of.
-        metrics : dict, optional
-            What the test measured.
-        """
-        if if_main_process():
-            write_export(
-                folder,
-                self.clap,
-                self.learner,
-                self.task,
-                self.baseline,
-                metrics,
-                {
-                    **self.facts,
-                    "dataset": self.task.name,
-                    "supervision": self.identity["supervision"],
-                    "selection": self.selection,
-                    "selected_epoch": selected,
-                    "seed": self.seed,
-                },
-            )
+    def _export(self, folder, selected, metrics=None):
+        """Write the learner, as it is now, for `afpt_plugin.inference`."""
+        if not if_main_process():
+            return
+        facts = {
+            **self.facts,
+            "dataset": self.task.name,
+            "supervision": self.identity["supervision"],
+            "selection": self.selection,
+            "selected_epoch": selected,
+            "seed": self.seed,
+        }
+        write_export(
+            folder,
+            self.clap,
+            self.learner,
+            self.task,
+            self.baseline,
+            metrics,
+            facts,
+        )

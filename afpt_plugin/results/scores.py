@@ -27,17 +27,7 @@ class Scores:
         self.ids, self._targets, self._logits = [], [], {}
 
     def add(self, ids, logits, targets):
-        """Add a batch.
-
-        Arguments
-        ---------
-        ids : list of str
-            Of its items.
-        logits : dict of torch.Tensor
-            Head to [B, n_classes].
-        targets : torch.Tensor
-            Multi-hot, [B, n_classes].
-        """
+        """Add a batch: IDs, head to logits, targets, [B, n_classes] each."""
         self.ids += ids
         self._targets.append(targets.cpu())
         for head, values in logits.items():
@@ -54,28 +44,16 @@ class Scores:
             Multi-hot, [N, n_classes].
         """
         logits = {head: torch.cat(part) for head, part in self._logits.items()}
-        for coarse, fine, both in (
-            ("coarse", "fine", "ensemble"),
-            tuple(map(baseline_head, ("coarse", "fine", "ensemble"))),
-        ):
+        heads = ("coarse", "fine", "ensemble")
+        for coarse, fine, both in (heads, map(baseline_head, heads)):
             if coarse in logits and fine in logits:
                 logits[both] = ensemble_logits(logits[coarse], logits[fine])
         return logits, torch.cat(self._targets)
 
     def measure(self, task, heads=None):
-        """The task's primary metric.
+        """The task's primary metric, a number in 0..1 for each head.
 
-        Arguments
-        ---------
-        task : Task
-            Whose metric.
-        heads : callable, optional
-            Chooses from the names of the heads; by default all.
-
-        Returns
-        -------
-        dict
-            Head to a number in 0..1.
+        ``heads``, a function, chooses from their names.
         """
         logits, targets = self.collect()
         return {
