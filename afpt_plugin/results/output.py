@@ -424,7 +424,7 @@ def write_run(folder, results, ids, targets, logits, task):
     paths.append(folder / "per_class.png")
     plot_per_class(before, after, paths[-1], task.class_metric)
     if not task.multi_label:
-        matrix = confusion(logits[primary], targets, len(names))
+        matrix = confusion(logits[primary], targets)
         paths.append(folder / "confusion.png")
         plot_confusion(matrix, names, paths[-1])
     return [*paths, write_results(folder, results)]
