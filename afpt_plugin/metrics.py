@@ -17,60 +17,35 @@ import torch
 from afpt_plugin.errors import InputError
 
 
-def _checked(scores, targets, multi_label):
+def _as_arrays(scores, targets, multi_label):
     """Both arguments as numpy arrays, once they are proved to fit."""
     # Double precision holds every value of the smaller types exactly, and
     # numpy knows no bfloat16.
     scores = torch.as_tensor(scores).detach().cpu().double().numpy()
-    targets = torch.as_tensor(targets).detach().cpu()
-    if scores.ndim != 2:
-        raise ValueError(
-            f"scores must be [recordings, classes], not {list(scores.shape)}"
-        )
-    wanted = scores.shape if multi_label else scores.shape[:1]
-    if tuple(targets.shape) != wanted:
-        raise ValueError(
-            f"targets must have the shape {list(wanted)} to go with scores "
-            f"{list(scores.shape)}, not {list(targets.shape)}"
-        )
+    targets = torch.as_tensor(targets).detach().cpu().double().numpy()
+    n, n_classes = scores.shape
+    if targets.shape != ((n, n_classes) if multi_label else (n,)):
+        raise ValueError(f"scores {scores.shape}, but targets {targets.shape}")
     if scores.size == 0:
         raise InputError(
-            f"nothing to evaluate: scores are {list(scores.shape)}; check "
-            "that the test manifest has recordings and classes"
+            f"There is nothing to evaluate, {n} recordings of {n_classes} "
+            "classes: check the test manifest"
         )
     bad_rows = np.flatnonzero(~np.isfinite(scores).all(axis=1))
     if bad_rows.size:
         raise ValueError(
-            f"scores of {bad_rows.size} of {len(scores)} recordings are NaN "
-            f"or infinite, first in row {bad_rows[0]}; check that recording "
-            "and whether training diverged"
+            f"scores of {bad_rows.size} of {n} recordings are NaN or infinite, "
+            f"first in row {bad_rows[0]}; check that recording and whether "
+            "training diverged"
         )
-    if multi_label:
-        if not ((targets == 0) | (targets == 1)).all():
-            raise ValueError("multi-label targets must hold only 0 and 1")
-        return scores, targets.long().numpy()
-    if targets.dtype == torch.bool or targets.is_floating_point():
-        raise ValueError(
-            f"single-label targets must be class indices, not {targets.dtype}"
-        )
-    targets = targets.long().numpy()
-    outside = np.flatnonzero((targets < 0) | (targets >= scores.shape[1]))
-    if outside.size:
+    known = range(2 if multi_label else n_classes)
+    wrong = ~np.isin(targets, known)
+    if wrong.any():
         raise InputError(
-            f"row {outside[0]}: target {targets[outside[0]]} is not one of "
-            f"the {scores.shape[1]} classes"
+            f"row {np.argwhere(wrong)[0][0]}: target {targets[wrong][0]:g} is "
+            f"not one of 0 to {known[-1]}"
         )
-    return scores, targets
-
-
-def _check_class_names(class_names, n_classes):
-    """Refuse names that would not give one entry a class."""
-    if len(class_names) != n_classes:
-        raise ValueError(
-            f"{len(class_names)} class names for scores of {n_classes} classes"
-        )
-    if len(set(class_names)) != n_classes:
-        raise InputError("class names must differ from one another")
+    return scores, targets.astype(int)
 
 
 def target_rank(logits, targets):
@@ -88,63 +63,36 @@ def target_rank(logits, targets):
     numpy.ndarray
         Ranks from 1 to C [N].
 
-    Raises
-    ------
-    ValueError
-        If the shapes do not fit, the set is empty, a score is not finite or a
-        target is no class.
-
     Example
     -------
     >>> logits = torch.tensor([[0.1, 0.7, 0.2], [0.1, 0.7, 0.2]])
     >>> target_rank(logits, torch.tensor([1, 0])).tolist()
     [1, 3]
     """
-    logits, targets = _checked(logits, targets, multi_label=False)
+    logits, targets = _as_arrays(logits, targets, multi_label=False)
     true = np.take_along_axis(logits, targets[:, None], axis=1)
     earlier = np.arange(logits.shape[1]) < targets[:, None]
     before = (logits > true) | ((logits == true) & earlier)
     return 1 + before.sum(axis=1)
 
 
-def confusion(logits, targets, n_classes):
+def confusion(logits, targets):
     """Count recordings by true class (rows) and predicted class (columns).
 
-    Arguments
-    ---------
-    logits : torch.Tensor
-        Score of each class [N, C].
-    targets : torch.Tensor
-        True class indices [N].
-    n_classes : int
-        C; also the classes without recordings get a row.
-
-    Returns
-    -------
-    numpy.ndarray
-        Counts [C, C].
-
-    Raises
-    ------
-    ValueError
-        If the shapes do not fit, the set is empty, a score is not finite or a
-        target is no class.
+    Takes what `target_rank` does and returns a numpy array [C, C]; also a class
+    without recordings has its row.
 
     Example
     -------
     >>> logits = torch.tensor([[2.0, 1.0], [2.0, 1.0], [0.0, 1.0]])
-    >>> confusion(logits, torch.tensor([0, 1, 1]), 2).tolist()
+    >>> confusion(logits, torch.tensor([0, 1, 1])).tolist()
     [[1, 0], [1, 1]]
     """
     from sklearn.metrics import confusion_matrix
 
-    logits, targets = _checked(logits, targets, multi_label=False)
-    if logits.shape[1] != n_classes:
-        raise ValueError(
-            f"scores of {logits.shape[1]} classes, but n_classes is {n_classes}"
-        )
+    logits, targets = _as_arrays(logits, targets, multi_label=False)
     return confusion_matrix(
-        targets, logits.argmax(axis=1), labels=np.arange(n_classes)
+        targets, logits.argmax(axis=1), labels=np.arange(logits.shape[1])
     )
 
 
@@ -171,8 +119,8 @@ def single_label_metrics(logits, targets, class_names):
     Raises
     ------
     ValueError
-        If the shapes do not fit, the set is empty, a score is not finite, a
-        target is no class or a class name occurs twice.
+        If the set is empty, the shapes do not fit, a score is not finite or a
+        target is not a class.
 
     Example
     -------
@@ -183,8 +131,7 @@ def single_label_metrics(logits, targets, class_names):
     >>> round(result["acc"], 3), result["per_class"]["rain"]
     (0.667, {'acc': 0.5, 'n': 2})
     """
-    matrix = confusion(logits, targets, len(class_names))
-    _check_class_names(class_names, len(matrix))
+    matrix = confusion(logits, targets)
     hits, counts = matrix.diagonal().tolist(), matrix.sum(axis=1).tolist()
     return {
         "acc": sum(hits) / sum(counts),
@@ -225,9 +172,8 @@ def multi_label_metrics(scores, targets, class_names):
     Raises
     ------
     ValueError
-        If the shapes do not fit, the set is empty or has no label at all, a
-        score is not finite, a target is not 0 or 1, or a class name occurs
-        twice.
+        If the set is empty or has no label at all, the shapes do not fit, a
+        score is not finite or a target is not 0 or 1.
 
     Example
     -------
@@ -244,9 +190,8 @@ def multi_label_metrics(scores, targets, class_names):
         label_ranking_average_precision_score,
     )
 
-    scores, targets = _checked(scores, targets, multi_label=True)
-    _check_class_names(class_names, scores.shape[1])
-    n_labels = targets.sum(axis=1)
+    scores, targets = _as_arrays(scores, targets, multi_label=True)
+    n_labels = targets.sum(axis=1)  # [N]
     labelled = n_labels > 0
     if not labelled.any():
         raise InputError(
@@ -254,22 +199,18 @@ def multi_label_metrics(scores, targets, class_names):
             "the labels of the test manifest against the class names"
         )
     per_class = {}
-    for name, target, score in zip(
-        class_names, targets.T, scores.T, strict=True
-    ):
+    columns = zip(class_names, targets.T, scores.T, strict=True)
+    for name, target, score in columns:
         n = int(target.sum())
         ap = float(average_precision_score(target, score)) if n else None
         per_class[name] = {"ap": ap, "n": n}
     present = [entry["ap"] for entry in per_class.values() if entry["n"]]
+    lwlrap = label_ranking_average_precision_score(
+        targets[labelled], scores[labelled], sample_weight=n_labels[labelled]
+    )
     return {
         "mAP": float(np.mean(present)),
-        "lwlrap": float(
-            label_ranking_average_precision_score(
-                targets[labelled],
-                scores[labelled],
-                sample_weight=n_labels[labelled],
-            )
-        ),
+        "lwlrap": float(lwlrap),
         "per_class": per_class,
         "classes_without_positives": [
             name for name, entry in per_class.items() if not entry["n"]

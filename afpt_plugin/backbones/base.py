@@ -15,6 +15,7 @@ Authors
  * The afpt_plugin developers 2026
 """
 
+import functools
 import hashlib
 import json
 from typing import NamedTuple
@@ -60,17 +61,7 @@ class ClassTokens(NamedTuple):
     attention_mask: torch.Tensor
 
     def to(self, device):
-        """Return the same tokens on a device.
-
-        Arguments
-        ---------
-        device : torch.device or str
-            Where to put them.
-
-        Returns
-        -------
-        ClassTokens
-        """
+        """Return the same tokens on a device."""
         return ClassTokens(*(tensor.to(device) for tensor in self))
 
 
@@ -105,48 +96,22 @@ class FrozenClap(torch.nn.Module):
         self.name = name
         self.sample_rate = sample_rate
         self.preprocessing = preprocessing
-        self._fingerprint = None
 
     def freeze(self):
-        """Stop gradients and dropout for good; the constructor's last call.
-
-        Returns
-        -------
-        FrozenClap
-            Itself.
-        """
+        """Stop gradients and dropout for good; the constructor's last call."""
         self.requires_grad_(False)
         return self.eval()
 
     def train(self, mode=True):
-        """Stay in evaluation mode, whatever is asked for.
-
-        Arguments
-        ---------
-        mode : bool
-            Ignored.
-
-        Returns
-        -------
-        FrozenClap
-            Itself.
-        """
+        """Stay in evaluation mode, whatever is asked for."""
         return super().train(False)
 
     def label_dropout(self, enabled=True):
         """Wake the text tower's dropout up inside a ``with`` block.
 
         The authors' code trains with dropout on the label path, and encodes
-        captions without. Captions must not be encoded inside.
-
-        Arguments
-        ---------
-        enabled : bool
-            Does nothing if False.
-
-        Returns
-        -------
-        contextlib.AbstractContextManager
+        captions without. Captions must not be encoded inside. Where
+        ``enabled`` is False, nothing changes.
         """
         return self.caption_encoder.dropout(enabled)
 
@@ -175,20 +140,17 @@ class FrozenClap(torch.nn.Module):
         """The checkpoint's own scale, before the exponential (tensor)."""
         raise NotImplementedError
 
-    @property
+    @functools.cached_property
     def fingerprint(self):
         """Hash of the weights and the preprocessing (64 hex digits)."""
-        if self._fingerprint is None:
-            digest = hashlib.sha256(
-                json.dumps(self.preprocessing, sort_keys=True).encode()
-            )
-            for key, tensor in sorted(self.state_dict().items()):
-                if not key.endswith(self.constant_buffers or ("\0",)):
-                    digest.update(key.encode())
-                    array = tensor.detach().cpu().contiguous().reshape(-1)
-                    digest.update(array.view(torch.uint8).numpy().data)
-            self._fingerprint = digest.hexdigest()
-        return self._fingerprint
+        settings = json.dumps(self.preprocessing, sort_keys=True)
+        digest = hashlib.sha256(settings.encode())
+        for key, tensor in sorted(self.state_dict().items()):
+            if not key.endswith(self.constant_buffers):
+                digest.update(key.encode())
+                array = tensor.detach().cpu().contiguous().reshape(-1)
+                digest.update(array.view(torch.uint8).numpy().data)
+        return digest.hexdigest()
 
     @torch.no_grad()
     def encode_captions(self, captions, pad_to=None):
@@ -211,33 +173,14 @@ class FrozenClap(torch.nn.Module):
         return self.caption_encoder.encode(tokens.to(self.device))
 
     def tokenize_class_names(self, class_names):
-        """Tokenize class names, trimmed to the longest.
-
-        Arguments
-        ---------
-        class_names : list of str
-            The label texts.
-
-        Returns
-        -------
-        ClassTokens
-            On the backbone's device.
-        """
+        """Tokenize class names, trimmed to the longest; returns `ClassTokens`."""
         tokens = self.caption_encoder.tokenize_class_names(class_names)
         return tokens.to(self.device)
 
     def embed_words(self, text):
-        """Token embeddings of a text, to start a context from words.
+        """Token embeddings of a text, to start a context from words, [n, d].
 
-        Arguments
-        ---------
-        text : str
-            E.g. ``"this is a sound of"``.
-
-        Returns
-        -------
-        torch.Tensor
-            [n_tokens, d], without special tokens.
+        Special tokens are not among them.
         """
         return self.caption_encoder.embed_words(text)
 
@@ -299,16 +242,7 @@ class FrozenClap(torch.nn.Module):
     def frame_centers(self, n_samples, n_frames):
         """Say where frames lie; by default they are spread evenly.
 
-        Arguments
-        ---------
-        n_samples : int
-            Length of the waveforms that `encode_audio` got.
-        n_frames : int
-            How many frames came out, T.
-
-        Returns
-        -------
-        torch.Tensor
-            In samples, in the order of the frames, [T].
+        Of waveforms of ``n_samples``, from which `encode_audio` made
+        ``n_frames``: the centers in samples, in the order of the frames, [T].
         """
         return (torch.arange(n_frames) + 0.5) * n_samples / n_frames

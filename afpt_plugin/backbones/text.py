@@ -80,20 +80,11 @@ class TextEncoder(torch.nn.Module):
         return self.base.config.max_position_embeddings
 
     def tokenize(self, texts, pad_to=None):
-        """Tokenize texts with the tower's special tokens.
+        """Tokenize N texts with the tower's special tokens.
 
-        Arguments
-        ---------
-        texts : list of str
-            N texts.
-        pad_to : int, optional
-            Pad and cut to this many tokens; by default pad to the longest and
-            cut only what the tower has no position for.
-
-        Returns
-        -------
-        ClassTokens
-            [N, T] each.
+        They are padded and cut to ``pad_to`` tokens; by default padded to the
+        longest, and cut only where the tower has no position left. Returns
+        `ClassTokens` of [N, T].
         """
         batch = self.tokenizer(
             [self._finish(text) for text in texts],
@@ -114,17 +105,7 @@ class TextEncoder(torch.nn.Module):
         return self.base.get_input_embeddings().weight[ids].detach()
 
     def encode(self, tokens):
-        """Embed tokenized captions.
-
-        Arguments
-        ---------
-        tokens : ClassTokens
-            [N, T] each.
-
-        Returns
-        -------
-        Embeddings
-        """
+        """Embed captions, `ClassTokens` of [N, T], as `Embeddings`."""
         states = self.base(**tokens._asdict())[0]  # [N, T, d]
         words, mask = self._words(states, tokens.attention_mask.bool())
         return Embeddings(
@@ -173,11 +154,9 @@ class TextEncoder(torch.nn.Module):
             ids, mask = (tensor[rows] for tensor in class_tokens)
             longest = int(mask.sum(1).max())
             names = ClassTokens(ids[:, :longest], mask[:, :longest])
-            parts.append(
-                encode(ctx if ctx.shape[1] == 1 else ctx[:, rows], names)
-            )
-        states = torch.cat(parts, dim=1)[:, order.argsort()]
-        return self._project(states)
+            own = ctx if ctx.shape[1] == 1 else ctx[:, rows]
+            parts.append(encode(own, names))
+        return self._project(torch.cat(parts, dim=1)[:, order.argsort()])
 
     def _sentence(self, states, mask):
         """The hidden states [N, T, d] that make the sentences, [N, d]."""
@@ -216,8 +195,7 @@ class TextEncoder(torch.nn.Module):
         training = self.training
 
         def encode_again(ctx, names):
-            """As in the forward pass."""
-            # The backward pass comes when dropout is off again.
+            """As in the forward pass, since dropout is off by then."""
             with self.dropout(training):
                 return encode(ctx, names)
 
@@ -298,12 +276,7 @@ class BertTextEncoder(TextEncoder):
     among them, as in the authors' code. With ``mean_pooling`` the sentence is
     the projected mean over all positions, which is how MiniLM was trained.
 
-    Arguments
-    ---------
-    base, projection, tokenizer, embed_dim
-        See `TextEncoder`.
-    mean_pooling : bool
-        See above.
+    The other arguments are those of `TextEncoder`.
     """
 
     ctx_position = 1
@@ -324,9 +297,8 @@ class BertTextEncoder(TextEncoder):
         return states[:, 1:], mask[:, 1:]
 
     def _share(self, ctx, embed_twice):
-        if embed_twice:
-            return self.base.embeddings
-        return super()._share(ctx, embed_twice)
+        whole = self.base.embeddings
+        return whole if embed_twice else whole.word_embeddings
 
     def _prompt_states(self, prompt_embeddings, mask):
         """Of the last layer, nothing is computed but what makes sentences."""
@@ -348,12 +320,9 @@ class BertTextEncoder(TextEncoder):
                 (attention.value, states),
             )
         )
+        dropout = attention.dropout.p if self.training else 0.0
         attended = scaled_dot_product_attention(
-            query,
-            key,
-            value,
-            mask,
-            dropout_p=attention.dropout.p if self.training else 0.0,
+            query, key, value, mask, dropout_p=dropout
         )
         cls = last.attention.output(
             attended.transpose(1, 2).flatten(2), states[:, :1]
@@ -366,12 +335,8 @@ class Gpt2TextEncoder(TextEncoder):
 
     If it is the same for all classes, its keys and values are computed once.
     As in msclap, a text ends with ``<|endoftext|>``, whose position is the
-    sentence; the words are the positions before it.
-
-    Arguments
-    ---------
-    base, projection, tokenizer, embed_dim
-        See `TextEncoder`.
+    sentence; the words are the positions before it. Takes what `TextEncoder`
+    does.
     """
 
     before_name = " "
@@ -426,6 +391,5 @@ class Gpt2TextEncoder(TextEncoder):
             past_key_values=cache,
             use_cache=True,
         )[0]
-        return self._sentence(states, mask).unflatten(
-            0, (n_contexts, n_classes)
-        )
+        sentences = self._sentence(states, mask)
+        return sentences.unflatten(0, (n_contexts, n_classes))

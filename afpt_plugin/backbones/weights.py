@@ -9,8 +9,6 @@ Authors
  * The afpt_plugin developers 2026
 """
 
-import pickle
-import struct
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -27,6 +25,7 @@ from speechbrain.utils.fetching import (
     guess_source,
 )
 from speechbrain.utils.logger import get_logger
+from torch.nn.modules.utils import consume_prefix_in_state_dict_if_present
 
 from afpt_plugin.errors import InputError
 
@@ -34,22 +33,6 @@ logger = get_logger(__name__)
 
 # How many names a message spells out before it counts the rest.
 MAX_NAMES = 8
-
-# What `torch.load` raises for bytes that are no checkpoint, found by cutting
-# and overwriting files of both formats: the zip reader's RuntimeError, and
-# whatever an opcode of the restricted unpickler makes of a wrong operand.
-UNREADABLE = (
-    pickle.UnpicklingError,
-    RuntimeError,
-    EOFError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    LookupError,
-    AssertionError,
-    SystemError,
-    struct.error,
-)
 
 
 def find_weights(weights, repo_id, filename, name):
@@ -112,22 +95,10 @@ def fetch_file(
 
     Arguments
     ---------
-    name : str
-        The file's name.
-    source : str or FetchSource
-        A folder, or a repository of the Hugging Face hub.
-    savedir : str or pathlib.Path, optional
-        Where to link it; by default it stays where it is.
-    local_strategy : LocalStrategy
-        See `speechbrain.utils.fetching.fetch`.
-    fetch_config : FetchConfig, optional
-        See `speechbrain.utils.fetching.fetch`.
+    name, source, savedir, local_strategy, fetch_config
+        As `speechbrain.utils.fetching.fetch` takes them.
     advice : str
         What to do if the file cannot be fetched, for the message.
-
-    Returns
-    -------
-    pathlib.Path
 
     Raises
     ------
@@ -212,7 +183,7 @@ def read_pth(path):
         raise InputError(
             f"{path} cannot be read ({type(error).__name__}): check the path"
         ) from error
-    except UNREADABLE as error:
+    except Exception as error:  # an opcode makes anything of a wrong operand
         raise InputError(
             f"{path} is not a checkpoint of tensors alone "
             f"({type(error).__name__}): it is damaged (download it again), has "
@@ -270,14 +241,10 @@ def fill_from_checkpoint(model, state_dict, source, constant_buffers):
     ...
     afpt_plugin.errors.InputError: x.pth lacks 1 of the model's 2 learned values: weight; ...
     """
-    constants = tuple(constant_buffers)
-    if state_dict and all(key.startswith("module.") for key in state_dict):
-        state_dict = {
-            key.removeprefix("module."): value
-            for key, value in state_dict.items()
-        }
+    state_dict = dict(state_dict)
+    consume_prefix_in_state_dict_if_present(state_dict, "module.")
     own = model.state_dict()
-    learned = [key for key in own if not key.endswith(constants)]
+    learned = [key for key in own if not key.endswith(constant_buffers)]
     missing = [key for key in learned if key not in state_dict]
     if missing:
         raise InputError(
@@ -299,7 +266,7 @@ def fill_from_checkpoint(model, state_dict, source, constant_buffers):
     extra = [
         key
         for key in state_dict
-        if key not in own and not key.endswith(constants)
+        if key not in own and not key.endswith(constant_buffers)
     ]
     if extra:
         logger.warning(
@@ -308,8 +275,7 @@ def fill_from_checkpoint(model, state_dict, source, constant_buffers):
             source,
             _join(extra),
         )
-    merged = {key: state_dict.get(key, value) for key, value in own.items()}
-    model.load_state_dict(merged, strict=True)
+    model.load_state_dict({key: state_dict.get(key, own[key]) for key in own})
 
 
 def _join(names):

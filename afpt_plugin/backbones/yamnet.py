@@ -10,6 +10,7 @@ Authors
 """
 
 import torch
+from torch.nn import Conv2d
 from torch.nn.functional import pad
 
 #: How many of AudioSet's 527 labels YAMNet scores.
@@ -64,7 +65,7 @@ class LogMelPatches(torch.nn.Module):
         self.patch_hop = PREPROCESSING["patch_hop_frames"] * hop
         self.patch_samples = (PREPROCESSING["patch_frames"] - 1) * hop + window
         self.register_buffer("window", torch.hann_window(window))
-        self.register_buffer("mel_filters", mel_filters())
+        self.register_buffer("mel_filters", _mel_filters())
 
     def forward(self, wavs, lens):
         """Compute the patches.
@@ -109,70 +110,39 @@ class LogMelPatches(torch.nn.Module):
         return patches.transpose(2, 3), n_patches
 
 
-def mel_filters():
-    """Triangles that are linear in mel, as TensorFlow's; torchaudio's are in Hz.
-
-    Returns
-    -------
-    torch.Tensor
-        [n_fft / 2 + 1, n_mels].
-
-    Example
-    -------
-    >>> mel_filters().shape
-    torch.Size([257, 64])
-    """
-    nyquist, n_bins = (
+def _mel_filters():
+    """Triangles that are linear in mel; torchaudio's are linear in Hz."""
+    hertz = torch.linspace(
+        0,
         PREPROCESSING["sample_rate"] / 2,
         PREPROCESSING["n_fft"] // 2 + 1,
+        dtype=torch.double,
     )
-
-    def mel(hertz):
-        """Frequencies on the mel scale."""
-        return 1127.0 * torch.log1p(hertz / 700.0)
-
-    bins = mel(torch.linspace(0, nyquist, n_bins, dtype=torch.float64))
-    lowest, highest = (
-        mel(torch.tensor(PREPROCESSING[k], dtype=torch.float64))
-        for k in ("f_min", "f_max")
+    ends = torch.tensor(
+        [PREPROCESSING["f_min"], PREPROCESSING["f_max"]], dtype=torch.double
+    )
+    bins, (lowest, highest) = (
+        1127.0 * torch.log1p(x / 700.0) for x in (hertz, ends)
     )
     edges = torch.linspace(
-        lowest, highest, PREPROCESSING["n_mels"] + 2, dtype=torch.float64
+        lowest, highest, PREPROCESSING["n_mels"] + 2, dtype=torch.double
     )
     left, center, right = edges[:-2], edges[1:-1], edges[2:]
     rising = (bins[:, None] - left) / (center - left)
     falling = (right - bins[:, None]) / (right - center)
+    # [n_fft / 2 + 1, n_mels]
     return torch.minimum(rising, falling).clamp(min=0).float()
 
 
 def length_mask(lengths, longest):
-    """True at the first ``lengths[i]`` positions of row i.
-
-    Arguments
-    ---------
-    lengths : torch.Tensor
-        [B].
-    longest : int
-        Number of columns.
-
-    Returns
-    -------
-    torch.Tensor
-        [B, longest].
-
-    Example
-    -------
-    >>> length_mask(torch.tensor([1, 2]), 3).tolist()
-    [[True, False, False], [True, True, False]]
-    """
+    """True at the first ``lengths[i]`` of ``longest`` positions, [B, longest]."""
     return torch.arange(longest, device=lengths.device) < lengths[:, None]
 
 
 class YamNet(torch.nn.Module):
     """MobileNet v1 over log-mel patches: scores of 521 of AudioSet's labels.
 
-    Batch norms are folded into the convolutions before them. Source:
-    https://github.com/tensorflow/models/tree/master/research/audioset/yamnet
+    Batch norms are folded into the convolutions before them.
 
     Example
     -------
@@ -182,31 +152,18 @@ class YamNet(torch.nn.Module):
 
     def __init__(self):
         super().__init__()
-        convolution = torch.nn.Conv2d
-        layers = [convolution(1, 32, 3, stride=2)]
-        channels = 32
+        layers, channels = [Conv2d(1, 32, 3, stride=2)], 32
         for out, stride in SEPARABLE:
             layers.append(
-                convolution(channels, channels, 3, stride, groups=channels)
+                Conv2d(channels, channels, 3, stride, groups=channels)
             )
-            layers.append(convolution(channels, out, 1))
+            layers.append(Conv2d(channels, out, 1))
             channels = out
         self.layers = torch.nn.ModuleList(layers)
         self.classifier = torch.nn.Linear(channels, N_SCORES)
 
     def forward(self, patches):
-        """Score patches.
-
-        Arguments
-        ---------
-        patches : torch.Tensor
-            [N, 96, 64] (time, mel bands).
-
-        Returns
-        -------
-        torch.Tensor
-            Probabilities, [N, 521].
-        """
+        """Probabilities [N, 521] of patches [N, 96, 64] (time, mel bands)."""
         hidden = patches[:, None].contiguous(memory_format=torch.channels_last)
         for layer in self.layers:
             if layer.stride == (2, 2):

@@ -241,6 +241,6 @@ def write_run(folder, results, ids, targets, logits, task):
     )
     plot_per_class(before, after, folder / "per_class.png", metric)
     if not task.multi_label:
-        matrix = confusion(logits[primary], targets, len(names))
+        matrix = confusion(logits[primary], targets)
         plot_confusion(matrix, names, folder / "confusion.png")
     write_results(folder, results)
