@@ -90,13 +90,6 @@ def read_recordings(folder=None):
     InputError
         If recordings.csv is missing or damaged, a file is listed twice or has
         an invalid name, or a label is unknown.
-
-    Example
-    -------
-    >>> read_recordings("/nowhere")
-    Traceback (most recent call last):
-    ...
-    afpt_plugin.errors.InputError: /nowhere/recordings.csv: the file cannot ...
     """
     table = Path(folder or RECORDINGS, "recordings.csv")
     rows = read_table(table, COLUMNS, remedy=REMEDY.capitalize())
@@ -191,24 +184,7 @@ def load_sound(recording, sample_rate=None):
 
 
 def choose_sounds(recordings, index, vocabulary, rng):
-    """Draw the recordings of a mixture, each of other classes.
-
-    Arguments
-    ---------
-    recordings : list of Recording
-        Those with a label in the vocabulary.
-    index : int
-        Index of the first in the mixture.
-    vocabulary : str
-        ``fsd2019`` or ``dcase2019``.
-    rng : numpy.random.Generator
-        Source of randomness.
-
-    Returns
-    -------
-    list of Recording
-        One to three; no two share a label.
-    """
+    """Draw one to three recordings, the first by index; no two share a label."""
     chosen = [recordings[index]]
     heard = set(chosen[0].labels[vocabulary])
     n_sounds = 1 + rng.choice(len(SOUND_CHANCES), p=SOUND_CHANCES)
@@ -223,16 +199,8 @@ def choose_sounds(recordings, index, vocabulary, rng):
 def mix_sounds(recordings, seconds, sample_rate, rng):
     """Lay recordings over a quiet background, each at a random time.
 
-    Arguments
-    ---------
-    recordings : list of Recording
-        The first is the loudest, the others are 0 to 10 dB softer.
-    seconds : float
-        Length; a longer recording is cut at its end.
-    sample_rate : int
-        In Hz.
-    rng : numpy.random.Generator
-        Draws the times, the levels and the background, pink noise at -60 dB.
+    The first is the loudest, the others are 0 to 10 dB softer; what is longer
+    than the mixture is cut at its end.
 
     Returns
     -------

@@ -28,6 +28,7 @@ from afpt_plugin.data.tables import csv_text
 from afpt_plugin.errors import InputError, refuse_unwritable
 from afpt_plugin.files import file_sha256, write_if_changed
 from afpt_plugin.sample_recordings import (
+    ASSETS,
     ESC10,
     RECORDINGS,
     VOCABULARIES,
@@ -74,7 +75,7 @@ def write_esc50(folder, recordings=None):
     Returns
     -------
     pathlib.Path
-        The folder ``ESC-50-master``.
+        The folder that was written.
 
     Raises
     ------
@@ -123,24 +124,6 @@ def write_us8k(folder, recordings=None):
     ``metadata/UrbanSound8K.csv`` and
     ``audio/fold{1..10}/{fsID}-{classID}-{occurrence}-{slice}.wav``: the first
     4 s of each, at its own rate. Otherwise like `write_esc50`.
-
-    Arguments
-    ---------
-    folder : str or pathlib.Path
-        Where to write ``UrbanSound8K``.
-    recordings : str or pathlib.Path, optional
-        See `write_esc50`.
-
-    Returns
-    -------
-    pathlib.Path
-        The folder ``UrbanSound8K``.
-
-    Example
-    -------
-    >>> folder = getfixture("tmp_path")
-    >>> write_us8k(folder).name
-    'UrbanSound8K'
     """
 
     def make_clips(usable, _):
@@ -174,25 +157,12 @@ def write_fsd2019(folder, recordings=None, clips_per_recording=3, seed=0):
 
     Arguments
     ---------
-    folder : str or pathlib.Path
-        Where to write ``FSDKaggle2019``.
-    recordings : str or pathlib.Path, optional
+    folder, recordings : str or pathlib.Path
         See `write_esc50`.
     clips_per_recording : int
         One is the recording alone, in the others it is the loudest sound.
     seed : int
         Seed of the mixtures.
-
-    Returns
-    -------
-    pathlib.Path
-        The folder ``FSDKaggle2019``.
-
-    Example
-    -------
-    >>> folder = getfixture("tmp_path")
-    >>> write_fsd2019(folder, clips_per_recording=1).name
-    'FSDKaggle2019'
     """
 
     def make_clips(usable, rng):
@@ -212,6 +182,7 @@ def write_fsd2019(folder, recordings=None, clips_per_recording=3, seed=0):
             row = [name, labels, "Private", "", " AND ".join(licenses)]
             yield f"FSDKaggle2019.audio_test/{name}", sig, SAMPLE_RATE, [row]
 
+    vocabulary = enumerate(VOCABULARIES["fsd2019"])
     return _write(
         Path(folder, "FSDKaggle2019"),
         recordings,
@@ -220,11 +191,7 @@ def write_fsd2019(folder, recordings=None, clips_per_recording=3, seed=0):
         "fname labels usage freesound_id license",
         make_clips,
         {"clips_per_recording": clips_per_recording, "seed": seed},
-        {
-            "FSDKaggle2019.meta/vocabulary.csv": csv_text(
-                enumerate(VOCABULARIES["fsd2019"])
-            )
-        },
+        {"FSDKaggle2019.meta/vocabulary.csv": csv_text(vocabulary)},
     )
 
 
@@ -244,9 +211,7 @@ def write_dcase2019(
 
     Arguments
     ---------
-    folder : str or pathlib.Path
-        Where to write ``DCASE2019-{subset}``.
-    recordings : str or pathlib.Path, optional
+    folder, recordings : str or pathlib.Path
         See `write_esc50`.
     clips_per_recording : int
         How often each recording is the loudest of a mixture.
@@ -254,17 +219,6 @@ def write_dcase2019(
         Seed of the mixtures.
     subset : str
         ``validation`` or ``public``, each with its own mixtures.
-
-    Returns
-    -------
-    pathlib.Path
-        The folder ``DCASE2019-{subset}``.
-
-    Example
-    -------
-    >>> folder = getfixture("tmp_path")
-    >>> write_dcase2019(folder, clips_per_recording=1).name
-    'DCASE2019-validation'
     """
     if subset not in tuple(SUBSETS):
         raise InputError(
@@ -345,17 +299,11 @@ def _write(
             f"{table}: no recording has a label in column {vocabulary}; "
             "reinstall the package"
         )
+    code = [__file__, sample_recordings.__file__, ASSETS / "vocabularies.yml"]
     stamp = {
         **options,
         "recordings": file_sha256(table),
-        "code": [
-            file_sha256(path)
-            for path in (
-                __file__,
-                sample_recordings.__file__,
-                sample_recordings.ASSETS / "vocabularies.yml",
-            )
-        ],
+        "code": list(map(file_sha256, code)),
     }
     if _is_complete(root, stamp):
         return root

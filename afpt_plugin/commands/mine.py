@@ -32,12 +32,7 @@ example:
 
 
 def add_parser(subparsers):
-    """Add the subcommand to `afpt`'s parser.
-
-    Arguments
-    ---------
-    subparsers : argparse._SubParsersAction
-        The parser's subcommands.
+    """Add the subcommand to the subparsers of `afpt`.
 
     Example
     -------
@@ -87,21 +82,13 @@ def add_parser(subparsers):
         metavar="N",
         help="seed of that choice (default: 0)",
     )
-    parser.add_argument(
-        "--output",
-        metavar="FILE",
-        help="CSV file to write the captions to (columns: caption,label)",
-    )
-    parser.add_argument(
-        "--report",
-        metavar="FILE",
-        help="CSV file to write the hits of each class to, with examples",
-    )
-    parser.add_argument(
-        "--skipped",
-        metavar="FILE",
-        help="CSV file to write the skipped rows to, with the reasons",
-    )
+    for option, content in (
+        ("--output", "the captions to (columns: caption,label)"),
+        ("--report", "the hits of each class to, with examples"),
+        ("--skipped", "the skipped rows to, with the reasons"),
+    ):
+        text = f"CSV file to write {content}"
+        parser.add_argument(option, metavar="FILE", help=text)
     parser.add_argument(
         "--hits-only",
         action="store_true",
@@ -116,29 +103,12 @@ def add_parser(subparsers):
 
 
 def run(args):
-    """Mine captions, print the hits and write the files that the user names.
-
-    Arguments
-    ---------
-    args : argparse.Namespace
-        The parsed command line.
-
-    Returns
-    -------
-    int
-        The exit status, 0.
-
-    Raises
-    ------
-    InputError
-        If a file or an option cannot be used, or an output exists.
-    """
+    """Mine captions, print the hits, write the files named; return 0."""
     from afpt_plugin.data.captions import template_captions, write_captions
     from afpt_plugin.data.mining import mine_captions
     from afpt_plugin.data.tables import read_class_names
 
-    written = [args.output, args.report, args.skipped]
-    for path in filter(None, written):
+    for path in filter(None, (args.output, args.report, args.skipped)):
         if Path(path).exists() and not args.overwrite:
             raise InputError(
                 f"{path} exists; name another file, or give --overwrite to "
@@ -148,12 +118,8 @@ def run(args):
             raise InputError(f"{path} is the corpus; name another file")
     class_names = read_class_names(args.class_names)
     captions, report = mine_captions(
-        args.corpus,
-        class_names,
-        args.synonyms,
-        args.text_column,
-        args.max_per_class,
-        args.seed,
+        *(args.corpus, class_names, args.synonyms, args.text_column),
+        *(args.max_per_class, args.seed),
     )
     sys.stdout.write(f"{report}\n")
     if report.missing:

@@ -27,9 +27,7 @@ DAMAGES = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile)
 DAMAGES += (zlib.error, EOFError, RuntimeError)
 
 
-def download_and_unpack(
-    url, folder, name=None, known_hash=None, max_bytes=MAX_UNPACKED_BYTES
-):
+def download_and_unpack(url, folder, name=None, known_hash=None):
     """Fetch an archive, check its hash and unpack it safely.
 
     An archive that an earlier run or the user put into the folder is not
@@ -45,8 +43,6 @@ def download_and_unpack(
         File name of the archive; by default the URL's.
     known_hash : str, optional
         For example ``md5:...`` or ``sha256:...``.
-    max_bytes : int
-        Refuse an archive that unpacks to more.
 
     Raises
     ------
@@ -74,7 +70,8 @@ def download_and_unpack(
             f"Download it by hand, save it as {archive} and run again"
         ) from error
     try:
-        _unpack(archive, part, min(max_bytes, shutil.disk_usage(folder).free))
+        free = shutil.disk_usage(folder).free
+        _unpack(archive, part, min(MAX_UNPACKED_BYTES, free))
         for path in part.iterdir():
             if (folder / path.name).exists():
                 raise InputError(

@@ -20,10 +20,8 @@ Authors
  * The afpt_plugin developers 2026
 """
 
-import csv
 import difflib
 import hashlib
-import io
 import json
 import random
 import re
@@ -32,7 +30,12 @@ from dataclasses import dataclass, field
 
 from speechbrain.utils.logger import get_logger
 
-from afpt_plugin.data.tables import check_class_names, read_table, some_of
+from afpt_plugin.data.tables import (
+    check_class_names,
+    csv_text,
+    read_table,
+    some_of,
+)
 from afpt_plugin.errors import InputError
 from afpt_plugin.files import write_if_changed
 
@@ -71,17 +74,16 @@ _INDEX_COLUMNS = {"", "Unnamed: 0"}  # as pandas writes and as it reads it
 
 @dataclass(frozen=True)
 class Caption:
-    """One sentence and the classes that it describes.
+    """One sentence, exactly as in the file, and the classes it describes.
 
     Arguments
     ---------
     caption : str
-        The sentence, exactly as in the file.
+        The sentence.
     labels : tuple[int, ...]
         Indices into the class names, in the order of the file.
     line : int
-        Line of the file (the header is line 1), 0 without a file. It does not
-        count in comparisons.
+        Line of the file (the header is line 1), 0 without a file.
     """
 
     caption: str
@@ -162,8 +164,7 @@ def read_captions(path, class_names):
             f"{path}: {len(faults)} of {len(rows)} captions cannot be used; fix "
             f"or remove these rows:\n{some_of(faults, limit=10)}"
         )
-    captions = list(kept.values())
-    described = {label for caption in captions for label in caption.labels}
+    described = {label for caption in kept.values() for label in caption.labels}
     missing = [n for n, index in indices.items() if index not in described]
     if missing:
         raise InputError(
@@ -171,13 +172,12 @@ def read_captions(path, class_names):
             f"({', '.join(missing)}); add captions for them or remove them from "
             "the class names"
         )
-    if len(captions) < len(rows):
+    if len(kept) < len(rows):
         logger.warning(
             "%s: %d rows that repeat a caption and its labels are not used",
-            path,
-            len(rows) - len(captions),
+            *(path, len(rows) - len(kept)),
         )
-    return captions
+    return list(kept.values())
 
 
 def split_captions(captions, n_classes, valid_fraction, seed):
@@ -201,10 +201,8 @@ def split_captions(captions, n_classes, valid_fraction, seed):
 
     Returns
     -------
-    train : list[Caption]
-        The remaining captions, in input order.
-    valid : list[Caption]
-        The captions held out, in input order.
+    train, valid : list[Caption]
+        The remaining captions and those held out, in input order.
 
     Example
     -------
@@ -266,18 +264,13 @@ def subsample_captions(captions, captions_per_class, seed=None):
     Arguments
     ---------
     captions : list[Caption]
-        The captions to choose from.
+        The captions to choose from; their order is kept.
     captions_per_class : int or None
         The limit, at least 1: 17 on ESC-50 and 129 on UrbanSound8K in the
         paper. None keeps all.
     seed : int or None
         None takes each class's first captions, which is the authors' rule;
         a number makes a random choice.
-
-    Returns
-    -------
-    list[Caption]
-        In input order.
 
     Example
     -------
@@ -305,7 +298,7 @@ def subsample_captions(captions, captions_per_class, seed=None):
 
 
 def template_captions(class_names, templates=TEMPLATES):
-    """Make captions from class names alone.
+    """Make captions from class names alone, class by class.
 
     Arguments
     ---------
@@ -313,11 +306,6 @@ def template_captions(class_names, templates=TEMPLATES):
         The classes.
     templates : list[str]
         Sentences that hold ``{}``, for the class name, exactly once.
-
-    Returns
-    -------
-    list[Caption]
-        Class by class, in the order of the templates.
 
     Example
     -------
@@ -346,7 +334,7 @@ def write_captions(path, captions, class_names):
     path : str or Path
         The file to write or replace.
     captions : list[Caption]
-        The captions to write; what `read_captions` would refuse is refused.
+        What `read_captions` would refuse is refused.
     class_names : list[str]
         Names of the labels.
 
@@ -369,23 +357,11 @@ def write_captions(path, captions, class_names):
             raise InputError(f"{path}: {caption} is refused: {error}") from None
         label = "|".join(class_names[label] for label in caption.labels)
         rows.append((caption.caption, label))
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    write_if_changed(path, text.getvalue())
+    write_if_changed(path, csv_text(rows))
 
 
 def captions_fingerprint(captions):
-    """Identify a list of captions by its contents and order.
-
-    Arguments
-    ---------
-    captions : list[Caption]
-        The captions; their lines do not count.
-
-    Returns
-    -------
-    str
-        64 hexadecimal digits (sha256).
+    """Hash a list of captions, in its order and without lines (64 digits).
 
     Example
     -------

@@ -42,11 +42,6 @@ MAX_NAMES = 20
 def read_manifest(path):
     """Read the manifest that `prepare_test_set` wrote.
 
-    Arguments
-    ---------
-    path : str or pathlib.Path
-        The file.
-
     Returns
     -------
     list of dict
@@ -80,24 +75,8 @@ def read_manifest(path):
 def data_fingerprint(rows):
     """Hash what is tested: which recordings, with which labels and bytes.
 
-    The fingerprint does not depend on the files' location and order.
-
-    Arguments
-    ---------
-    rows : list of dict
-        Manifest rows.
-
-    Returns
-    -------
-    str
-        64 hex digits.
-
-    Example
-    -------
-    >>> rows = [{"ID": "a", "label": "rain", "sha256": "00"},
-    ...     {"ID": "b", "label": "wind", "sha256": "11"}]
-    >>> data_fingerprint(rows) == data_fingerprint(rows[::-1])
-    True
+    The fingerprint of a manifest's rows (64 hex digits) does not depend on the
+    files' location and order.
     """
     keys = sorted((row["ID"], row["label"], row["sha256"]) for row in rows)
     return hashlib.sha256(json.dumps(keys).encode()).hexdigest()
@@ -177,9 +156,8 @@ def _check_recordings(rows, class_names, folder, allow_missing, cache_folder):
                 values = (*values, facts["sha256"])
                 good.append(dict(zip(MANIFEST_COLUMNS, values, strict=True)))
             except InputError as error:
-                left_out.append(
-                    {"ID": row["ID"], "wav": wav, "reason": str(error)}
-                )
+                bad = {"ID": row["ID"], "wav": wav, "reason": str(error)}
+                left_out.append(bad)
             seen.add(row["ID"])
     finally:
         # Also after an interruption: what was read need not be read again.
@@ -231,12 +209,8 @@ def prepare_test_set(
     A recording is bad if it is missing, unreadable, empty, truncated, not
     finite, wrongly labeled, listed twice, or has a ``problem``; those left out
     are listed in ``problems.csv``. One that is all zeros is used, with a
-    warning.
-
-    ``test.csv`` is the manifest. ``prepare.json`` holds the data set's name,
-    the settings, the recordings left out, the classes and the
-    `data_fingerprint`. Files that would not change are not touched, and
-    recordings that did not change are not read again.
+    warning. Files that would not change are not touched, and recordings that
+    did not change are not read again.
 
     Arguments
     ---------
@@ -249,7 +223,7 @@ def prepare_test_set(
         optionally ``problem``, what is already known to be wrong (str); of a
         data set with folds, its ``fold``, as text.
     save_folder : str or pathlib.Path
-        Where the files go.
+        Where ``test.csv`` (the manifest) and ``prepare.json`` go.
     folds : list of int, optional
         The folds to test on; by default all.
     allow_missing : int
@@ -257,10 +231,9 @@ def prepare_test_set(
     cache_folder : str or pathlib.Path, optional
         Where the facts of good files are kept, by default ``save_folder``;
         runs that share it read a recording once.
-    settings : dict
-        Other settings of the prep script, as JSON values.
-    facts : dict
-        Other values of ``prepare.json``.
+    settings, facts : dict
+        Other settings of the prep script and other values of
+        ``prepare.json``, as JSON values.
 
     Returns
     -------
@@ -352,8 +325,7 @@ def find_root(data_folder, marker, name, fetch=None):
     name : str
         The data set's name.
     fetch : callable, optional
-        Called without arguments if the data set is not there; then it is
-        looked for once more.
+        Called if the data set is not there; then it is looked for once more.
 
     Returns
     -------
@@ -369,7 +341,7 @@ def find_root(data_folder, marker, name, fetch=None):
     -------
     >>> folder = getfixture("tmp_path")
     >>> (folder / "ESC-50-master" / "meta").mkdir(parents=True)
-    >>> _ = (folder / "ESC-50-master" / "meta" / "esc50.csv").write_text("")
+    >>> (folder / "ESC-50-master" / "meta" / "esc50.csv").touch()
     >>> find_root(folder, "meta/esc50.csv", "ESC-50").name
     'ESC-50-master'
     """
@@ -418,14 +390,6 @@ def find_unlisted_files(folder, listed, metadata):
     -------
     list of str
         The paths that are not listed.
-
-    Example
-    -------
-    >>> folder = getfixture("tmp_path")
-    >>> for name in ("a.wav", "b.wav", "notes.txt"):
-    ...     _ = (folder / name).write_text("")
-    >>> find_unlisted_files(folder, {"a.wav"}, "meta.csv")
-    ['b.wav']
     """
     folder = Path(folder)
     on_disk = {p.relative_to(folder).as_posix() for p in folder.rglob("*.wav")}

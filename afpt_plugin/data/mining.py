@@ -79,14 +79,10 @@ class MiningReport:
 
     Arguments
     ---------
-    path : str
-        The corpus.
-    text_column : str
-        Its column of captions.
-    n_rows : int
-        Its rows, without the header.
-    n_captions : int
-        The captions that were picked.
+    path, text_column : str
+        The corpus and its column of captions.
+    n_rows, n_captions : int
+        The rows of the corpus and the captions that were picked.
     classes : pandas.DataFrame
         A row per class: ``class``; ``found``, its different captions in the
         corpus; ``captions``, those picked; ``multi_label``, how many of them
@@ -95,8 +91,7 @@ class MiningReport:
     missing : list[str]
         Classes without a caption. A manifest needs one for every class.
     skipped : pandas.DataFrame
-        A row per unused row of the corpus: ``line`` (the header is line 1),
-        ``reason``, ``caption``.
+        A row per unused row of the corpus: ``line``, ``reason``, ``caption``.
     """
 
     path: str
@@ -118,9 +113,8 @@ class MiningReport:
             self.classes.drop(columns="examples").to_string(index=False),
         ]
         if self.missing:
-            lines.append(
-                f"Classes without a caption: {', '.join(self.missing)}"
-            )
+            missing = ", ".join(self.missing)
+            lines.append(f"Classes without a caption: {missing}")
         return "\n".join(lines)
 
 
@@ -183,19 +177,12 @@ def mine_captions(
     captions : list[Caption]
         In the order of the corpus, ready for `write_captions`.
     report : MiningReport
-        Hits per class, classes without any, and the rows skipped.
+        What was found and what was skipped.
 
     Raises
     ------
     InputError
         If the corpus, its column, a class name or the synonyms cannot be used.
-
-    Example
-    -------
-    >>> path = getfixture("tmp_path") / "corpus.csv"
-    >>> _ = path.write_text("text\\nGlass breaks on a floor\\n")
-    >>> mine_captions(path, ["glass_breaking"])[0]
-    [Caption(caption='Glass breaks on a floor', labels=(0,), line=2)]
     """
     check_class_names(class_names)
     phrases = list(_all_phrases(class_names, synonyms))
@@ -230,9 +217,8 @@ def mine_captions(
         own = [c for c in captions if label in c.labels]
         examples = generator.sample(own, min(N_EXAMPLES, len(own)))
         # The first of the most frequent, so that a tie goes to the name.
-        best = max(
-            (p for p in phrases if p.label == label), key=hits_of.__getitem__
-        )
+        named_by = (p for p in phrases if p.label == label)
+        best = max(named_by, key=hits_of.__getitem__)
         classes.append(
             {
                 "class": name,
@@ -318,7 +304,7 @@ def _all_phrases(class_names, synonyms):
             raise InputError(f"the class name {name!r} holds no word")
         for text in known.get(_fold(name), ()):
             wanted.append((text.removeprefix("not "), text.startswith("not ")))
-        seen = set()
+        phrases = {}
         for text, excluded in wanted:
             stems = tuple(sorted(t for t in _tokens(text) if t != _BREAK))
             if not stems:
@@ -326,9 +312,9 @@ def _all_phrases(class_names, synonyms):
                     f"{source}: the phrase {text!r} of class {name!r} holds no "
                     "word"
                 )
-            if (stems, excluded) not in seen:
-                seen.add((stems, excluded))
-                yield _Phrase(label, text, stems, excluded)
+            phrase = _Phrase(label, text, stems, excluded)
+            phrases.setdefault((stems, excluded), phrase)
+        yield from phrases.values()
 
 
 @functools.cache

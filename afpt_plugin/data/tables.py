@@ -28,23 +28,8 @@ MAX_NAME_LENGTH = 200
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 
 
-class Row(dict):
-    """A row of a table, by column.
-
-    Arguments
-    ---------
-    values : dict
-        Column to text.
-    line : int
-        The line on which the row starts, as an editor counts (the header is
-        line 1).
-
-    Example
-    -------
-    >>> row = Row({"fold": "1"}, line=2)
-    >>> row["fold"], row.line, row == {"fold": "1"}
-    ('1', 2, True)
-    """
+class _Row(dict):
+    """Column to text, and the line on which the row starts (from 1)."""
 
     def __init__(self, values, line):
         super().__init__(values)
@@ -52,24 +37,11 @@ class Row(dict):
 
 
 def some_of(lines, limit):
-    """List the first lines of many, indented, and count the others.
-
-    Arguments
-    ---------
-    lines : list of str
-        The lines.
-    limit : int
-        The number of lines to show.
-
-    Returns
-    -------
-    str
-        The text, without a line break at its end.
+    """List the first lines of many (str), indented, and count the others.
 
     Example
     -------
-    >>> print("These files are missing:\\n" + some_of(["a", "b", "c"], 2))
-    These files are missing:
+    >>> print(some_of(["a", "b", "c"], limit=2))
       a
       b
       ... and 1 more
@@ -99,15 +71,6 @@ def read_text(path, remedy="Restore the original file"):
     ------
     InputError
         If the file cannot be read, is not UTF-8 or is empty.
-
-    Example
-    -------
-    >>> path = getfixture("tmp_path") / "names.txt"
-    >>> _ = path.write_bytes("dog\\nB\\u00e4r\\n".encode("latin-1"))
-    >>> read_text(path)
-    Traceback (most recent call last):
-    ...
-    afpt_plugin.errors.InputError: ...names.txt, line 2: the file is not UTF-8 ...
     """
     try:
         content = Path(path).read_bytes()
@@ -149,8 +112,9 @@ def read_table(
 
     Returns
     -------
-    list of Row
-        At least one; a `Row` is a dict that knows its line.
+    list of dict
+        At least one. The attribute ``line`` of each is the line on which it
+        starts, as an editor counts.
 
     Raises
     ------
@@ -189,7 +153,7 @@ def read_table(
                     f"stand in quotes. {remedy}"
                 )
             else:
-                rows.append(Row(zip(header, values, strict=True), start))
+                rows.append(_Row(zip(header, values, strict=True), start))
     except csv.Error as error:
         raise InputError(
             f"{path}, line {line}: the row cannot be parsed ({error}); a quote "
@@ -229,11 +193,6 @@ def _check_header(path, header, columns, delimiter, remedy):
 
 def check_class_names(class_names):
     """Refuse class names that are ambiguous or that a manifest cannot hold.
-
-    Arguments
-    ---------
-    class_names : list[str]
-        The classes.
 
     Raises
     ------
@@ -275,12 +234,11 @@ def check_class_names(class_names):
 def read_class_names(path):
     """Read a file of class names, one per line.
 
-    Spaces around a name and empty lines at the end do not count.
-
     Arguments
     ---------
     path : str or pathlib.Path
-        A text file, UTF-8.
+        A text file, UTF-8. Spaces around a name and empty lines at the end do
+        not count.
 
     Returns
     -------
@@ -327,18 +285,7 @@ def read_class_names(path):
 
 
 def csv_text(rows, delimiter=","):
-    """Write rows as CSV.
-
-    Arguments
-    ---------
-    rows : iterable
-        Sequences of values, the header first.
-    delimiter : str
-        The character between two values.
-
-    Returns
-    -------
-    str
+    """Write rows, sequences of values, as the text of a CSV file.
 
     Example
     -------

@@ -7,7 +7,6 @@ import pytest
 import soundfile
 import torch
 
-from afpt_plugin.data import audio
 from afpt_plugin.data.audio import fit_length, load_recording, read_clip
 from afpt_plugin.errors import InputError
 
@@ -43,12 +42,9 @@ def test_a_clip_is_the_recording_looped_or_cut(tmp_path, n_samples, rate):
 @pytest.mark.parametrize(
     ("rate", "subtype", "tolerance"),
     [
-        (8000, "PCM_U8", 0.01),
-        (11025, "PCM_16", 2e-3),
-        (22050, "MS_ADPCM", 0.05),
-        (44100, "PCM_24", 2e-3),
-        (48000, "PCM_32", 2e-3),
-        (192000, "FLOAT", 2e-3),
+        *((8000, "PCM_U8", 0.01), (11025, "PCM_16", 2e-3)),
+        *((22050, "MS_ADPCM", 0.05), (44100, "PCM_24", 2e-3)),
+        *((48000, "PCM_32", 2e-3), (192000, "FLOAT", 2e-3)),
     ],
 )
 def test_a_clip_sounds_the_same_at_any_rate_and_depth(
@@ -70,19 +66,6 @@ def test_a_clip_sounds_the_same_at_any_rate_and_depth(
     )
     if subtype != "MS_ADPCM":  # which is written in whole blocks
         assert torch.equal(clip[32000:64000], clip[:32000])
-
-
-def test_a_resampler_is_built_once_for_each_pair_of_rates(tmp_path):
-    path = write(tmp_path / "a.wav", np.ones(100) / 2, 11025)
-    audio._resampler.cache_clear()
-    for _ in range(3):
-        read_clip(path, RATE, 0.01)
-    assert audio._resampler.cache_info().misses == 1
-
-
-def test_the_start_of_a_longer_recording_is_kept(ramp):
-    path, sig = ramp
-    assert torch.equal(read_clip(path, RATE, 4 / RATE), sig[:4])
 
 
 def test_a_random_crop_depends_on_seed_and_name_but_not_on_the_folder(ramp):
@@ -113,7 +96,7 @@ def test_concatenated_channels_are_resampled_one_by_one(tmp_path):
     assert torch.equal(sig[200:], sig[:50])  # looped
 
 
-def test_fitting_gives_the_length_and_only_the_signals_samples():
+def test_a_signal_is_looped_or_cut_to_a_length():
     for n in range(1, 12):
         for wanted in range(1, 40):
             fitted = fit_length(torch.arange(n), wanted)
@@ -121,28 +104,22 @@ def test_fitting_gives_the_length_and_only_the_signals_samples():
 
 
 @pytest.mark.parametrize(
-    "options",
+    ("name", "value"),
     [
-        {"crop": "center"},
-        {"channels": "left"},
-        {"clip_seconds": 0},
-        {"clip_seconds": 0.4 / RATE},
+        ("crop", "center"),
+        ("channels", "left"),
+        ("clip_seconds", 0),
+        ("clip_seconds", 0.4 / RATE),
     ],
 )
-def test_an_unknown_setting_is_named(ramp, options):
-    ((name, value),) = options.items()
+def test_an_unknown_setting_is_named(ramp, name, value):
     with pytest.raises(InputError, match=f"{name}: .*{value}"):
-        read_clip(ramp[0], RATE, **{"clip_seconds": 1.0, **options})
+        read_clip(ramp[0], RATE, **{"clip_seconds": 1.0, name: value})
 
 
 def test_an_unreadable_recording_is_named(tmp_path, ramp):
     """The other refusals of `decode` are tested in test_manifests.py."""
-    (tmp_path / "text.wav").write_text("this is text")
     (tmp_path / "cut.wav").write_bytes(ramp[0].read_bytes()[:500])
-    for name, reason in (
-        ("text.wav", "not readable"),
-        ("cut.wav", "truncated"),
-        ("missing.wav", "No such file"),
-    ):
-        with pytest.raises(InputError, match=rf"{name}: .*{reason}"):
-            read_clip(tmp_path / name, RATE, 1)
+    for name, reason in (("cut", "truncated"), ("missing", "No such file")):
+        with pytest.raises(InputError, match=rf"{name}.wav: .*{reason}"):
+            read_clip(tmp_path / f"{name}.wav", RATE, 1)

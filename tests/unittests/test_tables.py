@@ -10,7 +10,6 @@ from afpt_plugin.data.tables import (
     check_class_names,
     read_class_names,
     read_table,
-    some_of,
 )
 from afpt_plugin.errors import InputError
 
@@ -20,11 +19,9 @@ def file(tmp_path):
     """Write text (or bytes) to a file and give its path."""
 
     def write(content):
-        path = tmp_path / "table.csv"
-        if isinstance(content, str):
-            content = content.encode()
-        path.write_bytes(content)
-        return path
+        content = content.encode() if isinstance(content, str) else content
+        (tmp_path / "table.csv").write_bytes(content)
+        return tmp_path / "table.csv"
 
     return write
 
@@ -46,11 +43,6 @@ def test_values_stay_text_and_rows_know_the_line_on_which_they_start(file):
         {"id": "NA", "note": " 1.0 ", "": "x"},
     ]
     assert [row.line for row in rows] == [2, 5]
-
-
-def test_another_delimiter_can_be_given(file):
-    rows = read_table(file('a\tb\n"1"\t2,3\n'), ["a", "b"], delimiter="\t")
-    assert rows == [{"a": "1", "b": "2,3"}]
 
 
 @pytest.mark.parametrize(
@@ -80,7 +72,9 @@ def test_a_damaged_table_is_refused_with_its_place(file, content, facts):
     assert all(fact in message for fact in facts), message
 
 
-def test_a_table_without_required_columns_has_its_delimiter_checked(file):
+def test_the_delimiter_is_given_and_checked(file):
+    rows = read_table(file('a\tb\n"1"\t2,3\n'), ["a", "b"], delimiter="\t")
+    assert rows == [{"a": "1", "b": "2,3"}]
     message = refusal(read_table, file("a;b\n1;2\n"), ())
     assert "semicolons, not commas" in message
     assert read_table(file("a;b\n1;2\n"), ["a;b"]) == [{"a;b": "1;2"}]
@@ -96,11 +90,6 @@ def test_a_file_that_cannot_be_read_is_named_with_the_remedy(read, tmp_path):
         message = refusal(read, path, **options)
         assert message.startswith(f"{path}: the file cannot be read (")
         assert message.endswith(options.get("remedy", "name per line"))
-
-
-def test_some_of_counts_what_it_does_not_show():
-    assert some_of(["a", "b"], 2) == "  a\n  b"
-    assert some_of(["a", "b", "c", "d"], 2) == "  a\n  b\n  ... and 2 more"
 
 
 def test_class_names_are_read_in_order_whatever_the_editor_put_around(file):
