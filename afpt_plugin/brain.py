@@ -15,6 +15,7 @@ from speechbrain.utils.distributed import get_rank, if_main_process
 from speechbrain.utils.logger import get_logger
 
 from afpt_plugin.backbones.base import Embeddings
+from afpt_plugin.errors import InputError
 from afpt_plugin.results.output import baseline_head, primary_head
 from afpt_plugin.results.scores import Scores
 
@@ -104,7 +105,9 @@ class AdaptationBrain(sb.Brain):
             learner = self.modules.learner
             # Noise and dropout depend on the step alone, not on what was
             # drawn before, so that a resumed run draws the same.
-            place = self.optimizer_step * 2**10 + (get_rank() or 0)
+            factor = self.grad_accumulation_factor
+            step = self.optimizer_step * factor + self.step % factor
+            place = step * 2**10 + (get_rank() or 0)
             torch.manual_seed((self.results.seed * 2**40 + place) % 2**63)
             item = item._replace(
                 whole=self.augment(item.whole), parts=self.augment(item.parts)
@@ -151,22 +154,32 @@ class AdaptationBrain(sb.Brain):
         )
 
     def fit(self, epoch_counter, train_set, valid_set=None, **kwargs):
-        """Train as `speechbrain.Brain.fit` does, if there is what to train.
+        """Train as `speechbrain.Brain.fit` does, if there is anything to train.
 
         See there for the arguments; `RunResults.begin` may raise.
         """
         if not list(self.learner.parameters()):
-            logger.info("%s has nothing to train", type(self.learner).__name__)
+            logger.info(
+                "%s has no parameters to train", type(self.learner).__name__
+            )
             return
+        if epoch_counter is None or train_set is None:
+            raise InputError(
+                f"{type(self.learner).__name__} has parameters to train, but "
+                "there are no items to learn from or no epochs; give a "
+                "supervision and an epoch_counter"
+            )
         self.results.begin(
             self.test_loader is not None,
             valid_set is not None,
+            self.checkpointer,
+            kwargs.get("train_loader_kwargs") or {},
             epochs=epoch_counter.limit,
             optimizer=self.opt_class,
             augment=self.augment,
             max_grad_norm=str(self.max_grad_norm),
             precision=self.precision,
-            **(kwargs.get("train_loader_kwargs") or {}),
+            grad_accumulation_factor=self.grad_accumulation_factor,
         )
         self._has_valid = valid_set is not None
         start = time.perf_counter()

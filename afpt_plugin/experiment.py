@@ -23,7 +23,11 @@ from speechbrain.utils.distributed import (
 )
 from speechbrain.utils.logger import get_logger
 
-from afpt_plugin.data.datasets import EmbeddingDataset, recording_dataset
+from afpt_plugin.data.datasets import (
+    EmbeddingDataset,
+    recording_dataset,
+    rows_of,
+)
 from afpt_plugin.data.manifests import read_manifest
 from afpt_plugin.errors import InputError
 from afpt_plugin.learners import Learner
@@ -124,7 +128,8 @@ def _select_upstream(arguments):
                 f"--upstream_exact is {chosen!r}; give True or False"
             )
     if chosen == "True" and kept:
-        kept[0] = UPSTREAM
+        files = [i for i, word in enumerate(kept) if word.endswith(".yaml")]
+        kept[files[0] if files else 0] = UPSTREAM
     return kept
 
 
@@ -148,13 +153,20 @@ def load_hparams(hparams_file, overrides):
             return load_hyperpyyaml(fin, overrides)
     except KeyError as error:
         raise InputError(
-            f"{hparams_file}: unknown option, {error.args[0]}; the file lists "
-            "all that there are"
+            f"{hparams_file} does not have this option: {error.args[0]}; the "
+            "options are the keys of that file"
         ) from error
+    except InputError:
+        raise
     except YAMLError as error:
         raise InputError(
             f"{hparams_file} and the options {overrides!r} do not make valid "
             f"YAML: {error}"
+        ) from error
+    except (AttributeError, ImportError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{hparams_file}: an object could not be built "
+            f"({type(error).__name__}: {error}); check its class and arguments"
         ) from error
 
 
@@ -198,32 +210,45 @@ def prepare_data(task, prepare, write_samples, options):
     if are_samples:
         if write_samples is None:
             raise InputError(
-                f"data_folder: there are no samples of {task.name}; give the "
-                "folder of the data set"
+                f"data_folder: the package has no samples for {task.name}; give "
+                "the path of the data set"
             )
         data_folder = samples_folder
-        run_on_main(write_samples, args=[data_folder], kwargs=sample_options)
-    # A method file speaks to all data sets: null leaves an option out.
-    options = {k: v for k, v in options.items() if v is not None}
-    known = inspect.signature(prepare).parameters
-    unknown = [option for option in options if option not in known]
-    if unknown:
-        raise InputError(
-            f"{task.name} has no option {', '.join(unknown)}; leave it out"
-        )
+        kwargs = _options_of(write_samples, task, sample_options)
+        run_on_main(write_samples, args=[data_folder], kwargs=kwargs)
     kwargs = {"data_folder": data_folder, "cache_folder": feature_folder}
-    run_on_main(prepare, kwargs={**options, **kwargs})
-    save_folder = Path(options["save_folder"])
-    text = (save_folder / "prepare.json").read_text(encoding="utf-8")
-    prepared = json.loads(text)
+    kwargs |= _options_of(prepare, task, options)
+    run_on_main(prepare, kwargs=kwargs)
+    path = Path(options["save_folder"]) / "prepare.json"
+    if not path.is_file():
+        raise InputError(
+            f"{path} does not exist, so there is no preparation to skip; run "
+            "without --skip_prep"
+        )
+    prepared = json.loads(path.read_text(encoding="utf-8"))
     return {
         **prepared,
         "n_samples": prepared["n_recordings"] if are_samples else 0,
-        "rows": read_manifest(save_folder / "test.csv"),
+        "rows": rows_of(task, read_manifest(path.with_name("test.csv"))),
         "clip_options": clip_options,
         "recordings_per_batch": batch_size,
         "feature_folder": feature_folder,
     }
+
+
+def _options_of(function, task, options):
+    """Options that are given; null leaves one out, for a method's YAML.
+
+    It speaks to all data sets, so it has options that only some of them take.
+    """
+    options = {k: v for k, v in options.items() if v is not None}
+    unknown = sorted(options.keys() - inspect.signature(function).parameters)
+    if unknown:
+        raise InputError(
+            f"the recipe of {task.name} does not have the option "
+            f"{', '.join(unknown)}; remove it"
+        )
+    return options
 
 
 class Material(NamedTuple):
@@ -290,7 +315,7 @@ def check_device(name=None):
     >>> check_device("gpu")
     Traceback (most recent call last):
     ...
-    afpt_plugin.errors.InputError: no device 'gpu' here (...); try cpu
+    afpt_plugin.errors.InputError: the device 'gpu' cannot be used (...); try cpu
     """
     name = name or infer_device()
     try:
@@ -298,7 +323,7 @@ def check_device(name=None):
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(
-            f"no device {name!r} here ({reason}); try cpu"
+            f"the device {name!r} cannot be used ({reason}); try cpu"
         ) from error
     return name
 

@@ -30,6 +30,7 @@ import hashlib
 import json
 import math
 import re
+import reprlib
 from pathlib import Path
 
 import jinja2
@@ -56,11 +57,12 @@ _KINDS = {
     "clap_fingerprint": (str, "64 hex digits"),
     "learner": (str, "the name of a learner"),
     "learner_settings": (dict, "names with values"),
+    "baseline": (str, "the name of a learner"),
     "baseline_settings": (dict, "names with values"),
     "class_names": (list, "a list of texts"),
     "multi_label": (bool, "true or false"),
-    "logit_scale": ((int, float), "a number above 0"),
-    "clip_seconds": ((int, float), "a number above 0"),
+    "logit_scale": ((int, float), "a number of at least 0.001"),
+    "clip_seconds": ((int, float), "a number of at least 0.001"),
     "metrics": (dict, "names with values"),
     "facts": (dict, "names with values"),
 }
@@ -80,8 +82,10 @@ class Export:
         Name of the learner in `afpt_plugin.learners.LEARNERS`.
     learner_settings : dict
         See `Learner.settings`.
+    baseline : str
+        Name of what it was compared with.
     baseline_settings : dict
-        Those of the `Template` that it was compared with.
+        Its settings, without training items.
     class_names : list of str
         In the order of the class indices.
     multi_label : bool
@@ -107,6 +111,7 @@ class Export:
     clap_fingerprint: str
     learner: str
     learner_settings: dict
+    baseline: str
     baseline_settings: dict
     class_names: list
     multi_label: bool
@@ -122,20 +127,23 @@ class Export:
             sound = isinstance(value, kind) and (
                 kind is bool or not isinstance(value, bool)
             )
-            if sound and wanted.endswith("above 0"):
-                sound = math.isfinite(value) and value > 0
+            if sound and wanted.startswith("a number"):
+                # Whole numbers of any length are YAML, too.
+                sound = isinstance(value, float) or abs(value) < 2**53
+                sound = sound and math.isfinite(value) and value >= 1e-3
             elif sound and name == "clap_fingerprint":
                 sound = re.fullmatch("[0-9a-f]{64}", value) is not None
             if not sound:
                 raise InputError(f"{name}: {_short(value)} is not {wanted}")
-        if self.learner not in LEARNERS:
-            raise InputError(
-                f"learner: {_short(self.learner)} is unknown; this version has "
-                f"{', '.join(LEARNERS)}"
-            )
+        for name in ("learner", "baseline"):
+            if getattr(self, name) not in LEARNERS:
+                raise InputError(
+                    f"{name}: {_short(getattr(self, name))} is unknown; this "
+                    f"version has {', '.join(LEARNERS)}"
+                )
         check_class_names(self.class_names)
         self._build(self.learner, self.learner_settings)
-        self._build("Template", self.baseline_settings)
+        self._build(self.baseline, self.baseline_settings)
 
     def _build(self, name, settings):
         """A learner before `setup`; its constructor checks the settings."""
@@ -166,7 +174,7 @@ class Export:
                 f"the learner was trained for {self.clap} with the fingerprint "
                 f"{self.clap_fingerprint}, but this backbone is {clap.name} "
                 f"with {clap.fingerprint}: give the weights that it was "
-                "trained for, or train it anew"
+                "trained for, or retrain it"
             )
         learner = self._build(self.learner, self.learner_settings)
         try:
@@ -181,7 +189,7 @@ class Export:
         return learner.eval()
 
     def make_baseline(self, clap):
-        """Rebuild the template that the learner was compared with.
+        """Rebuild what the learner was compared with.
 
         Arguments
         ---------
@@ -190,18 +198,17 @@ class Export:
 
         Returns
         -------
-        Template
-            Without the share of captions, which an export does not hold.
+        Learner
+            Without training items, which an export does not hold.
         """
-        settings = {**self.baseline_settings, "caption_share": 0.0}
-        return self._build("Template", settings).setup(
+        return self._build(self.baseline, self.baseline_settings).setup(
             clap, self.class_names, logit_scale=self.logit_scale
         )
 
     @property
     def fingerprint(self):
         """Hash of all that decides a score (64 hex digits)."""
-        told = ("metrics", "facts", "baseline_settings")
+        told = ("metrics", "facts", "baseline", "baseline_settings")
         settings = [getattr(self, name) for name in _KINDS if name not in told]
         digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
         for name, tensor in sorted(self.tensors.items()):
@@ -254,7 +261,8 @@ def write_export(
         "clap_fingerprint": clap.fingerprint,
         "learner": type(learner).__name__,
         "learner_settings": learner.settings(),
-        "baseline_settings": baseline.settings(),
+        "baseline": type(baseline).__name__,
+        "baseline_settings": baseline.settings_without_items(),
         "class_names": list(task.class_names),
         "multi_label": task.multi_label,
         "logit_scale": float(learner.logit_scale),
@@ -348,7 +356,7 @@ def _read_settings(path):
             f"{path}: cannot be read ({error.strerror}); give the export/ "
             "folder of a run"
         ) from error
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise InputError(
             f"{path}: not plain YAML ({reason}); an export holds values only, "
@@ -378,7 +386,8 @@ def _misfit(name, error):
 
 def _short(value):
     """A value in a message, however long."""
-    text = repr(value)
+    # Aliases can make a few lines of YAML gigabytes of `repr`.
+    text = reprlib.repr(value)
     return text if len(text) < 60 else f"{text[:60]}..."
 
 

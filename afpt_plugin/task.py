@@ -44,6 +44,9 @@ class Task:
         The data set's captions: a name in ``assets/captions``, or a CSV file.
     paper_captions_per_class : int, optional
         The paper's caption budget (its section 3.1); by default all captions.
+    all_class_names : list of str, optional
+        Of a half: the whole data set's classes. Captions and recordings of the
+        other half are left out.
 
     Raises
     ------
@@ -58,6 +61,7 @@ class Task:
     folds: tuple = ()
     captions: str | Path | None = None
     paper_captions_per_class: int | None = None
+    all_class_names: list | None = None
 
     def __post_init__(self):
         check_class_names(self.class_names)
@@ -147,4 +151,5 @@ class Task:
             self,
             name=f"{self.name} ({name})",
             class_names=list(self.class_names[part]),
+            all_class_names=self.all_class_names or self.class_names,
         )

@@ -15,7 +15,7 @@ from torch.nn.utils.rnn import pad_sequence
 from afpt_plugin.data.audio import read_clip
 from afpt_plugin.data.store import FeatureStore, content_key
 from afpt_plugin.errors import InputError
-from afpt_plugin.learners.base import Shots
+from afpt_plugin.learners.base import LabeledItems
 
 #: Captions in a batch of the text tower, filled up if there are fewer.
 CAPTION_ROWS = 16
@@ -52,13 +52,21 @@ class EmbeddingDataset(DynamicItemDataset):
         self.set_output_keys(["id", "whole", "parts", "mask", "target"])
 
     def shots(self):
-        """All items at once, as `Shots` for a learner that starts from them."""
+        """All items at once, as `LabeledItems` for a learner that starts from them."""
         with self.output_keys_as(["whole", "target"]):
             items = [self[index] for index in range(len(self))]
-        return Shots(
+        return LabeledItems(
             torch.stack([item["whole"] for item in items]).float(),  # [N, D]
             torch.stack([item["target"] for item in items]),  # [N, n_classes]
         )
+
+
+def rows_of(task, rows):
+    """The rows of a manifest that belong to a task: all, or its half's."""
+    if task.all_class_names is None:
+        return rows
+    names = set(task.class_names)
+    return [row for row in rows if set(row["label"].split("|")) <= names]
 
 
 def caption_dataset(clap, captions, n_classes, store_folder, pad_to=None):
@@ -179,7 +187,7 @@ def embed_captions(clap, captions, store_folder, pad_to=None, batch_size=256):
                 embeddings = clap.encode_captions(
                     rows + rows[:1] * spare, pad_to
                 )
-                # The rows that fill the batch up are left behind.
+                # The rows that fill the batch up are discarded.
                 found = _entries(embeddings, keep_padding=bool(pad_to))
                 entries |= zip(rows, found, strict=False)
         return [entries[text] for text in texts]

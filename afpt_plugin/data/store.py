@@ -250,11 +250,11 @@ class FeatureStore(Mapping):
     def _mention_older(self, folder):
         """Say which stores of other versions are no longer read."""
         for path in sorted(folder.glob("*/store.json")):
-            if f'"format": {FORMAT_VERSION},' not in path.read_text("utf-8"):
+            if f'"format": {FORMAT_VERSION},'.encode() not in path.read_bytes():
                 logger.info(
                     f"{path.parent}: another version of this package stored "
                     "these features; they are not read, so the folder can be "
-                    "removed, and what is needed is encoded anew"
+                    "removed, and what is needed will be encoded again"
                 )
 
     def _describe(self):
@@ -276,7 +276,13 @@ class FeatureStore(Mapping):
                 keys, fields = self._open(path)
             except FileNotFoundError:
                 continue  # another process has just set it aside
-            except (SafetensorError, OSError, KeyError, ValueError) as error:
+            except (
+                SafetensorError,
+                OSError,
+                LookupError,
+                TypeError,
+                ValueError,
+            ) as error:
                 logger.warning(
                     f"{path}: not trusted ({error}); set aside as *.rejected, "
                     "its items will be encoded again"
@@ -291,7 +297,7 @@ class FeatureStore(Mapping):
     def _open(self, path):
         """The keys of a shard, and each field's rows and where items start."""
         if file_sha256(path) != path.stem.split("-")[-1]:
-            raise ValueError("its content is not what its name promises")
+            raise ValueError("its hash does not match its name")
         # Memory-mapped: the rows take no memory until they are read.
         with safe_open(path, framework="pt") as shard:
             index = json.loads((shard.metadata() or {})["index"])
@@ -301,6 +307,11 @@ class FeatureStore(Mapping):
                 field: (shard.get_tensor(field), [0, *accumulate(lengths)])
                 for field, lengths in index["lengths"].items()
             }
+            for field, (rows, starts) in fields.items():
+                if len(starts) != len(index["keys"]) + 1 or starts[-1] != len(
+                    rows
+                ):
+                    raise ValueError(f"the lengths of {field} do not add up")
         return index["keys"], fields
 
     def _write(self, pending, rank):

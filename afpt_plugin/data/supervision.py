@@ -8,6 +8,7 @@ Authors
  * The afpt_plugin developers 2026
 """
 
+import dataclasses
 import random
 from pathlib import Path
 from typing import NamedTuple
@@ -25,6 +26,7 @@ from afpt_plugin.data.datasets import (
     EmbeddingDataset,
     caption_dataset,
     recording_dataset,
+    rows_of,
 )
 from afpt_plugin.data.manifests import data_fingerprint, read_manifest
 from afpt_plugin.errors import InputError
@@ -88,6 +90,13 @@ class Captions:
         seed=0,
         pad_to=None,
     ):
+        if per_class not in (None, "paper") and (
+            type(per_class) is not int or per_class < 1
+        ):
+            raise InputError(
+                f"captions_per_class is {per_class!r}; give a number of at "
+                "least 1, `paper`, or null for all"
+            )
         self.source = source
         self.valid_fraction = valid_fraction
         self.per_class = per_class
@@ -116,15 +125,16 @@ class Captions:
         InputError
             If the captions cannot be read, or a class has none left.
         """
-        class_names = task.class_names
+        # Of a half of the classes, the whole data set's captions are read.
+        class_names = task.all_class_names or task.class_names
         if self.source == "templates":
             captions = template_captions(class_names)
         elif self.source != "ours":
             captions = read_captions(self.source, class_names)
         elif task.captions is None:
             raise InputError(
-                f"captions: {task.name} comes with none; give a CSV file, or "
-                "`templates` to learn from the class names alone"
+                f"captions: {task.name} has no captions of its own; give a CSV "
+                "file, or `templates` to learn from the class names alone"
             )
         else:
             path = task.captions
@@ -133,6 +143,17 @@ class Captions:
             captions = read_captions(path, class_names)
         if not task.multi_label:
             captions = _with_one_label(captions, self.source, class_names)
+        if task.all_class_names:
+            index = {name: i for i, name in enumerate(task.class_names)}
+            place = [index.get(name) for name in class_names]
+            captions = [
+                dataclasses.replace(
+                    caption, labels=tuple(place[i] for i in caption.labels)
+                )
+                for caption in captions
+                if None not in [place[i] for i in caption.labels]
+            ]
+            class_names = task.class_names
         train, valid = split_captions(
             captions, len(class_names), self.valid_fraction, self.seed or 0
         )
@@ -147,7 +168,9 @@ class Captions:
             "n_train": len(train),
             "n_valid": len(valid),
             "per_class": per_class,
+            "drawn": "first" if self.seed is None else "by seed",
             "pad_to": self.pad_to,
+            "drawn_fingerprint": captions_fingerprint(train),
         }
         return train, valid, facts
 
@@ -190,7 +213,7 @@ def _with_one_label(captions, source, class_names):
         raise InputError(
             f"{source}: {len(missing)} of {len(class_names)} classes have no "
             f"caption of their own: {', '.join(missing)}; add some, or train "
-            "with several labels a caption (multi-label)"
+            "with several labels a caption (multi_label)"
         )
     if len(kept) < len(captions):
         logger.warning(
@@ -256,13 +279,13 @@ class Shots:
         InputError
             If a class has no recording, or one is in the test set, too.
         """
-        rows = read_manifest(self.manifest)
+        rows = rows_of(task, read_manifest(self.manifest))
         tested = {row["sha256"]: row["wav"] for row in test or []}
         for row in rows:
             if row["sha256"] in tested:
                 raise InputError(
-                    f"{self.manifest}: {row['wav']} is in the test set as "
-                    f"{tested[row['sha256']]}; remove it from one of the two"
+                    f"{self.manifest}: {row['wav']} is also in the test set "
+                    f"(as {tested[row['sha256']]}); remove it from one of them"
                 )
         rows.sort(key=lambda row: row["sha256"])  # wherever the files lie
         random.Random(self.seed).shuffle(rows)
@@ -270,13 +293,18 @@ class Shots:
         few = []
         for name in task.class_names:
             own = [row for row in rows if name in row["label"].split("|")]
-            train = [row for row in own if row["ID"] not in chosen["valid"]]
-            valid = [row for row in own if row["ID"] not in chosen["train"]]
+            # By content: a copy must not be learned from and held out.
+            own = {row["sha256"]: row for row in own}
+            train = [
+                row for key, row in own.items() if key not in chosen["valid"]
+            ]
             train = train[: self.k]
-            taken = {row["ID"] for row in train}
-            valid = [row for row in valid if row["ID"] not in taken]
-            chosen["train"] |= {row["ID"]: row for row in train}
-            chosen["valid"] |= {row["ID"]: row for row in valid[: self.valid_k]}
+            chosen["train"] |= {row["sha256"]: row for row in train}
+            valid = [
+                row for key, row in own.items() if key not in chosen["train"]
+            ]
+            valid = valid[: self.valid_k]
+            chosen["valid"] |= {row["sha256"]: row for row in valid}
             if not train:
                 raise InputError(
                     f"{self.manifest}: class {name!r} has no recording to "
@@ -286,7 +314,7 @@ class Shots:
                 few.append(name)
         if few:
             logger.warning(
-                "%s: %d of %d classes have fewer recordings than asked for: %s",
+                "%s: %d of %d classes have fewer recordings than requested: %s",
                 self.manifest,
                 len(few),
                 task.n_classes,
@@ -318,5 +346,10 @@ class Shots:
             "n_train": len(parts[0]),
             "n_valid": len(parts[1]),
             "k": self.k,
+            "valid_k": self.valid_k,
+            "clip_options": {
+                k: v for k, v in self.clip_options.items() if k != "seed"
+            },
+            "drawn_fingerprint": data_fingerprint(parts[0]),
         }
         return Supervision(train, valid, facts)

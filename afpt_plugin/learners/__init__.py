@@ -4,16 +4,16 @@ Authors
  * The afpt_plugin developers 2026
 """
 
-from afpt_plugin.learners.base import Classes, Learner, Shots
+from afpt_plugin.learners.base import Classes, LabeledItems, Learner
 from afpt_plugin.learners.prompts import PromptLearner
 from afpt_plugin.learners.template import Template
 
 __all__ = [
     "LEARNERS",
     "Classes",
+    "LabeledItems",
     "Learner",
     "PromptLearner",
-    "Shots",
     "Template",
 ]
 

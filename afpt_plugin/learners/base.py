@@ -30,8 +30,8 @@ class Classes(NamedTuple):
     fine: torch.Tensor  # [n_classes, D], compared with their parts
 
 
-class Shots(NamedTuple):
-    """Labeled items to start from, captions or recordings alike.
+class LabeledItems(NamedTuple):
+    """Items to start from, captions or recordings alike.
 
     Parts are left out: those of 10,000 padded captions would take 4 GB.
     """
@@ -47,8 +47,8 @@ class Shots(NamedTuple):
 
         Example
         -------
-        >>> shots = Shots(torch.eye(2), torch.tensor([[1.0, 0.0], [1.0, 0.0]]))
-        >>> shots.class_means()
+        >>> items = LabeledItems(torch.eye(2), torch.tensor([[1.0, 0.0], [1.0, 0.0]]))
+        >>> items.class_means()
         tensor([[0.5000, 0.5000],
                 [0.0000, 0.0000]])
         """
@@ -79,7 +79,7 @@ class Learner(torch.nn.Module):
             The backbone.
         class_names : list of str
             The label texts, in the order of the class indices.
-        shots : Shots, optional
+        shots : LabeledItems, optional
             The training items, for a learner that starts from them.
         logit_scale : float, optional
             What cosines are multiplied by; by default the backbone's scale.
@@ -91,6 +91,8 @@ class Learner(torch.nn.Module):
         """
         self.class_names = list(class_names)
         self.logit_scale = logit_scale or clap.logit_scale
+        # What is made from items is there, or comes with a stored state dict.
+        self.has_items = shots is not None
         # Every rank makes equal buffers, so DDP need not broadcast them (which
         # would overwrite what the backward pass still needs).
         self._ddp_params_and_buffers_to_ignore = [
@@ -174,7 +176,7 @@ class Learner(torch.nn.Module):
                 f"a {type(self).__name__} needs {', '.join(sorted(own))}"
             )
         for name, tensor in tensors.items():
-            # Only the shots know how long a tensor made from them is.
+            # Empty: only the shots know how long it is.
             wanted = tensor.shape if own[name].numel() == 0 else own[name].shape
             if tensor.shape != wanted or tensor.dtype != own[name].dtype:
                 raise InputError(
@@ -187,7 +189,12 @@ class Learner(torch.nn.Module):
             owner, _, leaf = name.rpartition(".")
             current = getattr(self.get_submodule(owner), leaf)
             current.data = tensor.to(clap.device).clone()
+        self.has_items = True
         return self
+
+    def settings_without_items(self):
+        """Settings of the nearest learner that needs no training items."""
+        return self.settings()
 
     def token_vectors(self, clap):
         """Learned vectors that live among the words, for `afpt words`.
@@ -230,7 +237,8 @@ class Learner(torch.nn.Module):
             If what was learned belongs to the classes it was learned for.
         """
         raise InputError(
-            f"{type(self).__name__} learned its {len(self.class_names)} "
-            "classes one by one, so it cannot take other class names; train it "
-            "on them, or use a learner with contexts that all classes share"
+            f"{type(self).__name__} was trained for its own "
+            f"{len(self.class_names)} classes and cannot take other class "
+            "names; train it on them, or use a learner with contexts that all "
+            "classes share"
         )

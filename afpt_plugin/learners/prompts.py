@@ -82,12 +82,15 @@ class PromptLearner(Learner):
         classes_per_chunk=None,
     ):
         super().__init__()
-        if ctx_init is None and (n_ctx is None or n_ctx < 1):
+        given = n_ctx is not None or ctx_init is None
+        if given and (type(n_ctx) is not int or n_ctx < 1):
             raise InputError(
                 f"n_ctx is {n_ctx!r}: give at least 1 context vector, or "
                 "ctx_init, the words to start from"
             )
-        if classes_per_chunk is not None and classes_per_chunk < 1:
+        if classes_per_chunk is not None and (
+            type(classes_per_chunk) is not int or classes_per_chunk < 1
+        ):
             raise InputError(
                 f"classes_per_chunk is {classes_per_chunk!r}: give at least 1, "
                 "or leave it out for the automatic choice"
@@ -133,8 +136,8 @@ class PromptLearner(Learner):
                 self.n_ctx - len(words),
                 clap.token_dim,
                 generator=generator,
-            )
-            start = words.expand(*owners, -1, -1)
+            )  # [(n_classes,) n_ctx - n_tokens, d]
+            start = words.expand(*owners, -1, -1)  # [(n_classes,) n_tokens, d]
             ctx = torch.cat([drawn, start], dim=-2)  # [(n_classes,) n_ctx, d]
             self.register_parameter(name, torch.nn.Parameter(ctx))
         tokens = clap.tokenize_class_names(class_names)
@@ -142,7 +145,7 @@ class PromptLearner(Learner):
         self.register_buffer(
             "attention_mask", tokens.attention_mask, persistent=False
         )
-        means = torch.empty(0, clap.embed_dim)
+        means = torch.zeros(len(class_names), clap.embed_dim)
         if self.anchor and shots is not None:
             means = normalize(shots.class_means(), dim=-1)  # [n_classes, D]
         self.register_buffer(
@@ -158,7 +161,7 @@ class PromptLearner(Learner):
         InputError
             If there is an anchor, but `setup` got no shots.
         """
-        if self.anchor and len(self.anchor_embeddings) == 0:
+        if self.anchor and not self.has_items:
             raise InputError(
                 f"anchor is {self.anchor}, but there are no training items to "
                 "anchor the classes to: give setup the shots, or set anchor "
@@ -182,7 +185,7 @@ class PromptLearner(Learner):
     @torch.no_grad()
     def token_vectors(self, clap):
         """The contexts, and where they started; see `Learner.token_vectors`."""
-        start = PromptLearner(**self.settings()).setup(clap, self.class_names)
+        start = type(self)(**self.settings()).setup(clap, self.class_names)
         vectors = {}
         for name in ("ctx_coarse", "ctx_fine"):
             pair = [
@@ -211,6 +214,7 @@ class PromptLearner(Learner):
             known = dict(
                 zip(self.class_names, self.anchor_embeddings, strict=True)
             )
+            # [n_classes, D] each
             template = normalize(baseline.coarse, dim=-1).to(clap.device)
             tensors["anchor_embeddings"] = torch.stack(
                 [
@@ -218,6 +222,6 @@ class PromptLearner(Learner):
                     for name, new in zip(class_names, template, strict=True)
                 ]
             )
-        return PromptLearner(**self.settings()).restore(
+        return type(self)(**self.settings()).restore(
             clap, class_names, tensors, self.logit_scale
         )

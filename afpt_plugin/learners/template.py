@@ -77,11 +77,11 @@ class Template(Learner):
             ).whole  # [n_classes, D]
             for template in self.templates
         ]
-        embeddings = wordings[0]
+        embeddings = wordings[0]  # [n_classes, D]
         if len(wordings) > 1:
             embeddings = normalize(torch.stack(wordings), dim=-1).mean(0)
-        # Only the captions' means cannot be made again without the captions.
-        means = torch.empty(0, clap.embed_dim, device=embeddings.device)
+        # Only the means cannot be recomputed without the training items.
+        means = torch.zeros_like(embeddings)  # [n_classes, D]
         if shots is not None and self.caption_share:
             means = normalize(shots.class_means(), dim=-1).to(embeddings)
         self.register_buffer("embeddings", embeddings, persistent=False)
@@ -94,7 +94,7 @@ class Template(Learner):
         """The mixture of templates and means; see `Learner.classes`."""
         embeddings = self.embeddings
         if self.caption_share:
-            if len(self.means) == 0:
+            if not self.has_items:
                 raise InputError(
                     f"caption_share is {self.caption_share}, but there are no "
                     "training items to take means of; give captions, or set "
@@ -105,10 +105,14 @@ class Template(Learner):
             ) * normalize(embeddings, dim=-1)
         return Classes(embeddings, embeddings)
 
+    def settings_without_items(self):
+        """Without the share of captions; see `Learner`."""
+        return {**self.settings(), "caption_share": 0.0}
+
     def with_class_names(self, clap, class_names, baseline):
         """The same templates for other classes; see `Learner.with_class_names`."""
         if self.caption_share:
             return super().with_class_names(clap, class_names, baseline)
-        return Template(**self.settings()).setup(
+        return type(self)(**self.settings()).setup(
             clap, class_names, logit_scale=self.logit_scale
         )

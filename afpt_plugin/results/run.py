@@ -8,6 +8,9 @@ Authors
 """
 
 import functools
+import hashlib
+import json
+import os
 import platform
 import time
 from pathlib import Path
@@ -17,6 +20,7 @@ from speechbrain.utils.logger import get_logger
 
 from afpt_plugin.errors import InputError
 from afpt_plugin.export import write_export
+from afpt_plugin.learners import LEARNERS
 from afpt_plugin.results.figures import plot_training
 from afpt_plugin.results.output import format_table, primary_head, write_run
 
@@ -24,8 +28,21 @@ logger = get_logger(__name__)
 
 SELECTIONS = ("captions", "audio", None)
 
-# What a checkpoint must share with a run that goes on from it.
-LEARNED = ("clap_fingerprint", "learner", "supervision", "training", "seed")
+# What a run in the same folder must share with the one before.
+LEARNED = (
+    "dataset",
+    "class_names",
+    "data_fingerprint",
+    "clip_options",
+    "clap_fingerprint",
+    "learner",
+    "supervision",
+    "training",
+    "selection",
+    "debug",
+)
+# Of a loader's arguments, those that decide the batches.
+BATCHING = ("batch_size", "shuffle", "drop_last", "sampler")
 
 
 def _describe(thing):
@@ -46,7 +63,7 @@ def _describe(thing):
         values = {
             key: value
             for key, value in vars(thing).items()
-            if isinstance(value, (str, int, float, type(None)))
+            if isinstance(value, (str, int, float, list, dict, type(None)))
             and not key.startswith("_")
             and key not in ("training", "call_super_init", "dump_patches")
         }
@@ -108,12 +125,18 @@ class RunResults:
         self.learner, self.baseline = learner, baseline
         self.facts = dict(facts)
         data = self.facts.pop("data", {})
-        supervision = self.facts.pop("supervision", None)
+        supervision = dict(self.facts.pop("supervision", {}))
+        # Depends on the seed, so it is no part of the identity.
+        self._drawn = supervision.pop("drawn_fingerprint", None)
         self.facts["n_left_out"] = data.get("n_left_out", 0)
         clip_options = dict(data.get("clip_options", {}))
         clip_options.pop("seed", None)
+        names = json.dumps(task.class_names).encode()
         self.identity = {
             "dataset": task.name,
+            "class_names": hashlib.sha256(names).hexdigest()[:16],
+            "multi_label": task.multi_label,
+            "clip_seconds": task.clip_seconds,
             "data_fingerprint": data.get("data_fingerprint"),
             "left_out": sorted(bad["ID"] for bad in data.get("left_out", [])),
             "clip_options": clip_options,
@@ -126,16 +149,28 @@ class RunResults:
             "selection": self.selection,
             "debug": debug,
         }
+        # A learner that is not trained leaves no checkpoint to compare with.
+        try:
+            text = (self.folder / "results.json").read_text(encoding="utf-8")
+            self._compare(json.loads(text)["identity"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            if isinstance(error, InputError):
+                raise
 
-    def begin(self, has_test, has_valid, **training):
+    def begin(self, has_test, has_valid, checkpointer, loader, **training):
         """Say what decides the training; refuse a rule that cannot choose.
 
         Raises
         ------
         InputError
-            If the selection rule needs recordings to test on, or held-out
-            items, that are not there.
+            If the selection rule needs recordings to test on, held-out items
+            or checkpoints that are not there.
         """
+        if self.selection is not None and checkpointer is None:
+            raise InputError(
+                f"selection: {self.selection} needs checkpoints to choose from; "
+                "give a checkpointer, or choose null for the last epoch"
+            )
         if self.selection == "audio" and not has_test:
             raise InputError(
                 "selection: audio needs a test set; choose captions, or null "
@@ -144,11 +179,13 @@ class RunResults:
         if self.selection == "captions" and not has_valid:
             raise InputError(
                 "selection: captions needs held-out items: raise "
-                "valid_fraction above 0, or choose null for the last epoch"
-                + (", or audio" if has_test else "")
+                "valid_fraction (of shots: valid_k) above 0, or choose null "
+                "for the last epoch" + (", or audio" if has_test else "")
             )
         self.identity["training"] = {
-            name: _describe(value) for name, value in training.items()
+            **{name: _describe(value) for name, value in training.items()},
+            **{key: loader[key] for key in BATCHING if key in loader},
+            "n_processes": int(os.environ.get("WORLD_SIZE", 1)),
         }
 
     def resume(self, checkpointer):
@@ -168,27 +205,46 @@ class RunResults:
             self.history = []
             return
         self.history = last.meta["history"]
-        own, known = self._learned(), last.meta.get("learned", {})
-        differing = [
-            key
-            for key in own
-            if own[key] is not None and known.get(key) != own[key]
-        ]
-        if differing:
+        self._compare(last.meta.get("learned", {}))
+        limit = (self.identity["training"] or {}).get("epochs")
+        if limit is not None and len(self.history) > limit:
             raise InputError(
-                f"{self.folder} holds a run with another "
-                f"{', '.join(differing)}: give another --output_folder, or "
-                "remove it"
+                f"{self.folder} holds a run of {len(self.history)} epochs, and "
+                f"only {limit} are wanted now; choose another output folder, "
+                "or delete this one"
             )
 
     def _learned(self):
-        """What a checkpoint of this run was learned from, and how."""
-        learned = {**self.identity, "seed": self.seed}
-        learned = {key: learned[key] for key in LEARNED}
-        if learned["training"]:
+        """What a run of this folder was learned from, and how."""
+        return {
+            **{key: self.identity[key] for key in LEARNED},
+            "seed": self.seed,
+            "drawn_fingerprint": self._drawn,
+        }
+
+    def _compare(self, known):
+        """Refuse to go on from another run, or to write over it."""
+
+        def comparable(learned, key):
+            value = learned.get(key)
             # A finished run may be given more epochs.
-            learned["training"] = {**learned["training"], "epochs": None}
-        return learned
+            return {**value, "epochs": 0} if key == "training" else value
+
+        own = self._learned()
+        differing = [
+            key
+            for key in own
+            if own[key] is not None
+            and known.get(key, own[key]) is not None
+            and comparable(known, key) != comparable(own, key)
+            and (key in known or key not in ("seed", "drawn_fingerprint"))
+        ]
+        if differing:
+            raise InputError(
+                f"{self.folder} holds a run with a different "
+                f"{', '.join(differing)}; choose another output folder, or "
+                "delete this one"
+            )
 
     def close_epoch(self, epoch, train, valid, audio, checkpointer):
         """Log an epoch, and keep its checkpoint if it is the best so far.
@@ -273,11 +329,11 @@ class RunResults:
             "history": self.history,
             "timings": {**self.timings, "peak_memory_mb": _peak_memory_mb()},
         }
-        self._export(self.folder / "export", selected, metrics)
         if if_main_process():
             write_run(
                 self.folder, results, scores.ids, targets, logits, self.task
             )
+        self._export(self.folder / "export", selected, metrics)
         name = self.task.metric
         self.train_logger.log_stats(
             {"epoch loaded": selected},
@@ -309,6 +365,14 @@ class RunResults:
         """Write the learner, as it is now, for `afpt_plugin.inference`."""
         if not if_main_process():
             return
+        for each in (self.learner, self.baseline):
+            if LEARNERS.get(type(each).__name__) is not type(each):
+                logger.warning(
+                    "%s is not in afpt_plugin.learners.LEARNERS, so there is "
+                    "no export",
+                    type(each).__name__,
+                )
+                return
         facts = {
             **self.facts,
             "dataset": self.task.name,

@@ -16,13 +16,13 @@ import yaml
 from afpt_plugin.errors import InputError
 from afpt_plugin.export import read_export, write_export
 from afpt_plugin.files import file_sha256
-from afpt_plugin.learners import PromptLearner, Shots, Template
+from afpt_plugin.learners import LabeledItems, PromptLearner, Template
 from afpt_plugin.task import Task
 
 # YAML would take some of them for something else.
 NAMES = ["dog", "yes", "2019-01-01", "rain: heavy # or so", "Glocken läuten"]
 TASK = Task("tiny", NAMES, clip_seconds=5)
-SHOTS = Shots(torch.randn(5, 16), torch.eye(5))
+SHOTS = LabeledItems(torch.randn(5, 16), torch.eye(5))
 
 
 @pytest.fixture
@@ -186,8 +186,8 @@ def test_nothing_unsound_is_written(learner, tmp_path, owner, name, value):
         ({"learner": ["Template"]}, "learner: "),
         ({"learner_settings": {"n_ctx": 4, "x": 1}}, "PromptLearner.*'x'"),
         ({"learner_settings": {"n_ctx": -1}}, "n_ctx is -1"),
-        ({"learner_settings": {"n_ctx": "4"}}, "settings of PromptLearner"),
-        ({"learner_settings": {"n_ctx": 2.5}}, "settings of PromptLearner"),
+        ({"learner_settings": {"n_ctx": "4"}}, "n_ctx is '4'"),
+        ({"learner_settings": {"n_ctx": 2.5}}, "n_ctx is 2.5"),
         ({"learner_settings": {"n_ctx": 10**12}}, "settings of PromptLearner"),
         ({"learner_settings": {"n_ctx": 5}}, r"ctx_coarse.*anchor_emb|needs"),
         ({"learner_settings": {"n_ctx": 5, "anchor": 0.5}}, r"\[5, 32\]"),
@@ -199,6 +199,9 @@ def test_nothing_unsound_is_written(learner, tmp_path, owner, name, value):
         ({"class_names": ["dog", "a|b"]}, r"class name 'a\|b'"),
         ({"logit_scale": "100"}, "logit_scale: '100'"),
         ({"logit_scale": float("inf")}, "logit_scale: inf"),
+        ({"logit_scale": 10**400}, "logit_scale: 1000"),
+        ({"clip_seconds": 1e-9}, "clip_seconds: 1e-09"),
+        ({"baseline": "Cat"}, "baseline: 'Cat'"),
         ({"clip_seconds": True}, "clip_seconds: True"),
         ({"clap": ["mini"]}, "clap: "),
         ({"clap_fingerprint": "1" * 64}, "1111"),

@@ -23,7 +23,7 @@ from afpt_plugin.errors import InputError
 from afpt_plugin.export import write_export
 from afpt_plugin.files import file_sha256
 from afpt_plugin.inference import PromptedClassifier
-from afpt_plugin.learners import LEARNERS, PromptLearner, Shots, Template
+from afpt_plugin.learners import LEARNERS, LabeledItems, PromptLearner, Template
 from afpt_plugin.results.run import RunResults
 from afpt_plugin.task import Task
 
@@ -36,7 +36,7 @@ RATE = 800
 def learner(clap):
     """Contexts that differ from each other, and an anchor."""
     generator = torch.Generator().manual_seed(0)
-    shots = Shots(torch.randn(3, 16, generator=generator), torch.eye(3))
+    shots = LabeledItems(torch.randn(3, 16, generator=generator), torch.eye(3))
     learner = PromptLearner(n_ctx=4, seed=1, anchor=0.5)
     return learner.setup(clap, NAMES, shots, logit_scale=20.0).eval()
 

@@ -17,8 +17,8 @@ from afpt_plugin.export import read_export, write_export
 from afpt_plugin.learners import (
     LEARNERS,
     Classes,
+    LabeledItems,
     PromptLearner,
-    Shots,
     Template,
 )
 from afpt_plugin.similarity import coarse_logits, fine_logits
@@ -65,21 +65,21 @@ def items(request, clap):
 @pytest.fixture
 def learner(clap, case, items):
     """Set up from the items."""
-    shots = Shots(items.whole, torch.eye(2).repeat(2, 1))
+    shots = LabeledItems(items.whole, torch.eye(2).repeat(2, 1))
     return CASES[case]().setup(clap, NAMES, shots)
 
 
 def test_the_registry_knows_every_learner():
-    """An export names a class, and holds no code."""
-    for make in CASES.values():
-        learner = make()
-        assert LEARNERS[type(learner).__name__] is type(learner)
+    """An export names a class, and holds no code; each has the contracts."""
+    cases = {type(make()) for make in CASES.values()}
+    assert cases == set(LEARNERS.values())
+    assert all(name == kind.__name__ for name, kind in LEARNERS.items())
 
 
 def test_logits_are_scaled_and_of_every_class(clap, learner, items):
     """Each head [B, n_classes], finite, within the scale."""
     logits = learner.eval()(items, learner.classes(clap))
-    assert {"coarse", "fine"} == set(logits)
+    assert "coarse" in logits and set(logits) <= {"coarse", "fine"}
     for values in logits.values():
         assert values.shape == (4, 2)
         assert values.isfinite().all()
@@ -88,7 +88,7 @@ def test_logits_are_scaled_and_of_every_class(clap, learner, items):
 
 def test_another_scale_multiplies_the_same_cosines(clap, case, items):
     """Bare cosines for the ranking loss."""
-    shots = Shots(items.whole, torch.eye(2).repeat(2, 1))
+    shots = LabeledItems(items.whole, torch.eye(2).repeat(2, 1))
     found = []
     for scale in (1.0, None):
         learner = CASES[case]().setup(clap, NAMES, shots, scale).eval()
@@ -112,8 +112,7 @@ def test_gradients_reach_what_is_learned_and_nothing_else(clap, learner, items):
     """CLAP's parameters and the items stay without."""
     parameters = dict(learner.named_parameters())
     if not parameters:
-        assert isinstance(learner, Template)
-        return
+        pytest.skip("nothing to train")
     logits = learner(items, learner.classes(clap))
     # Of a sum over classes, what they share could cancel out.
     sum(values[:, 0].sum() for values in logits.values()).backward()
@@ -125,7 +124,7 @@ def test_gradients_reach_what_is_learned_and_nothing_else(clap, learner, items):
 def test_settings_build_an_equal_learner(clap, learner, items):
     """Through JSON, as in an export and in `results.json`."""
     settings = json.loads(json.dumps(learner.settings()))
-    shots = Shots(items.whole, torch.eye(2).repeat(2, 1))
+    shots = LabeledItems(items.whole, torch.eye(2).repeat(2, 1))
     again = type(learner)(**settings).setup(clap, NAMES, shots)
     assert again.settings() == learner.settings()
     pairs = zip(
@@ -162,9 +161,7 @@ def test_tensors_that_do_not_fit_are_refused(clap, learner, fault):
     if fault == "missing":
         del tensors[name]
     elif fault == "shape":
-        tensors[name] = torch.ones(1, 2, 3, 4, 5)
-        if name in ("anchor_embeddings", "means"):
-            return  # only the items know its shape
+        tensors[name] = tensors[name][:1, :1]  # would broadcast
     elif fault == "nan":
         tensors[name].flatten()[0] = torch.nan
     with pytest.raises(InputError, match=name):
@@ -187,13 +184,13 @@ def test_other_class_names_or_one_sentence(clap, learner, case, items):
     torch.testing.assert_close(dog[0][0], dog[1][1], atol=1e-5, rtol=1e-4)
 
 
-# Shots
+# LabeledItems
 
 
 def test_class_means_weigh_an_item_by_its_share():
     """One of two classes counts half for each; norms do not count."""
     a, b, both = torch.eye(3)
-    shots = Shots(
+    shots = LabeledItems(
         torch.stack([a, 2 * b, both]),
         torch.tensor([[1.0, 0.0], [1.0, 0.0], [1.0, 1.0]]),
     )
@@ -228,7 +225,7 @@ def test_the_captions_mean_needs_captions(clap):
     learner = Template(caption_share=1.0).setup(clap, NAMES)
     with pytest.raises(InputError, match="caption_share is 1.0"):
         learner.classes(clap)
-    shots = Shots(torch.eye(16)[:2], torch.eye(2))
+    shots = LabeledItems(torch.eye(16)[:2], torch.eye(2))
     found = Template(caption_share=1.0).setup(clap, NAMES, shots).classes(clap)
     torch.testing.assert_close(found.coarse, torch.eye(16)[:2])
 
@@ -265,7 +262,7 @@ def test_an_anchored_class_stays_where_its_items_lie(clap):
     free = PromptLearner(n_ctx=3, seed=1).setup(clap, NAMES)
     held = PromptLearner(n_ctx=3, seed=1, anchor=0.75)
     anchor = torch.randn(2, 16)
-    held.setup(clap, NAMES, Shots(anchor, torch.eye(2)))
+    held.setup(clap, NAMES, LabeledItems(anchor, torch.eye(2)))
     for found, learned in zip(
         held.classes(clap), free.classes(clap), strict=True
     ):
@@ -276,7 +273,7 @@ def test_an_anchored_class_stays_where_its_items_lie(clap):
 def test_other_names_are_anchored_to_the_template(clap):
     """A known name keeps the mean of its items."""
     learner = PromptLearner(n_ctx=3, anchor=0.5)
-    learner.setup(clap, NAMES, Shots(torch.eye(16)[:2], torch.eye(2)))
+    learner.setup(clap, NAMES, LabeledItems(torch.eye(16)[:2], torch.eye(2)))
     baseline = Classes(torch.ones(3, 16), torch.ones(3, 16))
     other = learner.with_class_names(clap, OTHER_NAMES, baseline)
     assert torch.equal(other.anchor_embeddings[1], torch.eye(16)[0])
