@@ -49,26 +49,12 @@ AUDIBLE = 0.01
 
 
 class Recording(NamedTuple):
-    """A row of recordings.csv.
-
-    Arguments
-    ---------
-    path : pathlib.Path
-        The file.
-    place : str
-        The table and its line, for messages.
-    labels : dict
-        Name of a vocabulary to the labels that are true of it, a tuple.
-    source : int
-        Number of its origin; recordings with numbered names share it.
-    row : dict
-        All values, as text.
-    """
+    """A row of recordings.csv, and all its values as text in ``row``."""
 
     path: Path
-    place: str
-    labels: dict
-    source: int
+    place: str  # the table and its line, for messages
+    labels: dict  # vocabulary to the labels that are true of it, a tuple
+    source: int  # number of its origin; numbered takes of one share it
     row: dict
 
 
@@ -106,13 +92,9 @@ def read_recordings(folder=None):
             problem = f"file {row['file']} is listed twice"
         if problem:
             raise InputError(f"{place}: {problem}; {REMEDY}")
-        recordings[row["file"]] = Recording(
-            table.with_name(row["file"]),
-            place,
-            labels,
-            100000 + sources.index(_source(row)),
-            row,
-        )
+        path = table.with_name(row["file"])
+        source = 100000 + sources.index(_source(row))
+        recordings[row["file"]] = Recording(path, place, labels, source, row)
     return [recordings[file] for file in sorted(recordings)]
 
 
@@ -147,23 +129,20 @@ def load_sound(recording, sample_rate=None):
 
     Returns
     -------
-    sig : numpy.ndarray
-        Mono, float64, [samples].
-    sample_rate : int
-        In Hz.
+    tuple
+        The mono signal (float64 [samples]) and its rate.
 
     Raises
     ------
     InputError
         If the file is missing, unreadable, silent, or another one.
     """
+    wanted = recording.row["sha256"]
     try:
         data = recording.path.read_bytes()
-        found, wanted = hashlib.sha256(data), recording.row["sha256"]
-        if found.hexdigest() != wanted:
-            raise InputError(
-                f"its SHA-256 is {found.hexdigest()}, not {wanted}"
-            )
+        found = hashlib.sha256(data).hexdigest()
+        if found != wanted:
+            raise InputError(f"its SHA-256 is {found}, not {wanted}")
         sig, rate = decode(data)
         sig = sig.mean(dim=1).double().numpy()
         if not sig.any():

@@ -108,13 +108,10 @@ def write_esc50(folder, recordings=None):
             row += [recording.source, take]
             yield f"audio/{name}", sig, SAMPLE_RATE, [row]
 
+    columns = "filename fold target category esc10 src_file take"
     return _write(
-        Path(folder, "ESC-50-master"),
-        recordings,
-        "esc50",
-        "meta/esc50.csv",
-        "filename fold target category esc10 src_file take",
-        make_clips,
+        *(Path(folder, "ESC-50-master"), recordings, "esc50"),
+        *("meta/esc50.csv", columns, make_clips),
     )
 
 
@@ -137,13 +134,10 @@ def write_us8k(folder, recordings=None):
             row += [fold, target, label]
             yield f"audio/fold{fold}/{name}", sig, rate, [row]
 
+    columns = "slice_file_name fsID start end salience fold classID class"
     return _write(
-        Path(folder, "UrbanSound8K"),
-        recordings,
-        "us8k",
-        "metadata/UrbanSound8K.csv",
-        "slice_file_name fsID start end salience fold classID class",
-        make_clips,
+        *(Path(folder, "UrbanSound8K"), recordings, "us8k"),
+        *("metadata/UrbanSound8K.csv", columns, make_clips),
     )
 
 
@@ -184,12 +178,9 @@ def write_fsd2019(folder, recordings=None, clips_per_recording=3, seed=0):
 
     vocabulary = enumerate(VOCABULARIES["fsd2019"])
     return _write(
-        Path(folder, "FSDKaggle2019"),
-        recordings,
-        "fsd2019",
+        *(Path(folder, "FSDKaggle2019"), recordings, "fsd2019"),
         "FSDKaggle2019.meta/test_post_competition.csv",
-        "fname labels usage freesound_id license",
-        make_clips,
+        *("fname labels usage freesound_id license", make_clips),
         {"clips_per_recording": clips_per_recording, "seed": seed},
         {"FSDKaggle2019.meta/vocabulary.csv": csv_text(vocabulary)},
     )
@@ -240,12 +231,8 @@ def write_dcase2019(
             yield path, sig, SAMPLE_RATE, rows
 
     return _write(
-        Path(folder, f"DCASE2019-{subset}"),
-        recordings,
-        "dcase2019",
-        metadata,
-        "filename onset offset event_label",
-        make_clips,
+        *(Path(folder, f"DCASE2019-{subset}"), recordings, "dcase2019"),
+        *(metadata, "filename onset offset event_label", make_clips),
         {"clips_per_recording": clips_per_recording, "seed": seed},
     )
 

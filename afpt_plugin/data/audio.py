@@ -103,8 +103,7 @@ def load_recording(path, sample_rate, channels="mean"):
     Arguments
     ---------
     path : str or pathlib.Path
-        A file of any length, rate, number of channels and format that
-        soundfile reads.
+        Any file that soundfile reads.
     sample_rate : int
         Wanted rate, in Hz.
     channels : str
@@ -143,13 +142,7 @@ def load_recording(path, sample_rate, channels="mean"):
 
 
 def find_recordings(paths):
-    """Find recordings: files as they are named, folders at any depth.
-
-    Arguments
-    ---------
-    paths : list of str
-        Files, or folders, in which every file with an extension that soundfile
-        reads is taken.
+    """Find recordings: files, and what soundfile reads in folders at any depth.
 
     Returns
     -------

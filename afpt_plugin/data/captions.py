@@ -129,8 +129,8 @@ def read_captions(path, class_names):
     Raises
     ------
     InputError
-        If `read_table` refuses the file, if it has neither format, if a row is
-        bad (the first ten are listed), or if a class has no caption.
+        If the file has neither format, a row is bad (the first ten are
+        listed), or a class has no caption.
 
     Example
     -------

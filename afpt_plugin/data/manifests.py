@@ -151,9 +151,8 @@ def _check_recordings(rows, class_names, folder, allow_missing, cache_folder):
             try:
                 _check_row(row, class_names, seen)
                 cache[wav] = facts = _examine(wav, known.get(wav))
-                duration = round(facts["duration"], 6)
-                values = (row["ID"], duration, wav, row["label"])
-                values = (*values, facts["sha256"])
+                values = (row["ID"], round(facts["duration"], 6), wav)
+                values += (row["label"], facts["sha256"])
                 good.append(dict(zip(MANIFEST_COLUMNS, values, strict=True)))
             except InputError as error:
                 bad = {"ID": row["ID"], "wav": wav, "reason": str(error)}
@@ -287,9 +286,8 @@ def _select_folds(task, root, rows, folds):
     """Keep the rows of some folds, and those whose fold does not exist."""
     folds = task.folds if folds is None else folds
     known = {str(fold): fold for fold in task.folds}
-    if not isinstance(folds, (list, tuple)) or any(
-        fold not in task.folds for fold in folds
-    ):
+    is_list = isinstance(folds, (list, tuple))
+    if not is_list or any(fold not in task.folds for fold in folds):
         raise InputError(
             f"folds: {folds!r} is not a list of folds of {task.name}; use a "
             f"list of {', '.join(known)}, or leave the option out for all"
@@ -336,24 +334,14 @@ def find_root(data_folder, marker, name, fetch=None):
     ------
     InputError
         If the data set is not there, or is there more than once.
-
-    Example
-    -------
-    >>> folder = getfixture("tmp_path")
-    >>> (folder / "ESC-50-master" / "meta").mkdir(parents=True)
-    >>> (folder / "ESC-50-master" / "meta" / "esc50.csv").touch()
-    >>> find_root(folder, "meta/esc50.csv", "ESC-50").name
-    'ESC-50-master'
     """
     folder = Path(os.path.abspath(data_folder))
     markers = (marker,) if isinstance(marker, str) else marker
     below = []
     if folder.is_dir():
         below = sorted(path for path in folder.iterdir() if path.is_dir())
-    for candidates in ([folder], below, [folder.parent]):
-        roots = [
-            c for c in candidates if any((c / m).is_file() for m in markers)
-        ]
+    for places in ([folder], below, [folder.parent]):
+        roots = [p for p in places if any((p / m).is_file() for m in markers)]
         if len(roots) > 1:
             raise InputError(
                 f"{folder} holds {name} more than once: "
@@ -375,21 +363,10 @@ def find_root(data_folder, marker, name, fetch=None):
 
 
 def find_unlisted_files(folder, listed, metadata):
-    """Find recordings that the metadata does not list, and warn of them.
+    """Warn of the recordings in a folder that the metadata does not list.
 
-    Arguments
-    ---------
-    folder : str or pathlib.Path
-        Where the recordings lie, at any depth.
-    listed : iterable of str
-        The paths that the metadata lists, relative to ``folder``, with ``/``.
-    metadata : str
-        Name of the metadata's file, for the message.
-
-    Returns
-    -------
-    list of str
-        The paths that are not listed.
+    ``listed`` holds their paths, relative to the folder, with ``/``; those
+    that are not listed are returned alike. ``metadata`` is for the message.
     """
     folder = Path(folder)
     on_disk = {p.relative_to(folder).as_posix() for p in folder.rglob("*.wav")}

@@ -1,9 +1,7 @@
 """Pick captions for a list of class names from any caption corpus.
 
-A corpus is a CSV file with a column of sentences (AudioCaps, Clotho, ...). A
-caption gets the label of every class that one of its phrases names: the class
-name itself, or a synonym. Phrases match whole words in any inflection, with a
-little slack inside phrases of several words:
+A caption gets the label of every class that one of its phrases names: the class
+name itself, or a synonym, in any inflection:
 
 >>> folder = getfixture("tmp_path")
 >>> path = folder / "corpus.csv"
@@ -156,7 +154,7 @@ def mine_captions(
     corpus : str or pathlib.Path
         A CSV file with a header, UTF-8.
     class_names : list[str]
-        The classes. A label is the position of its name in this list.
+        The classes.
     synonyms : dict[str, list[str]] or str or pathlib.Path, optional
         Class name to further phrases that name it, or a YAML file of that. A
         phrase that starts with "not " names something else and discards the
@@ -175,7 +173,7 @@ def mine_captions(
     Returns
     -------
     captions : list[Caption]
-        In the order of the corpus, ready for `write_captions`.
+        In the order of the corpus.
     report : MiningReport
         What was found and what was skipped.
 

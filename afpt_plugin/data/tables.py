@@ -62,11 +62,6 @@ def read_text(path, remedy="Restore the original file"):
     remedy : str
         What to do if the file cannot be read, as a sentence for the message.
 
-    Returns
-    -------
-    str
-        The text, with the line ends of the file.
-
     Raises
     ------
     InputError
@@ -122,15 +117,6 @@ def read_table(
         If the file cannot be read, is not UTF-8, has no row or another
         delimiter, lacks or repeats a column, or has a row with too many or too
         few values.
-
-    Example
-    -------
-    >>> path = getfixture("tmp_path") / "meta.csv"
-    >>> _ = path.write_text("filename;fold\\na.wav;1\\n")
-    >>> read_table(path, ["filename"])
-    Traceback (most recent call last):
-    ...
-    afpt_plugin.errors.InputError: ...meta.csv: ... semicolons, not commas; ...
     """
     columns = tuple(columns)
     # Line ends within quotes stay as they are.
@@ -194,12 +180,6 @@ def _check_header(path, header, columns, delimiter, remedy):
 def check_class_names(class_names):
     """Refuse class names that are ambiguous or that a manifest cannot hold.
 
-    Raises
-    ------
-    InputError
-        If the list is empty, or if a name is repeated, not a text, empty, or
-        holds what separates labels.
-
     Example
     -------
     >>> check_class_names(["dog", "dog"])
@@ -225,9 +205,9 @@ def check_class_names(class_names):
             )
     repeated = [n for n, count in Counter(class_names).items() if count > 1]
     if repeated:
+        repeated = ", ".join(map(repr, repeated))
         raise InputError(
-            f"the class names repeat {', '.join(map(repr, repeated))}; give "
-            "each name once"
+            f"the class names repeat {repeated}; give each name once"
         )
 
 

@@ -102,21 +102,15 @@ def prepare_dcase2019(
     data_folder : str
         The folder that holds ``metadata`` and ``audio``, the one above it, or
         one inside it.
-    save_folder : str
-        Where to write the manifest.
     download : bool
         Whether to fetch the public evaluation set (1 GB) into ``data_folder``
         if it is not there. The validation set cannot be fetched in one piece.
-    allow_missing : int
-        The number of missing, damaged or wrongly labeled recordings that may
-        be left out; the log and ``prepare.json`` name them.
     subset : str
         ``validation`` or ``public``.
     skip_prep : bool
         If True, do nothing: the manifest is there.
-    cache_folder : str, optional
-        Where to remember recordings that were read; by default
-        ``save_folder``.
+    save_folder, allow_missing, cache_folder
+        See `afpt_plugin.data.manifests.prepare_test_set`.
 
     Raises
     ------

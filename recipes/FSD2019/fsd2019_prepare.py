@@ -99,19 +99,13 @@ def prepare_fsd2019(
     data_folder : str
         The folder that holds FSDKaggle2019.meta and FSDKaggle2019.audio_test
         (or FSDKaggle2019_meta and so on), the one above it, or one inside it.
-    save_folder : str
-        Where to write the manifest.
     download : bool
         Whether to fetch the test set (several GB) into ``data_folder`` if it
         is not there.
-    allow_missing : int
-        The number of missing, damaged or wrongly labeled recordings that may
-        be left out; the log and ``prepare.json`` name them.
     skip_prep : bool
         If True, do nothing: the manifest is there.
-    cache_folder : str, optional
-        Where to remember recordings that were read; by default
-        ``save_folder``.
+    save_folder, allow_missing, cache_folder
+        See `afpt_plugin.data.manifests.prepare_test_set`.
 
     Raises
     ------

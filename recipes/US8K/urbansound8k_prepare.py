@@ -77,21 +77,13 @@ def prepare_urbansound8k(
     ---------
     data_folder : str
         The folder UrbanSound8K, the one above it, or one inside it.
-    save_folder : str
-        Where to write the manifest.
     download : bool
         Whether to fetch UrbanSound8K (6 GB) into ``data_folder`` if it is not
         there.
-    allow_missing : int
-        The number of missing, damaged or wrongly labeled recordings that may
-        be left out; the log and ``prepare.json`` name them.
-    folds : list of int, optional
-        The folds to test on; by default all ten.
     skip_prep : bool
         If True, do nothing: the manifest is there.
-    cache_folder : str, optional
-        Where to remember recordings that were read; by default
-        ``save_folder``.
+    save_folder, allow_missing, folds, cache_folder
+        See `afpt_plugin.data.manifests.prepare_test_set`.
 
     Raises
     ------

@@ -1,8 +1,6 @@
 """Tests of afpt_plugin.data.manifests."""
 
-import hashlib
 import json
-import os
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +10,7 @@ import soundfile
 from speechbrain.dataio.dataset import DynamicItemDataset
 
 from afpt_plugin.data import manifests
-from afpt_plugin.data.audio import UNKNOWN_RIFF_SIZES, read_clip
+from afpt_plugin.data.audio import UNKNOWN_RIFF_SIZES, decode, read_clip
 from afpt_plugin.data.manifests import (
     data_fingerprint,
     find_root,
@@ -21,7 +19,7 @@ from afpt_plugin.data.manifests import (
 )
 from afpt_plugin.data.tables import read_table
 from afpt_plugin.errors import InputError
-from afpt_plugin.files import replacing
+from afpt_plugin.files import file_sha256, replacing
 from afpt_plugin.task import Task
 
 RATE = 8000
@@ -49,25 +47,13 @@ def prepare(tmp_path):
 # Manifests
 
 
-def manifest_row(**more):
-    """A row of a manifest."""
-    return {
-        "ID": "a",
-        "duration": 1.5,
-        "wav": "/data/a, b.wav",
-        "label": "rain|wind",
-        "sha256": "00",
-        **more,
-    }
-
-
 def test_a_manifest_is_read_as_it_was_written(tmp_path, prepare):
     """By SpeechBrain, too; whatever a path holds."""
     path = write(tmp_path / "a, b.wav", np.ones(12000) / 2)
     prepare([row(path, "rain|wind", ID="a")])
     manifest = tmp_path / "s" / "test.csv"
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    wanted = manifest_row(wav=str(path), sha256=digest)
+    wanted = {"ID": "a", "duration": 1.5, "wav": str(path)}
+    wanted |= {"label": "rain|wind", "sha256": file_sha256(path)}
     assert read_manifest(manifest) == [wanted]
     keys = ["duration", "wav", "label", "sha256"]
     dataset = DynamicItemDataset.from_csv(manifest, output_keys=keys)
@@ -105,11 +91,12 @@ def test_a_damaged_manifest_is_refused(tmp_path, text, fact):
         read_manifest(path)
 
 
-@pytest.mark.parametrize("key", ["ID", "label", "sha256"])
-def test_the_fingerprint_tells_recordings_labels_and_bytes_apart(key):
-    before = data_fingerprint([manifest_row()])
-    assert before != data_fingerprint([manifest_row(**{key: "other"})])
-    assert before == data_fingerprint([manifest_row(wav="/elsewhere")])
+def test_the_fingerprint_tells_recordings_labels_and_bytes_apart():
+    a, b = ({"ID": i, "label": "rain", "sha256": "0", "wav": i} for i in "ab")
+    before = data_fingerprint([a, b])
+    assert before == data_fingerprint([b, a | {"wav": "elsewhere"}])
+    for key in ("ID", "label", "sha256"):
+        assert before != data_fingerprint([a | {key: "other"}, b])
 
 
 # Checking
@@ -118,43 +105,38 @@ def test_the_fingerprint_tells_recordings_labels_and_bytes_apart(key):
 def test_every_bad_recording_is_reported_by_name_and_reason(tmp_path, prepare):
     tone = np.sin(np.arange(4000) / 9)
     whole = write(tmp_path / "whole.wav", tone).read_bytes()
-    soundfile.write(tmp_path / "cut.flac", tone, RATE)
-    contents = {
-        "zero_bytes.wav": b"",
-        "text.wav": b"this is no sound at all",
-        "cut.wav": whole[:5000],
-        "header.wav": whole[:30],
-        "cut.flac": (tmp_path / "cut.flac").read_bytes()[:1500],
+    soundfile.write(tmp_path / "whole.flac", tone, RATE)
+    flac = (tmp_path / "whole.flac").read_bytes()
+    bad = {
+        "zero_bytes.wav": (b"", "empty: 0 bytes"),
+        "text.wav": (b"this is no sound at all", "not readable as audio"),
+        "cut.wav": (whole[:5000], "truncated: 5000 of"),
+        "header.wav": (whole[:30], "truncated"),
+        "cut.flac": (flac[:1500], "not readable as audio"),
+        "no_sample.wav": ([], "empty: 0 samples"),
+        "nan.wav": ([0.5, np.nan], "some samples are not finite"),
+        "folder.wav": (None, "unreadable"),
+        "missing.wav": (None, "missing"),
     }
-    for name, content in contents.items():
-        (tmp_path / name).write_bytes(content)
-    write(tmp_path / "no_sample.wav", [])
-    write(tmp_path / "nan.wav", [0.5, np.nan])
     (tmp_path / "folder.wav").mkdir()
-    reasons = {
-        "zero_bytes.wav": "empty: 0 bytes",
-        "text.wav": "not readable as audio",
-        "cut.wav": "truncated: 5000 of",
-        "header.wav": "truncated",
-        "cut.flac": "not readable as audio",
-        "no_sample.wav": "empty: 0 samples",
-        "nan.wav": "some samples are not finite",
-        "folder.wav": "unreadable",
-        "missing.wav": "missing",
-    }
+    for name, (content, _) in bad.items():
+        if isinstance(content, bytes):
+            (tmp_path / name).write_bytes(content)
+        elif content is not None:
+            write(tmp_path / name, content)
     rows = [row(tmp_path / "whole.wav")]
-    rows += [row(tmp_path / name, ID=name) for name in reasons]
+    rows += [row(tmp_path / name, ID=name) for name in bad]
     with pytest.raises(InputError) as caught:
         prepare(rows)
     message = str(caught.value)
     assert "9 of 10" in message and "--allow_missing 9" in message
     assert "whole.wav" not in message
-    for name, reason in reasons.items():
+    for name, (_, reason) in bad.items():
         assert f"{name}: {reason}" in message
     problems = tmp_path / "s" / "problems.csv"
     assert str(problems) in message
     listed = read_table(problems, ["ID", "wav", "reason"])
-    assert [entry["ID"] for entry in listed] == list(reasons)
+    assert [entry["ID"] for entry in listed] == list(bad)
     assert not (tmp_path / "s" / "test.csv").exists()
 
 
@@ -169,9 +151,8 @@ def test_labels_ids_and_problems_are_checked(tmp_path, prepare):
     ]
     left_out = prepare(rows, allow_missing=4)["left_out"]
     facts = ("'hail'", "no label", "its name says so", "duplicate")
-    for bad, fact in zip(left_out, facts, strict=True):
-        assert fact in bad["reason"]
-    assert [bad["ID"] for bad in left_out] == ["b", "c", "d", "a"]
+    for bad, name, fact in zip(left_out, "bcda", facts, strict=True):
+        assert bad["ID"] == name and fact in bad["reason"]
 
 
 def test_an_allowance_leaves_out_by_name_and_no_more_than_it_says(
@@ -220,16 +201,11 @@ def test_a_silent_recording_is_used_with_a_warning(tmp_path, prepare, caplog):
 
 
 @pytest.mark.parametrize("size", UNKNOWN_RIFF_SIZES)
-def test_a_wav_written_to_a_pipe_is_not_called_truncated(
-    tmp_path, prepare, size
-):
+def test_a_wav_written_to_a_pipe_is_not_called_truncated(tmp_path, size):
     path = write(tmp_path / "a.wav", np.ones(100) / 2, "PCM_16")
     content = bytearray(path.read_bytes())
     content[4:8] = size.to_bytes(4, "little")
-    path.write_bytes(content)
-    prepare([row(path)])
-    (found,) = read_manifest(tmp_path / "s" / "test.csv")
-    assert found["duration"] == 100 / RATE
+    assert decode(bytes(content))[0].shape == (100, 1)
 
 
 def count_reads(monkeypatch, limit=None):
@@ -248,13 +224,12 @@ def count_reads(monkeypatch, limit=None):
 
 def test_only_changed_files_are_read_again(tmp_path, prepare, monkeypatch):
     read = count_reads(monkeypatch)
-    paths = [write(tmp_path / f"{name}.wav") for name in "ab"]
-    rows = [row(path) for path in paths]
+    rows = [row(write(tmp_path / f"{name}.wav")) for name in "ab"]
     first = prepare(rows)
     assert prepare(rows) == first and len(read) == 2
-    write(paths[1], [0.5, 0.2, 0.3])
+    changed = write(tmp_path / "b.wav", [0.5, 0.2, 0.3])
     assert prepare(rows)["data_fingerprint"] != first["data_fingerprint"]
-    assert read[2:] == [paths[1].read_bytes()]
+    assert read[2:] == [changed.read_bytes()]
 
 
 @pytest.mark.parametrize("damage", ["{", "[]", '{"a": {"size": 1}}'])
@@ -284,14 +259,10 @@ def test_an_interrupted_check_keeps_what_it_has_read(
 
 def test_a_prepared_set_says_how_it_was_prepared(tmp_path, prepare, caplog):
     rows = [row(write(tmp_path / "a.wav")), row(tmp_path / "b.wav")]
-    options = {
-        "allow_missing": 1,
-        "settings": {"subset": "x"},
-        "facts": {"n": 3},
-    }
+    options = {"settings": {"subset": "x"}, "facts": {"n": 3}}
+    options["allow_missing"] = 1
     summary = prepare(rows, **options)
     assert "1 of 2 classes have no recording" in caplog.text
-    assert caplog.text.count("wind") == 1
     manifest = tmp_path / "s" / "test.csv"
     assert json.loads(manifest.with_name("prepare.json").read_text()) == summary
     settings = {"data_folder": str(tmp_path), "subset": "x"}
@@ -339,14 +310,10 @@ def test_a_data_set_is_found_from_above_and_from_inside(tmp_path, given_folder):
 def test_a_data_set_that_is_not_found_names_the_ways_out(tmp_path):
     (tmp_path / "file").touch()
     for folder in (tmp_path, tmp_path / "nowhere", tmp_path / "file"):
-        with pytest.raises(InputError) as caught:
+        with pytest.raises(InputError, match=f"{folder}/meta/toy.csv") as e:
             find_root(folder, "meta/toy.csv", "Toy")
-        for part in (
-            os.path.join(folder, "meta/toy.csv"),
-            "--download True",
-            "--data_folder samples",
-        ):
-            assert part in str(caught.value)
+        assert "--download True" in str(e.value)
+        assert "--data_folder samples" in str(e.value)
 
 
 def test_two_copies_are_not_chosen_between_nor_fetched_again(tmp_path):
