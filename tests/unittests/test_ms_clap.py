@@ -6,6 +6,7 @@ import shutil
 import sys
 import warnings
 
+import huggingface_hub
 import numpy as np
 import pytest
 import torch
@@ -34,7 +35,10 @@ def fill_at_random(model):
     """Fill a model's learned values; constants stay as they are."""
     torch.manual_seed(0)
     for key, value in model.state_dict().items():
-        if key.endswith(model.constant_buffers) or key == "logit_scale":
+        if (
+            key.endswith(ms_clap.MsClap.constant_buffers)
+            or key == "logit_scale"
+        ):
             continue
         if value.dim() == 1:
             scale = key.endswith((".weight", "running_var"))
@@ -44,7 +48,7 @@ def fill_at_random(model):
         else:
             gain = 2 if value.dim() == 4 else 1  # a ReLU follows
             value.normal_(0, (gain / value[0].numel()) ** 0.5)
-    return model
+    return model.eval()
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +63,7 @@ def clap_2022(tokenizer):
         max_position_embeddings=32,
     )
     with no_init_weights():
-        clap = MsClap2022(config, embed_dim=24, tokenizer=tokenizer)
-    return fill_at_random(clap)
+        return fill_at_random(MsClap2022(config, 24, tokenizer))
 
 
 @pytest.fixture(scope="module")
@@ -68,8 +71,7 @@ def clap_2023():
     """MS-CLAP 2023 with a tiny GPT-2."""
     config = GPT2Config(vocab_size=64, n_embd=32, n_layer=1, n_head=4)
     with no_init_weights():
-        clap = MsClap2023(config, embed_dim=24)
-    return fill_at_random(clap)
+        return fill_at_random(MsClap2023(config, 24))
 
 
 class Tiny(torch.nn.Module):
@@ -103,13 +105,11 @@ def fill(state_dict, model=None):
 @pytest.fixture
 def warned(monkeypatch):
     """The warnings that `weights` logs, formatted."""
-    messages = []
+    found = []
     monkeypatch.setattr(
-        weights.logger,
-        "warning",
-        lambda text, *values: messages.append(text % values),
+        weights.logger, "warning", lambda text, *args: found.append(text % args)
     )
-    return messages
+    return found
 
 
 def assert_same(found, expected):
@@ -135,21 +135,17 @@ def test_every_value_of_the_file_arrives(prefix, warned):
         ("h.attn.bias", [7, 5]),
     ],
 )
-def test_a_learned_value_that_is_missing_or_of_another_shape_is_named(
-    name, shape
-):
-    """And the model stays as it was."""
+def test_a_misfit_is_named_and_the_model_stays_as_it_was(name, shape):
     model, state_dict = Tiny(), make_checkpoint()
     before = copy.deepcopy(model.state_dict())
-    named = [f"x.pth lacks 1 of the model's 6 learned values: {name}"]
+    named = f"x.pth lacks 1 of the model's 6 learned values: {name}"
     del state_dict[name]
     if shape:
         state_dict[name] = torch.zeros(shape)
         own = list(before[name].shape)
-        named = ["x.pth", f"{name} is {shape} in the file, {own} in the model"]
-    with pytest.raises(InputError) as error:
+        named = f"x.pth.*{name} is {shape} in the file, {own} in the model"
+    with pytest.raises(InputError, match=named.replace("[", r"\[")):
         fill(state_dict, model)
-    assert all(part in str(error.value) for part in named)
     assert_same(model.state_dict(), before)
 
 
@@ -166,9 +162,7 @@ def test_other_extra_entries_are_listed_in_one_warning(warned):
     extra = {f"head.{i}": torch.zeros(1) for i in range(10)}
     fill({**make_checkpoint(), **extra})
     (message,) = warned
-    assert message.startswith(
-        "10 entries of x.pth are not used: head.0, head.1"
-    )
+    assert "10 entries of x.pth" in message and "head.0, head.1" in message
     assert message.endswith("and 2 more")
 
 
@@ -259,14 +253,16 @@ WAYS_OUT = ("--weights PATH", "--clap mini")
 
 @pytest.mark.parametrize("clap", ["ms-2022", "ms-2023"])
 def test_a_missing_file_is_an_error_with_the_two_ways_out(tmp_path, clap):
-    with raises_with(clap, "none.pth", "does not exist", *WAYS_OUT):
-        load_clap(clap, weights=tmp_path / "none.pth")
-    with raises_with(clap, tmp_path, "is a folder", *WAYS_OUT):
-        load_clap(clap, weights=tmp_path)
+    for path, reason in (
+        (tmp_path / "none.pth", "exist"),
+        (tmp_path, "folder"),
+    ):
+        with raises_with(clap, path, reason, *WAYS_OUT):
+            load_clap(clap, weights=path)
 
 
 @pytest.mark.parametrize("failure", [ConnectionError, OfflineModeIsEnabled])
-def test_no_network_is_one_error_with_the_two_ways_out(
+def test_a_missing_network_is_one_error_with_the_two_ways_out(
     monkeypatch, tmp_path, failure
 ):
     class NoNetwork:
@@ -285,8 +281,6 @@ def test_no_network_is_one_error_with_the_two_ways_out(
 
 
 def test_the_cache_is_used_without_asking_the_network(monkeypatch, tmp_path):
-    import huggingface_hub
-
     def download(repo_id, filename, local_files_only=False, **options):
         assert local_files_only
         return str(tmp_path / filename)
@@ -313,7 +307,7 @@ def test_importing_msclap_silences_neither_warnings_nor_transformers(
 def test_without_msclap_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setattr(ms_clap, "find_spec", lambda name: None)
     with pytest.raises(InputError, match="pip install msclap"):
-        MsClap2022(embed_dim=24)
+        ms_clap._read_settings("2022")
 
 
 def test_it_is_frozen_under_msclaps_names(clap_2022):
@@ -332,21 +326,15 @@ def test_it_is_frozen_under_msclaps_names(clap_2022):
     assert not any(module.training for module in clap_2022.modules())
 
 
-def test_the_fingerprint_counts_weights_and_not_constants(clap_2022, clap_2023):
-    def fingerprint():
-        clap_2022._fingerprint = None
-        return clap_2022.fingerprint
-
-    state, first = clap_2022.state_dict(), fingerprint()
-    for name, counts in (
-        ("audio_encoder.base.logmel_extractor.melW", False),
-        ("logit_scale", True),
-    ):
+def test_the_fingerprint_counts_weights_and_not_constants(clap, clap_2023):
+    """On the tiny CLAP, since hashing a real one takes seconds."""
+    state, found = clap.state_dict(), []
+    for name in ("window", "scale"):
+        found.append(clap.fingerprint)
         state[name] += 1
-        assert (fingerprint() != first) == counts
-        state[name] -= 1
-    assert fingerprint() == first
-    # Its constant mask is called `attn.bias`.
+        del clap.fingerprint
+    assert found[0] == found[1] != clap.fingerprint
+    # GPT-2's constant mask is called `attn.bias`.
     name = "caption_encoder.base.h.0.attn.c_attn.bias"
     assert name in clap_2023.state_dict()
     assert not name.endswith(clap_2023.constant_buffers)
@@ -432,48 +420,44 @@ def test_htsat_frames_behind_the_end_of_a_recording_are_masked(clap_2023):
     assert real == [*range(24), *range(32, 40)]
 
 
-@pytest.fixture(params=["2022", "2023"])
-def real_size(request, tmp_path, gpt2_folder):
-    """A checkpoint as msclap's training leaves it, and msclap's own towers."""
-    with warnings.catch_warnings():
-        from msclap.models.clap import AudioEncoder
-    base, settings = "caption_encoder.base.", (1024, 44100, 1024, 320, 64, 50)
-    with no_init_weights():
-        if request.param == "2022":
-            source, text = MsClap2022(), BertModel(BertConfig())
-            audio = AudioEncoder("Cnn14", 2048, *settings, 14000, 527)
-            extra = {f"{base}embeddings.position_ids": torch.arange(512)}
-        else:
-            source, text = MsClap2023(), GPT2Model(GPT2Config())
-            audio = AudioEncoder("HTSAT", 768, *settings, 8000, 527)
-            mask = torch.ones(1, 1, 1024, 1024, dtype=torch.uint8)
-            extra = {
-                f"{base}h.0.attn.bias": mask,
-                f"{base}h.0.attn.masked_bias": torch.tensor(-1e4),
-            }
-    shutil.copytree(gpt2_folder, tmp_path, dirs_exist_ok=True)
-    path = tmp_path / f"CLAP_weights_{request.param}.pth"
-    state = fill_at_random(source).state_dict()
-    content = {"model": {**state, **extra}, "epoch": 7}
-    torch.save({**content, "best": np.float64(0.5)}, path)
-    for module, prefix in ((audio, "audio_encoder."), (text, base)):
-        part = [key for key in state if key.startswith(prefix)]
-        module.load_state_dict({k.removeprefix(prefix): state[k] for k in part})
-    del source, state, content
-    yield path, audio.eval(), text.eval()
-    path.unlink()
-
-
 @torch.no_grad()
+@pytest.mark.parametrize("version", ["2022", "2023"])
 def test_a_checkpoint_of_the_real_size_gives_msclaps_embeddings(
-    real_size, warned
+    tmp_path, gpt2_folder, warned, version
 ):
-    path, their_audio, their_text = real_size
-    version = path.stem[-4:]
+    with warnings.catch_warnings():
+        from msclap.models.clap import AudioEncoder, Projection
+    # As msclap's training leaves it: constants and other values beside.
+    settings = (1024, 44100, 1024, 320, 64, 50)
+    with no_init_weights():
+        if version == "2022":
+            their_audio = AudioEncoder("Cnn14", 2048, *settings, 14000, 527)
+            their_text = BertModel(BertConfig())
+            extra = {"embeddings.position_ids": torch.arange(512)}
+        else:
+            their_audio = AudioEncoder("HTSAT", 768, *settings, 8000, 527)
+            their_text = GPT2Model(GPT2Config())
+            mask = torch.ones(1, 1, 1024, 1024, dtype=torch.uint8)
+            extra = {"h.0.attn.bias": mask, "h.0.attn.masked_bias": mask[0, 0]}
+    parts = {
+        "audio_encoder": fill_at_random(their_audio),
+        "caption_encoder.base": fill_at_random(their_text),
+        "caption_encoder.projection": Projection(768, 1024).eval(),
+    }
+    state = {"logit_scale": torch.tensor(3.0)}
+    for prefix, module in parts.items():
+        values = module.state_dict()
+        state |= {f"{prefix}.{key}": value for key, value in values.items()}
+    state |= {f"caption_encoder.base.{k}": v for k, v in extra.items()}
+    shutil.copytree(gpt2_folder, tmp_path, dirs_exist_ok=True)
+    path = tmp_path / f"CLAP_weights_{version}.pth"
+    torch.save({"model": state, "epoch": 7, "best": np.float64(0.5)}, path)
     clap = load_clap(f"ms-{version}", weights=path)
+    path.unlink()  # of 600 MB
     assert not warned
     assert (clap.embed_dim, clap.token_dim) == (1024, 768)
     assert clap.sample_rate == 44100
+    assert clap.logit_scale == pytest.approx(20.09, abs=0.01)
 
     wavs = 0.1 * torch.randn(1, 44100)
     audio = clap.encode_audio(wavs, torch.ones(1))
@@ -491,7 +475,7 @@ def test_a_checkpoint_of_the_real_size_gives_msclaps_embeddings(
         batch = tokenizer(texts, return_tensors="pt", **length)
         at = torch.ne(batch["input_ids"], 0).sum(-1) - 1
     states = their_text(**batch)[0][torch.arange(2), at]
-    expected = clap.caption_encoder.projection(states)
+    expected = parts["caption_encoder.projection"](states)
     encoded = clap.encode_captions(captions)
     assert torch.allclose(encoded.whole, expected, atol=1e-4)
     prompts = clap.encode_prompts(
