@@ -8,6 +8,7 @@ Authors
 """
 
 import functools
+import json
 import platform
 import time
 from pathlib import Path
@@ -167,8 +168,9 @@ class RunResults:
         if last is None:
             self.history = []
             return
-        self.history = last.meta["history"]
-        own, known = self._learned(), last.meta.get("learned", {})
+        own, known = self._learned(), last.meta.get("learned")
+        # Earlier versions wrote none, or not as text.
+        known = json.loads(known) if isinstance(known, str) else {}
         differing = [
             key
             for key in own
@@ -180,6 +182,7 @@ class RunResults:
                 f"{', '.join(differing)}: give another --output_folder, or "
                 "remove it"
             )
+        self.history = json.loads(last.meta["history"])
 
     def _learned(self):
         """What a checkpoint of this run was learned from, and how."""
@@ -188,7 +191,7 @@ class RunResults:
         if learned["training"]:
             # A finished run may be given more epochs.
             learned["training"] = {**learned["training"], "epochs": None}
-        return learned
+        return json.loads(json.dumps(learned))  # as a checkpoint gives it back
 
     def close_epoch(self, epoch, train, valid, audio, checkpointer):
         """Log an epoch, and keep its checkpoint if it is the best so far.
@@ -229,8 +232,10 @@ class RunResults:
                 **row,
                 # Ties go to the earliest epoch (as upstream).
                 "selection_score": score - 1e-9 * epoch,
-                "history": self.history,
-                "learned": self._learned(),
+                # SpeechBrain reads each meta file about 20 times an epoch, and
+                # YAML's lists of numbers are slow to read.
+                "history": json.dumps(self.history),
+                "learned": json.dumps(self._learned()),
             }
             checkpointer.save_and_keep_only(
                 meta=meta, num_to_keep=1, max_keys=["selection_score"]
