@@ -200,7 +200,6 @@ def kill_at(run, step):
 
 
 def test_captions_alone_can_be_fitted(clap, tmp_path):
-    """Even a random tower gives way: the loss falls, held out as well."""
     learner = PromptLearner(n_ctx=4, seed=1)
     run = make_run(
         clap, None, tmp_path / "run", epochs=20, learner=learner, norm=0.0
@@ -212,7 +211,6 @@ def test_captions_alone_can_be_fitted(clap, tmp_path):
 
 
 def test_clap_is_bit_identical_after_a_run(clap, recordings, tmp_path):
-    """Parameters and buffers, dropout on the label path included."""
     before = copy.deepcopy(clap.state_dict())
     learner = PromptLearner(n_ctx=4, label_dropout=True)
     run_whole(clap, recordings, tmp_path / "run", learner=learner, epochs=1)
@@ -225,7 +223,6 @@ def test_clap_is_bit_identical_after_a_run(clap, recordings, tmp_path):
 
 
 def test_checkpoints_hold_the_learner_and_not_clap(whole):
-    """Kilobytes: two contexts, the anchor and the optimizer's state."""
     (checkpoint, *_) = whole.brain.checkpointer.list_checkpoints()
     state = torch.load(checkpoint.paramfiles["learner"], weights_only=True)
     assert set(state) == {"ctx_coarse", "ctx_fine", "anchor_embeddings"}
@@ -234,7 +231,6 @@ def test_checkpoints_hold_the_learner_and_not_clap(whole):
 
 
 def test_training_never_reads_a_recording(whole, blind):
-    """With a test set, and where encoding a recording would fail: the same."""
     assert blind.selected == whole.results()["selected_epoch"]
     for name, tensor in whole.export().tensors.items():
         assert torch.equal(tensor, blind.export().tensors[name])
@@ -248,7 +244,6 @@ def test_training_never_reads_a_recording(whole, blind):
 
 
 def test_recordings_are_learned_from_like_captions(clap, recordings, tmp_path):
-    """Supervision by shots changes nothing downstream; none is tested."""
     shots = Shots(write_recordings(tmp_path, 9, first=6), k=2, valid_k=1)
     store, tested = tmp_path / "features", read_manifest(recordings)
     items = shots.datasets(TASK, clap, store, tested)
@@ -265,7 +260,6 @@ def test_recordings_are_learned_from_like_captions(clap, recordings, tmp_path):
 
 
 def test_every_epoch_is_logged_and_in_the_checkpoints_meta(whole):
-    """Caption loss and accuracy, and the three audio metrics."""
     log = (whole.folder / "train_log.txt").read_text().splitlines()
     assert [line.split(" - ")[0] for line in log[:3]] == [
         f"epoch: {epoch}" for epoch in (1, 2, 3)
@@ -314,7 +308,6 @@ def test_the_named_rule_selects_the_epoch(
 
 
 def test_a_run_leaves_everything_behind(whole):
-    """Files, and an identity that says all but the seed."""
     assert {path.name for path in whole.folder.iterdir()} == {
         *("results.json", "predictions.csv", "train_log.txt"),
         *("training.png", "per_class.png", "confusion.png"),
@@ -334,7 +327,6 @@ def test_a_run_leaves_everything_behind(whole):
 
 
 def test_several_labels_report_map(clap, recordings, tmp_path):
-    """The ranking loss works on the bare cosine."""
     task = dataclasses.replace(TASK, multi_label=True)
     run = run_whole(clap, recordings, tmp_path / "run", task=task, epochs=1)
     assert run.learner.logit_scale == 1.0
@@ -344,7 +336,6 @@ def test_several_labels_report_map(clap, recordings, tmp_path):
 def test_zero_shot_is_the_plain_template_on_the_same_clips(
     clap, recordings, tmp_path
 ):
-    """Contexts of its words give the same scores before any training."""
     learner = PromptLearner(ctx_init="this is a sound of")
     run = make_run(clap, recordings, tmp_path / "run", learner=learner)
     run.evaluate()
@@ -369,7 +360,6 @@ class CoarseOnly(Template):
 def test_nothing_to_train_and_a_single_head_are_a_run_as_well(
     clap, recordings, tmp_path, monkeypatch, learner
 ):
-    """It has no epoch, and the heads of its own beside all baseline's."""
     # The second one is not in the registry.
     monkeypatch.setattr(run_module, "write_export", lambda *args: None)
     run = run_whole(clap, recordings, tmp_path / "run", learner=learner())
@@ -381,14 +371,12 @@ def test_nothing_to_train_and_a_single_head_are_a_run_as_well(
 
 
 def test_debug_runs_two_batches_of_two_epochs(clap, recordings, tmp_path):
-    """And says so in the identity."""
     run = run_whole(clap, recordings, tmp_path / "run", norm=0.0, debug=True)
     assert run.results()["identity"]["debug"] is True
     assert run.brain.optimizer_step == 4
 
 
 def test_bf16_changes_the_numbers_a_little(blind, clap, tmp_path):
-    """The towers run in bf16, the cosines do not."""
     run = make_run(clap, None, tmp_path / "run", epochs=1, precision="bf16")
     run.fit()
     bf16, fp32 = (
@@ -405,7 +393,6 @@ def test_bf16_changes_the_numbers_a_little(blind, clap, tmp_path):
 def test_a_killed_run_resumes_to_the_same_numbers(
     whole, clap, recordings, tmp_path, step
 ):
-    """Killed in the first, the second or the third epoch of three."""
     kill_at(make_run(clap, recordings, tmp_path / "run"), step)
     torch.manual_seed(99)  # whatever was drawn in between
     resumed = run_whole(clap, recordings, tmp_path / "run")
@@ -413,7 +400,6 @@ def test_a_killed_run_resumes_to_the_same_numbers(
 
 
 def test_a_killed_run_without_test_set_resumes(blind, clap, tmp_path):
-    """To the same contexts."""
     kill_at(make_run(clap, None, tmp_path / "run"), 4)
     run = make_run(clap, None, tmp_path / "run")
     run.fit()
@@ -425,7 +411,6 @@ def test_a_killed_run_without_test_set_resumes(blind, clap, tmp_path):
 def test_a_finished_run_can_be_repeated_without_training(
     whole, clap, recordings, tmp_path
 ):
-    """The second call finds all epochs done, and the same selection."""
     shutil.copytree(whole.folder, tmp_path / "run")
     again = run_whole(clap, recordings, tmp_path / "run")
     assert comparable(again) == comparable(whole)
@@ -445,7 +430,6 @@ def test_a_finished_run_can_be_repeated_without_training(
 def test_another_run_does_not_go_on_from_a_finished_one(
     blind, clap, tmp_path, other, named
 ):
-    """The first difference is named; more epochs are none."""
     shutil.copytree(blind.folder, tmp_path / "run")
     run = make_run(clap, None, tmp_path / "run", **other)
     if named is None:
@@ -457,7 +441,6 @@ def test_another_run_does_not_go_on_from_a_finished_one(
 
 
 def test_a_checkpoint_of_an_earlier_version_is_not_gone_on_from(clap, tmp_path):
-    """Its history was not a text, and did not say what was learned."""
     run = make_run(clap, None, tmp_path / "run")
     meta = {"history": [{"epoch": 1}], "selection_score": 0}
     run.brain.checkpointer.save_checkpoint(meta=meta)
@@ -466,7 +449,6 @@ def test_a_checkpoint_of_an_earlier_version_is_not_gone_on_from(clap, tmp_path):
 
 
 def test_a_half_written_checkpoint_does_not_count(tmp_path):
-    """Parameters first, the meta file's name last."""
 
     def fail(obj, path):
         raise Killed
@@ -490,13 +472,11 @@ def test_a_half_written_checkpoint_does_not_count(tmp_path):
     ],
 )
 def test_a_rule_that_cannot_select_is_an_error(clap, tmp_path, options, fact):
-    """Before the first step."""
     with pytest.raises(InputError, match=fact):
         make_run(clap, None, tmp_path / "run", **options).fit()
 
 
 def test_scores_know_no_ensemble_of_one_head():
-    """The sum needs both."""
     scores = Scores()
     scores.add(["a"], {"coarse": torch.eye(2)[:1]}, torch.eye(2)[:1])
     assert set(scores.collect()[0]) == {"coarse"}

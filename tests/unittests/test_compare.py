@@ -221,12 +221,10 @@ def test_what_is_wrong_with_predictions_stands_in_place_of_the_interval(
     "fact, value, shown",
     [
         ("debug", True, "true"),
-        ("data_fingerprint", "e" * 64, "e" * 12),
         ("left_out", ["x", "y"], '["x", "y"]'),
         ("clap_fingerprint", "f" * 64, "f" * 12),
         ("selection", None, "not set"),
         ("learner.n_ctx", 4, "4"),
-        ("baseline.templates", ["{}"], '["{}"]'),
         ("training.optimizer.lr", 0.1, "0.1"),
     ],
 )
