@@ -52,11 +52,6 @@ class PromptLearner(Learner):
         them near (cf. KgCoOp, https://arxiv.org/abs/2303.13283).
     seed : int
         Seed of the draw.
-    classes_per_chunk : int, optional
-        Send this many classes at a time through the tower and recompute them in
-        the backward pass, which bounds memory and costs one more forward
-        pass; by default only where memory asks for it (with BERT-base and 32
-        vectors, from about 120 classes).
 
     Raises
     ------
@@ -79,7 +74,6 @@ class PromptLearner(Learner):
         padding_weight=False,
         anchor=0.0,
         seed=0,
-        classes_per_chunk=None,
     ):
         super().__init__()
         given = n_ctx is not None or ctx_init is None
@@ -87,13 +81,6 @@ class PromptLearner(Learner):
             raise InputError(
                 f"n_ctx is {n_ctx!r}: give at least 1 context vector, or "
                 "ctx_init, the words to start from"
-            )
-        if classes_per_chunk is not None and (
-            type(classes_per_chunk) is not int or classes_per_chunk < 1
-        ):
-            raise InputError(
-                f"classes_per_chunk is {classes_per_chunk!r}: give at least 1, "
-                "or leave it out for the automatic choice"
             )
         if not isinstance(anchor, (int, float)) or not 0 <= anchor < 1:
             raise InputError(
@@ -108,7 +95,6 @@ class PromptLearner(Learner):
         self.padding_weight = padding_weight
         self.anchor = anchor
         self.seed = seed
-        self.classes_per_chunk = classes_per_chunk
 
     def setup(self, clap, class_names, shots=None, logit_scale=None):
         """Draw the contexts; see `Learner.setup`.
@@ -171,9 +157,8 @@ class PromptLearner(Learner):
         ctx = torch.stack([self.ctx_coarse, self.ctx_fine])
         tokens = ClassTokens(self.input_ids, self.attention_mask)
         with clap.label_dropout(self.label_dropout and self.training):
-            coarse, fine = clap.encode_prompts(
-                ctx, tokens, self.embed_twice, self.classes_per_chunk
-            )  # [n_classes, D] each
+            # [n_classes, D] each
+            coarse, fine = clap.encode_prompts(ctx, tokens, self.embed_twice)
         if self.anchor:
             coarse, fine = (
                 self.anchor * self.anchor_embeddings

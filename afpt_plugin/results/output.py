@@ -113,6 +113,7 @@ def write_predictions(folder, ids, targets, class_names, logits):
 
     Example
     -------
+    >>> import torch
     >>> folder, targets = getfixture("tmp_path"), torch.tensor([1])
     >>> logits = {"coarse": torch.tensor([[0.0, 3.0]])}
     >>> write_predictions(folder, ["1.wav"], targets, ["dog", "rain"], logits)

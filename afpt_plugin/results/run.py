@@ -204,8 +204,14 @@ class RunResults:
         if last is None:
             self.history = []
             return
-        self.history = last.meta["history"]
-        self._compare(last.meta.get("learned", {}))
+        known = last.meta.get("learned")
+        if not isinstance(known, str):
+            raise InputError(
+                f"{self.folder} holds checkpoints of another version of this "
+                "package; choose another output folder, or delete this one"
+            )
+        self._compare(json.loads(known))
+        self.history = json.loads(last.meta["history"])
         limit = (self.identity["training"] or {}).get("epochs")
         if limit is not None and len(self.history) > limit:
             raise InputError(
@@ -216,11 +222,12 @@ class RunResults:
 
     def _learned(self):
         """What a run of this folder was learned from, and how."""
-        return {
+        learned = {
             **{key: self.identity[key] for key in LEARNED},
             "seed": self.seed,
             "drawn_fingerprint": self._drawn,
         }
+        return json.loads(json.dumps(learned))  # as a file gives it back
 
     def _compare(self, known):
         """Refuse to go on from another run, or to write over it."""
@@ -285,8 +292,10 @@ class RunResults:
                 **row,
                 # Ties go to the earliest epoch (as upstream).
                 "selection_score": score - 1e-9 * epoch,
-                "history": self.history,
-                "learned": self._learned(),
+                # SpeechBrain reads each meta file about 20 times an epoch, and
+                # YAML's lists of numbers are slow to read.
+                "history": json.dumps(self.history),
+                "learned": json.dumps(self._learned()),
             }
             checkpointer.save_and_keep_only(
                 meta=meta, num_to_keep=1, max_keys=["selection_score"]

@@ -1,6 +1,7 @@
 """A tiny CLAP with real parts, so that tests are fast and need no download."""
 
 import json
+from functools import partial
 
 import pytest
 import torch
@@ -86,7 +87,13 @@ def gpt2_tokenizer(gpt2_folder):
     return GPT2TokenizerFast(*files, pad_token="!")
 
 
+@pytest.fixture(scope="session")
+def make_clap(tokenizer):
+    """Make tiny CLAPs that are alike, for fixtures that tests share."""
+    return partial(TinyClap, tokenizer)
+
+
 @pytest.fixture
-def clap(tokenizer):
+def clap(make_clap):
     """A fresh tiny CLAP."""
-    return TinyClap(tokenizer)
+    return make_clap()

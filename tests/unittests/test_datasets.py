@@ -17,6 +17,7 @@ from afpt_plugin.data.datasets import (
     embed_captions,
     embed_recordings,
     recording_dataset,
+    rows_of,
 )
 from afpt_plugin.data.manifests import prepare_test_set, read_manifest
 from afpt_plugin.data.store import content_key
@@ -184,11 +185,10 @@ TASK = Task("tiny", ["dog", "rain", "bell"], True, clip_seconds=1.0)
 
 
 def test_an_item_is_an_item(clap, manifest, tmp_path):
-    """A caption and a recording have the same fields, and no waveform."""
     captions = [Caption("dog barks", (0,)), Caption("rain", (1, 2))]
     texts = caption_dataset(clap, captions, 3, tmp_path / "f")
     sounds = recording_dataset(
-        clap, manifest, TASK.class_names, tmp_path / "f", 1.0
+        clap, read_manifest(manifest), TASK.class_names, tmp_path / "f", 1.0
     )
     for dataset, n_parts in ((texts, 3), (sounds, 10)):
         item = dataset[0]
@@ -206,7 +206,6 @@ def test_an_item_is_an_item(clap, manifest, tmp_path):
 def test_captions_are_the_default_supervision_and_hold_text_alone(
     clap, tmp_path, monkeypatch
 ):
-    """Class names in templates, a CSV file, or the package's own."""
     monkeypatch.setattr(clap, "encode_audio", None)
     path = tmp_path / "captions.csv"
     path.write_text(
@@ -229,7 +228,6 @@ def test_captions_are_the_default_supervision_and_hold_text_alone(
 
 @pytest.mark.parametrize(("budget", "n_train"), [(None, 48), (3, 9)])
 def test_the_papers_budget_is_the_tasks(budget, n_train):
-    """Captions of a class, or all."""
     task = Task("tiny", TASK.class_names, paper_captions_per_class=budget)
     train, _, facts = Captions("templates", 0.0, "paper", None).read(task)
     assert len(train) == n_train
@@ -237,7 +235,6 @@ def test_the_papers_budget_is_the_tasks(budget, n_train):
 
 
 def test_captions_of_several_classes_are_for_several_labels(tmp_path, caplog):
-    """With one label they are skipped, and a class with no others is named."""
     path = tmp_path / "captions.csv"
     path.write_text(
         "caption,label\na dog,dog\nrain,rain\na bell in rain,bell|rain\n"
@@ -251,8 +248,25 @@ def test_captions_of_several_classes_are_for_several_labels(tmp_path, caplog):
     assert len(Captions(path, 0.0).read(one_label)[0]) == 3
 
 
+def test_half_of_the_classes_leaves_the_other_halfs_items_out(
+    clap, manifest, tmp_path
+):
+    path = tmp_path / "captions.csv"
+    path.write_text(
+        "caption,label\na dog,dog\nrain,rain\na bell in rain,bell|rain\n"
+        "bell,bell\n"
+    )
+    for half, n_train in ((TASK.base(), 2), (TASK.new(), 1)):
+        train, _, _ = Captions(path, 0.0).read(half)
+        assert len(train) == n_train
+        assert all(max(c.labels) < half.n_classes for c in train)
+        kept = rows_of(half, read_manifest(manifest))
+        assert {n for row in kept for n in row["label"].split("|")} == set(
+            half.class_names
+        )
+
+
 def test_shots_are_drawn_by_class_and_seed(clap, manifest, tmp_path):
-    """k of each class to learn from, others to choose on, all of them real."""
     items = Shots(manifest, k=2, valid_k=1, seed=1).datasets(
         TASK, clap, tmp_path / "f"
     )
@@ -277,7 +291,6 @@ def test_shots_are_drawn_by_class_and_seed(clap, manifest, tmp_path):
 
 
 def test_too_few_shots_are_said_and_none_is_an_error(manifest, caplog):
-    """The class is named."""
     train, _ = Shots(manifest, k=99).choose(TASK)
     assert len(train) == 12
     assert "dog; rain; bell" in caplog.text
@@ -289,13 +302,11 @@ def test_too_few_shots_are_said_and_none_is_an_error(manifest, caplog):
 
 
 def test_a_tested_recording_is_not_learned_from(manifest):
-    """Whatever it is called: the bytes are compared."""
     test = [{**read_manifest(manifest)[3], "ID": "other", "wav": "x.wav"}]
     with pytest.raises(InputError, match=r"3\.wav.*x\.wav"):
         Shots(manifest).choose(TASK, test)
 
 
 def test_nothing_is_no_supervision():
-    """Zero-shot has no items."""
     items = Nothing().datasets(TASK, None, None)
     assert items.shots() is None and items.train is None

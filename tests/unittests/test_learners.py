@@ -7,7 +7,6 @@ The contracts run over every learner and every supervision; a learner added to
 import json
 
 import pytest
-import safetensors.torch
 import torch
 from torch.nn.functional import normalize
 
@@ -70,14 +69,12 @@ def learner(clap, case, items):
 
 
 def test_the_registry_knows_every_learner():
-    """An export names a class, and holds no code; each has the contracts."""
     cases = {type(make()) for make in CASES.values()}
     assert cases == set(LEARNERS.values())
     assert all(name == kind.__name__ for name, kind in LEARNERS.items())
 
 
 def test_logits_are_scaled_and_of_every_class(clap, learner, items):
-    """Each head [B, n_classes], finite, within the scale."""
     logits = learner.eval()(items, learner.classes(clap))
     assert "coarse" in logits and set(logits) <= {"coarse", "fine"}
     for values in logits.values():
@@ -87,7 +84,6 @@ def test_logits_are_scaled_and_of_every_class(clap, learner, items):
 
 
 def test_another_scale_multiplies_the_same_cosines(clap, case, items):
-    """Bare cosines for the ranking loss."""
     shots = LabeledItems(items.whole, torch.eye(2).repeat(2, 1))
     found = []
     for scale in (1.0, None):
@@ -97,7 +93,6 @@ def test_another_scale_multiplies_the_same_cosines(clap, case, items):
 
 
 def test_the_state_dict_holds_what_cannot_be_made_again(learner, case):
-    """Contexts, and means of items; never tokens, templates or CLAP."""
     wanted = set()
     if isinstance(learner, PromptLearner):
         wanted |= {"ctx_coarse", "ctx_fine"}
@@ -109,7 +104,6 @@ def test_the_state_dict_holds_what_cannot_be_made_again(learner, case):
 
 
 def test_gradients_reach_what_is_learned_and_nothing_else(clap, learner, items):
-    """CLAP's parameters and the items stay without."""
     parameters = dict(learner.named_parameters())
     if not parameters:
         pytest.skip("nothing to train")
@@ -122,7 +116,6 @@ def test_gradients_reach_what_is_learned_and_nothing_else(clap, learner, items):
 
 
 def test_settings_build_an_equal_learner(clap, learner, items):
-    """Through JSON, as in an export and in `results.json`."""
     settings = json.loads(json.dumps(learner.settings()))
     shots = LabeledItems(items.whole, torch.eye(2).repeat(2, 1))
     again = type(learner)(**settings).setup(clap, NAMES, shots)
@@ -134,7 +127,6 @@ def test_settings_build_an_equal_learner(clap, learner, items):
 
 
 def test_an_export_gives_the_same_logits(clap, learner, items, tmp_path):
-    """Without the items that it was learned from."""
     with torch.no_grad():
         for parameter in learner.parameters():
             parameter += 0.1 * torch.randn_like(parameter)
@@ -151,7 +143,6 @@ def test_an_export_gives_the_same_logits(clap, learner, items, tmp_path):
 
 @pytest.mark.parametrize("fault", ["missing", "foreign", "shape", "nan"])
 def test_tensors_that_do_not_fit_are_refused(clap, learner, fault):
-    """Named, instead of an error inside torch."""
     tensors = {k: v.detach().clone() for k, v in learner.state_dict().items()}
     if fault == "foreign":
         tensors["other"] = torch.ones(1)
@@ -169,7 +160,6 @@ def test_tensors_that_do_not_fit_are_refused(clap, learner, fault):
 
 
 def test_other_class_names_or_one_sentence(clap, learner, case, items):
-    """Contexts that all classes share go in front of any name."""
     with torch.no_grad():
         baseline = Template().setup(clap, OTHER_NAMES).classes(clap)
         if case in BOUND:
@@ -188,7 +178,6 @@ def test_other_class_names_or_one_sentence(clap, learner, case, items):
 
 
 def test_class_means_weigh_an_item_by_its_share():
-    """One of two classes counts half for each; norms do not count."""
     a, b, both = torch.eye(3)
     shots = LabeledItems(
         torch.stack([a, 2 * b, both]),
@@ -202,7 +191,6 @@ def test_class_means_weigh_an_item_by_its_share():
 
 
 def test_one_template_is_the_text_itself(clap):
-    """The paper's baseline, with braces in a name taken literally."""
     found = Template("a sound of {}").setup(clap, ["dog", "{0}"])
     expected = clap.encode_captions(["a sound of dog", "a sound of {0}"]).whole
     for embeddings in found.classes(clap):
@@ -210,7 +198,6 @@ def test_one_template_is_the_text_itself(clap):
 
 
 def test_an_ensemble_is_the_mean_of_unit_embeddings(clap):
-    """Of two wordings."""
     texts = ["this is a sound of {}", "{} far away"]
     found = Template(texts).setup(clap, NAMES).classes(clap).coarse
     parts = [
@@ -220,19 +207,8 @@ def test_an_ensemble_is_the_mean_of_unit_embeddings(clap):
     torch.testing.assert_close(found, sum(parts) / 2)
 
 
-def test_the_captions_mean_needs_captions(clap):
-    """Zero-shot cannot say where they lie."""
-    learner = Template(caption_share=1.0).setup(clap, NAMES)
-    with pytest.raises(InputError, match="caption_share is 1.0"):
-        learner.classes(clap)
-    shots = LabeledItems(torch.eye(16)[:2], torch.eye(2))
-    found = Template(caption_share=1.0).setup(clap, NAMES, shots).classes(clap)
-    torch.testing.assert_close(found.coarse, torch.eye(16)[:2])
-
-
 @pytest.mark.parametrize("template", ["a sound", "{} and {}", 3])
 def test_a_template_without_one_place_is_an_error_that_prints_it(template):
-    """None, two, or no text."""
     with pytest.raises(InputError, match=repr(template)):
         Template([template])
 
@@ -241,7 +217,6 @@ def test_a_template_without_one_place_is_an_error_that_prints_it(template):
 
 
 def test_contexts_from_words_start_as_the_template(clap):
-    """Both class embeddings equal the zero-shot baseline's."""
     learner = PromptLearner(ctx_init="this is a sound of").setup(clap, NAMES)
     expected = Template().setup(clap, NAMES).embeddings
     for embeddings in learner.classes(clap):
@@ -249,7 +224,6 @@ def test_contexts_from_words_start_as_the_template(clap):
 
 
 def test_the_start_is_known_when_the_contexts_have_moved(clap):
-    """It follows from the settings, so nothing has to store it."""
     learner = PromptLearner(n_ctx=3).setup(clap, NAMES)
     learner.ctx_fine.data += 1
     for name, (ctx, start) in learner.token_vectors(clap).items():
@@ -257,8 +231,13 @@ def test_the_start_is_known_when_the_contexts_have_moved(clap):
         torch.testing.assert_close(ctx - start, torch.full((3, 32), moved))
 
 
+def test_a_class_may_be_the_mean_of_its_items_alone(clap):
+    shots = LabeledItems(torch.eye(16)[:2], torch.eye(2))
+    found = Template(caption_share=1.0).setup(clap, NAMES, shots).classes(clap)
+    torch.testing.assert_close(found.coarse, torch.eye(16)[:2])
+
+
 def test_an_anchored_class_stays_where_its_items_lie(clap):
-    """By its share; the rest is what the contexts say."""
     free = PromptLearner(n_ctx=3, seed=1).setup(clap, NAMES)
     held = PromptLearner(n_ctx=3, seed=1, anchor=0.75)
     anchor = torch.randn(2, 16)
@@ -270,8 +249,19 @@ def test_an_anchored_class_stays_where_its_items_lie(clap):
         torch.testing.assert_close(found, expected)
 
 
+@pytest.mark.parametrize(
+    ("learner", "fact"),
+    [
+        (PromptLearner(n_ctx=3, anchor=0.5), r"anchor is 0\.5"),
+        (Template(caption_share=1.0), r"caption_share is 1\.0"),
+    ],
+)
+def test_a_share_of_the_items_mean_asks_for_items(clap, learner, fact):
+    with pytest.raises(InputError, match=fact):
+        learner.setup(clap, NAMES).classes(clap)
+
+
 def test_other_names_are_anchored_to_the_template(clap):
-    """A known name keeps the mean of its items."""
     learner = PromptLearner(n_ctx=3, anchor=0.5)
     learner.setup(clap, NAMES, LabeledItems(torch.eye(16)[:2], torch.eye(2)))
     baseline = Classes(torch.ones(3, 16), torch.ones(3, 16))
@@ -282,15 +272,7 @@ def test_other_names_are_anchored_to_the_template(clap):
     )
 
 
-def test_an_anchor_asks_for_items(clap):
-    """Before the first step."""
-    learner = PromptLearner(n_ctx=3, anchor=0.5).setup(clap, NAMES)
-    with pytest.raises(InputError, match=r"anchor is 0\.5"):
-        learner.classes(clap)
-
-
 def test_each_class_can_have_its_own_contexts(clap):
-    """Moving one class's vectors moves that class alone."""
     learner = PromptLearner(n_ctx=3, class_specific=True).setup(clap, NAMES)
     assert learner.ctx_coarse.shape == (2, 3, 32)
     before = learner.classes(clap)
@@ -301,19 +283,7 @@ def test_each_class_can_have_its_own_contexts(clap):
     torch.testing.assert_close(before.fine, after.fine)
 
 
-def test_classes_in_chunks_learn_the_same(clap):
-    """Values and gradients, for a learner made with a chunk size."""
-    gradients = []
-    for chunk in (None, 1):
-        learner = PromptLearner(n_ctx=3, classes_per_chunk=chunk)
-        coarse, fine = learner.setup(clap, NAMES).classes(clap)
-        (coarse.square().sum() + fine.sum()).backward()
-        gradients.append((learner.ctx_coarse.grad, learner.ctx_fine.grad))
-    torch.testing.assert_close(*gradients)
-
-
 def test_bf16_learns_as_float32_does(clap):
-    """Ten steps towards a target: the same loss within 2 %."""
     torch.manual_seed(0)
     target = normalize(torch.randn(2, 16), dim=-1)
     losses = {}
@@ -337,7 +307,6 @@ def test_bf16_learns_as_float32_does(clap):
 
 
 def test_each_context_learns_from_its_own_head(clap):
-    """Coarse and fine do not see each other, in one pass of the tower."""
     learner = PromptLearner(n_ctx=3).setup(clap, NAMES)
     classes = learner.classes(clap)
     tokens = clap.tokenize_class_names(NAMES)
@@ -350,7 +319,6 @@ def test_each_context_learns_from_its_own_head(clap):
 
 
 def test_random_contexts_depend_on_the_seed_alone(clap):
-    """Whatever was drawn before; N(0, 0.02^2)."""
     torch.manual_seed(1)
     one = PromptLearner(n_ctx=40, seed=5).setup(clap, NAMES)
     torch.manual_seed(2)
@@ -363,14 +331,12 @@ def test_random_contexts_depend_on_the_seed_alone(clap):
 
 
 def test_words_fill_the_last_slots_of_a_longer_context(clap):
-    """The rest is drawn."""
     learner = PromptLearner(n_ctx=6, ctx_init="sound of").setup(clap, NAMES)
     assert torch.equal(learner.ctx_coarse[4:], clap.embed_words("sound of"))
     assert learner.ctx_coarse.shape == (6, clap.token_dim)
 
 
 def test_label_dropout_is_on_in_training_only(clap):
-    """And leaves CLAP in evaluation mode."""
     learner = PromptLearner(n_ctx=3, label_dropout=True).setup(clap, NAMES)
     quiet = learner.eval().classes(clap).coarse
     assert torch.equal(quiet, learner.classes(clap).coarse)
@@ -381,7 +347,6 @@ def test_label_dropout_is_on_in_training_only(clap):
 
 
 def test_padding_weight_reaches_the_fine_logits(clap):
-    """The authors' softmax counts padded words."""
     item = clap.encode_captions(["dog", "old dog barks loudly far away"])
     assert isinstance(item, Embeddings) and not item.mask.all()
     for weight in (False, True):
@@ -403,14 +368,12 @@ def test_padding_weight_reaches_the_fine_logits(clap):
     [
         ({"n_ctx": None}, "n_ctx"),
         ({"n_ctx": 0}, "n_ctx"),
-        ({"n_ctx": 3, "classes_per_chunk": 0}, "classes_per_chunk is 0"),
         ({"n_ctx": 3, "anchor": -0.1}, "anchor is -0.1"),
         ({"n_ctx": 3, "anchor": 1.0}, "anchor is 1.0"),
         ({"n_ctx": 3, "anchor": float("nan")}, "anchor is nan"),
     ],
 )
 def test_settings_out_of_range_are_refused(settings, fact):
-    """Before any backbone is loaded."""
     with pytest.raises(InputError, match=fact):
         PromptLearner(**settings)
 
@@ -423,16 +386,6 @@ def test_settings_out_of_range_are_refused(settings, fact):
     ],
 )
 def test_a_prompt_that_does_not_fit_is_an_error(clap, settings, facts):
-    """More words than vectors; more positions than the tower's 48."""
     with pytest.raises(InputError) as error:
         PromptLearner(**settings).setup(clap, NAMES).classes(clap)
     assert all(fact in str(error.value) for fact in facts)
-
-
-def test_an_export_is_kilobytes(clap, tmp_path):
-    """Two contexts, and no copy of CLAP."""
-    learner = PromptLearner(n_ctx=3).setup(clap, NAMES)
-    write_export(tmp_path, clap, learner, Task("tiny", NAMES), Template())
-    tensors = safetensors.torch.load_file(tmp_path / "learner.safetensors")
-    assert set(tensors) == {"ctx_coarse", "ctx_fine"}
-    assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 10_000

@@ -13,7 +13,6 @@ TARGETS = torch.eye(3)[:2]
 
 
 def test_one_label_means_accuracy_and_cross_entropy():
-    """The backbone's own scale, and the loss of class indices."""
     task = Task("tiny", NAMES)
     assert (task.metric, task.class_metric) == ("acc", "acc")
     assert task.logit_scale is None
@@ -23,7 +22,6 @@ def test_one_label_means_accuracy_and_cross_entropy():
 
 
 def test_several_labels_mean_map_and_the_ranking_loss():
-    """Bare cosines, and multi-hot targets."""
     task = Task("tiny", NAMES, multi_label=True)
     assert (task.metric, task.class_metric) == ("mAP", "ap")
     assert task.logit_scale == 1.0
@@ -33,7 +31,6 @@ def test_several_labels_mean_map_and_the_ranking_loss():
 
 
 def test_base_and_new_are_halves_that_share_no_class():
-    """The base half is the larger one; everything else stays."""
     task = Task("tiny", NAMES, multi_label=True, clip_seconds=10.0)
     base, new = task.base(), task.new()
     assert base.class_names + new.class_names == NAMES
@@ -43,6 +40,5 @@ def test_base_and_new_are_halves_that_share_no_class():
 
 
 def test_class_names_are_checked():
-    """A name given twice is named."""
     with pytest.raises(InputError, match="dog"):
         Task("tiny", ["dog", "dog"])
