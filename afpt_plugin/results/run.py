@@ -39,7 +39,6 @@ LEARNED = (
     "supervision",
     "training",
     "selection",
-    "debug",
 )
 # Of a loader's arguments, those that decide the batches.
 BATCHING = ("batch_size", "shuffle", "drop_last", "sampler")
@@ -238,18 +237,18 @@ class RunResults:
             return {**value, "epochs": 0} if key == "training" else value
 
         own = self._learned()
+        # Known only once there is a test set, or the training has begun.
+        late = ("data_fingerprint", "training", "drawn_fingerprint")
         differing = [
             key
-            for key in own
-            if own[key] is not None
-            and known.get(key, own[key]) is not None
+            for key in own.keys() & known.keys()
+            if not (key in late and None in (own[key], known[key]))
             and comparable(known, key) != comparable(own, key)
-            and (key in known or key not in ("seed", "drawn_fingerprint"))
         ]
         if differing:
             raise InputError(
                 f"{self.folder} holds a run with a different "
-                f"{', '.join(differing)}; choose another output folder, or "
+                f"{', '.join(sorted(differing))}; choose another output folder, or "
                 "delete this one"
             )
 

@@ -421,7 +421,6 @@ def test_a_finished_run_can_be_repeated_without_training(
         ({"learner": PromptLearner(n_ctx=4, anchor=0.25)}, "learner"),
         ({"norm": 0.5}, "training"),
         ({"selection": None}, "selection"),
-        ({"debug": True}, "debug"),
         ({"epochs": 2}, "3 epochs, and only 2"),
         ({"epochs": 4}, None),
     ],
