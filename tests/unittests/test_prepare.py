@@ -183,22 +183,17 @@ def prepared(save):
 CLASSES = {  # first, n-th and last
     "esc50": ("airplane", 18, "dog", "wind"),
     "us8k": ("air conditioner", 3, "dog bark", "street music"),
-    "fsd2019": (
-        *("accelerating, revving, vroom", 37, "glockenspiel"),
-        "zipper (clothing)",
-    ),
-    "dcase2019": (
-        *("alarm bell ringing", 5, "electric shaver toothbrush"),
-        "vacuum cleaner",
-    ),
+    "fsd2019": ("accelerating, revving, vroom", 9, "burping", "zipper"),
+    "dcase2019": ("alarm bell ringing", 5, "electric shaver", "vacuum"),
 }
 
 
 def test_the_classes_are_the_papers_and_those_of_our_captions(dataset):
     task = dataset.task
     first, index, name, last = CLASSES[task.captions]
-    found = (task.class_names[i] for i in (0, index, -1))
-    assert tuple(found) == (first, name, last)
+    assert task.class_names[0] == first
+    assert task.class_names[index].startswith(name)
+    assert task.class_names[-1].startswith(last)
     assert not any("_" in name or "|" in name for name in task.class_names)
     path = CAPTION_FOLDER / f"{task.captions}.csv"
     read_captions(path, task.class_names)  # knows and needs every class
@@ -384,66 +379,55 @@ def test_a_row_whose_fold_does_not_exist_is_reported(dataset, root, save):
 # Downloads
 
 
-@only("esc50", "us8k")
+ARCHIVES = {  # those of FSDKaggle2019 hold a folder each, the others all
+    "esc50": ["ESC-50-master.zip"],
+    "us8k": ["UrbanSound8K.tar.gz"],
+    "fsd2019": ["FSDKaggle2019.audio_test.zip", "FSDKaggle2019.meta.zip"],
+    "dcase2019": ["DESEDpublic_eval.tar.gz"],
+}
+
+
 def test_the_data_set_is_downloaded_when_asked_and_not_there(
     dataset, root, save, tmp_path, server, monkeypatch
 ):
     url, www = server
-    kind, name = {"esc50": ("zip", "ESC-50-master.zip")}.get(
-        dataset.task.captions, ("gztar", "UrbanSound8K.tar.gz")
-    )
-    archive = shutil.make_archive(www / "a", kind, root.parent, root.name)
-    Path(archive).rename(www / name)
-    constant = f"{dataset.task.captions.upper()}_DOWNLOAD_URL"
-    monkeypatch.setattr(dataset.script, constant, f"{url}/{name}")
+    name, n_recordings = dataset.task.captions, len(dataset.labels)
+    options = {}
+    if name == "dcase2019":
+        write_public_set(root)
+        options, n_recordings = {"subset": "public"}, 1
+    for archive in ARCHIVES[name]:
+        kind = "zip" if archive.endswith("zip") else "gztar"
+        place = (root.parent, root.name)
+        if name == "fsd2019":
+            place = (root, archive.removesuffix(".zip"))
+        made = shutil.make_archive(www / "a", kind, *place)
+        Path(made).rename(www / archive)
+    address = url if name == "fsd2019" else f"{url}/{archive}"
+    constant = f"{name.upper()}_DOWNLOAD_URL"
+    monkeypatch.setattr(dataset.script, constant, address)
     new = tmp_path / "new"
     with pytest.raises(InputError, match="--download True"):
-        dataset.prepare(new, save)
-    if dataset is SETS["us8k"]:
+        dataset.prepare(new, save, **options)
+    options["download"] = True
+    (www / archive).rename(www / "later")  # the last, so that one is there
+    with pytest.raises(InputError, match=archive):
+        dataset.prepare(new, save, **options)
+    (www / "later").rename(www / archive)
+    if name == "us8k":
         with pytest.raises(InputError, match="hash"):
-            dataset.prepare(new, save, download=True)
+            dataset.prepare(new, save, **options)
         monkeypatch.setattr(dataset.script, "US8K_HASH", None)
-    dataset.prepare(new, save, download=True)
-    assert (new / name).is_file()
-    assert prepared(save)["settings"]["data_folder"] == str(new / root.name)
-    (www / name).unlink()
-    dataset.prepare(new, save, download=True)  # found, so not fetched
-
-
-@only("fsd2019")
-def test_fsd2019_is_downloaded_in_two_parts(
-    dataset, root, save, tmp_path, server, monkeypatch
-):
-    url, www = server
-    for part in ("audio_test", "meta"):
-        name = f"FSDKaggle2019.{part}"
-        shutil.make_archive(www / name, "zip", root, name)
-    monkeypatch.setattr(dataset.script, "FSD2019_DOWNLOAD_URL", url)
-    # Interrupted between the two archives, and run again
-    (www / "FSDKaggle2019.meta.zip").rename(www / "later")
-    with pytest.raises(InputError, match=r"FSDKaggle2019\.meta\.zip"):
-        dataset.prepare(tmp_path / "new", save, download=True)
-    (www / "later").rename(www / "FSDKaggle2019.meta.zip")
-    dataset.prepare(tmp_path / "new", save, download=True)
-    assert prepared(save)["n_recordings"] == 3
+    dataset.prepare(new, save, **options)
+    assert prepared(save)["n_recordings"] == n_recordings
+    (www / archive).unlink()
+    dataset.prepare(new, save, **options)  # found, so not fetched
 
 
 @only("dcase2019")
-def test_dcase2019_can_be_downloaded_in_part(
-    dataset, root, save, tmp_path, server, monkeypatch
-):
-    url, www = server
-    write_public_set(root)
-    shutil.make_archive(www / "public", "gztar", root.parent, root.name)
-    monkeypatch.setattr(
-        dataset.script, "DCASE2019_DOWNLOAD_URL", f"{url}/public.tar.gz"
-    )
-    with pytest.raises(InputError) as caught:
-        dataset.prepare(tmp_path / "new", save, download=True)
-    for part in ("YouTube", "turpaultn/DCASE2019_task4", "--subset public"):
-        assert part in str(caught.value)
-    dataset.prepare(tmp_path / "new", save, download=True, subset="public")
-    assert prepared(save)["n_recordings"] == 1
+def test_the_validation_set_cannot_be_downloaded(dataset, save, tmp_path):
+    with pytest.raises(InputError, match="turpaultn/DCASE.*--subset public"):
+        dataset.prepare(tmp_path, save, download=True)
 
 
 # UrbanSound8K
