@@ -3,14 +3,12 @@
 The checks of `prepare_test_set` are tested in test_manifests.py.
 """
 
-import csv
 import json
 import logging
 import os
 import shutil
 from collections import Counter
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import prep_scripts
@@ -20,9 +18,8 @@ import soundfile
 from afpt_plugin.data.captions import read_captions
 from afpt_plugin.data.manifests import read_manifest
 from afpt_plugin.data.supervision import CAPTION_FOLDER
-from afpt_plugin.data.tables import read_table
+from afpt_plugin.data.tables import csv_text, read_table
 from afpt_plugin.errors import InputError
-from afpt_plugin.task import Task
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 DATA = SHARED / "data"
@@ -35,43 +32,42 @@ FRYING, SILENT, DOG, CAT = (
 )
 
 
-class DataSet(NamedTuple):
+class DataSet:
     """A few noises in a data set's own layout.
 
-    `table` is the metadata's text; `labels` has the path of each recording
-    and its label in the manifest, None if it belongs to no test.
+    `table` is the metadata, with spaces between its values (and a dash for an
+    empty one); `labels` has the names in the folder `audio` and the labels in
+    the manifest, None if a recording belongs to no test.
     """
 
-    script: object
-    task: Task
-    prepare: object
-    metadata: str
-    table: str
-    labels: dict
-    delimiter: str = ","
+    def __init__(self, name, metadata, audio, table, labels):
+        self.script = getattr(prep_scripts, name.upper())
+        self.task = getattr(self.script, name.upper())
+        self.prepare = prep_scripts.PREPARE[name]
+        self.metadata = metadata
+        self.delimiter = "\t" if metadata.endswith(".tsv") else ","
+        lines = [line.split() for line in table.strip().splitlines()]
+        self.table = [["" if v == "-" else v for v in line] for line in lines]
+        self.labels = {f"{audio}/{k}": label for k, label in labels.items()}
 
     def write(self, root):
         """Write the data set, and the vocabulary that one of them has."""
-        (root / self.metadata).parent.mkdir(parents=True)
-        table = self.table.replace(",", self.delimiter).replace(";", ",")
-        (root / self.metadata).write_text(table)
         write_audio(root, self.labels)
+        path = root / self.metadata
+        path.parent.mkdir(parents=True)
+        path.write_text(csv_text(self.table, self.delimiter))
         if self.script is prep_scripts.FSD2019:
-            lines = enumerate(self.script.FSD2019_VOCABULARY)
-            vocabulary = (root / self.metadata).with_name("vocabulary.csv")
-            vocabulary.write_text("".join(f"{n},{v}\n" for n, v in lines))
+            lines = csv_text(enumerate(self.script.FSD2019_VOCABULARY))
+            path.with_name("vocabulary.csv").write_text(lines)
 
     def read_rows(self, root):
         """Read the metadata."""
-        with open(root / self.metadata, newline="") as file:
-            return list(csv.DictReader(file, delimiter=self.delimiter))
+        return read_table(root / self.metadata, (), self.delimiter)
 
     def write_rows(self, root, rows):
         """Write other metadata."""
-        with open(root / self.metadata, "w", newline="") as file:
-            writer = csv.DictWriter(file, rows[0], delimiter=self.delimiter)
-            writer.writeheader()
-            writer.writerows(rows)
+        text = csv_text([rows[0], *map(dict.values, rows)], self.delimiter)
+        (root / self.metadata).write_text(text)
 
 
 def write_audio(root, paths):
@@ -84,75 +80,69 @@ def write_audio(root, paths):
 
 SETS = {
     "esc50": DataSet(
-        prep_scripts.ESC50,
-        prep_scripts.ESC50.ESC50,
-        prep_scripts.ESC50.prepare_esc50,
+        "esc50",
         "meta/esc50.csv",
-        "filename,fold,target,category,esc10\n"
-        "1-100-A-0.wav,1,0,dog,True\n"
-        "1-100-B-0.wav,1,0,dog,True\n"
-        "2-101-A-11.wav,2,11,sea_waves,True\n"
-        "4-102-A-49.wav,4,49,hand_saw,False\n",
+        "audio",
+        """
+        filename         fold target category  esc10
+        1-100-A-0.wav    1    0      dog       True
+        1-100-B-0.wav    1    0      dog       True
+        2-101-A-11.wav   2    11     sea_waves True
+        4-102-A-49.wav   4    49     hand_saw  False
+        """,
         {
-            "audio/1-100-A-0.wav": "dog",
-            "audio/1-100-B-0.wav": "dog",
-            "audio/2-101-A-11.wav": "sea waves",
-            "audio/4-102-A-49.wav": "hand saw",
+            **dict.fromkeys(("1-100-A-0.wav", "1-100-B-0.wav"), "dog"),
+            "2-101-A-11.wav": "sea waves",
+            "4-102-A-49.wav": "hand saw",
         },
     ),
     "us8k": DataSet(
-        prep_scripts.US8K,
-        prep_scripts.US8K.US8K,
-        prep_scripts.US8K.prepare_urbansound8k,
+        "us8k",
         "metadata/UrbanSound8K.csv",
-        "slice_file_name,fsID,start,end,salience,fold,classID,class\n"
-        "100-3-0-0.wav,100,0.0,0.1,1,1,3,dog_bark\n"
-        "100-3-0-1.wav,100,0.0,0.1,1,1,3,dog_bark\n"
-        "101-0-0-12.wav,101,0.0,0.1,1,2,0,air_conditioner\n"
-        "102-9-1-0.wav,102,0.0,0.1,1,4,9,street_music\n",
+        "audio",
+        """
+        slice_file_name fsID fold classID class
+        100-3-0-0.wav   100  1    3       dog_bark
+        100-3-0-1.wav   100  1    3       dog_bark
+        101-0-0-12.wav  101  2    0       air_conditioner
+        102-9-1-0.wav   102  4    9       street_music
+        """,
         {
-            "audio/fold1/100-3-0-0.wav": "dog bark",
-            "audio/fold1/100-3-0-1.wav": "dog bark",
-            "audio/fold2/101-0-0-12.wav": "air conditioner",
-            "audio/fold4/102-9-1-0.wav": "street music",
+            "fold1/100-3-0-0.wav": "dog bark",
+            "fold1/100-3-0-1.wav": "dog bark",
+            "fold2/101-0-0-12.wav": "air conditioner",
+            "fold4/102-9-1-0.wav": "street music",
         },
     ),
     "fsd2019": DataSet(
-        prep_scripts.FSD2019,
-        prep_scripts.FSD2019.FSD2019,
-        prep_scripts.FSD2019.prepare_fsd2019,
+        "fsd2019",
         "FSDKaggle2019.meta/test_post_competition.csv",
-        "fname,labels,usage\n"
-        "000000aa.wav,Bark,Private\n"
-        '000000bb.wav,"Chewing_and_mastication;Hi-hat",Private\n'
-        '0000cc00.wav,"Zipper_(clothing);Bus;Accordion",Public\n',
+        "FSDKaggle2019.audio_test",
+        """
+        fname        labels                         usage
+        000000aa.wav Bark                           Private
+        000000bb.wav Chewing_and_mastication,Hi-hat Private
+        0000cc00.wav Zipper_(clothing),Bus          Public
+        """,
         {
-            "FSDKaggle2019.audio_test/000000aa.wav": "bark",
-            "FSDKaggle2019.audio_test/000000bb.wav": (
-                "chewing, mastication|hi-hat"
-            ),
-            "FSDKaggle2019.audio_test/0000cc00.wav": (
-                "zipper (clothing)|bus|accordion"
-            ),
+            "000000aa.wav": "bark",
+            "000000bb.wav": "chewing, mastication|hi-hat",
+            "0000cc00.wav": "zipper (clothing)|bus",
         },
     ),
     "dcase2019": DataSet(
-        prep_scripts.DCASE2019,
-        prep_scripts.DCASE2019.DCASE2019,
-        prep_scripts.DCASE2019.prepare_dcase2019,
+        "dcase2019",
         "metadata/validation/validation.tsv",
-        "filename,onset,offset,event_label\n"
-        f"{FRYING},0.000,10.000,Frying\n"
-        f"{FRYING},1.250,2.500,Speech\n"
-        f"{SILENT},,,\n"
-        f"{FRYING},4.000,5.125,Speech\n"
-        f"{DOG},0.5,10.115,Dog\n",
-        {
-            f"audio/validation/{FRYING}": "frying|speech",
-            f"audio/validation/{DOG}": "dog",
-            f"audio/validation/{SILENT}": None,
-        },
-        "\t",
+        "audio/validation",
+        f"""
+        filename onset offset event_label
+        {FRYING} 0.000 10.000 Frying
+        {FRYING} 1.250 2.500  Speech
+        {SILENT} -     -      -
+        {FRYING} 4.000 5.125  Speech
+        {DOG}    0.5   10.115 Dog
+        """,
+        {FRYING: "frying|speech", DOG: "dog", SILENT: None},
     ),
 }
 
@@ -193,22 +183,17 @@ def prepared(save):
 CLASSES = {  # first, n-th and last
     "esc50": ("airplane", 18, "dog", "wind"),
     "us8k": ("air conditioner", 3, "dog bark", "street music"),
-    "fsd2019": (
-        *("accelerating, revving, vroom", 37, "glockenspiel"),
-        "zipper (clothing)",
-    ),
-    "dcase2019": (
-        *("alarm bell ringing", 5, "electric shaver toothbrush"),
-        "vacuum cleaner",
-    ),
+    "fsd2019": ("accelerating, revving, vroom", 9, "burping", "zipper"),
+    "dcase2019": ("alarm bell ringing", 5, "electric shaver", "vacuum"),
 }
 
 
 def test_the_classes_are_the_papers_and_those_of_our_captions(dataset):
     task = dataset.task
     first, index, name, last = CLASSES[task.captions]
-    found = (task.class_names[i] for i in (0, index, -1))
-    assert tuple(found) == (first, name, last)
+    assert task.class_names[0] == first
+    assert task.class_names[index].startswith(name)
+    assert task.class_names[-1].startswith(last)
     assert not any("_" in name or "|" in name for name in task.class_names)
     path = CAPTION_FOLDER / f"{task.captions}.csv"
     read_captions(path, task.class_names)  # knows and needs every class
@@ -269,8 +254,7 @@ def test_clips_without_a_row_are_warned_about(dataset, root, save, caplog):
     dataset.write_rows(root, dataset.read_rows(root)[:-1])
     dataset.prepare(root, save)
     assert "1 files in" in caplog.text
-    name = dataset.table.splitlines()[-1].split(",")[0]
-    assert name in caplog.text
+    assert dataset.table[-1][0] in caplog.text
 
 
 # Changes of the first row, and a fact that the message must name
@@ -395,66 +379,55 @@ def test_a_row_whose_fold_does_not_exist_is_reported(dataset, root, save):
 # Downloads
 
 
-@only("esc50", "us8k")
+ARCHIVES = {  # those of FSDKaggle2019 hold a folder each, the others all
+    "esc50": ["ESC-50-master.zip"],
+    "us8k": ["UrbanSound8K.tar.gz"],
+    "fsd2019": ["FSDKaggle2019.audio_test.zip", "FSDKaggle2019.meta.zip"],
+    "dcase2019": ["DESEDpublic_eval.tar.gz"],
+}
+
+
 def test_the_data_set_is_downloaded_when_asked_and_not_there(
     dataset, root, save, tmp_path, server, monkeypatch
 ):
     url, www = server
-    kind, name = {"esc50": ("zip", "ESC-50-master.zip")}.get(
-        dataset.task.captions, ("gztar", "UrbanSound8K.tar.gz")
-    )
-    archive = shutil.make_archive(www / "a", kind, root.parent, root.name)
-    Path(archive).rename(www / name)
-    constant = f"{dataset.task.captions.upper()}_DOWNLOAD_URL"
-    monkeypatch.setattr(dataset.script, constant, f"{url}/{name}")
+    name, n_recordings = dataset.task.captions, len(dataset.labels)
+    options = {}
+    if name == "dcase2019":
+        write_public_set(root)
+        options, n_recordings = {"subset": "public"}, 1
+    for archive in ARCHIVES[name]:
+        kind = "zip" if archive.endswith("zip") else "gztar"
+        place = (root.parent, root.name)
+        if name == "fsd2019":
+            place = (root, archive.removesuffix(".zip"))
+        made = shutil.make_archive(www / "a", kind, *place)
+        Path(made).rename(www / archive)
+    address = url if name == "fsd2019" else f"{url}/{archive}"
+    constant = f"{name.upper()}_DOWNLOAD_URL"
+    monkeypatch.setattr(dataset.script, constant, address)
     new = tmp_path / "new"
     with pytest.raises(InputError, match="--download True"):
-        dataset.prepare(new, save)
-    if dataset is SETS["us8k"]:
+        dataset.prepare(new, save, **options)
+    options["download"] = True
+    (www / archive).rename(www / "later")  # the last, so that one is there
+    with pytest.raises(InputError, match=archive):
+        dataset.prepare(new, save, **options)
+    (www / "later").rename(www / archive)
+    if name == "us8k":
         with pytest.raises(InputError, match="hash"):
-            dataset.prepare(new, save, download=True)
+            dataset.prepare(new, save, **options)
         monkeypatch.setattr(dataset.script, "US8K_HASH", None)
-    dataset.prepare(new, save, download=True)
-    assert (new / name).is_file()
-    assert prepared(save)["settings"]["data_folder"] == str(new / root.name)
-    (www / name).unlink()
-    dataset.prepare(new, save, download=True)  # found, so not fetched
-
-
-@only("fsd2019")
-def test_fsd2019_is_downloaded_in_two_parts(
-    dataset, root, save, tmp_path, server, monkeypatch
-):
-    url, www = server
-    for part in ("audio_test", "meta"):
-        name = f"FSDKaggle2019.{part}"
-        shutil.make_archive(www / name, "zip", root, name)
-    monkeypatch.setattr(dataset.script, "FSD2019_DOWNLOAD_URL", url)
-    # Interrupted between the two archives, and run again
-    (www / "FSDKaggle2019.meta.zip").rename(www / "later")
-    with pytest.raises(InputError, match=r"FSDKaggle2019\.meta\.zip"):
-        dataset.prepare(tmp_path / "new", save, download=True)
-    (www / "later").rename(www / "FSDKaggle2019.meta.zip")
-    dataset.prepare(tmp_path / "new", save, download=True)
-    assert prepared(save)["n_recordings"] == 3
+    dataset.prepare(new, save, **options)
+    assert prepared(save)["n_recordings"] == n_recordings
+    (www / archive).unlink()
+    dataset.prepare(new, save, **options)  # found, so not fetched
 
 
 @only("dcase2019")
-def test_dcase2019_can_be_downloaded_in_part(
-    dataset, root, save, tmp_path, server, monkeypatch
-):
-    url, www = server
-    write_public_set(root)
-    shutil.make_archive(www / "public", "gztar", root.parent, root.name)
-    monkeypatch.setattr(
-        dataset.script, "DCASE2019_DOWNLOAD_URL", f"{url}/public.tar.gz"
-    )
-    with pytest.raises(InputError) as caught:
-        dataset.prepare(tmp_path / "new", save, download=True)
-    for part in ("YouTube", "turpaultn/DCASE2019_task4", "--subset public"):
-        assert part in str(caught.value)
-    dataset.prepare(tmp_path / "new", save, download=True, subset="public")
-    assert prepared(save)["n_recordings"] == 1
+def test_the_validation_set_cannot_be_downloaded(dataset, save, tmp_path):
+    with pytest.raises(InputError, match="turpaultn/DCASE.*--subset public"):
+        dataset.prepare(tmp_path, save, download=True)
 
 
 # UrbanSound8K
@@ -531,9 +504,8 @@ def test_another_vocabulary_is_refused(dataset, root, save, old, new, facts):
 def test_missing_audio_names_the_folder(dataset, root, save):
     folder = Path(next(iter(dataset.labels))).parent
     shutil.rmtree(root / folder)
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(InputError, match=f"{root} .*{folder}"):
         dataset.prepare(root, save)
-    assert str(root) in str(caught.value) and str(folder) in str(caught.value)
 
 
 # DCASE2019
