@@ -12,13 +12,7 @@ import pytest
 import torch
 from huggingface_hub import constants, utils
 from huggingface_hub.errors import OfflineModeIsEnabled
-from transformers import (
-    BertConfig,
-    BertModel,
-    GPT2Config,
-    GPT2Model,
-    logging,
-)
+from transformers import BertConfig, BertModel, GPT2Config, GPT2Model, logging
 from transformers.modeling_utils import no_init_weights
 
 from afpt_plugin.backbones import load_clap, ms_clap, weights
@@ -119,10 +113,17 @@ def assert_same(found, expected):
 
 
 @pytest.mark.parametrize("prefix", ["", "module."])
-def test_every_value_of_the_file_arrives(prefix, warned):
-    state_dict = make_checkpoint()
-    model = fill({prefix + k: v for k, v in state_dict.items()})
-    assert_same(model.state_dict(), state_dict)
+@pytest.mark.parametrize("as_zip", [True, False])
+@pytest.mark.parametrize("bare", [True, False])
+def test_every_value_of_the_file_arrives(
+    tmp_path, bare, as_zip, prefix, warned
+):
+    path, state_dict = tmp_path / "x.pth", make_checkpoint()
+    content = {prefix + key: value for key, value in state_dict.items()}
+    if not bare:
+        content = {"model": content, "epoch": 3}
+    torch.save(content, path, _use_new_zipfile_serialization=as_zip)
+    assert_same(fill(read_pth(path)).state_dict(), state_dict)
     assert not warned
 
 
@@ -149,30 +150,17 @@ def test_a_misfit_is_named_and_the_model_stays_as_it_was(name, shape):
     assert_same(model.state_dict(), before)
 
 
-def test_constants_may_be_absent_or_unknown(warned):
+def test_constants_may_be_absent_or_unknown_and_other_extras_are_listed(warned):
     state_dict = make_checkpoint()
     del state_dict["h.attn.bias"], state_dict["norm.num_batches_tracked"]
     model = fill({**state_dict, "embeddings.position_ids": torch.arange(4)})
     assert torch.equal(model.h.attn.bias, torch.ones(2, 2).tril())
     assert torch.equal(model.c_attn.bias, state_dict["c_attn.bias"])
     assert not warned
-
-
-def test_other_extra_entries_are_listed_in_one_warning(warned):
-    extra = {f"head.{i}": torch.zeros(1) for i in range(10)}
-    fill({**make_checkpoint(), **extra})
+    fill(state_dict | {f"head.{i}": torch.zeros(1) for i in range(10)})
     (message,) = warned
     assert "10 entries of x.pth" in message and "head.0, head.1" in message
     assert message.endswith("and 2 more")
-
-
-@pytest.mark.parametrize("as_zip", [True, False])
-@pytest.mark.parametrize("bare", [True, False])
-def test_a_state_dict_is_read_bare_or_under_model(tmp_path, bare, as_zip):
-    path, state_dict = tmp_path / "x.pth", make_checkpoint()
-    content = state_dict if bare else {"model": state_dict, "epoch": 3}
-    torch.save(content, path, _use_new_zipfile_serialization=as_zip)
-    assert_same(read_pth(path), state_dict)
 
 
 @pytest.mark.parametrize("module", [b"numpy.core.", b"numpy._core."])
@@ -188,22 +176,15 @@ def test_numpy_scalars_beside_the_weights_are_accepted(tmp_path, module):
     assert read_pth(path).keys() == model.keys()
 
 
-class Malicious:
-    """Creates a file when it is unpickled."""
-
-    def __init__(self, path):
-        self.path = str(path)
-
-    def __reduce__(self):
-        return open, (self.path, "w")
-
-
 def test_a_pickle_that_runs_code_is_refused_and_does_not_run(tmp_path):
-    path, trace = tmp_path / "x", tmp_path / "trace"
-    torch.save({"model": make_checkpoint(), "x": Malicious(trace)}, path)
+    class Malicious:
+        def __reduce__(self):
+            return open, (str(tmp_path / "trace"), "w")
+
+    torch.save({"model": make_checkpoint(), "x": Malicious()}, tmp_path / "x")
     with pytest.raises(InputError, match="could run code"):
-        read_pth(path)
-    assert not trace.exists()
+        read_pth(tmp_path / "x")
+    assert not (tmp_path / "trace").exists()
 
 
 @pytest.mark.parametrize("as_zip", [True, False])
@@ -215,12 +196,10 @@ def test_a_cut_or_foreign_file_is_an_error_that_names_it(
 ):
     path = tmp_path / "x.pth"
     torch.save(make_checkpoint(), path, _use_new_zipfile_serialization=as_zip)
-    written = path.read_bytes()
-    if isinstance(kept, bytes):
-        path.write_bytes(kept)
-    else:
-        length = kept if isinstance(kept, int) else int(kept * len(written))
-        path.write_bytes(written[:length])
+    if not isinstance(kept, bytes):
+        written = path.read_bytes()
+        kept = written[: kept if kept >= 1 else int(kept * len(written))]
+    path.write_bytes(kept)
     with pytest.raises(InputError, match=r"x\.pth is not a checkpoint"):
         read_pth(path)
 
@@ -245,7 +224,7 @@ def test_anything_but_a_state_dict_is_an_error(tmp_path, content, complaint):
 def raises_with(*parts):
     """Expect an InputError that names all of these."""
     pattern = "".join(f"(?=.*{re.escape(str(part))})" for part in parts)
-    return pytest.raises(InputError, match=f"(?s){pattern}")
+    return pytest.raises(InputError, match=pattern)
 
 
 WAYS_OUT = ("--weights PATH", "--clap mini")
@@ -340,20 +319,6 @@ def test_the_fingerprint_counts_weights_and_not_constants(clap, clap_2023):
     assert not name.endswith(clap_2023.constant_buffers)
 
 
-def test_label_dropout_changes_prompts_inside_and_nothing_after(clap_2022):
-    before = copy.deepcopy(clap_2022.state_dict())
-    prompt = torch.randn(4, 32), clap_2022.tokenize_class_names(["dog", "rain"])
-    plain = clap_2022.encode_prompts(*prompt)
-    with clap_2022.label_dropout():
-        inside = clap_2022.encode_prompts(*prompt)
-        assert not clap_2022.audio_encoder.training
-    assert not torch.allclose(inside, plain, atol=1e-2)
-    with clap_2022.label_dropout(enabled=False):
-        assert torch.equal(clap_2022.encode_prompts(*prompt), plain)
-    assert torch.equal(clap_2022.encode_prompts(*prompt), plain)
-    assert_same(clap_2022.state_dict(), before)
-
-
 def test_cnn14_runs_once_and_its_clip_is_msclaps(clap_2022):
     tower, wavs, maps = clap_2022.audio_encoder.base, torch.randn(2, 66150), []
     hook = tower.conv_block6.register_forward_hook(
@@ -373,21 +338,20 @@ def test_cnn14_runs_once_and_its_clip_is_msclaps(clap_2022):
     assert audio.mask.tolist() == [[True] * 4, [True, True, False, False]]
 
 
-@pytest.mark.parametrize("samples", [30400, 44100, 88200, 100000, 101119])
-def test_a_whole_recording_has_real_frames_only(clap_2022, samples):
-    audio = clap_2022.encode_audio(torch.randn(1, samples), torch.ones(1))
-    assert audio.mask.all()
-    assert audio.parts.shape[1] == (samples // 320 + 1) // 32 - 2
-
-
-def test_every_recording_of_a_batch_has_a_frame(clap_2022, clap_2023):
+def test_a_recording_has_real_frames_only_and_one_at_least(
+    clap_2022, clap_2023
+):
+    for n in (30400, 44100, 88200, 100000, 101119):
+        audio = clap_2022.encode_audio(torch.randn(1, n), torch.ones(1))
+        assert audio.mask.tolist() == [[True] * ((n // 320 + 1) // 32 - 2)]
     lens = torch.tensor([1, 0.01])
     audio = clap_2022.encode_audio(torch.randn(2, 44100), lens)
     assert audio.mask.sum(1).tolist() == [2, 1]
-    with pytest.raises(InputError, match=r"at least 30400 \(0.69 s\)"):
-        clap_2022.encode_audio(torch.randn(1, 30399), torch.ones(1))
-    with pytest.raises(InputError, match="at least 1024"):
-        clap_2023.encode_audio(torch.randn(1, 1023), torch.ones(1))
+    for clap, least in ((clap_2022, 30400), (clap_2023, 1024)):
+        with pytest.raises(
+            InputError, match=f"{least - 1} samp.*least {least}"
+        ):
+            clap.encode_audio(torch.randn(1, least - 1), torch.ones(1))
 
 
 # One window; the longest that is one; two windows; more hops than one window
