@@ -47,12 +47,7 @@ def exit_on_input_error():
 
 @contextmanager
 def refuse_unwritable(path):
-    """Make a place that cannot be written to the user's mistake.
-
-    Arguments
-    ---------
-    path : str or pathlib.Path
-        What the user named, a file or a folder.
+    """Make a place that cannot be written to the mistake of who named it.
 
     Raises
     ------

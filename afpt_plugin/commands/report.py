@@ -86,19 +86,9 @@ def run(args):
 
 
 def write_report(comparison, folder):
-    """Write `report.csv`, `report.png` and `report.md`.
+    """Write a `Comparison` as `report.csv`, `report.png` and `report.md`.
 
-    Arguments
-    ---------
-    comparison : Comparison
-        Of `afpt_plugin.results.compare.compare_runs`.
-    folder : str or Path
-        Where to write; made if it does not exist.
-
-    Returns
-    -------
-    list of Path
-        The files.
+    Returns the files' paths. The folder is made if it does not exist.
     """
     from afpt_plugin.results.figures import plot_comparison
 

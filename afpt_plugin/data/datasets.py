@@ -136,7 +136,7 @@ def _entries(embeddings, keep_padding=False):
         yield {"whole": whole, "parts": parts, "mask": mask}
 
 
-def embed_captions(clap, captions, store_folder, pad_to=None, batch_size=256):
+def embed_captions(clap, captions, store_folder, pad_to=None):
     """Store the embeddings of captions.
 
     What is stored of a caption depends on the caption alone: the tower always
@@ -155,8 +155,6 @@ def embed_captions(clap, captions, store_folder, pad_to=None, batch_size=256):
     pad_to : int, optional
         Pad and cut every caption to this many tokens and store the padding
         too, as the authors do; by default only real words are stored.
-    batch_size : int
-        How many captions to sort by their number of tokens at once.
 
     Returns
     -------
@@ -195,7 +193,7 @@ def embed_captions(clap, captions, store_folder, pad_to=None, batch_size=256):
     store.fill(
         [content_key(caption) for caption in ordered],
         encode,
-        batch_size=batch_size,
+        batch_size=256,  # within one, equal numbers of tokens are grouped
         desc="encoding captions",
     )
     return store, [content_key(caption) for caption in captions]

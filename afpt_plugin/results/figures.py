@@ -1,5 +1,6 @@
 """Figures: a run's curve, classes and confusion, runs compared, frame scores.
 
+Each function writes its figure to ``path``, whose suffix is the format.
 matplotlib is imported when a figure is drawn, and figures are made without
 pyplot, whose state is global.
 
@@ -90,7 +91,7 @@ def plot_training(
         recordings, 0..1). A value may be absent or None. A panel without any
         value is left out.
     path : str or Path
-        File to write; its suffix is the format.
+        File to write.
     metric_name : str
         What is measured, such as "acc" or "mAP".
     zero_shot : float, optional
@@ -146,16 +147,8 @@ def plot_training(
 def plot_per_class(zero_shot, adapted, path, metric_name):
     """Draw each class before and after adapting, the largest gain on top.
 
-    Arguments
-    ---------
-    zero_shot : dict
-        Class name to its value in 0..1, or None if it has no recording.
-    adapted : dict
-        The same classes after learning.
-    path : str or Path
-        File to write; its suffix is the format.
-    metric_name : str
-        What is measured, such as "acc" or "ap".
+    Both map a class name to its value in 0..1, or to None if it has no
+    recording.
     """
     import pandas as pd
     from matplotlib.lines import Line2D
@@ -199,17 +192,7 @@ def plot_per_class(zero_shot, adapted, path, metric_name):
 
 
 def plot_confusion(matrix, class_names, path):
-    """Draw a confusion matrix, each row as percentages of the true class.
-
-    Arguments
-    ---------
-    matrix : numpy.ndarray
-        Counts [C, C], rows are true classes.
-    class_names : list of str
-        The C names.
-    path : str or Path
-        File to write; its suffix is the format.
-    """
+    """Draw counts [C, C] as percentages of the true class, which is a row."""
     from sklearn.metrics import ConfusionMatrixDisplay
 
     matrix = np.asarray(matrix)  # [C, C]
@@ -254,19 +237,7 @@ def plot_confusion(matrix, class_names, path):
 
 
 def plot_comparison(table, labels, heads, path):
-    """Draw the heads of each row, with the deviation over seeds.
-
-    Arguments
-    ---------
-    table : pandas.DataFrame
-        Of `afpt_plugin.results.compare.compare_runs`.
-    labels : list of str
-        One a row.
-    heads : list of str
-        Which of its heads to draw.
-    path : str or Path
-        File to write; its suffix is the format.
-    """
+    """Draw ``heads`` of a `Comparison`'s rows, with the deviation over seeds."""
     places = np.arange(len(table))
     with _drawing(path, 8.5, 1.5 + 0.62 * len(table)) as figure:
         axes = figure.subplots()
@@ -307,7 +278,7 @@ def plot_frame_scores(sig, sample_rate, frames, class_names, path, top_k=5):
     class_names : list of str
         The n_classes names.
     path : str or Path
-        File to write; its suffix is the format.
+        File to write.
     top_k : int
         How many classes are drawn: those with the highest peaks.
     """

@@ -373,13 +373,14 @@ def test_debug_runs_two_batches_of_two_epochs(clap, recordings, tmp_path):
 
 
 def test_bf16_changes_the_numbers_a_little(blind, clap, tmp_path):
-    run = make_run(clap, None, tmp_path / "run", epochs=1, precision="bf16")
+    run = make_run(clap, None, tmp_path / "run", precision="bf16")
     run.fit()
     bf16, fp32 = (
-        r.brain.results.history[0]["train_loss"] for r in (run, blind)
+        [row["train_loss"] for row in each.brain.results.history]
+        for each in (run, blind)
     )
     assert bf16 != fp32
-    assert bf16 == pytest.approx(fp32, rel=0.05)
+    assert bf16 == pytest.approx(fp32, rel=0.02)
 
 
 # Resuming

@@ -92,17 +92,6 @@ def test_per_class_figure_is_sorted_by_change_and_grows(drawn):
     assert (len(larger) - len(image)) / 77 > 25  # pixels a class
 
 
-@pytest.mark.parametrize(
-    ("zero_shot", "adapted"),
-    [({"a": 0.5}, {"b": 0.5}), ({"a": None}, {"a": None}), ({}, {})],
-)
-def test_per_class_values_that_do_not_fit_are_refused(
-    tmp_path, zero_shot, adapted
-):
-    with pytest.raises(ValueError, match="class"):
-        figures.plot_per_class(zero_shot, adapted, tmp_path / "a.png", "acc")
-
-
 def test_confusion_figure_shows_percentages_of_each_row(drawn):
     matrix = np.array([[3, 1, 0], [0, 0, 0], [1, 0, 1]])
     _, figure = drawn(
