@@ -16,7 +16,7 @@ from speechbrain.utils.logger import get_logger
 
 from afpt_plugin.backbones.base import Embeddings
 from afpt_plugin.errors import InputError
-from afpt_plugin.results.output import baseline_head, primary_head
+from afpt_plugin.results.output import baseline_head, is_baseline, primary_head
 from afpt_plugin.results.scores import Scores
 
 logger = get_logger(__name__)
@@ -150,7 +150,7 @@ class AdaptationBrain(sb.Brain):
         return sum(
             self.task.loss(logits, target)
             for head, logits in predictions.items()
-            if not head.startswith("zero_shot")
+            if not is_baseline(head)
         )
 
     def fit(self, epoch_counter, train_set, valid_set=None, **kwargs):

@@ -60,12 +60,12 @@ def refuse_unwritable(path):
     ...     open("/dev/null/scores.csv", "w")
     Traceback (most recent call last):
     ...
-    afpt_plugin.errors.InputError: /dev/null/scores.csv: cannot write here ...
+    afpt_plugin.errors.InputError: /dev/null/scores.csv: the path is not writable ...
     """
     try:
         yield
     except OSError as error:
         raise InputError(
-            f"{path}: cannot write here ({error.strerror}); name another place "
-            "or make this one writable"
+            f"{path}: the path is not writable ({error.strerror}); choose "
+            "another one, or change its permissions"
         ) from error

@@ -222,7 +222,7 @@ def prepare_data(task, prepare, write_samples, options):
     path = Path(options["save_folder"]) / "prepare.json"
     if not path.is_file():
         raise InputError(
-            f"{path} does not exist, so there is no preparation to skip; run "
+            f"{path} does not exist, so the preparation cannot be skipped; run "
             "without --skip_prep"
         )
     prepared = json.loads(path.read_text(encoding="utf-8"))

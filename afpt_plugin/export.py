@@ -316,12 +316,12 @@ def read_export(folder, fetch=None):
     >>> read_export("no/such/export")
     Traceback (most recent call last):
     ...
-    afpt_plugin.errors.InputError: no/such/export: there is no such folder; ...
+    afpt_plugin.errors.InputError: no/such/export: the folder does not exist; ...
     """
     if fetch is None:
         if not Path(folder).is_dir():
             raise InputError(
-                f"{folder}: there is no such folder; give the export/ folder "
+                f"{folder}: the folder does not exist; give the export/ folder "
                 "of a run"
             )
         if Path(folder, "export", SETTINGS_FILE).is_file():
@@ -366,7 +366,7 @@ def _read_settings(path):
     if found != FORMAT:
         raise InputError(
             f"{path}: the format is {_short(found)}, but this version reads "
-            f"{FORMAT!r} only; to make an older export anew, run its recipe or "
+            f"{FORMAT!r} only; to recreate an older export, run its recipe or "
             "`afpt tune` again"
         )
     names = [*_KINDS, "tensors_sha256"]

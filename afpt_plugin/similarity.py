@@ -83,11 +83,11 @@ def fine_logits(
     """
     cosines = coarse_logits(elements, class_embeddings)  # [B, T, n_classes]
     if padding_weight:
-        scores = cosines * mask[..., None]
+        scores = cosines * mask[..., None]  # [B, T, n_classes]
     else:
         scores = cosines.masked_fill(~mask[..., None], -torch.inf)
     weights = torch.softmax(scores / FINE_TEMPERATURE, dim=1)  # over T
-    return logit_scale * (weights * cosines).sum(1)
+    return logit_scale * (weights * cosines).sum(1)  # [B, n_classes]
 
 
 def ensemble_logits(coarse, fine):

@@ -1,4 +1,4 @@
-"""What a classifier says of a recording: its classes, its windows, its frames.
+"""What a classifier says about a recording: its classes, its windows, its frames.
 
 A recording that is longer than a window is cut into several; the last one ends
 where the recording ends, so it may overlap the one before. A shorter one is

@@ -40,19 +40,19 @@ def load_clap(clap, weights=None, device=None):
     Raises
     ------
     InputError
-        If the name is unknown or the weights cannot be had.
+        If the name is unknown or the weights cannot be obtained.
 
     Example
     -------
     >>> load_clap("maxi")
     Traceback (most recent call last):
     ...
-    afpt_plugin.errors.InputError: no CLAP is called 'maxi': choose one of mini, ms-2022, ms-2023, or pass a FrozenClap
+    afpt_plugin.errors.InputError: the CLAP 'maxi' is unknown; choose one of mini, ms-2022, ms-2023, or pass a FrozenClap
     """
     if not isinstance(clap, FrozenClap):
         if clap not in BACKBONES:
             raise InputError(
-                f"no CLAP is called {clap!r}: choose one of "
+                f"the CLAP {clap!r} is unknown; choose one of "
                 f"{', '.join(BACKBONES)}, or pass a FrozenClap"
             )
         module, loader = BACKBONES[clap]

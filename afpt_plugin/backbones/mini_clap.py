@@ -6,8 +6,8 @@ learned 521 of AudioSet's labels; its weights ship with this package
 (``assets/mini_clap.safetensors``, see ``assets/MODEL_CARD.md``) and are put
 there by ``recipes/MiniCLAP``.
 
-What joins them is no layer but words: an audio embedding is the mean of the
-label *texts*, weighted by what YAMNet says of each label (convex combination
+Words join them, and not a layer: an audio embedding is the mean of the
+label *texts*, weighted by what YAMNet says about each label (convex combination
 of semantic embeddings, Norouzi et al. 2014, https://arxiv.org/abs/1312.5650),
 
 ``a = sum_k p_k t_k / sum_k p_k`` over the `N_LABELS` most probable labels,

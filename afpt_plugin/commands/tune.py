@@ -89,7 +89,7 @@ def add_parser(subparsers):
     for option, text in (
         ("n-ctx", "context vectors; those without a word start at random"),
         ("epochs", "passes over the captions (default: 10)"),
-        ("seed", "of everything drawn at random (default: 1)"),
+        ("seed", "random seed (default: 1)"),
     ):
         add(f"--{option}", type=int, metavar="N", help=text)
     for option, text in (
@@ -152,7 +152,7 @@ def run(args):
         hparams["results"].selection = None
     clap = load_clap(hparams["clap"], hparams["weights"], device)
 
-    # Start anew, unless a killed run of the same settings can continue
+    # Start from scratch, unless a killed run of the same settings can continue
     _start(
         output,
         {
@@ -266,7 +266,7 @@ def _start(output, settings):
             return
         if not finished:
             get_logger(__name__).warning(
-                "%s: an unfinished run had other settings; starting anew",
+                "%s: an unfinished run with different settings was discarded",
                 output,
             )
         # This file first, since it marks the folder as finished; the settings

@@ -11,7 +11,7 @@ lies, what its columns mean, how the classes are called. The rest is here.
 3. `prepare_test_set` decodes and hashes every recording, stops on any that
    cannot be used, and writes ``test.csv`` and ``prepare.json``.
 
-There is no manifest for training: training reads captions, never audio.
+Training has no manifest: training reads captions, never audio.
 
 Authors
  * The afpt_plugin developers 2026

@@ -34,7 +34,12 @@ import numpy as np
 import pandas as pd
 
 from afpt_plugin.errors import InputError
-from afpt_plugin.results.output import HEADS, baseline_head, primary_head
+from afpt_plugin.results.output import (
+    HEADS,
+    baseline_head,
+    is_baseline,
+    primary_head,
+)
 
 # What the comparison reads of a results.json, beside the identity's own keys.
 REQUIRED_KEYS = "seed n_recordings selection identity metrics per_class".split()
@@ -131,7 +136,7 @@ def _read_run(path, name):
                     "from 0 to 1; run the recipe again"
                 )
     metric = "acc" if "acc" in metrics.get("zero_shot", {}) else "mAP"
-    learned = [head for head in metrics if not head.startswith("zero_shot")]
+    learned = [head for head in metrics if not is_baseline(head)]
     facts = dict(_flatten(results.get("identity")))
     keys = ["dataset", "clap", "learner.name", "supervision.kind"]
     missing = [key for key in REQUIRED_KEYS if key not in results]
@@ -349,7 +354,7 @@ def compare_runs(folder):
     """Average the runs below a folder that differ in nothing but the seed.
 
     Of two runs with the same identity and seed the newest (by the file's time)
-    counts: a repetition is no second sample, and refusing would make a user
+    counts: a repetition is not a second sample, and refusing would make a user
     delete files to see a table.
 
     Arguments

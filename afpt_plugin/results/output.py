@@ -52,6 +52,11 @@ def baseline_head(head):
     return "zero_shot" if head == "coarse" else f"zero_shot_{head}"
 
 
+def is_baseline(head):
+    """Whether a head is the baseline's and not the learner's."""
+    return head.startswith("zero_shot")
+
+
 def primary_head(heads):
     """The head that a run is judged by: the ensemble where there is one.
 
@@ -62,7 +67,7 @@ def primary_head(heads):
     >>> primary_head(["zero_shot", "zero_shot_ensemble", "coarse"])
     'coarse'
     """
-    learned = [head for head in heads if not head.startswith("zero_shot")]
+    learned = [head for head in heads if not is_baseline(head)]
     return "ensemble" if "ensemble" in learned else learned[0]
 
 

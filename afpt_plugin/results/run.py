@@ -22,7 +22,12 @@ from afpt_plugin.errors import InputError
 from afpt_plugin.export import write_export
 from afpt_plugin.learners import LEARNERS
 from afpt_plugin.results.figures import plot_training
-from afpt_plugin.results.output import format_table, primary_head, write_run
+from afpt_plugin.results.output import (
+    format_table,
+    is_baseline,
+    primary_head,
+    write_run,
+)
 
 logger = get_logger(__name__)
 
@@ -118,14 +123,14 @@ class RunResults:
         """Say what the run is, before its first step; see `AdaptationBrain`.
 
         ``facts`` are ``data`` (of the prep script), ``supervision``, and what
-        else `results.json` shall hold; a ``debug`` run uses few batches.
+        else `results.json` should hold; a ``debug`` run uses few batches.
         """
         self.task, self.clap = task, clap
         self.learner, self.baseline = learner, baseline
         self.facts = dict(facts)
         data = self.facts.pop("data", {})
         supervision = dict(self.facts.pop("supervision", {}))
-        # Depends on the seed, so it is no part of the identity.
+        # Depends on the seed, so it is not part of the identity.
         self._drawn = supervision.pop("drawn_fingerprint", None)
         self.facts["n_left_out"] = data.get("n_left_out", 0)
         clip_options = dict(data.get("clip_options", {}))
@@ -312,7 +317,7 @@ class RunResults:
         logits, targets = scores.collect()
         # The baseline comes first, in tables as well.
         logits = dict(
-            sorted(logits.items(), key=lambda head: "zero_shot" not in head[0])
+            sorted(logits.items(), key=lambda head: not is_baseline(head[0]))
         )
         metrics = {
             head: self.task.metrics(values, targets)

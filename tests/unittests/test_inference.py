@@ -375,7 +375,7 @@ def test_where_nothing_is_heard_there_is_no_frame(clap, classifier):
 
 def test_the_backbone_is_loaded_by_name(clap, export, tmp_path):
     """'tiny' is in no list, which the message gives."""
-    with pytest.raises(InputError, match="no CLAP is called 'tiny'"):
+    with pytest.raises(InputError, match="'tiny' is unknown"):
         PromptedClassifier.from_hparams(export, run_opts={"device": "cpu"})
     with pytest.raises(InputError, match="already built"):
         load(export, clap, weights="w.pth")

@@ -327,7 +327,7 @@ def test_a_folder_has_one_name_and_must_be_writable(tmp_path):
     backwards = opened(tmp_path, settings=dict(reversed(SETTINGS.items())))
     assert backwards.folder == opened(tmp_path).folder
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="file.*name another place"):
+    with pytest.raises(InputError, match="file.*not writable"):
         opened(tmp_path / "file")
 
 
