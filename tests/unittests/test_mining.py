@@ -87,7 +87,7 @@ dog bark; dog bark/A DOG IS BARKING!/a dog is loudly barking/dog-bark/dog's bark
 dog bark; the barking of a dog/barking, then a dog barks
 dog bark;; a dog/the dogma of barking/a dog, a seal barking/hotdog barks
 dog bark;; a dog and a barking seal/a dog while seals bark
-dog bark;; a dog in the old park barks
+dog bark;; a dog in the park barks
 cat;; caterpillars/scatter
 crackling_fire; a fire crackles
 chewing, mastication; someone chews/noisy mastication

@@ -447,6 +447,7 @@ def test_a_clip_in_wrong_folds_is_named_with_all_of_them(
         dataset.prepare(root, save)
     # Where it is in the right fold as well, the others are warned about.
     (root / "audio" / clip.name).rename(clip)
+    caplog.clear()
     dataset.prepare(root, save)
     assert f"fold1/{clip.name}" in caplog.text
     assert prepared(save)["n_recordings"] == 4
@@ -611,6 +612,7 @@ def test_the_real_clips_of_us8k_are_prepared(dataset, save):
     indirect=["dataset"],
 )
 @real("data/FSDKaggle2019")
+@real("data/DCASE2019")
 def test_the_real_metadata_is_read_whole(
     dataset, tmp_path, save, monkeypatch, folder, options, facts
 ):
