@@ -18,26 +18,30 @@ WORDS = (
 ).split()
 
 
+def make_bert_config(vocab_size, n_positions=32, initializer_range=0.5):
+    """BERT of two layers; weights so wide that untrained words differ."""
+    return BertConfig(
+        vocab_size=vocab_size,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=n_positions,
+        initializer_range=initializer_range,
+    )
+
+
 class TinyClap(FrozenClap):
-    """BERT of two layers and frames of 80 samples."""
+    """A tiny BERT and frames of 80 samples."""
 
     constant_buffers = ("window",)
 
     def __init__(self, tokenizer, seed=0):
         super().__init__("tiny", sample_rate=800, preprocessing={"hop": 80})
         torch.manual_seed(seed)
-        config = BertConfig(
-            vocab_size=len(WORDS),
-            hidden_size=32,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            intermediate_size=64,
-            max_position_embeddings=48,
-            # Wide enough that untrained words differ
-            initializer_range=0.2,
-        )
+        base = BertModel(make_bert_config(len(WORDS), 48, 0.2))
         self.caption_encoder = BertTextEncoder(
-            BertModel(config), torch.nn.Linear(32, 16), tokenizer, 16
+            base, torch.nn.Linear(32, 16), tokenizer, 16
         )
         self.audio = torch.nn.Linear(80, 16)
         self.norm = torch.nn.BatchNorm1d(16)
@@ -57,6 +61,12 @@ class TinyClap(FrozenClap):
         frames = self.norm(self.audio(frames).transpose(1, 2)).transpose(1, 2)
         mask = torch.ones(frames.shape[:2], dtype=torch.bool)
         return Embeddings(frames.mean(1), frames, mask)
+
+
+@pytest.fixture(scope="session")
+def bert_config(tokenizer):
+    """A tiny BERT's."""
+    return make_bert_config(len(tokenizer))
 
 
 @pytest.fixture(scope="session")

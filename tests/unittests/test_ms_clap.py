@@ -46,18 +46,10 @@ def fill_at_random(model):
 
 
 @pytest.fixture(scope="module")
-def clap_2022(tokenizer):
+def clap_2022(bert_config, tokenizer):
     """MS-CLAP 2022 with a tiny BERT."""
-    config = BertConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        intermediate_size=64,
-        max_position_embeddings=32,
-    )
     with no_init_weights():
-        return fill_at_random(MsClap2022(config, 24, tokenizer))
+        return fill_at_random(MsClap2022(bert_config, 24, tokenizer))
 
 
 @pytest.fixture(scope="module")
@@ -289,22 +281,6 @@ def test_without_msclap_the_error_says_what_to_install(monkeypatch):
         ms_clap._read_settings("2022")
 
 
-def test_it_is_frozen_under_msclaps_names(clap_2022):
-    names = clap_2022.state_dict().keys()
-    assert {".".join(name.split(".")[:2]) for name in names} == {
-        "audio_encoder.base",
-        "audio_encoder.projection",
-        "caption_encoder.base",
-        "caption_encoder.projection",
-        "logit_scale",
-    }
-    assert "caption_encoder.base.pooler.dense.weight" in names
-    assert clap_2022.logit_scale == pytest.approx(1 / 0.07)
-    assert not any(p.requires_grad for p in clap_2022.parameters())
-    clap_2022.train()
-    assert not any(module.training for module in clap_2022.modules())
-
-
 def test_the_fingerprint_counts_weights_and_not_constants(clap, clap_2023):
     """On the tiny CLAP, since hashing a real one takes seconds."""
     state, found = clap.state_dict(), []
@@ -419,6 +395,8 @@ def test_a_checkpoint_of_the_real_size_gives_msclaps_embeddings(
     clap = load_clap(f"ms-{version}", weights=path)
     path.unlink()  # of 600 MB
     assert not warned
+    assert not any(p.requires_grad for p in clap.parameters())
+    assert not any(module.training for module in clap.train().modules())
     assert (clap.embed_dim, clap.token_dim) == (1024, 768)
     assert clap.sample_rate == 44100
     assert clap.logit_scale == pytest.approx(20.09, abs=0.01)

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from transformers import BertConfig, BertModel, GPT2Config, GPT2Model
+from transformers import BertModel, GPT2Config, GPT2Model
 
 from afpt_plugin.backbones import text
 from afpt_plugin.backbones.text import BertTextEncoder, Gpt2TextEncoder
@@ -16,32 +16,23 @@ MANY_NAMES = [
 ]
 
 
-def make_bert(tokenizer, mean_pooling):
+def make_bert(config, tokenizer, mean_pooling):
     torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        intermediate_size=64,
-        max_position_embeddings=32,
-        initializer_range=0.5,
-    )
     base, projection = BertModel(config), torch.nn.Linear(32, 8)
     tower = BertTextEncoder(base, projection, tokenizer, 8, mean_pooling)
     return tower.requires_grad_(False).eval()
 
 
 @pytest.fixture(scope="module")
-def bert(tokenizer):
+def bert(bert_config, tokenizer):
     """A tiny BERT tower, its sentence at CLS."""
-    return make_bert(tokenizer, mean_pooling=False)
+    return make_bert(bert_config, tokenizer, mean_pooling=False)
 
 
 @pytest.fixture(scope="module")
-def minilm(tokenizer):
+def minilm(bert_config, tokenizer):
     """A tiny BERT tower whose sentence is a mean."""
-    return make_bert(tokenizer, mean_pooling=True)
+    return make_bert(bert_config, tokenizer, mean_pooling=True)
 
 
 @pytest.fixture(scope="module")
