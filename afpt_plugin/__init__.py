@@ -60,4 +60,4 @@ Authors
  * The afpt_plugin developers 2026
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
