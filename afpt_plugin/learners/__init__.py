@@ -18,4 +18,10 @@ __all__ = [
 ]
 
 #: name -> class, for exports, which hold no code.
-LEARNERS = {learner.__name__: learner for learner in (Template, PromptLearner)}
+LEARNERS = {
+    learner.__name__: learner
+    for learner in (
+        Template,
+        PromptLearner,
+    )
+}
