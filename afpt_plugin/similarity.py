@@ -121,8 +121,7 @@ class CaptionNoise(torch.nn.Module):
         self.norm = norm
 
     def forward(self, embeddings):
-        """Noisy embeddings, any norm, [..., D]; unchanged if the norm is 0."""
-        """Return sentences or words [..., D] with noise; as they are if it is 0."""
+        """Sentences or words [*, D] with noise; unchanged if ``norm`` is 0."""
         if self.norm == 0:
             return embeddings
         std = self.norm / embeddings.shape[-1] ** 0.5

@@ -237,8 +237,8 @@ class RunResults:
         """Refuse to go on from another run, or to write over it."""
 
         def comparable(learned, key):
+            """A value, without the epochs: a run may be given more."""
             value = learned.get(key)
-            # A finished run may be given more epochs.
             return {**value, "epochs": 0} if key == "training" else value
 
         own = self._learned()
