@@ -15,7 +15,6 @@ from speechbrain.utils.distributed import get_rank, if_main_process
 from speechbrain.utils.logger import get_logger
 
 from afpt_plugin.backbones.base import Embeddings
-from afpt_plugin.errors import InputError
 from afpt_plugin.results.output import baseline_head, is_baseline, primary_head
 from afpt_plugin.results.scores import Scores
 
@@ -163,18 +162,11 @@ class AdaptationBrain(sb.Brain):
                 "%s has no parameters to train", type(self.learner).__name__
             )
             return
-        if epoch_counter is None or train_set is None:
-            raise InputError(
-                f"{type(self.learner).__name__} has parameters to train, but "
-                "there are no items to learn from or no epochs; give a "
-                "supervision and an epoch_counter"
-            )
         self.results.begin(
-            self.test_loader is not None,
-            valid_set is not None,
+            (train_set, valid_set, self.test_loader),
             self.checkpointer,
             kwargs.get("train_loader_kwargs") or {},
-            epochs=epoch_counter.limit,
+            epochs=epoch_counter and epoch_counter.limit,
             optimizer=self.opt_class,
             augment=self.augment,
             max_grad_norm=str(self.max_grad_norm),

@@ -27,12 +27,7 @@ Each command has a --help with an example of its own.
 
 
 def make_parser():
-    """Make the parser of the whole command line.
-
-    Returns
-    -------
-    argparse.ArgumentParser
-        Parsed arguments have ``run``, the function of the subcommand.
+    """The parser; what it parsed has ``run``, the subcommand's function.
 
     Example
     -------
@@ -42,7 +37,7 @@ def make_parser():
     parser = argparse.ArgumentParser(
         prog="afpt",
         description="Audio-free prompt tuning: a classifier of sounds from "
-        "class names or captions, without any labelled recording.",
+        "class names or captions, without any labeled recording.",
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -57,22 +52,9 @@ def make_parser():
 
 
 def main(arguments=None):
-    """Run a command line; the entry point of ``afpt``.
+    """Run a command line, by default the process's; the entry of ``afpt``.
 
-    Arguments
-    ---------
-    arguments : list of str, optional
-        By default those of the process.
-
-    Returns
-    -------
-    int
-        The exit status.
-
-    Raises
-    ------
-    SystemExit
-        With status 2 after a mistake of the user's, 0 after ``--help``.
+    The exit status is returned, or 2 is raised after a mistake of the user's.
 
     Example
     -------

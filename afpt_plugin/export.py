@@ -72,54 +72,22 @@ _KINDS = {
 class Export:
     """What an export folder holds; made only if all of it is sound.
 
-    Arguments
-    ---------
-    clap : str
-        Name of the backbone, see `load_clap`.
-    clap_fingerprint : str
-        Its fingerprint, 64 hex digits.
-    learner : str
-        Name of the learner in `afpt_plugin.learners.LEARNERS`.
-    learner_settings : dict
-        See `Learner.settings`.
-    baseline : str
-        Name of what it was compared with.
-    baseline_settings : dict
-        Its settings, without training items.
-    class_names : list of str
-        In the order of the class indices.
-    multi_label : bool
-        Whether a recording may have several classes.
-    logit_scale : float
-        What cosines were multiplied by.
-    clip_seconds : float
-        Length of the clips that it was tested on.
-    metrics : dict
-        Of the run; may be empty.
-    facts : dict
-        What else is known of the run; may be empty.
-    tensors : dict of torch.Tensor
-        The learner's state dict.
-
-    Raises
-    ------
-    InputError
-        If a value is of the wrong kind or out of its range.
+    A value of the wrong kind, or out of its range, raises an `InputError`.
     """
 
-    clap: str
-    clap_fingerprint: str
-    learner: str
-    learner_settings: dict
-    baseline: str
-    baseline_settings: dict
-    class_names: list
-    multi_label: bool
-    logit_scale: float
-    clip_seconds: float
-    metrics: dict
-    facts: dict
-    tensors: dict
+    clap: str  # name of the backbone, see `load_clap`
+    clap_fingerprint: str  # 64 hex digits
+    learner: str  # a name in `afpt_plugin.learners.LEARNERS`
+    learner_settings: dict  # see `Learner.settings`
+    baseline: str  # what the learner was compared with
+    baseline_settings: dict  # see `Learner.settings_without_items`
+    class_names: list  # in the order of the class indices
+    multi_label: bool  # whether a recording may have several classes
+    logit_scale: float  # what cosines are multiplied by
+    clip_seconds: float  # length of the clips that it was tested on
+    metrics: dict  # of the run; may be empty
+    facts: dict  # what else is known of the run; may be empty
+    tensors: dict  # the learner's state dict
 
     def __post_init__(self):
         for name, (kind, wanted) in _KINDS.items():
@@ -155,15 +123,6 @@ class Export:
     def make_learner(self, clap):
         """Rebuild the learner.
 
-        Arguments
-        ---------
-        clap : FrozenClap
-            The backbone.
-
-        Returns
-        -------
-        Learner
-
         Raises
         ------
         InputError
@@ -189,18 +148,7 @@ class Export:
         return learner.eval()
 
     def make_baseline(self, clap):
-        """Rebuild what the learner was compared with.
-
-        Arguments
-        ---------
-        clap : FrozenClap
-            The backbone.
-
-        Returns
-        -------
-        Learner
-            Without training items, which an export does not hold.
-        """
+        """Rebuild what the learner was compared with, without training items."""
         return self._build(self.baseline, self.baseline_settings).setup(
             clap, self.class_names, logit_scale=self.logit_scale
         )

@@ -172,18 +172,7 @@ class PromptedClassifier(Pretrained):
         return round(self.hparams.export.clip_seconds * self.sample_rate)
 
     def with_class_names(self, class_names):
-        """Use what was learned for other classes, if the learner can.
-
-        Arguments
-        ---------
-        class_names : list of str
-            The new classes.
-
-        Returns
-        -------
-        PromptedClassifier
-            Shares the backbone with this one.
-        """
+        """A classifier of other classes, if the learner can; shares the CLAP."""
         check_class_names(class_names)
         clap = self.mods.clap
         export = dataclasses.replace(
@@ -362,7 +351,6 @@ class PromptedClassifier(Pretrained):
         Returns
         -------
         list of RecordingScores
-            N, on the CPU.
         """
         windows = self.encode_windows(sigs, batch_size)
         return [
@@ -372,18 +360,7 @@ class PromptedClassifier(Pretrained):
 
     @torch.no_grad()
     def encode_windows(self, sigs, batch_size=BATCH_SIZE):
-        """The first half of `score_recordings`, and its slow one.
-
-        Returns
-        -------
-        list of Embeddings
-            N, each of a recording's W windows, on the CPU.
-
-        Raises
-        ------
-        InputError
-            If a waveform is empty, not finite, or has more dimensions than one.
-        """
+        """`Embeddings` of each recording's windows, on the CPU: the slow half."""
         for number, sig in enumerate(sigs, start=1):
             if sig.dim() != 1 or len(sig) == 0:
                 raise InputError(
@@ -405,19 +382,7 @@ class PromptedClassifier(Pretrained):
 
     @torch.no_grad()
     def score_windows(self, n_samples, windows):
-        """The second half of `score_recordings`.
-
-        Arguments
-        ---------
-        n_samples : int
-            Length of the recording at ``sample_rate``.
-        windows : Embeddings
-            From `encode_windows`.
-
-        Returns
-        -------
-        RecordingScores
-        """
+        """`RecordingScores` of what `encode_windows` gave for a recording."""
         windows = Embeddings(*(part.to(self.device) for part in windows))
         logits, frames = self._logits(windows), None
         if "fine" in self.heads:

@@ -18,80 +18,41 @@ from afpt_plugin.errors import InputError
 class Scores(NamedTuple):
     """What SpeechBrain's classifiers return, in their order.
 
-    Arguments
-    ---------
-    out_prob : torch.Tensor
-        Of a single-label classifier, log posteriors; of a multi-label one,
-        logits: training on bare cosines taught their order, so a sigmoid would
-        not make probabilities of them. [B, n_classes]
-    score : torch.Tensor
-        The best of ``out_prob``, [B], or the best k, [B, k].
-    index : torch.Tensor
-        Their classes, [B] or [B, k].
-    text_lab : list
-        Their names: B texts, or B lists of k.
+    ``out_prob`` holds log posteriors of a single-label classifier, and logits of
+    a multi-label one: training on bare cosines taught their order, so a sigmoid
+    would not make probabilities of them.
     """
 
-    out_prob: torch.Tensor
-    score: torch.Tensor
-    index: torch.Tensor
-    text_lab: list
+    out_prob: torch.Tensor  # [B, n_classes]
+    score: torch.Tensor  # [B], the best of them, or [B, k]
+    index: torch.Tensor  # [B] or [B, k], their classes
+    text_lab: list  # their names: B texts, or B lists of k
 
 
 class FrameScores(NamedTuple):
     """The fine logits of a recording over time.
 
     Where a backbone hears nothing (mini-CLAP: digital silence), there is no
-    frame.
-
-    Arguments
-    ---------
-    logits : torch.Tensor
-        Cosine of every frame with every class, times ``logit_scale``,
-        [T, n_classes]. The fine logit of a window is their mean, weighted
-        towards its best frames.
-    start : torch.Tensor
-        Where a frame begins, in seconds from the recording's start, [T].
-    center : torch.Tensor
-        Its middle, ascending, [T].
+    frame. The fine logit of a window is the mean of its frames' logits, weighted
+    towards the best ones.
     """
 
-    logits: torch.Tensor
-    start: torch.Tensor
-    center: torch.Tensor
+    logits: torch.Tensor  # [T, n_classes], scaled cosines
+    start: torch.Tensor  # [T], in seconds from the recording's start
+    center: torch.Tensor  # [T], in seconds, ascending
 
 
 class RecordingScores(NamedTuple):
-    """All logits of one recording, cut into W windows.
+    """All logits of one recording, cut into W windows."""
 
-    Arguments
-    ---------
-    seconds : float
-        Length of the recording.
-    start : torch.Tensor
-        Where the windows begin, in seconds, [W].
-    weight : torch.Tensor
-        Share of the recording that a window has and none before it, [W].
-    logits : torch.Tensor
-        Ensemble logits, or those of the only head, [W, n_classes].
-    frames : FrameScores
-        Over the whole recording; None if the learner has no fine scores.
-    """
-
-    seconds: float
-    start: torch.Tensor
-    weight: torch.Tensor
-    logits: torch.Tensor
-    frames: FrameScores | None
+    seconds: float  # length of the recording
+    start: torch.Tensor  # [W], in seconds
+    weight: torch.Tensor  # [W], the share that no window before it has
+    logits: torch.Tensor  # [W, n_classes], of the ensemble or the only head
+    frames: FrameScores | None  # None of a learner without fine scores
 
     def mean_logits(self):
-        """Mean of the windows, each with its weight.
-
-        Returns
-        -------
-        torch.Tensor
-            [n_classes]
-        """
+        """Mean of the windows, each with its weight, [n_classes]."""
         return self.weight @ self.logits
 
 
@@ -142,19 +103,7 @@ def rank_classes(logits, class_names, multi_label=False, top_k=None):
 
 
 def window_starts(n_samples, size):
-    """First samples of a recording's windows.
-
-    Arguments
-    ---------
-    n_samples : int
-        Length of the recording.
-    size : int
-        Length of a window.
-
-    Returns
-    -------
-    list of int
-        W, ascending.
+    """First samples of the windows of ``size`` samples, ascending.
 
     Example
     -------
@@ -190,13 +139,13 @@ def join_windows(n_samples, size, rate, logits, frames=None):
     ends = (start + window).clamp(max=seconds)
     # What a window adds begins where the one before it ends.
     begins = torch.cat([torch.zeros_like(ends[:1]), ends[:-1]])
-    weight = ((ends - begins) / seconds).float()
+    weight = ((ends - begins) / seconds).float()  # [W]
     if frames is None:
         return RecordingScores(seconds, start, weight, logits, None)
     frame_logits, mask, times = frames
     times = times / rate
     center = start[:, None] + times  # [W, T]
-    keep = mask & (center < ends[:, None])
+    keep = mask & (center < ends[:, None])  # [W, T]
     keep[1:] &= center[1:] >= begins[1:, None]
     if not keep.any():
         # A recording shorter than a frame was looped: it has the first one.

@@ -38,20 +38,8 @@ MAX_NAMES = 8
 def find_weights(weights, repo_id, filename, name):
     """Find a checkpoint: the user's file, the hub's cache, the hub.
 
-    Arguments
-    ---------
-    weights : str or pathlib.Path or None
-        The user's own file, looked at instead of the hub.
-    repo_id : str
-        Repository on the Hugging Face hub.
-    filename : str
-        File in it.
-    name : str
-        What `load_clap` calls the backbone, for the messages.
-
-    Returns
-    -------
-    pathlib.Path
+    ``weights`` is the user's own file, or None for ``filename`` in the hub's
+    ``repo_id``; ``name`` is the backbone's, for messages.
 
     Raises
     ------

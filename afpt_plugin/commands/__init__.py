@@ -14,20 +14,7 @@ from afpt_plugin.files import replacing
 
 
 def write_table(table, path):
-    """Write a CSV file that the user named.
-
-    Arguments
-    ---------
-    table : pandas.DataFrame
-        The table; its index is left out.
-    path : str or pathlib.Path
-        The file.
-
-    Raises
-    ------
-    InputError
-        If it cannot be written.
-    """
+    """Write a data frame, without its index, to a CSV file of the user's."""
     with refuse_unwritable(path), replacing(path) as part:
         table.to_csv(
             part, index=False, float_format="%.6g", lineterminator="\n"
@@ -38,24 +25,8 @@ def write_table(table, path):
 def open_table(path, columns, block=128):
     """Write a table of any length, which appears when it is complete.
 
-    Arguments
-    ---------
-    path : pathlib.Path
-        A ``.csv`` or ``.parquet`` file.
-    columns : dict
-        Name to type, of pyarrow.
-    block : int
-        How many parts to hold in memory before they are written.
-
-    Yields
-    ------
-    callable
-        Takes the values of each column, which it adds to the table's end.
-
-    Raises
-    ------
-    InputError
-        If it cannot be written.
+    It yields a function that adds values of each column to the end; ``columns``
+    maps their names to pyarrow's types. At most ``block`` parts are in memory.
 
     Example
     -------

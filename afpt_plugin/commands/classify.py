@@ -52,11 +52,6 @@ examples:
 def add_parser(subparsers):
     """Add the subcommand.
 
-    Arguments
-    ---------
-    subparsers : argparse._SubParsersAction
-        Of the parser of ``afpt``.
-
     Example
     -------
     >>> parser = argparse.ArgumentParser()
@@ -108,23 +103,7 @@ def add_parser(subparsers):
 
 
 def run(args):
-    """Do what the command line says.
-
-    Arguments
-    ---------
-    args : argparse.Namespace
-        From the parser of `add_parser`.
-
-    Returns
-    -------
-    int
-        Exit status: 1 if a file could not be read and that is not allowed.
-
-    Raises
-    ------
-    InputError
-        If an argument is wrong, or the output exists and was made otherwise.
-    """
+    """Do what the command line says; the exit status is returned."""
     from afpt_plugin.data.audio import find_recordings
 
     output = Path(args.output)

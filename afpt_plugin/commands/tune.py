@@ -40,11 +40,6 @@ example:
 def add_parser(subparsers):
     """Add the subcommand to `afpt`'s parser.
 
-    Arguments
-    ---------
-    subparsers : argparse._SubParsersAction
-        Of the parser.
-
     Example
     -------
     >>> parser = argparse.ArgumentParser()
@@ -101,24 +96,7 @@ def add_parser(subparsers):
 
 
 def run(args):
-    """Tune, and write the export folder.
-
-    Arguments
-    ---------
-    args : argparse.Namespace
-        Of the parser.
-
-    Returns
-    -------
-    int
-        The exit status, 0.
-
-    Raises
-    ------
-    InputError
-        If a file or an option cannot be used, or the output folder holds
-        something else.
-    """
+    """Tune, and write the export folder; the exit status is returned."""
     import speechbrain as sb
 
     from afpt_plugin.backbones import load_clap
@@ -211,7 +189,8 @@ def _overrides(args, training):
         value = getattr(args, name)
         if value is not None and not least <= value < 2**32:
             raise InputError(
-                f"--{name.replace('_', '-')} is {value}; give at least {least}"
+                f"--{name.replace('_', '-')} is {value}; give a number from "
+                f"{least} to {2**32 - 1}"
             )
     ctx_init = args.ctx_init
     if ctx_init is not None and not ctx_init.strip():

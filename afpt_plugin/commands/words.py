@@ -27,11 +27,6 @@ example:
 def add_parser(subparsers):
     """Add the subcommand to `afpt`'s parser.
 
-    Arguments
-    ---------
-    subparsers : argparse._SubParsersAction
-        Of the parser.
-
     Example
     -------
     >>> parser = argparse.ArgumentParser()
@@ -66,23 +61,7 @@ def add_parser(subparsers):
 
 
 def run(args):
-    """Print the table, and write it if asked to.
-
-    Arguments
-    ---------
-    args : argparse.Namespace
-        Of the parser.
-
-    Returns
-    -------
-    int
-        The exit status, 0.
-
-    Raises
-    ------
-    InputError
-        If the export or the backbone is missing, or they do not match.
-    """
+    """Print the table, and write it if asked to; the exit status is returned."""
     from afpt_plugin.backbones import load_clap
     from afpt_plugin.export import read_export
 

@@ -101,12 +101,10 @@ def recording_dataset(
         In the order of the class indices.
     store_folder : str or pathlib.Path
         Where feature stores live.
-    clip_seconds : float
-        Length of a clip.
+    clip_seconds, **clip_options
+        How recordings become clips, see `afpt_plugin.data.audio.read_clip`.
     batch_size : int
         Recordings encoded at once.
-    **clip_options : dict
-        How recordings become clips, see `afpt_plugin.data.audio`.
     """
     settings = {"clip_seconds": clip_seconds, **clip_options}
     store, keys = embed_recordings(

@@ -104,12 +104,7 @@ class Captions:
         self.pad_to = pad_to
 
     def read(self, task):
-        """Read the captions and split them.
-
-        Arguments
-        ---------
-        task : Task
-            The classes.
+        """Read the captions of a task and split them.
 
         Returns
         -------
@@ -256,16 +251,9 @@ class Shots:
         self.clip_options = clip_options or {}
 
     def choose(self, task, test=None):
-        """Draw the recordings.
+        """Draw the recordings of a task; ``test`` are rows not to learn from.
 
         A recording of several classes counts for each of them.
-
-        Arguments
-        ---------
-        task : Task
-            The classes.
-        test : list of dict, optional
-            Manifest rows of the test set.
 
         Returns
         -------

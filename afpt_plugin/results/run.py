@@ -161,30 +161,37 @@ class RunResults:
             if isinstance(error, InputError):
                 raise
 
-    def begin(self, has_test, has_valid, checkpointer, loader, **training):
+    def begin(self, sets, checkpointer, loader, **training):
         """Say what decides the training; refuse a rule that cannot choose.
 
         Raises
         ------
         InputError
-            If the selection rule needs recordings to test on, held-out items
-            or checkpoints that are not there.
+            If there is nothing to learn from, or the selection rule needs
+            recordings to test on, held-out items or checkpoints.
         """
+        train, valid, test = sets
+        if train is None or training["epochs"] is None:
+            raise InputError(
+                f"{type(self.learner).__name__} has parameters to train, but "
+                "there are no items to learn from or no epochs; give a "
+                "supervision and an epoch_counter"
+            )
         if self.selection is not None and checkpointer is None:
             raise InputError(
                 f"selection: {self.selection} needs checkpoints to choose from; "
                 "give a checkpointer, or choose null for the last epoch"
             )
-        if self.selection == "audio" and not has_test:
+        if self.selection == "audio" and test is None:
             raise InputError(
                 "selection: audio needs a test set; choose captions, or null "
                 "for the last epoch"
             )
-        if self.selection == "captions" and not has_valid:
+        if self.selection == "captions" and valid is None:
             raise InputError(
                 "selection: captions needs held-out items: raise "
                 "valid_fraction (of shots: valid_k) above 0, or choose null "
-                "for the last epoch" + (", or audio" if has_test else "")
+                "for the last epoch" + ("" if test is None else ", or audio")
             )
         self.identity["training"] = {
             **{name: _describe(value) for name, value in training.items()},
