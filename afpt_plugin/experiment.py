@@ -262,7 +262,7 @@ class Material(NamedTuple):
 
 
 def set_up(task, clap, data, supervision, learner, baseline):
-    """Encode all items, and make the learner and its baseline from them.
+    """Encode all items; set the learner and its baseline up: a `Material`.
 
     Arguments
     ---------
@@ -278,10 +278,6 @@ def set_up(task, clap, data, supervision, learner, baseline):
         What is learned; set up in place.
     baseline : Learner
         What it is compared with; set up in place.
-
-    Returns
-    -------
-    Material
     """
     run_kind = announce(task, clap, data["n_samples"])
     folder = data["feature_folder"]

@@ -396,6 +396,37 @@ def test_a_killed_run_resumes_to_the_same_numbers(
     assert comparable(resumed) == comparable(whole)
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"class_specific": True},
+        {"label_dropout": True, "embed_twice": True, "padding_weight": True},
+    ],
+)
+@pytest.mark.parametrize("supervision", ["captions", "recordings"])
+def test_any_killed_learner_resumes_from_either_supervision(
+    clap, recordings, tmp_path, settings, supervision
+):
+    train = None
+    if supervision == "recordings":
+        rows = read_manifest(write_recordings(tmp_path, 9, first=6))
+        train = recording_dataset(clap, rows, NAMES, tmp_path / "f", 1.0)
+
+    def make(name):
+        """The same run in a folder of its own."""
+        learner = PromptLearner(n_ctx=4, seed=1, **settings)
+        folder = tmp_path / name / "run"
+        return make_run(clap, None, folder, learner=learner, train=train)
+
+    whole = make("whole")
+    whole.fit()
+    kill_at(make("killed"), 4)
+    resumed = make("killed")
+    resumed.fit()
+    found = resumed.brain.results.history
+    assert found == whole.brain.results.history and len(found) == 3
+
+
 def test_a_killed_run_without_test_set_resumes(blind, clap, tmp_path):
     kill_at(make_run(clap, None, tmp_path / "run"), 4)
     run = make_run(clap, None, tmp_path / "run")
