@@ -38,6 +38,7 @@ import safetensors.torch
 import yaml
 from safetensors import SafetensorError
 
+from afpt_plugin.data.audio import CHANNELS
 from afpt_plugin.data.tables import check_class_names
 from afpt_plugin.errors import InputError, refuse_unwritable
 from afpt_plugin.files import file_sha256, replacing, write_if_changed
@@ -63,6 +64,7 @@ _KINDS = {
     "multi_label": (bool, "true or false"),
     "logit_scale": ((int, float), "a number of at least 0.001"),
     "clip_seconds": ((int, float), "a number of at least 0.001"),
+    "channels": (str, " or ".join(CHANNELS)),
     "metrics": (dict, "names with values"),
     "facts": (dict, "names with values"),
 }
@@ -85,6 +87,7 @@ class Export:
     multi_label: bool  # whether a recording may have several classes
     logit_scale: float  # what cosines are multiplied by
     clip_seconds: float  # length of the clips that it was tested on
+    channels: str  # how a recording becomes mono, see `load_recording`
     metrics: dict  # of the run; may be empty
     facts: dict  # what else is known of the run; may be empty
     tensors: dict  # the learner's state dict
@@ -99,6 +102,8 @@ class Export:
                 # Whole numbers of any length are YAML, too.
                 sound = isinstance(value, float) or abs(value) < 2**53
                 sound = sound and math.isfinite(value) and value >= 1e-3
+            elif sound and name == "channels":
+                sound = value in CHANNELS
             elif sound and name == "clap_fingerprint":
                 sound = re.fullmatch("[0-9a-f]{64}", value) is not None
             if not sound:
@@ -166,7 +171,14 @@ class Export:
 
 
 def write_export(
-    folder, clap, learner, task, baseline, metrics=None, facts=None
+    folder,
+    clap,
+    learner,
+    task,
+    baseline,
+    metrics=None,
+    facts=None,
+    channels="mean",
 ):
     """Write an export folder, each file whole or not at all.
 
@@ -186,11 +198,8 @@ def write_export(
         Of the run, as JSON values.
     facts : dict, optional
         What else is known of the run, as JSON values.
-
-    Returns
-    -------
-    pathlib.Path
-        The folder.
+    channels : str
+        How a recording becomes mono, see `load_recording`.
 
     Raises
     ------
@@ -215,6 +224,7 @@ def write_export(
         "multi_label": task.multi_label,
         "logit_scale": float(learner.logit_scale),
         "clip_seconds": float(task.clip_seconds),
+        "channels": channels,
         "metrics": metrics or {},
         "facts": facts or {},
     }
@@ -238,7 +248,7 @@ def write_export(
 
 
 def read_export(folder, fetch=None):
-    """Read an export folder and check every value in it.
+    """Read an export folder and check every value in it: an `Export`.
 
     Arguments
     ---------
@@ -248,10 +258,6 @@ def read_export(folder, fetch=None):
     fetch : callable, optional
         Takes a file's name and returns its path; by default it lies in
         ``folder``.
-
-    Returns
-    -------
-    Export
 
     Raises
     ------

@@ -270,11 +270,9 @@ class PromptedClassifier(Pretrained):
         return self.classify_batch(wavs, lens)
 
     def load_audio(self, path):
-        """Read any recording as mono at ``sample_rate``.
-
-        See `afpt_plugin.data.audio.load_recording`, also for its errors.
-        """
-        return load_recording(path, self.sample_rate)
+        """Read any recording as the run did, see `load_recording`."""
+        channels = self.hparams.export.channels
+        return load_recording(path, self.sample_rate, channels)
 
     def classify_file(self, path, top_k=None, per_window=False):
         """Classify a recording of any length, rate and number of channels.

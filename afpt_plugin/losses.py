@@ -23,11 +23,6 @@ def ranking_loss(cosines, targets):
     targets : torch.Tensor
         1 for the classes of an item, 0 for the others, [B, n_classes].
 
-    Returns
-    -------
-    torch.Tensor
-        Scalar.
-
     Example
     -------
     >>> ranking_loss(torch.tensor([[0.2, 0.1]]), torch.tensor([[1, 0]]))

@@ -98,11 +98,6 @@ class Task:
             One head's, [B, n_classes].
         targets : torch.Tensor
             Multi-hot, [B, n_classes].
-
-        Returns
-        -------
-        torch.Tensor
-            Scalar.
         """
         if self.multi_label:
             return ranking_loss(logits, targets)

@@ -273,8 +273,10 @@ def _encode(classifier, keys, folder, batch_size):
     from afpt_plugin.backbones.base import Embeddings
     from afpt_plugin.data.store import FeatureStore
 
-    clip_seconds = classifier.hparams.export.clip_seconds
-    settings = {"kind": "windows", "clip_seconds": clip_seconds}
+    export, settings = classifier.hparams.export, {"kind": "windows"}
+    settings |= {
+        key: getattr(export, key) for key in ("clip_seconds", "channels")
+    }
     fingerprint = classifier.mods.clap.fingerprint
     store = FeatureStore(folder, fingerprint, settings)
 

@@ -409,4 +409,5 @@ class RunResults:
             self.baseline,
             metrics,
             facts,
+            self.identity["clip_options"].get("channels", "mean"),
         )

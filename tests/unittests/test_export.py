@@ -202,6 +202,7 @@ def test_nothing_unsound_is_written(learner, tmp_path, owner, name, value):
         ({"logit_scale": 10**400}, "logit_scale: 1000"),
         ({"clip_seconds": 1e-9}, "clip_seconds: 1e-09"),
         ({"baseline": "Cat"}, "baseline: 'Cat'"),
+        ({"channels": "left"}, "channels: 'left'"),
         ({"clip_seconds": True}, "clip_seconds: True"),
         ({"clap": ["mini"]}, "clap: "),
         ({"clap_fingerprint": "1" * 64}, "1111"),

@@ -118,6 +118,16 @@ def brain_logits(clap, learner, paths, folder):
         ]
 
 
+def test_channels_are_read_as_the_run_read_them(clap, learner, tmp_path):
+    path = record(tmp_path, 1.0, "stereo.wav", channels=2)
+    task = Task("tiny", NAMES, clip_seconds=CLIP_SECONDS)
+    for channels, n_samples in (("mean", RATE), ("concatenate", 2 * RATE)):
+        folder = tmp_path / channels
+        write_export(folder, clap, learner, task, Template(), channels=channels)
+        classifier = PromptedClassifier.from_hparams(folder, clap=clap)
+        assert len(classifier.load_audio(path)) == n_samples
+
+
 def test_the_logits_are_the_brains_to_the_bit(
     clap, learner, classifier, tmp_path
 ):
