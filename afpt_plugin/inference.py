@@ -54,7 +54,6 @@ from afpt_plugin.windows import (
     RecordingScores,
     Scores,
     join_windows,
-    rank_classes,
     window_starts,
 )
 
@@ -295,15 +294,34 @@ class PromptedClassifier(Pretrained):
         -------
         Scores
             Of one row, or with ``per_window`` of W.
+
+        Raises
+        ------
+        InputError
+            If the file is damaged, or ``top_k`` is out of range.
         """
         (found,) = self.score_recordings([self.load_audio(path)])
         logits = found.logits if per_window else found.mean_logits()[None]
         return self.rank(logits, top_k)
 
     def rank(self, logits, top_k=None):
-        """Rank the classes, see `afpt_plugin.windows.rank_classes`."""
+        """`Scores` of logits [B, n_classes]; ``top_k`` as in `classify_file`."""
+        names = self.class_names
+        if top_k is not None and (
+            type(top_k) is not int or not 0 < top_k <= len(names)
+        ):
+            raise InputError(
+                f"top_k is {top_k!r}; give a number of classes from 1 to "
+                f"{len(names)}"
+            )
         multi_label = self.hparams.export.multi_label
-        return rank_classes(logits, self.class_names, multi_label, top_k)
+        out_prob = logits if multi_label else logits.log_softmax(-1)
+        score, index = out_prob.topk(top_k or 1)  # [B, k]
+        text_lab = [[names[i] for i in row] for row in index]
+        if top_k is None:
+            score, index = score[:, 0], index[:, 0]
+            text_lab = [row[0] for row in text_lab]
+        return Scores(out_prob, score, index, text_lab)
 
     def frame_scores(self, path):
         """Score every frame of a recording: when is what heard?

@@ -12,8 +12,6 @@ from typing import NamedTuple
 
 import torch
 
-from afpt_plugin.errors import InputError
-
 
 class Scores(NamedTuple):
     """What SpeechBrain's classifiers return, in their order.
@@ -54,52 +52,6 @@ class RecordingScores(NamedTuple):
     def mean_logits(self):
         """Mean of the windows, each with its weight, [n_classes]."""
         return self.weight @ self.logits
-
-
-def rank_classes(logits, class_names, multi_label=False, top_k=None):
-    """Turn logits into scores and names, the best first.
-
-    Arguments
-    ---------
-    logits : torch.Tensor
-        [B, n_classes].
-    class_names : list of str
-        In the order of the indices.
-    multi_label : bool
-        Whether the scores are the logits themselves, see `Scores`.
-    top_k : int, optional
-        How many classes to name; by default the best one, without a dimension
-        for k.
-
-    Returns
-    -------
-    Scores
-
-    Raises
-    ------
-    InputError
-        If ``top_k`` is not a number from 1 to n_classes.
-
-    Example
-    -------
-    >>> rank_classes(torch.tensor([[0.0, 9.0]]), ["dog", "rain"]).text_lab
-    ['rain']
-    """
-    n_classes = len(class_names)
-    if top_k is not None and (
-        type(top_k) is not int or not 0 < top_k <= n_classes
-    ):
-        raise InputError(
-            f"top_k is {top_k!r}; give a number of classes from 1 to "
-            f"{n_classes}"
-        )
-    out_prob = logits if multi_label else logits.log_softmax(-1)
-    score, index = out_prob.topk(top_k or 1)
-    text_lab = [[class_names[i] for i in row] for row in index]
-    if top_k is None:
-        score, index = score[:, 0], index[:, 0]
-        text_lab = [row[0] for row in text_lab]
-    return Scores(out_prob, score, index, text_lab)
 
 
 def window_starts(n_samples, size):

@@ -50,16 +50,7 @@ examples:
 
 
 def add_parser(subparsers):
-    """Add the subcommand.
-
-    Example
-    -------
-    >>> parser = argparse.ArgumentParser()
-    >>> add_parser(parser.add_subparsers())
-    >>> command = "classify a.wav --source export --output scores.csv"
-    >>> parser.parse_args(command.split()).top
-    5
-    """
+    """Add the subcommand."""
     parser = subparsers.add_parser(
         "classify",
         help="score recordings with what a run learned",

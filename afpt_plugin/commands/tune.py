@@ -38,16 +38,7 @@ example:
 
 
 def add_parser(subparsers):
-    """Add the subcommand to `afpt`'s parser.
-
-    Example
-    -------
-    >>> parser = argparse.ArgumentParser()
-    >>> add_parser(parser.add_subparsers())
-    >>> given = ["tune", "--class-names", "names.txt", "--output", "prompts"]
-    >>> parser.parse_args(given).output
-    'prompts'
-    """
+    """Add the subcommand."""
     parser = subparsers.add_parser(
         "tune",
         help="learn prompts for your class names, without recordings",
@@ -192,22 +183,15 @@ def _overrides(args, training):
                 f"--{name.replace('_', '-')} is {value}; give a number from "
                 f"{least} to {2**32 - 1}"
             )
-    ctx_init = args.ctx_init
-    if ctx_init is not None and not ctx_init.strip():
+    if args.ctx_init is not None and not args.ctx_init.strip():
         raise InputError("--ctx-init is empty; give words, or --n-ctx instead")
-    given = {
-        "clap": args.clap,
-        "weights": args.weights,
-        "captions": args.captions,
-        "prompt_template": args.prompt_template,
-        "n_ctx": args.n_ctx,
-        "ctx_init": ctx_init,
-        "number_of_epochs": args.epochs,
-        "seed": args.seed,
-    }
+    given = {"number_of_epochs": args.epochs}
+    for name in "clap weights captions prompt_template n_ctx seed".split():
+        given[name] = getattr(args, name)
     overrides = {k: v for k, v in given.items() if v is not None}
-    if args.n_ctx is not None:
-        overrides["ctx_init"] = ctx_init  # None: all vectors drawn at random
+    if args.n_ctx is not None or args.ctx_init is not None:
+        # None: all vectors are drawn at random
+        overrides["ctx_init"] = args.ctx_init
     return {**overrides, "output_folder": str(training)}
 
 

@@ -6,6 +6,7 @@ Authors
 
 import argparse
 import sys
+from itertools import product
 
 from afpt_plugin.commands import write_table
 from afpt_plugin.errors import InputError
@@ -25,15 +26,7 @@ example:
 
 
 def add_parser(subparsers):
-    """Add the subcommand to `afpt`'s parser.
-
-    Example
-    -------
-    >>> parser = argparse.ArgumentParser()
-    >>> add_parser(parser.add_subparsers())
-    >>> parser.parse_args(["words", "my_sounds", "--top", "3"]).top
-    3
-    """
+    """Add the subcommand."""
     parser = subparsers.add_parser(
         "words",
         help="nearest vocabulary words of the learned vectors",
@@ -49,14 +42,11 @@ def add_parser(subparsers):
     parser.add_argument(
         "--top", type=int, default=5, metavar="N", help="words a vector"
     )
-    parser.add_argument(
-        "--weights",
-        metavar="FILE",
-        help="local checkpoint of the CLAP that the export names",
-    )
-    parser.add_argument(
-        "--output", metavar="FILE", help="where to write the table, as CSV"
-    )
+    for option, text in (
+        ("--weights", "local checkpoint of the CLAP that the export names"),
+        ("--output", "where to write the table, as CSV"),
+    ):
+        parser.add_argument(option, metavar="FILE", help=text)
     parser.set_defaults(run=run)
 
 
@@ -114,43 +104,30 @@ def nearest_words(learner, clap, top=5):
     import torch
 
     words, embeddings = _vocabulary(clap)
-    normalized = torch.nn.functional.normalize(embeddings, dim=1)
     rows = []
     for name, (ctx, start) in learner.token_vectors(clap).items():
-        # [n_ctx, d] each
-        moved = (ctx - start).norm(dim=1)
-        started = _distances(start, embeddings).min(1)
+        moved = (ctx - start).norm(dim=1)  # [n_ctx]
+        first = _distances(start, embeddings).min(1)
         nearest = _distances(ctx, embeddings).topk(
             min(top, len(words)), largest=False
         )
-        for vector in range(len(ctx)):
-            from_word = started.values[vector] < 1e-3
-            cosines = normalized[nearest.indices[vector]] @ (
-                torch.nn.functional.normalize(ctx[vector], dim=0)
+        cosine = torch.nn.functional.cosine_similarity(
+            ctx[:, None], embeddings[nearest.indices], dim=-1
+        )  # [n_ctx, top]
+        for vector, rank in product(*map(range, cosine.shape)):
+            from_word = first.values[vector] < 1e-3
+            rows.append(
+                {
+                    "context": name,
+                    "vector": vector + 1,
+                    "start": words[first.indices[vector]] if from_word else "",
+                    "moved": moved[vector].item(),
+                    "rank": rank + 1,
+                    "word": words[nearest.indices[vector, rank]],
+                    "distance": nearest.values[vector, rank].item(),
+                    "cosine": cosine[vector, rank].item(),
+                }
             )
-            for rank, (index, distance, cosine) in enumerate(
-                zip(
-                    nearest.indices[vector].tolist(),
-                    nearest.values[vector].tolist(),
-                    cosines.tolist(),
-                    strict=True,
-                ),
-                start=1,
-            ):
-                rows.append(
-                    {
-                        "context": name,
-                        "vector": vector + 1,
-                        "start": words[started.indices[vector]]
-                        if from_word
-                        else "",
-                        "moved": moved[vector].item(),
-                        "rank": rank,
-                        "word": words[index],
-                        "distance": distance,
-                        "cosine": cosine,
-                    }
-                )
     return pd.DataFrame(rows)
 
 
