@@ -1,7 +1,6 @@
 """`afpt` as a user runs it: help, tune, mine and words, right and wrong.
 
-What takes a process of its own (a kill, imports, a closed pipe) is run as one;
-the rest calls `main`.
+What takes a process of its own (a kill, imports, a closed pipe) is run as one.
 """
 
 import contextlib
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from processes import ROOT, run
 
 from afpt_plugin import __version__
 from afpt_plugin.backbones import load_clap
@@ -26,7 +26,6 @@ from afpt_plugin.export import read_export, write_export
 from afpt_plugin.learners import PromptLearner, Template
 from afpt_plugin.task import Task
 
-ROOT = Path(__file__).parents[2]
 NAMES = ["dog", "rain", "car horn"]
 CORPUS = """\
 id,caption
@@ -50,10 +49,10 @@ def tune(output, *arguments):
         logging.root.handlers[:] = handlers
 
 
-def start(folder, *arguments, program=("-m", "afpt_plugin.cli")):
-    """Start a process, standing in a folder."""
+def start(folder, *arguments):
+    """Start `afpt` as a process, standing in a folder."""
     return subprocess.Popen(
-        [sys.executable, *program, *map(str, arguments)],
+        [sys.executable, "-m", "afpt_plugin.cli", *arguments],
         cwd=folder,
         env={**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)},
         text=True,
@@ -63,9 +62,9 @@ def start(folder, *arguments, program=("-m", "afpt_plugin.cli")):
 
 
 def check_mistake(capsys, *arguments):
-    """The message of a mistake: one sentence, exit status 2."""
+    """The message of a mistake, whose exit status is 2."""
     with pytest.raises(SystemExit, match="2"):
-        main(list(map(str, arguments)))
+        main(list(arguments))
     error = capsys.readouterr().err
     assert error.startswith("error: ") and "Traceback" not in error
     return error
@@ -101,24 +100,19 @@ def tuned(folder):
     return printed.getvalue()
 
 
-def test_help_is_fast_because_it_imports_nothing_heavy(folder):
-    """In a process of its own, for this one has torch already."""
+def test_help_is_fast_because_it_imports_nothing_heavy():
     code = (
         "import sys; from afpt_plugin.cli import make_parser\n"
         "print(make_parser().format_help())\n"
         "heavy = {'torch', 'pandas', 'numpy', 'speechbrain', 'transformers'}\n"
         "sys.exit(','.join(heavy & set(sys.modules)) or 0)"
     )
-    process = start(folder, program=("-c", code))
-    printed, message = process.communicate(timeout=300)
-    assert process.returncode == 0, message
-    for name in COMMANDS:
-        assert f"    {name} " in printed
+    printed = run(sys.executable, "-c", code).stdout
+    assert all(f"    {name} " in printed for name in COMMANDS)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_help_with_an_example(name, capsys):
-    """On stdout, exit status 0."""
     with pytest.raises(SystemExit, match="0"):
         main([name, "--help"])
     printed = capsys.readouterr().out
@@ -126,7 +120,6 @@ def test_every_command_has_help_with_an_example(name, capsys):
 
 
 def test_the_version_is_the_package_s(capsys):
-    """For a report of a defect."""
     with pytest.raises(SystemExit):
         main(["--version"])
     assert capsys.readouterr().out == f"afpt_plugin {__version__}\n"
@@ -134,7 +127,6 @@ def test_the_version_is_the_package_s(capsys):
 
 @pytest.mark.parametrize("arguments", [[], ["tone"], ["tune", "--lr", "1"]])
 def test_a_command_line_that_makes_no_sense(arguments, capsys):
-    """Is argparse's to refuse."""
     with pytest.raises(SystemExit, match="2"):
         main(arguments)
     assert "error: " in capsys.readouterr().err
@@ -179,7 +171,6 @@ def test_a_tune_of_other_settings_starts_anew(folder, capsys, monkeypatch):
 
 
 def test_words_follow_tune(folder, tuned, capsys):
-    """The table is printed and written."""
     assert main("words my_sounds --top 3 --output w.csv".split()) == 0
     printed = capsys.readouterr().out
     table = pd.read_csv("w.csv")
@@ -197,7 +188,7 @@ def test_words_follow_tune(folder, tuned, capsys):
 
 
 def test_a_reader_that_stops_early_is_no_defect(folder, tuned):
-    """As ``afpt words my_sounds | head`` does."""
+    # As `afpt words my_sounds | head` does
     process = start(folder, "words", "my_sounds", "--top", "50")
     process.stdout.close()
     message = process.stderr.read()
@@ -206,18 +197,17 @@ def test_a_reader_that_stops_early_is_no_defect(folder, tuned):
 
 
 def test_words_of_untrained_contexts_are_those_they_start_from():
-    """Distance 0, cosine 1; and a random vector started from no word."""
     clap = load_clap("mini")
     learner = PromptLearner(n_ctx=4, ctx_init="rain on roofs")
     table = nearest_words(learner.setup(clap, NAMES), clap, top=2)
     best = table[(table["rank"] == 1) & (table["context"] == "ctx_fine")]
     assert best["start"].tolist() == ["", "rain", "on", "roofs"]
-    assert best["word"].tolist()[1:] == ["rain", "on", "roofs"]
-    assert best["distance"].tolist()[1:] == [0, 0, 0]
-    assert best["cosine"].tolist()[1:] == pytest.approx([1, 1, 1])
+    best = best.iloc[1:]  # The first vector is random.
+    assert best["word"].tolist() == ["rain", "on", "roofs"]
+    assert best["distance"].tolist() == [0, 0, 0]
+    assert best["cosine"].tolist() == pytest.approx([1, 1, 1])
     assert (table["moved"] == 0).all()
-    second = table[table["rank"] == 2]["distance"].tolist()
-    assert min(second) > 0.1
+    assert table[table["rank"] == 2]["distance"].min() > 0.1
     assert not table["word"].str.contains(r"\[").any()
 
 
@@ -230,19 +220,13 @@ def test_mine_then_tune(folder, capsys):
     assert "no caption of corpus.csv names 'car horn'" in captured.err
     assert "mined.csv holds 20 captions, 1 with several" in captured.out
     hits = pd.read_csv("hits.csv")
-    assert dict(zip(hits["class"], hits["captions"], strict=True)) == {
-        "dog": 3,
-        "rain": 2,
-        "car horn": 0,
-    }
+    counts = dict(zip(hits["class"], hits["captions"], strict=True))
+    assert counts == {"dog": 3, "rain": 2, "car horn": 0}
     assert len(pd.read_csv("skipped.csv")) == 2
     captions = read_captions("mined.csv", NAMES)
-    assert {c.caption for c in captions if c.labels != (2,)} == {
-        "A dog is barking",
-        "Puppies yap as it rains",
-        "heavy rain on a roof",
-        "a dog growls at a bone",
-    }
+    mined = [c.caption for c in captions if c.labels != (2,)]
+    lines = CORPUS.splitlines()
+    assert set(mined) == {lines[n].split(",")[1] for n in (1, 2, 4, 5)}
     tune("mined_sounds", *"--captions mined.csv --epochs 1 --n-ctx 2".split())
     export = read_export("mined_sounds")
     assert export.learner_settings["n_ctx"] == 2
@@ -259,17 +243,12 @@ def test_mine_with_synonyms_and_hits_alone(folder, capsys):
     assert "hits_only.csv holds 5 captions" in captured.out
     assert "warning" not in captured.err
     assert "hits_only.csv exists" in check_mistake(capsys, *arguments)
-
-
-def test_a_mistake_is_a_sentence_as_a_user_sees_it(folder):
-    """What `main` does is what a shell sees."""
-    (folder / "no_column.csv").write_text("id,wording\n1,a dog\n")
-    process = start(folder, "mine", "no_column.csv", "--class-names=names.txt")
-    printed, message = process.communicate(timeout=300)
-    assert process.returncode == 2 and printed == ""
-    assert message.startswith("error: no_column.csv: no column")
-    assert "'id', 'wording'" in message
-    assert len(message.splitlines()) == 1
+    Path("no_column.csv").write_text("id,wording\n1,a dog\n")
+    arguments[1] = "no_column.csv"
+    arguments[-1] = "new.csv"
+    error = check_mistake(capsys, *arguments)
+    assert "no_column.csv" in error and "'id', 'wording'" in error
+    assert len(error.splitlines()) == 1
 
 
 @pytest.mark.parametrize(
@@ -295,7 +274,6 @@ def test_a_mistake_is_a_sentence_as_a_user_sees_it(folder):
 def test_tune_says_what_is_wrong_and_writes_nothing(
     folder, capsys, option, value, message
 ):
-    """Before anything is encoded."""
     Path("one.txt").write_text("dog\n")
     Path("double.txt").write_text("dog\nDog\n")
     Path("foreign.csv").write_text("caption,label\nmeow,cat\n")
@@ -309,16 +287,10 @@ def test_tune_says_what_is_wrong_and_writes_nothing(
 
 
 def test_words_refuses_what_has_none(folder, tuned, capsys):
-    """No folder, another backbone, a learner without vectors, no words."""
     assert "none" in check_mistake(capsys, "words", "none")
-    error = check_mistake(capsys, "words", "my_sounds", "--top", "0")
-    assert "--top is 0" in error
+    top = ("--top", "0")
+    assert "--top is 0" in check_mistake(capsys, "words", "my_sounds", *top)
     clap, template = load_clap("mini"), Template()
     template.setup(clap, NAMES)
     write_export("plain", clap, template, Task("plain", NAMES), template)
     assert "Template" in check_mistake(capsys, "words", "plain")
-    settings = Path("plain", "hyperparams.yaml")
-    text = settings.read_text().replace(clap.fingerprint, "ab" * 32)
-    settings.write_text(text)
-    error = check_mistake(capsys, "words", "plain")
-    assert clap.fingerprint in error and "ab" * 32 in error

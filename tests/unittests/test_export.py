@@ -1,8 +1,4 @@
-"""Tests of afpt_plugin.export: what was written comes back, nothing else does.
-
-Authors
- * The afpt_plugin developers 2026
-"""
+"""Tests of afpt_plugin.export: what was written comes back, nothing else does."""
 
 import dataclasses
 from types import SimpleNamespace
@@ -85,7 +81,7 @@ def test_what_was_written_comes_back(clap, learner, folder):
 
 
 def test_contexts_that_share_memory_are_written(clap, learner, tmp_path):
-    """safetensors alone would refuse them."""
+    # safetensors alone would refuse them.
     learner.ctx_fine = learner.ctx_coarse
     write_export(tmp_path, clap, learner, TASK, Template())
     found = load(tmp_path, clap)
@@ -97,32 +93,25 @@ def test_contexts_that_share_memory_are_written(clap, learner, tmp_path):
     [
         (None, None, ["CLAP `tiny`."]),
         (
-            {"zero_shot": {"acc": 0.25, "ci": [0, 1]}, "fine": {"acc": 0.5}},
+            {"zero_shot": {"mAP": 0.25}, "coarse": {"mAP": 0.5, "lwlrap": 1}},
             {"supervision": {"kind": "captions"}},
             [
                 "CLAP `tiny`, learned from captions.",
-                "| | acc |",
-                "|---|---|",
-                "| zero-shot | 0.2500 |",
-                "| fine | 0.5000 |",
+                "| | lwlrap | mAP |\n|---|---|---|",
+                "| zero-shot |  | 0.2500 |",
+                "| coarse | 1.0000 | 0.5000 |",
             ],
         ),
         (
-            {"zero_shot": {"mAP": 0.5}, "coarse": {"mAP": 0.5, "lwlrap": 1}},
+            {"fine": {"acc": 0.5, "ci": [0, 1]}},
             {"supervision": {"kind": "shots"}},
-            [
-                "learned from labeled recordings.",
-                "| | lwlrap | mAP |",
-                "| zero-shot |  | 0.5000 |",
-                "| coarse | 1.0000 | 0.5000 |",
-            ],
+            ["learned from labeled recordings.", "| | acc |\n|---|---|"],
         ),
     ],
 )
 def test_the_model_card_says_how_to_use_it(
     clap, learner, tmp_path, metrics, facts, lines
 ):
-    """With the measured values in a table, if there are any."""
     write_export(tmp_path, clap, learner, TASK, Template(), metrics, facts)
     card = (tmp_path / "README.md").read_text("utf-8")
     for text in ("PromptedClassifier", clap.fingerprint, *NAMES, *lines):
@@ -155,25 +144,18 @@ def test_the_fingerprint_knows_what_decides_a_score(clap, learner, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("owner", "name", "value"),
+    ("changes", "name"),
     [
-        ("task", "clip_seconds", float("nan")),
-        ("task", "multi_label", 1),
-        ("learner", "logit_scale", 0),
-        ("clap", "fingerprint", "zz"),
+        ({"clip_seconds": float("nan")}, "clip_seconds"),
+        ({"multi_label": 1}, "multi_label"),
     ],
 )
-def test_nothing_unsound_is_written(learner, tmp_path, owner, name, value):
+def test_nothing_unsound_is_written(clap, learner, tmp_path, changes, name):
     """The run learns of it, not a stranger years later."""
-    owners = {
-        "task": SimpleNamespace(**vars(TASK)),
-        "learner": learner,
-        "clap": SimpleNamespace(name="tiny", fingerprint="1" * 64),
-    }
-    setattr(owners[owner], name, value)
+    task = SimpleNamespace(**{**vars(TASK), **changes})
     with pytest.raises(InputError, match=name):
-        write_export(tmp_path / "export", **owners, baseline=Template("a {}"))
-    assert not (tmp_path / "export").exists()
+        write_export(tmp_path / "e", clap, learner, task, Template("a {}"))
+    assert not (tmp_path / "e").exists()
 
 
 @pytest.mark.parametrize(
@@ -187,17 +169,16 @@ def test_nothing_unsound_is_written(learner, tmp_path, owner, name, value):
         ({"learner_settings": {"n_ctx": 4, "x": 1}}, "PromptLearner.*'x'"),
         ({"learner_settings": {"n_ctx": -1}}, "n_ctx is -1"),
         ({"learner_settings": {"n_ctx": "4"}}, "n_ctx is '4'"),
-        ({"learner_settings": {"n_ctx": 2.5}}, "n_ctx is 2.5"),
         ({"learner_settings": {"n_ctx": 10**12}}, "settings of PromptLearner"),
         ({"learner_settings": {"n_ctx": 5}}, r"ctx_coarse.*anchor_emb|needs"),
         ({"learner_settings": {"n_ctx": 5, "anchor": 0.5}}, r"\[5, 32\]"),
-        ({"learner_settings": {"n_ctx": 4, "anchor": 1.0}}, "anchor is 1.0"),
         ({"baseline_settings": {"templates": ["a"]}}, "template 'a'"),
         ({"class_names": "dog"}, "class_names: 'dog'"),
         ({"class_names": ["dog", 7]}, "class name 7"),
         ({"class_names": ["dog", "dog"]}, "repeat 'dog'"),
         ({"class_names": ["dog", "a|b"]}, r"class name 'a\|b'"),
         ({"logit_scale": "100"}, "logit_scale: '100'"),
+        ({"logit_scale": 0}, "logit_scale: 0"),
         ({"logit_scale": float("inf")}, "logit_scale: inf"),
         ({"logit_scale": 10**400}, "logit_scale: 1000"),
         ({"clip_seconds": 1e-9}, "clip_seconds: 1e-09"),
@@ -206,12 +187,12 @@ def test_nothing_unsound_is_written(learner, tmp_path, owner, name, value):
         ({"clip_seconds": True}, "clip_seconds: True"),
         ({"clap": ["mini"]}, "clap: "),
         ({"clap_fingerprint": "1" * 64}, "1111"),
+        ({"clap_fingerprint": "zz"}, "clap_fingerprint: 'zz'"),
         ({"metrics": [1]}, "metrics: "),
         ({"tensors_sha256": "00"}, "sha256"),
     ],
 )
 def test_a_wrong_value_is_named(clap, folder, changes, message):
-    """When the export is read, or its learner built for a backbone."""
     rewrite(folder, **changes)
     with pytest.raises(InputError, match=message):
         load(folder, clap)
@@ -232,7 +213,6 @@ def test_a_wrong_value_is_named(clap, folder, changes, message):
     ],
 )
 def test_a_file_from_a_hub_is_never_evaluated(folder, tmp_path, text):
-    """Tags are refused, and so is what is not YAML or not even text."""
     canary = tmp_path / "canary"
     path = folder / "hyperparams.yaml"
     path.write_text(text.format(canary=canary), errors="surrogateescape")
@@ -242,7 +222,6 @@ def test_a_file_from_a_hub_is_never_evaluated(folder, tmp_path, text):
 
 
 def test_tensors_of_another_export_are_refused(clap, folder):
-    """Those that do not fit at all are the learner's to refuse."""
     path = folder / "learner.safetensors"
     tensors = safetensors.torch.load_file(path)
     tensors["ctx_fine"] = torch.ones(2, 32)
@@ -255,17 +234,17 @@ def test_tensors_of_another_export_are_refused(clap, folder):
 
 
 def test_a_missing_or_damaged_file_is_named(clap, learner, folder, tmp_path):
-    """The folder, the settings, the tensors; and a place to write."""
     with pytest.raises(InputError, match=str(tmp_path / "no")):
         read_export(tmp_path / "no")
     with pytest.raises(InputError, match=r"hyperparams.yaml"):
         read_export(tmp_path)
     path = folder / "learner.safetensors"
-    path.write_bytes(path.read_bytes()[:-10])
-    with pytest.raises(InputError, match=r"learner.safetensors"):
-        read_export(folder)
-    path.unlink()
-    with pytest.raises(InputError, match=r"learner.safetensors"):
-        read_export(folder)
+    for damage in (
+        lambda: path.write_bytes(path.read_bytes()[:-10]),
+        path.unlink,
+    ):
+        damage()
+        with pytest.raises(InputError, match=r"learner.safetensors"):
+            read_export(folder)
     with pytest.raises(InputError, match="README.md"):
         write_export(folder / "README.md", clap, learner, TASK, Template())

@@ -2,9 +2,6 @@
 
 Its frames are 0.1 s long and know nothing of each other, so that every score
 of a frame can be computed by hand.
-
-Authors
- * The afpt_plugin developers 2026
 """
 
 import dataclasses
@@ -43,15 +40,17 @@ def learner(clap):
 
 @pytest.fixture
 def export(clap, learner, tmp_path):
-    """What a run of them leaves behind."""
+    """What a run of it leaves behind."""
     return save(tmp_path / "export", clap, learner)
 
 
-def save(folder, clap, learner, class_names=NAMES, **changes):
+def save(folder, clap, learner, class_names=NAMES, channels="mean", **changes):
     """Write an export folder."""
-    task = Task("tiny", class_names, clip_seconds=CLIP_SECONDS)
-    task = dataclasses.replace(task, **changes)
-    return write_export(folder, clap, learner, task, Template())
+    options = {"clip_seconds": CLIP_SECONDS, **changes}
+    task = Task("tiny", class_names, **options)
+    return write_export(
+        folder, clap, learner, task, Template(), channels=channels
+    )
 
 
 @pytest.fixture
@@ -61,7 +60,7 @@ def classifier(export, clap):
 
 
 def load(source, clap, **options):
-    """On the CPU."""
+    """A classifier on the CPU."""
     return PromptedClassifier.from_hparams(
         source, clap=clap, run_opts={"device": "cpu"}, **options
     )
@@ -76,24 +75,17 @@ def noise(seconds, seed=0, channels=1, rate=RATE):
 
 def record(folder, seconds, name="a.wav", rate=RATE, **options):
     """Write one."""
-    path = folder / name
-    sig = noise(seconds, rate=rate, **options)
-    soundfile.write(path, sig.numpy(), rate, **SUBTYPES.get(path.suffix, {}))
-    return path
-
-
-SUBTYPES = {".wav": {"subtype": "FLOAT"}}
+    sig = noise(seconds, rate=rate, **options).numpy()
+    subtype = "FLOAT" if name.endswith(".wav") else None
+    soundfile.write(folder / name, sig, rate, subtype)
+    return folder / name
 
 
 def brain_logits(clap, learner, paths, folder):
     """What the Brain predicts for each of them, [1, 3] a head."""
     rows = [
-        {
-            "ID": path.stem,
-            "wav": str(path),
-            "label": "dog",
-            "sha256": file_sha256(path),
-        }
+        {"ID": path.stem, "wav": str(path), "label": "dog"}
+        | {"sha256": file_sha256(path)}
         for path in paths
     ]
     test = recording_dataset(
@@ -120,18 +112,14 @@ def brain_logits(clap, learner, paths, folder):
 
 def test_channels_are_read_as_the_run_read_them(clap, learner, tmp_path):
     path = record(tmp_path, 1.0, "stereo.wav", channels=2)
-    task = Task("tiny", NAMES, clip_seconds=CLIP_SECONDS)
     for channels, n_samples in (("mean", RATE), ("concatenate", 2 * RATE)):
-        folder = tmp_path / channels
-        write_export(folder, clap, learner, task, Template(), channels=channels)
-        classifier = PromptedClassifier.from_hparams(folder, clap=clap)
-        assert len(classifier.load_audio(path)) == n_samples
+        folder = save(tmp_path / channels, clap, learner, channels=channels)
+        assert len(load(folder, clap).load_audio(path)) == n_samples
 
 
 def test_the_logits_are_the_brains_to_the_bit(
     clap, learner, classifier, tmp_path
 ):
-    """Of recordings as long as a clip, shorter, longer, at other rates."""
     paths = [
         record(tmp_path, 1.0, "a.wav", seed=1),
         record(tmp_path, 0.37, "b.wav", seed=2),
@@ -153,7 +141,7 @@ def test_the_logits_are_the_brains_to_the_bit(
         assert ensemble.std() > 0.1  # not all the same
     together = classifier.score_recordings(sigs, batch_size=2)
     torch.testing.assert_close(
-        torch.stack([found.logits[0] for found in together]),
+        torch.cat([found.logits[:1] for found in together]),
         torch.cat([heads["coarse"] + heads["fine"] for heads in wanted]),
         rtol=0,
         atol=1e-5,
@@ -170,7 +158,6 @@ class WholeOnly(Template):
 
 @pytest.mark.parametrize("kind", [WholeOnly, Template])
 def test_any_learner_will_do(clap, tmp_path, monkeypatch, kind):
-    """One without fine scores has no scores of frames."""
     monkeypatch.setitem(LEARNERS, kind.__name__, kind)
     learner = kind(["dog {}", "a {}"]).setup(clap, NAMES)
     classifier = load(save(tmp_path / "e", clap, learner), clap)
@@ -194,7 +181,6 @@ def test_any_learner_will_do(clap, tmp_path, monkeypatch, kind):
 def test_a_batch_is_classified_as_speechbrain_does(
     clap, learner, classifier, tmp_path
 ):
-    """Log posteriors, the best, its index and its name."""
     wavs = torch.stack([noise(1.0, seed)[:, 0] for seed in range(4)])
     logits = classifier.logits_batch(wavs)["ensemble"]
     out_prob, score, index, text_lab = classifier.classify_batch(wavs)
@@ -212,17 +198,12 @@ def test_a_batch_is_classified_as_speechbrain_does(
 
 
 def test_padding_has_no_say(classifier):
-    """A shorter recording of a batch is looped, as in the run."""
     short, long = noise(0.6, 1)[:, 0], noise(1.0, 2)[:, 0]
     padded = torch.cat([short, torch.zeros(len(long) - len(short))])
     lens = torch.tensor([len(short) / len(long), 1.0])
     found = classifier.classify_batch(torch.stack([padded, long]), lens)
-    torch.testing.assert_close(
-        found.out_prob[:1], classifier.classify_batch(short).out_prob
-    )
-    torch.testing.assert_close(
-        found.out_prob[1:], classifier.classify_batch(long).out_prob
-    )
+    alone = [classifier.classify_batch(sig).out_prob for sig in (short, long)]
+    torch.testing.assert_close(found.out_prob, torch.cat(alone))
 
 
 @pytest.mark.parametrize(
@@ -236,13 +217,17 @@ def test_padding_has_no_say(classifier):
     ],
 )
 def test_a_batch_that_is_none_is_refused(classifier, wavs, lens, message):
-    """Before the backbone stumbles over it."""
     with pytest.raises(InputError, match=message):
         classifier.encode_batch(wavs, lens)
 
 
+def test_a_waveform_with_channels_or_without_samples_is_refused(classifier):
+    for sig in (torch.empty(0), noise(1.0)):
+        with pytest.raises(InputError, match="number 2 has the shape"):
+            classifier.score_recordings([noise(1.0)[:, 0], sig])
+
+
 def test_a_file_names_its_best_classes(classifier, tmp_path):
-    """The best, or the best k; always in one row."""
     path = record(tmp_path, 1.0)
     out_prob, score, index, text_lab = classifier.classify_file(path)
     assert out_prob.shape == (1, 3) and score.shape == index.shape == (1,)
@@ -287,21 +272,15 @@ def by_hand(clap, classifier, frames):
 
 def test_frames_of_a_long_recording_follow_each_other(clap, classifier):
     """Each once, though the last window overlaps the one before."""
-    sig = noise(2.4)[:, 0]
-    (found,) = classifier.score_recordings([sig])
-    frames = found.frames
-    assert frames.center.tolist() == pytest.approx(
-        [0.05 + 0.1 * t for t in range(24)]
-    )
-    assert frames.start.tolist() == pytest.approx(
-        [0.1 * t for t in range(24)], abs=1e-6
-    )
+    sig, times = noise(2.4)[:, 0], 0.1 * torch.arange(24)
+    frames = classifier.score_recordings([sig])[0].frames
+    torch.testing.assert_close(frames.center.float(), times + 0.05)
+    torch.testing.assert_close(frames.start.float(), times)
     wanted = by_hand(clap, classifier, sig)
     torch.testing.assert_close(frames.logits, wanted, rtol=0, atol=1e-5)
 
 
 def test_frames_make_up_the_fine_logits(classifier, tmp_path):
-    """Weighted by a softmax, as the similarity says."""
     path = record(tmp_path, 1.0)
     cosines = classifier.frame_scores(path).logits / 20.0
     weights = torch.softmax(cosines / 0.10, 0)
@@ -332,18 +311,10 @@ def test_a_backbone_that_knows_its_frames_is_asked(clap, classifier):
     torch.testing.assert_close(frames.logits, wanted, rtol=0, atol=1e-5)
 
 
-def test_a_waveform_that_is_none_is_refused(classifier):
-    """Empty, or with channels."""
-    for sig in (torch.empty(0), noise(1.0)):
-        with pytest.raises(InputError, match="number 2 has the shape"):
-            classifier.score_recordings([noise(1.0)[:, 0], sig])
-
-
 def test_the_contexts_serve_other_classes(clap, learner, classifier, tmp_path):
-    """As if they had been tuned on them; the first one is as it was."""
     names = ["soft rain", "loud dog"]
     wavs = noise(1.0)[:, 0]
-    before = classifier.classify_batch(wavs)
+    before = classifier.classify_batch(wavs).out_prob
     other = classifier.with_class_names(names)
     # They have no captions of their own, so they are anchored to the template.
     wanted = learner.with_class_names(
@@ -351,14 +322,10 @@ def test_the_contexts_serve_other_classes(clap, learner, classifier, tmp_path):
     )
     wanted = load(save(tmp_path / "e", clap, wanted, names), clap)
     assert other.class_names == names
-    assert torch.equal(
-        other.classify_batch(wavs).out_prob,
-        wanted.classify_batch(wavs).out_prob,
-    )
+    wanted = wanted.classify_batch(wavs).out_prob
+    assert torch.equal(other.classify_batch(wavs).out_prob, wanted)
     assert other.mods.clap is classifier.mods.clap
-    assert torch.equal(
-        classifier.classify_batch(wavs).out_prob, before.out_prob
-    )
+    assert torch.equal(classifier.classify_batch(wavs).out_prob, before)
     for wrong in ([], ["dog", "dog"], "dog", [""]):
         with pytest.raises(InputError, match="class name"):
             classifier.with_class_names(wrong)
@@ -383,8 +350,7 @@ def test_where_nothing_is_heard_there_is_no_frame(clap, classifier):
     assert len(scores.frames.center) == 1
 
 
-def test_the_backbone_is_loaded_by_name(clap, export, tmp_path):
-    """'tiny' is in no list, which the message gives."""
+def test_the_backbone_is_loaded_by_name(clap, export):
     with pytest.raises(InputError, match="'tiny' is unknown"):
         PromptedClassifier.from_hparams(export, run_opts={"device": "cpu"})
     with pytest.raises(InputError, match="already built"):
@@ -406,7 +372,6 @@ def hub_cache(folder, export):
 def test_a_repository_of_the_hub_needs_no_network_once_cached(
     clap, export, tmp_path, monkeypatch
 ):
-    """Through SpeechBrain's fetch, with and without a savedir."""
     config = hub_cache(tmp_path / "hub", export)
     wavs = noise(1.0)[:, 0]
     wanted = load(export, clap).classify_batch(wavs).out_prob
@@ -416,20 +381,14 @@ def test_a_repository_of_the_hub_needs_no_network_once_cached(
     load("someone/sounds", clap, fetch_config=config, savedir=savedir)
     assert (savedir / "hyperparams.yaml").exists()
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    config = dataclasses.replace(config, allow_network=False)
     with pytest.raises(InputError, match="someone/else: neither a folder"):
-        load(
-            "someone/else",
-            clap,
-            fetch_config=FetchConfig(
-                huggingface_cache_dir=str(tmp_path / "hub"), allow_network=False
-            ),
-        )
+        load("someone/else", clap, fetch_config=config)
 
 
 def test_what_is_missing_from_the_cache_is_downloaded(
     clap, export, monkeypatch
 ):
-    """The cache is asked first, then the hub."""
     import huggingface_hub
     from huggingface_hub.errors import LocalEntryNotFoundError
 
@@ -457,7 +416,7 @@ def test_what_is_missing_from_the_cache_is_downloaded(
 def test_a_savedir_links_and_never_mixes_two_exports(
     clap, learner, export, tmp_path
 ):
-    """SpeechBrain would take what is there already."""
+    # SpeechBrain would take what is there already.
     savedir = tmp_path / "saved"
     assert load(export, clap, savedir=savedir).class_names == NAMES
     assert (savedir / "hyperparams.yaml").is_symlink()
@@ -469,7 +428,6 @@ def test_a_savedir_links_and_never_mixes_two_exports(
 
 @pytest.mark.parametrize("source", ["nowhere", "/no/such/export", "a/b/c"])
 def test_a_missing_folder_is_not_asked_of_the_hub(clap, source, monkeypatch):
-    """What has not one slash is no repository."""
     monkeypatch.setattr(
         "afpt_plugin.inference.fetch_file", lambda *args, **options: 1 / 0
     )
