@@ -72,7 +72,6 @@ def check_mistake(capsys, *arguments):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Where the user stands."""
     folder = tmp_path_factory.mktemp("user")
     (folder / "names.txt").write_text("\n".join(NAMES) + "\n")
     (folder / "corpus.csv").write_text(CORPUS)
@@ -125,11 +124,10 @@ def test_the_version_is_the_package_s(capsys):
     assert capsys.readouterr().out == f"afpt_plugin {__version__}\n"
 
 
-@pytest.mark.parametrize("arguments", [[], ["tone"], ["tune", "--lr", "1"]])
-def test_a_command_line_that_makes_no_sense(arguments, capsys):
+def test_a_command_is_needed(capsys):
     with pytest.raises(SystemExit, match="2"):
-        main(arguments)
-    assert "error: " in capsys.readouterr().err
+        main([])
+    assert "COMMAND" in capsys.readouterr().err
 
 
 def test_a_killed_tune_continues_to_the_same_numbers(folder, tuned):

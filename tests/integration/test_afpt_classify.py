@@ -30,7 +30,6 @@ READ = {".csv": pd.read_csv, ".parquet": pd.read_parquet}
 
 @pytest.fixture(scope="module")
 def clap():
-    """Loaded once."""
     return load_clap("mini")
 
 
@@ -41,7 +40,6 @@ def export(clap, tmp_path_factory):
 
 
 def save(folder, clap, class_names=NAMES, multi_label=False):
-    """Write an export folder."""
     task = Task("Sounds", class_names, multi_label, clip_seconds=2.0)
     scale = 5.0 if multi_label else None
     learner = PromptLearner(ctx_init="this is a sound of")
@@ -344,7 +342,6 @@ def test_a_file_named_twice_or_strangely_has_one_row(score, folder, tmp_path):
         ("{folder} --source /no/such/export", "/no/such/export"),
         ("{folder}/no.wav --source {export}", "/no.wav"),
         ("{empty} --source {export}", ".flac"),
-        ("{folder} --source {stranger}", "f" * 64),
         ("{folder} --source {clash} --frames", "'start'"),
         ("{folder} --source {export} --weights w.pth", "w.pth"),
         ("{folder} --source {export} --figure a.png", "2 are given"),
@@ -367,11 +364,8 @@ def test_wrong_input_is_one_sentence(
     """Exit status 2, no traceback, nothing written."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
-    stranger = save(tmp_path / "stranger", clap)
-    path = stranger / "hyperparams.yaml"
-    path.write_text(path.read_text().replace(clap.fingerprint, "f" * 64))
-    places = {"folder": folder, "export": export, "stranger": stranger}
-    places["clash"] = save(tmp_path / "clash", clap, ["dog", "start"])
+    clash = save(tmp_path / "clash", clap, ["dog", "start"])
+    places = {"folder": folder, "export": export, "clash": clash}
     for name, place in (("empty", "empty"), ("dir", "dir.csv")):
         places[name] = tmp_path / place
         places[name].mkdir()
