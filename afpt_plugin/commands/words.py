@@ -6,7 +6,6 @@ Authors
 
 import argparse
 import sys
-from itertools import product
 
 from afpt_plugin.commands import write_table
 from afpt_plugin.errors import InputError
@@ -104,30 +103,30 @@ def nearest_words(learner, clap, top=5):
     import torch
 
     words, embeddings = _vocabulary(clap)
-    rows = []
+    normalize = torch.nn.functional.normalize
+    normalized, rows = normalize(embeddings, dim=1), []
     for name, (ctx, start) in learner.token_vectors(clap).items():
         moved = (ctx - start).norm(dim=1)  # [n_ctx]
         first = _distances(start, embeddings).min(1)
         nearest = _distances(ctx, embeddings).topk(
             min(top, len(words)), largest=False
         )
-        cosine = torch.nn.functional.cosine_similarity(
-            ctx[:, None], embeddings[nearest.indices], dim=-1
-        )  # [n_ctx, top]
-        for vector, rank in product(*map(range, cosine.shape)):
+        for vector, indices in enumerate(nearest.indices):
             from_word = first.values[vector] < 1e-3
-            rows.append(
+            cosine = normalized[indices] @ normalize(ctx[vector], dim=0)
+            rows += [
                 {
                     "context": name,
                     "vector": vector + 1,
                     "start": words[first.indices[vector]] if from_word else "",
                     "moved": moved[vector].item(),
                     "rank": rank + 1,
-                    "word": words[nearest.indices[vector, rank]],
+                    "word": words[index],
                     "distance": nearest.values[vector, rank].item(),
-                    "cosine": cosine[vector, rank].item(),
+                    "cosine": cosine[rank].item(),
                 }
-            )
+                for rank, index in enumerate(indices)
+            ]
     return pd.DataFrame(rows)
 
 
