@@ -11,6 +11,7 @@ import time
 
 import speechbrain as sb
 import torch
+from speechbrain.nnet.schedulers import update_learning_rate
 from speechbrain.utils.distributed import get_rank, if_main_process
 from speechbrain.utils.logger import get_logger
 
@@ -44,6 +45,13 @@ class AdaptationBrain(sb.Brain):
         How to batch them.
     augment : torch.nn.Module, optional
         Applied to the embeddings in training, see `CaptionNoise`.
+    lr_annealing : callable, optional
+        Gives an epoch's learning rate, see `afpt_plugin.schedules`.
+    test_each_epoch : bool
+        False scores the recordings once, at the end.
+    transduction : str, optional
+        ``em`` scores the whole test set at once, too, see
+        `afpt_plugin.transduction`.
     **kwargs : dict
         See `speechbrain.Brain`.
     """
@@ -58,6 +66,9 @@ class AdaptationBrain(sb.Brain):
         test_set=None,
         test_loader_kwargs={},
         augment=None,
+        lr_annealing=None,
+        test_each_epoch=True,
+        transduction=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -66,6 +77,9 @@ class AdaptationBrain(sb.Brain):
         self.learner = self.modules.learner
         self.baseline = baseline.to(self.device)
         self.augment = augment or torch.nn.Identity()
+        self.lr_annealing = lr_annealing
+        self.test_each_epoch = test_each_epoch
+        self.transduction = transduction
         self.results = results
         results.open(task, self.clap, self.learner, baseline, facts, self.debug)
         self.test_loader = None
@@ -92,11 +106,10 @@ class AdaptationBrain(sb.Brain):
             baseline's, see `baseline_head`.
         """
         batch = batch.to(self.device)
-        item = Embeddings(
-            batch.whole.data,  # [B, D]
-            batch.parts.data,  # [B, T, D]
-            batch.mask.data.bool(),  # [B, T]
-        )
+        item = Embeddings(batch.whole.data, None, None)  # [B, D]
+        if hasattr(batch, "parts"):
+            parts, mask = batch.parts.data, batch.mask.data.bool()
+            item = item._replace(parts=parts, mask=mask)  # [B, T, D], [B, T]
         # DDP's wrapper waits for the other processes, which do not score
         # recordings.
         learner = self.learner
@@ -108,13 +121,16 @@ class AdaptationBrain(sb.Brain):
             step = self.optimizer_step * factor + self.step % factor
             place = step * 2**10 + (get_rank() or 0)
             torch.manual_seed((self.results.seed * 2**40 + place) % 2**63)
-            item = item._replace(
-                whole=self.augment(item.whole), parts=self.augment(item.parts)
-            )
+            item = item._replace(whole=self.augment(item.whole))
+            if item.parts is not None:
+                item = item._replace(parts=self.augment(item.parts))
         classes = self.classes(stage)
         # Cosines times a scale of up to 100 need float32.
         with torch.autocast(torch.device(self.device).type, enabled=False):
             logits = learner(item, classes)
+            self._penalty = 0.0
+            if stage == sb.Stage.TRAIN:
+                self._penalty = self.learner.penalty(logits, classes)
             if self._compare:
                 found = self.baseline(item, self.baseline.classes(self.clap))
                 logits |= {baseline_head(k): v for k, v in found.items()}
@@ -129,6 +145,8 @@ class AdaptationBrain(sb.Brain):
 
     def compute_objectives(self, predictions, batch, stage):
         """The sum of the task's loss on each of the learner's heads.
+
+        In training, the learner's own penalty is added.
 
         Arguments
         ---------
@@ -146,7 +164,7 @@ class AdaptationBrain(sb.Brain):
         """
         target = batch.target.data  # [B, n_classes]
         self.scores.add(batch.id, predictions, target)
-        return sum(
+        return self._penalty + sum(
             self.task.loss(logits, target)
             for head, logits in predictions.items()
             if not is_baseline(head)
@@ -157,7 +175,7 @@ class AdaptationBrain(sb.Brain):
 
         See there for the arguments; `RunResults.begin` may raise.
         """
-        if not list(self.learner.parameters()):
+        if not any(p.requires_grad for p in self.learner.parameters()):
             logger.info(
                 "%s has no parameters to train", type(self.learner).__name__
             )
@@ -169,6 +187,7 @@ class AdaptationBrain(sb.Brain):
             epochs=epoch_counter and epoch_counter.limit,
             optimizer=self.opt_class,
             augment=self.augment,
+            lr_annealing=self.lr_annealing,
             max_grad_norm=str(self.max_grad_norm),
             precision=self.precision,
             grad_accumulation_factor=self.grad_accumulation_factor,
@@ -190,6 +209,9 @@ class AdaptationBrain(sb.Brain):
         """Forget the scores of the stage before."""
         self.scores, self._classes = Scores(), None
         self._compare = stage == sb.Stage.TEST
+        if stage == sb.Stage.TRAIN and self.lr_annealing is not None:
+            _, rate = self.lr_annealing(epoch)
+            update_learning_rate(self.optimizer, rate)
 
     def on_stage_end(self, stage, stage_loss, epoch=None):
         """Close an epoch, or the run."""
@@ -207,11 +229,16 @@ class AdaptationBrain(sb.Brain):
             # The logger and the checkpointer, which every process has to
             # call, write on the main process alone.
             audio = {}
-            if self.test_loader is not None and if_main_process():
+            if self._scores_recordings() and if_main_process():
                 audio = self.score_recordings()
             self.results.close_epoch(
                 epoch, self._train_stats, valid, audio, self.checkpointer
             )
+
+    def _scores_recordings(self):
+        """Whether they are scored after every epoch."""
+        wanted = self.test_each_epoch or self.results.selection == "audio"
+        return wanted and self.test_loader is not None
 
     @torch.no_grad()
     def score_recordings(self):

@@ -9,6 +9,7 @@ import dataclasses
 import inspect
 import json
 import os
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -257,7 +258,7 @@ class Material(NamedTuple):
     baseline: Learner  # what the learner is compared with
     train: EmbeddingDataset | None  # items to learn from
     valid: EmbeddingDataset | None  # items to choose the epoch on
-    test: EmbeddingDataset  # recordings
+    test: EmbeddingDataset | None  # recordings
     facts: dict  # see `RunResults.open`
 
 
@@ -271,7 +272,7 @@ def set_up(task, clap, data, supervision, learner, baseline):
     clap : FrozenClap
         The backbone.
     data : dict
-        From `prepare_data`.
+        From `prepare_data`, or of a run without a test: a ``feature_folder``.
     supervision : object
         What is learned from, see `afpt_plugin.data.supervision`.
     learner : Learner
@@ -279,23 +280,32 @@ def set_up(task, clap, data, supervision, learner, baseline):
     baseline : Learner
         What it is compared with; set up in place.
     """
-    run_kind = announce(task, clap, data["n_samples"])
+    facts, test, rows = {"data": data}, None, data.get("rows")
     folder = data["feature_folder"]
-    items = supervision.datasets(task, clap, folder, data["rows"])
-    test = recording_dataset(
-        clap,
-        data["rows"],
-        task.class_names,
-        folder,
-        task.clip_seconds,
-        data["recordings_per_batch"],
-        **data["clip_options"],
+    if rows is not None:
+        facts["run_kind"] = announce(task, clap, data["n_samples"])
+    items = supervision.datasets(task, clap, folder, rows)
+    if rows is not None:
+        test = recording_dataset(
+            clap,
+            rows,
+            task.class_names,
+            folder,
+            task.clip_seconds,
+            data["recordings_per_batch"],
+            **data["clip_options"],
+        )
+    shots = items.shots(task.multi_label)
+    baseline.setup(clap, task.class_names, shots, task.logit_scale)
+    start = time.perf_counter()
+    learner.setup(clap, task.class_names, shots, task.logit_scale)
+    facts["setup_seconds"] = time.perf_counter() - start
+    facts["supervision"] = items.facts
+    train, valid = (
+        part if part is None or learner.uses_parts else part.without_parts()
+        for part in (items.train, items.valid)
     )
-    shots = items.shots()
-    for each in (learner, baseline):
-        each.setup(clap, task.class_names, shots, task.logit_scale)
-    facts = {"run_kind": run_kind, "data": data, "supervision": items.facts}
-    return Material(baseline, items.train, items.valid, test, facts)
+    return Material(baseline, train, valid, test, facts)
 
 
 def check_device(name=None):

@@ -20,6 +20,7 @@ from pathlib import Path
 import torch
 
 from afpt_plugin.data.tables import check_class_names
+from afpt_plugin.errors import InputError
 from afpt_plugin.losses import ranking_loss
 from afpt_plugin.metrics import multi_label_metrics, single_label_metrics
 
@@ -122,6 +123,21 @@ class Task:
             return multi_label_metrics(logits, targets, self.class_names)
         targets = targets.argmax(1)  # [N]
         return single_label_metrics(logits, targets, self.class_names)
+
+    def part(self, classes):
+        """The task of ``all`` classes, of the ``base`` or of the ``new`` ones.
+
+        Raises
+        ------
+        InputError
+            If it is none of these.
+        """
+        parts = {"all": lambda: self, "base": self.base, "new": self.new}
+        if classes not in parts:
+            raise InputError(
+                f"classes is {classes!r}; choose one of {', '.join(parts)}"
+            )
+        return parts[classes]()
 
     def base(self):
         """The first half of the classes, the larger one (as CoOp splits them).

@@ -26,11 +26,15 @@ class EmbeddingDataset(DynamicItemDataset):
 
     An item has ``id``, ``whole`` [D], ``parts`` [T, D], ``mask`` [T] and
     ``target`` [n_classes], multi-hot. It is made from an entry of ``items``: ID
-    to ``{"key": .., "labels": [class index, ..]}``.
+    to ``{"key": .., "labels": [class index, ..]}``. Without ``parts``, the
+    others are read once and stay in memory.
     """
 
-    def __init__(self, store, items, n_classes):
+    def __init__(self, store, items, n_classes, parts=True):
         super().__init__(items)
+        self.store, self.n_classes = store, n_classes
+        keys = () if parts else {item["key"] for item in items.values()}
+        wholes = {key: store[key]["whole"] for key in keys}
 
         def embeddings(key):
             """Read an item's embeddings."""
@@ -45,11 +49,20 @@ class EmbeddingDataset(DynamicItemDataset):
             target[list(labels)] = 1.0
             return target
 
-        self.add_dynamic_item(
-            embeddings, takes="key", provides=["whole", "parts", "mask"]
-        )
+        if parts:
+            provided = ["whole", "parts", "mask"]
+            self.add_dynamic_item(embeddings, takes="key", provides=provided)
+        else:
+            provided = ["whole"]
+            self.add_dynamic_item(
+                wholes.__getitem__, takes="key", provides="whole"
+            )
         self.add_dynamic_item(multi_hot, takes="labels", provides="target")
-        self.set_output_keys(["id", "whole", "parts", "mask", "target"])
+        self.set_output_keys(["id", *provided, "target"])
+
+    def without_parts(self):
+        """The same items for a learner without fine scores."""
+        return EmbeddingDataset(self.store, self.data, self.n_classes, False)
 
     def shots(self):
         """All items at once, as `LabeledItems` for a learner that starts from them."""

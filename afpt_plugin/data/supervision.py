@@ -43,9 +43,14 @@ class Supervision(NamedTuple):
     valid: EmbeddingDataset | None  # items to choose the epoch on
     facts: dict  # what `results.json` says about them
 
-    def shots(self):
-        """All training items at once, see `EmbeddingDataset.shots`, or None."""
-        return self.train.shots() if self.train is not None else None
+    def shots(self, multi_label=False):
+        """All items at once as `LabeledItems`, with those held out, or None."""
+        if self.train is None:
+            return None
+        held_out = self.valid.shots() if self.valid is not None else None
+        return self.train.shots()._replace(
+            held_out=held_out, multi_label=multi_label
+        )
 
 
 class Nothing:
@@ -341,3 +346,31 @@ class Shots:
             "drawn_fingerprint": data_fingerprint(parts[0]),
         }
         return Supervision(train, valid, facts)
+
+
+def choose_supervision(learn_from, **kinds):
+    """One of several supervisions, for a method that learns from any of them.
+
+    Arguments
+    ---------
+    learn_from : str
+        Which one.
+    **kinds : dict
+        Name to the supervision.
+
+    Raises
+    ------
+    InputError
+        If there is none of this name.
+
+    Example
+    -------
+    >>> choose_supervision("names", shots=None, names="templates")
+    'templates'
+    """
+    if learn_from not in kinds:
+        raise InputError(
+            f"learn_from is {learn_from!r}; this method learns from "
+            f"{' or '.join(kinds)}"
+        )
+    return kinds[learn_from]

@@ -38,6 +38,10 @@ class LabeledItems(NamedTuple):
 
     whole: torch.Tensor  # [N, D]
     target: torch.Tensor  # [N, n_classes], multi-hot
+    #: Others (`LabeledItems`), to choose hyperparameters on, if there are any.
+    held_out: tuple | None = None
+    #: Whether the task is one of several labels, even if these items are not.
+    multi_label: bool = False
 
     def class_means(self):
         """Average the items of each class: where the class's own items lie.
@@ -69,6 +73,34 @@ class Learner(torch.nn.Module):
 
     #: True gives padded parts the weight that the authors' code gives them.
     padding_weight = False
+    #: False for a learner without fine scores: no parts are read for it.
+    uses_parts = True
+
+    @property
+    def n_learned(self):
+        """How many numbers were learned, by gradients or in closed form."""
+        return sum(p.numel() for p in self.parameters() if p.requires_grad)
+
+    @property
+    def chosen(self):
+        """Hyperparameters that `setup` chose, and by which rule.
+
+        A dict of JSON values, empty if there is nothing to choose, e.g.
+        ``{"C": 0.1, "rule": "5-fold cross-validation of the shots"}``.
+        """
+        return {}
+
+    def penalty(self, logits, classes):
+        """A learner's own term of the training loss, a scalar.
+
+        Arguments
+        ---------
+        logits : dict of torch.Tensor
+            From `forward`, [B, n_classes] each.
+        classes : Classes
+            From `classes`.
+        """
+        return 0.0
 
     def setup(self, clap, class_names, shots=None, logit_scale=None):
         """Make the tensors; a subclass calls this one last.
@@ -80,7 +112,8 @@ class Learner(torch.nn.Module):
         class_names : list of str
             The label texts, in the order of the class indices.
         shots : LabeledItems, optional
-            The training items, for a learner that starts from them.
+            The training items, for a learner that starts from them. Those of a
+            class may be missing.
         logit_scale : float, optional
             What cosines are multiplied by; by default the backbone's scale.
 
@@ -120,18 +153,17 @@ class Learner(torch.nn.Module):
             Scaled logits of each head, ``coarse`` and ``fine``, [B, n_classes].
             A learner without fine scores leaves that head out.
         """
-        return {
-            "coarse": coarse_logits(
-                item.whole, classes.coarse, self.logit_scale
-            ),
-            "fine": fine_logits(
-                item.parts,
-                item.mask,
-                classes.fine,
-                self.logit_scale,
-                self.padding_weight,
-            ),
-        }
+        coarse = coarse_logits(item.whole, classes.coarse, self.logit_scale)
+        if not self.uses_parts:
+            return {"coarse": coarse}
+        fine = fine_logits(
+            item.parts,
+            item.mask,
+            classes.fine,
+            self.logit_scale,
+            self.padding_weight,
+        )
+        return {"coarse": coarse, "fine": fine}
 
     def settings(self):
         """The constructor's arguments, as JSON values.

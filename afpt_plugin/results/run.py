@@ -37,7 +37,7 @@ SELECTIONS = ("captions", "audio", None)
 LEARNED = (
     "dataset",
     "class_names",
-    "data_fingerprint",
+    "folds",
     "clip_options",
     "clap_fingerprint",
     "learner",
@@ -99,6 +99,9 @@ class RunResults:
         or None, which keeps the last one.
     seed : int
         Of the run.
+    method : str, optional
+        What the way of adapting is called in tables; by default the learner's
+        class.
 
     Raises
     ------
@@ -106,7 +109,9 @@ class RunResults:
         If ``selection`` is none of these.
     """
 
-    def __init__(self, folder, train_logger, selection="captions", seed=0):
+    def __init__(
+        self, folder, train_logger, selection="captions", seed=0, method=None
+    ):
         if selection not in SELECTIONS:
             raise InputError(
                 f"selection is {selection!r}; choose one of "
@@ -116,6 +121,7 @@ class RunResults:
         self.train_logger = train_logger
         self.selection = selection
         self.seed = seed
+        self.method = method
         self.identity, self.facts = {}, {}
         self.history, self.timings = [], {}
 
@@ -129,10 +135,15 @@ class RunResults:
         self.learner, self.baseline = learner, baseline
         self.facts = dict(facts)
         data = self.facts.pop("data", {})
+        self.timings = {"setup_seconds": self.facts.pop("setup_seconds", 0.0)}
         supervision = dict(self.facts.pop("supervision", {}))
         # Depends on the seed, so it is not part of the identity.
         self._drawn = supervision.pop("drawn_fingerprint", None)
         self.facts["n_left_out"] = data.get("n_left_out", 0)
+        # A fold is a part of a sample, as a seed is: both are averaged.
+        fold = self.facts["fold"] = data.get("fold")
+        fingerprint = data.get("data_fingerprint")
+        self.facts["data_fingerprint"] = fingerprint
         clip_options = dict(data.get("clip_options", {}))
         clip_options.pop("seed", None)
         names = json.dumps(task.class_names).encode()
@@ -141,11 +152,15 @@ class RunResults:
             "class_names": hashlib.sha256(names).hexdigest()[:16],
             "multi_label": task.multi_label,
             "clip_seconds": task.clip_seconds,
-            "data_fingerprint": data.get("data_fingerprint"),
-            "left_out": sorted(bad["ID"] for bad in data.get("left_out", [])),
+            "data_fingerprint": fingerprint if fold is None else None,
+            "left_out": sorted(bad["ID"] for bad in data.get("left_out", []))
+            if fold is None
+            else [],
+            "folds": data.get("folds"),
             "clip_options": clip_options,
             "clap": clap.name,
             "clap_fingerprint": clap.fingerprint,
+            "method": self.method or type(learner).__name__,
             "learner": _describe(learner),
             "baseline": _describe(baseline),
             "supervision": supervision,
@@ -156,7 +171,13 @@ class RunResults:
         # A learner that is not trained leaves no checkpoint to compare with.
         try:
             text = (self.folder / "results.json").read_text(encoding="utf-8")
-            self._compare(json.loads(text)["identity"])
+            known = json.loads(text)
+            varying = ("fold", "data_fingerprint")
+            known = {
+                **known["identity"],
+                **{key: known[key] for key in varying},
+            }
+            self._compare(known)
         except (OSError, ValueError, KeyError, TypeError) as error:
             if isinstance(error, InputError):
                 raise
@@ -236,6 +257,8 @@ class RunResults:
         learned = {
             **{key: self.identity[key] for key in LEARNED},
             "seed": self.seed,
+            "fold": self.facts["fold"],
+            "data_fingerprint": self.facts["data_fingerprint"],
             "drawn_fingerprint": self._drawn,
         }
         return json.loads(json.dumps(learned))  # as a file gives it back
@@ -334,6 +357,10 @@ class RunResults:
         selected = self._selected_epoch(checkpointer)
         start = self.timings.pop("evaluate_start")
         self.timings["evaluate_seconds"] = time.perf_counter() - start
+        adapting = ("setup_seconds", "fit_seconds")
+        self.timings["adapt_seconds"] = sum(
+            self.timings.get(name, 0.0) for name in adapting
+        )
         results = {
             "dataset": self.task.name,
             "n_recordings": len(scores.ids),
@@ -342,7 +369,8 @@ class RunResults:
             "seed": self.seed,
             "selection": self.selection,
             "selected_epoch": selected,
-            "n_parameters": sum(p.numel() for p in self.learner.parameters()),
+            "n_parameters": self.learner.n_learned,
+            "chosen": self.learner.chosen,
             "identity": self.identity,
             "metrics": metrics,
             "per_class": per_class,
