@@ -1,4 +1,4 @@
-"""The command line: ``afpt tune``, ``classify``, ``mine``, ``report``, ``words``.
+"""The command line: ``afpt tune``, ``classify``, ``sweep``, ``report`` and more.
 
 What a user did wrong is one sentence on stderr and exit status 2; anything
 else that goes wrong is a defect of ours and keeps its stack trace.
@@ -15,7 +15,7 @@ from importlib import import_module
 from afpt_plugin import __version__
 from afpt_plugin.errors import exit_on_input_error
 
-COMMANDS = ("tune", "classify", "words", "mine", "report")
+COMMANDS = ("tune", "classify", "words", "mine", "sweep", "report")
 
 EXAMPLE = """\
 from your own classes to answers:

@@ -67,6 +67,25 @@ class Nothing:
         return Supervision(None, None, {"kind": "nothing"})
 
 
+class Exported:
+    """What an export was learned from, for results that only test it.
+
+    Arguments
+    ---------
+    source : str or pathlib.Path
+        The export folder, see `afpt_plugin.export`.
+    """
+
+    def __init__(self, source):
+        from afpt_plugin.export import read_export
+
+        self.facts = read_export(source).facts.get("supervision", {})
+
+    def datasets(self, task, clap, store_folder, test=None):
+        """A `Supervision` without items."""
+        return Supervision(None, None, self.facts or {"kind": "unknown"})
+
+
 class Captions:
     """Sentences about the classes.
 

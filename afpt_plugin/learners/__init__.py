@@ -7,6 +7,7 @@ Authors
 from afpt_plugin.learners.base import Classes, LabeledItems, Learner
 from afpt_plugin.learners.prompts import PromptLearner
 from afpt_plugin.learners.template import Template
+from afpt_plugin.learners.transferred import Transferred
 
 __all__ = [
     "LEARNERS",
@@ -15,6 +16,7 @@ __all__ = [
     "Learner",
     "PromptLearner",
     "Template",
+    "Transferred",
 ]
 
 #: name -> class, for exports, which hold no code.

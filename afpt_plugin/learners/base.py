@@ -176,6 +176,15 @@ class Learner(torch.nn.Module):
         names = inspect.signature(type(self).__init__).parameters
         return {name: getattr(self, name) for name in names if name != "self"}
 
+    def description(self):
+        """What tells it from others in tables: its name and settings."""
+        return {"name": type(self).__name__, **self.settings()}
+
+    @property
+    def exported(self):
+        """The learner that an export of it holds."""
+        return self
+
     def restore(self, clap, class_names, tensors, logit_scale=None):
         """Set up as a stored state dict says, instead of from shots.
 

@@ -58,8 +58,9 @@ def _describe(thing):
         return thing
     if isinstance(thing, functools.partial):  # !name: with arguments
         name, values = thing.func.__name__, thing.keywords
-    elif hasattr(thing, "settings"):
-        name, values = type(thing).__name__, thing.settings()
+    elif hasattr(thing, "description"):
+        values = dict(thing.description())
+        name = values.pop("name")
     elif isinstance(thing, type) or not hasattr(thing, "__dict__"):
         name, values = getattr(thing, "__name__", str(thing)), {}
     else:
@@ -413,7 +414,8 @@ class RunResults:
         """Write the learner, as it is now, for `afpt_plugin.inference`."""
         if not if_main_process():
             return
-        for each in (self.learner, self.baseline):
+        learner = self.learner.exported
+        for each in (learner, self.baseline):
             if LEARNERS.get(type(each).__name__) is not type(each):
                 logger.warning(
                     "%s is not in afpt_plugin.learners.LEARNERS, so there is "
@@ -432,7 +434,7 @@ class RunResults:
         write_export(
             folder,
             self.clap,
-            self.learner,
+            learner,
             self.task,
             self.baseline,
             metrics,

@@ -1,0 +1,75 @@
+"""What another run learned, tested on other classes.
+
+For two protocols: from the ``base`` half of the classes to the ``new`` one
+(CoCoOp, https://arxiv.org/abs/2203.05557), and from one data set to another.
+
+Authors
+ * The afpt_plugin developers 2026
+"""
+
+from afpt_plugin.learners.base import Learner
+
+
+class Transferred(Learner):
+    """The learner of an export, as it is or under other class names.
+
+    Nothing is learned here.
+
+    Arguments
+    ---------
+    source : str or pathlib.Path
+        The export folder, see `afpt_plugin.export`.
+
+    Raises
+    ------
+    InputError
+        If there is no such export. `setup` raises one if it is of another
+        backbone, or of a learner that cannot take other class names.
+    """
+
+    def __init__(self, source):
+        super().__init__()
+        # An export is made of learners, so this is no import for the top.
+        from afpt_plugin.export import read_export
+
+        self.source = str(source)
+        self.export = read_export(source)
+
+    def setup(self, clap, class_names, shots=None, logit_scale=None):
+        """Rebuild the learner; see `Learner.setup`."""
+        learner = self.export.make_learner(clap)
+        if list(class_names) != self.export.class_names:
+            baseline = self.export.make_baseline(clap)
+            baseline.setup(clap, class_names, logit_scale=logit_scale)
+            learner = learner.with_class_names(
+                clap, class_names, baseline.classes(clap)
+            )
+        self.n_transferred = learner.n_learned
+        self.learner = learner.requires_grad_(False)
+        self.uses_parts = learner.uses_parts
+        super().setup(clap, class_names, shots, logit_scale)
+        learner.logit_scale = self.logit_scale
+        return self
+
+    def classes(self, clap):
+        """Those of the learner; see `Learner.classes`."""
+        return self.learner.classes(clap)
+
+    def forward(self, item, classes):
+        """Scores of the learner; see `Learner.forward`."""
+        return self.learner(item, classes)
+
+    @property
+    def n_learned(self):
+        """How many numbers were learned elsewhere."""
+        return self.n_transferred
+
+    @property
+    def exported(self):
+        """The learner itself, under its new class names."""
+        return self.learner
+
+    def description(self):
+        """The learner's, with where it comes from; see `Learner`."""
+        settings = {"name": self.export.learner, **self.export.learner_settings}
+        return {**settings, "learned_on": self.export.facts.get("dataset")}
