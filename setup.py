@@ -1,9 +1,11 @@
 """Install afpt_plugin: audio-free prompt tuning for CLAP in SpeechBrain."""
 
 import re
+import shutil
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
 VERSION = re.search(
@@ -11,6 +13,19 @@ VERSION = re.search(
     (ROOT / "afpt_plugin" / "__init__.py").read_text(encoding="utf-8"),
     flags=re.MULTILINE,
 ).group(1)
+
+
+class BuildWithMethods(build_py):
+    """Packs the methods' YAML files, which in a clone lie beside the recipes."""
+
+    def run(self):
+        super().run()
+        if not self.editable_mode:
+            target = Path(self.build_lib, "afpt_plugin", "assets", "methods")
+            shutil.copytree(
+                ROOT / "recipes" / "methods", target, dirs_exist_ok=True
+            )
+
 
 setup(
     name="afpt-plugin",
@@ -23,6 +38,7 @@ setup(
     python_requires=">=3.10",
     packages=find_packages(include=["afpt_plugin", "afpt_plugin.*"]),
     package_data={"afpt_plugin": ["assets/*", "assets/*/*"]},
+    cmdclass={"build_py": BuildWithMethods},
     entry_points={"console_scripts": ["afpt = afpt_plugin.cli:main"]},
     install_requires=[
         "hyperpyyaml",

@@ -61,3 +61,12 @@ Authors
 """
 
 __version__ = "0.2.0"
+
+
+def __getattr__(name):
+    """`adapt` on demand, since it needs torch and the command line's help does not."""
+    if name == "adapt":
+        from afpt_plugin.adaptation import adapt
+
+        return adapt
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,9 +6,11 @@ Authors
 
 import atexit
 import dataclasses
+import functools
 import inspect
 import json
 import os
+import re
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -37,6 +39,11 @@ logger = get_logger(__name__)
 
 # torch's CPU capability levels without native bfloat16.
 SLOW_AT_BF16 = ("DEFAULT", "AVX2")
+
+# Methods for all data sets: where setup.py puts them, or in a clone.
+METHODS = Path(__file__).parent / "assets" / "methods"
+if not METHODS.is_dir():
+    METHODS = Path(__file__).parents[1] / "recipes" / "methods"
 
 # `--upstream_exact True` on a command line selects this method.
 UPSTREAM = "upstream.yaml"
@@ -112,6 +119,36 @@ def load_experiment(arguments, recipe):
         atexit.register(torch.distributed.destroy_process_group)
     hparams = load_hparams(hparams_file, overrides)
     return hparams_file, run_opts, overrides, hparams
+
+
+def method_names():
+    """Names of the methods for all data sets, but for ``transfer``."""
+    names = {path.stem for path in METHODS.glob("*.yaml")}
+    return sorted(names - {"transfer"})
+
+
+def find_method(name):
+    """The YAML file of a method.
+
+    Raises
+    ------
+    InputError
+        If there is none of this name.
+    """
+    path = METHODS / f"{name}.yaml"
+    if name not in method_names():
+        raise InputError(
+            f"the method {name!r} is unknown; choose one of "
+            f"{', '.join(method_names())}"
+        )
+    return path
+
+
+@functools.cache
+def option_names(path):
+    """The options that a YAML file has, without building its objects."""
+    text = Path(path).read_text(encoding="utf-8")
+    return set(re.findall(r"^(\w+):", text, re.MULTILINE))
 
 
 def _select_upstream(arguments):

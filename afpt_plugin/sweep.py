@@ -41,6 +41,7 @@ from tqdm import tqdm
 from afpt_plugin.backbones import load_clap
 from afpt_plugin.data.tables import csv_text, read_text
 from afpt_plugin.errors import InputError
+from afpt_plugin.experiment import option_names
 from afpt_plugin.files import replacing, write_if_changed
 from afpt_plugin.task import Task
 
@@ -184,12 +185,6 @@ def _load_clap(clap, weights, device):
     return load_clap(clap, weights, device)
 
 
-@functools.cache
-def _option_names(path):
-    """The options that a method's YAML has."""
-    return set(re.findall(r"^(\w+):", path.read_text("utf-8"), re.MULTILINE))
-
-
 def _multiply(root, block):
     """Each combination of a block's values, ``folds: each`` spelled out."""
     datasets = block.get("dataset", [])
@@ -237,7 +232,7 @@ def _make_cell(root, results, values):
     found = [place for place in places if place.is_file()]
     if not found:
         raise InputError(f"the method {method} has no YAML file: {places[1]}")
-    known = _option_names(found[0])
+    known = option_names(found[0])
     for name in values:
         if name not in known:
             raise InputError(f"{found[0]} does not have the option {name}")
@@ -270,7 +265,7 @@ def _cell_of(recipe, file, values, results, folder, source=None):
 
 def _make_transfer(root, results, values, cell):
     """The `Cell` that tests what another one learned on other classes."""
-    known = _option_names(root / "methods" / "transfer.yaml")
+    known = option_names(root / "methods" / "transfer.yaml")
     dataset = values["dataset"]
     name = cell.folder.relative_to(results).parts[2]
     if Path(cell.script).parent.name != dataset:

@@ -60,6 +60,15 @@ class EmbeddingDataset(DynamicItemDataset):
         self.add_dynamic_item(multi_hot, takes="labels", provides="target")
         self.set_output_keys(["id", *provided, "target"])
 
+    def part(self, chosen):
+        """The items where ``chosen`` (N booleans) is true."""
+        items = zip(self.data.items(), chosen, strict=True)
+        return EmbeddingDataset(
+            self.store,
+            dict(item for item, kept in items if kept),
+            self.n_classes,
+        )
+
     def without_parts(self):
         """The same items for a learner without fine scores."""
         return EmbeddingDataset(self.store, self.data, self.n_classes, False)

@@ -72,6 +72,12 @@ def read_manifest(path):
     return rows
 
 
+def write_manifest(path, rows):
+    """Write the rows of `check_recordings`; returns whether the file changed."""
+    table = [MANIFEST_COLUMNS, *map(dict.values, rows)]
+    return write_if_changed(path, csv_text(table))
+
+
 def data_fingerprint(rows):
     """Hash what is tested: which recordings, with which labels and bytes.
 
@@ -130,10 +136,11 @@ def _check_row(row, class_names, seen):
             raise InputError(f"wrong label: {label!r} is not a class")
 
 
-def _check_recordings(rows, class_names, folder, allow_missing, cache_folder):
-    """Split rows into manifest rows and those left out, with the reason.
+def check_recordings(rows, class_names, folder, allow_missing, cache_folder):
+    """Decode and hash recordings, see `prepare_test_set`.
 
-    ``recordings.json`` keeps the facts of good files, so that a file of
+    Manifest rows of the good ones are returned, and those left out with the
+    reason. ``recordings.json`` keeps the facts of good files, so that a file of
     unchanged path, size and time of modification is not read again.
     """
     if type(allow_missing) is not int or allow_missing < 0:
@@ -248,7 +255,7 @@ def prepare_test_set(
     settings = {"data_folder": str(root), **settings}
     if task.folds:
         rows, settings["folds"] = _select_folds(task, root, rows, folds)
-    good, left_out = _check_recordings(
+    good, left_out = check_recordings(
         rows, task.class_names, save_folder, allow_missing, cache_folder
     )
     tested = {name for row in good for name in row["label"].split("|")}
@@ -269,8 +276,7 @@ def prepare_test_set(
         "class_names": list(task.class_names),
     }
     manifest = Path(save_folder, "test.csv")
-    table = [MANIFEST_COLUMNS, *map(dict.values, good)]
-    changed = write_if_changed(manifest, csv_text(table))
+    changed = write_manifest(manifest, good)
     changed |= write_if_changed(
         manifest.with_name("prepare.json"), json.dumps(summary, indent=2) + "\n"
     )

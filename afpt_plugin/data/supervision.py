@@ -43,6 +43,10 @@ class Supervision(NamedTuple):
     valid: EmbeddingDataset | None  # items to choose the epoch on
     facts: dict  # what `results.json` says about them
 
+    def datasets(self, *_):
+        """Itself: what is there can take a source's place."""
+        return self
+
     def shots(self, multi_label=False):
         """All items at once as `LabeledItems`, with those held out, or None."""
         if self.train is None:

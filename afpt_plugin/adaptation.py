@@ -1,0 +1,414 @@
+"""Adapt a frozen CLAP to your own classes, in one call.
+
+>>> from afpt_plugin import adapt
+>>> captions = {"dog": ["a dog barks", "a puppy yaps"], "rain": ["it pours"]}
+>>> classifier = adapt("mini", ["dog", "rain"], "caption_mean", captions=captions)
+>>> classifier.class_names
+['dog', 'rain']
+
+The methods are those of ``recipes/methods``, with the same YAML files. Which one
+pays depends on what there is to learn from; ``auto`` tries.
+
+Authors
+ * The afpt_plugin developers 2026
+"""
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+
+import torch
+from speechbrain.utils.logger import get_logger
+
+from afpt_plugin.backbones import load_clap
+from afpt_plugin.brain import AdaptationBrain
+from afpt_plugin.data.audio import find_recordings
+from afpt_plugin.data.captions import Caption, read_captions, write_captions
+from afpt_plugin.data.manifests import check_recordings, write_manifest
+from afpt_plugin.data.sampling import iterative_folds
+from afpt_plugin.data.supervision import Captions, Shots, Supervision
+from afpt_plugin.data.tables import read_table
+from afpt_plugin.errors import InputError
+from afpt_plugin.experiment import (
+    find_method,
+    load_hparams,
+    method_names,
+    option_names,
+    set_up,
+)
+from afpt_plugin.inference import PromptedClassifier
+from afpt_plugin.results.output import primary_head
+from afpt_plugin.task import Task
+
+logger = get_logger(__name__)
+
+#: What ``auto`` leaves out unless it is asked for: hours on a CPU, since every
+#: step of 50 to 200 epochs passes the text tower.
+SLOW = ("coop", "coop_class_specific", "kgcoop", "upstream", "zebra")
+
+CLIP_OPTIONS = {"crop": "start", "channels": "mean"}
+
+# What `auto` tries first wins a tie: what learns least.
+SIMPLE = ("zero_shot", "template_ensemble", "caption_mean")
+
+
+def adapt(
+    clap,
+    class_names,
+    method="prompts",
+    shots=None,
+    captions=None,
+    output=None,
+    multi_label=False,
+    seed=1,
+    weights=None,
+    device=None,
+    candidates=None,
+    **options,
+):
+    """Adapt a frozen CLAP to classes, from what there is.
+
+    Arguments
+    ---------
+    clap : str or FrozenClap
+        See `load_clap`.
+    class_names : list of str
+        The classes.
+    method : str
+        A file in ``recipes/methods``, or ``auto``: the best of ``candidates``
+        in a cross-validation on what is given.
+    shots : str, pathlib.Path or dict, optional
+        Labeled recordings: a folder with a folder for each class, a CSV file
+        (columns ``wav`` and ``label``; ``|`` joins labels), or class name to a
+        list of files.
+    captions : str, pathlib.Path or dict, optional
+        Sentences: a CSV file (``caption,label``), or class name to a list of
+        sentences; by default the class names in a few templates.
+    output : str or pathlib.Path, optional
+        Where to write the export, and ``training`` beside it; by default
+        nothing is kept.
+    multi_label : bool
+        Whether a recording may have several of the classes.
+    seed : int
+        Of all that is drawn.
+    weights : str or pathlib.Path, optional
+        See `load_clap`.
+    device : str, optional
+        By default a GPU if there is one.
+    candidates : list of str, optional
+        What ``auto`` tries; by default every method but the `SLOW` ones.
+    **options
+        Options of the method's YAML, e.g. ``number_of_epochs=20``. A method
+        that takes both learns from the recordings if there are any, unless
+        ``learn_from="captions"``.
+
+    Returns
+    -------
+    PromptedClassifier
+        With ``classify_file``, ``frame_scores`` and more; its
+        ``hparams.export.facts`` say what was learned and why.
+
+    Raises
+    ------
+    InputError
+        If something that was given cannot be used, or the method needs what
+        was not given.
+    """
+    task = Task(
+        "your classes",
+        list(class_names),
+        multi_label=multi_label,
+        # As in the paper's benchmarks of either kind
+        clip_seconds=10.0 if multi_label else 5.0,
+    )
+    if len(task.class_names) < 2:
+        raise InputError(
+            f"the only class name is {task.class_names[0]!r}; give at least "
+            "two to choose from"
+        )
+    with contextlib.ExitStack() as stack:
+        folder = output and Path(output, "training")
+        if output is None:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        job = Job(task, load_clap(clap, weights, device), folder, seed)
+        job.read(shots, captions)
+        facts = {}
+        if method == "auto":
+            method, source, facts = job.choose(candidates, options)
+        else:
+            source = options.pop("learn_from", job.sources(method)[0])
+        brain = job.learn(method, source, options, facts=facts)
+        brain.finish(output or folder)
+        return PromptedClassifier.from_hparams(
+            output or folder,
+            clap=job.clap,
+            run_opts={"device": str(job.clap.device)},
+        )
+
+
+def allowed_sources(method):
+    """What a method can learn from, as its YAML's options show.
+
+    Example
+    -------
+    >>> allowed_sources("zero_shot"), allowed_sources("caption_mean")
+    ((), ('captions',))
+    """
+    names = option_names(find_method(method))
+    if "learn_from" in names:
+        return ("shots", "captions")
+    return ("captions",) if "captions" in names else ()
+
+
+class Job:
+    """Everything that is given for an adaptation, read and checked.
+
+    Arguments
+    ---------
+    task : Task
+        The classes.
+    clap : FrozenClap
+        The backbone.
+    folder : pathlib.Path
+        Where logs, checkpoints and embeddings go.
+    seed : int
+        Of all that is drawn.
+    """
+
+    def __init__(self, task, clap, folder, seed):
+        self.task, self.clap, self.folder = task, clap, folder
+        self.seed = seed
+        self.features = folder / "features"
+        self.manifest = None
+        self.captions = "templates"
+
+    def read(self, shots, captions):
+        """Check recordings and captions; see `adapt`."""
+        if captions is not None:
+            self.captions = captions
+            if isinstance(captions, dict):
+                self.captions = self._write_captions(captions)
+            read_captions(self.captions, self.task.class_names)
+        if shots is not None:
+            rows = self._recordings(shots)
+            good, _ = check_recordings(
+                rows, self.task.class_names, self.folder, 0, None
+            )
+            # Where the methods' YAML files look for it
+            self.manifest = self.folder / "save" / "train.csv"
+            write_manifest(self.manifest, good)
+
+    def _write_captions(self, captions):
+        """Sentences of each class as a CSV file."""
+        index = {name: i for i, name in enumerate(self.task.class_names)}
+        if unknown := sorted(captions.keys() - index.keys()):
+            raise InputError(
+                f"captions: {', '.join(map(repr, unknown))} is not among the "
+                "class names"
+            )
+        rows = [
+            Caption(sentence, (index[name],))
+            for name, sentences in captions.items()
+            for sentence in sentences
+        ]
+        path = self.folder / "captions.csv"
+        write_captions(path, rows, self.task.class_names)
+        return path
+
+    def _recordings(self, shots):
+        """Rows of a manifest, before they are checked."""
+        files = {}  # path -> labels
+        if isinstance(shots, dict):
+            for label, paths in shots.items():
+                for path in paths:
+                    files.setdefault(os.fspath(path), []).append(label)
+        elif Path(shots).is_dir():
+            for label, path in _class_folders(shots, self.task.class_names):
+                for file in find_recordings([os.fspath(path)])[0]:
+                    files.setdefault(file, []).append(label)
+        else:
+            place = Path(shots).parent
+            for row in read_table(shots, ("wav", "label")):
+                labels = row["label"].split("|")
+                files.setdefault(str(place / row["wav"]), []).extend(labels)
+        return [
+            {"ID": path, "wav": path, "label": "|".join(labels)}
+            for path, labels in files.items()
+        ]
+
+    def supervise(self, learn_from):
+        """All items of a kind, as an `EmbeddingDataset`."""
+        if learn_from == "shots":
+            source = Shots(self.manifest, k=None, seed=self.seed)
+        else:
+            source = Captions(self.captions, valid_fraction=0, seed=self.seed)
+        return source.datasets(self.task, self.clap, self.features).train
+
+    def learn(self, method, source, options, given=None, test=None, facts={}):
+        """Learn with a method: the `AdaptationBrain` after its ``fit``.
+
+        ``given``, a `Supervision`, takes the place of the method's own, and
+        then no checkpoint is kept; ``test`` is an `EmbeddingDataset` to score.
+        """
+        path = find_method(method)
+        overrides = {
+            "output_folder": str(self.folder),
+            "save_folder": str(self.folder / "save"),
+            "feature_folder": str(self.features),
+            "clap": self.clap.name,
+            "seed": self.seed,
+            "learn_from": source,
+            "captions": str(self.captions),
+            "k": None,
+        }
+        known = option_names(path)
+        overrides = {k: v for k, v in overrides.items() if k in known}
+        hparams = load_hparams(path, {**overrides, **options})
+        made = set_up(
+            self.task,
+            self.clap,
+            {"feature_folder": self.features, "clip_options": CLIP_OPTIONS},
+            given or hparams["supervision"],
+            hparams["learner"],
+            hparams["baseline"],
+        )
+        if made.valid is None:
+            hparams["results"].selection = None
+        brain = AdaptationBrain(
+            self.task,
+            self.clap,
+            made.baseline,
+            hparams["results"],
+            {**made.facts, **facts},
+            test,
+            hparams["test_loader_kwargs"],
+            augment=hparams["augment"],
+            lr_annealing=hparams["lr_annealing"],
+            test_each_epoch=False,
+            modules=hparams["modules"],
+            opt_class=hparams["opt_class"],
+            hparams=hparams,
+            # An epoch of few steps is over before its bar can be read.
+            run_opts={"device": str(self.clap.device), "noprogressbar": True},
+            checkpointer=None if given else hparams["checkpointer"],
+        )
+        brain.fit(
+            hparams["epoch_counter"],
+            made.train,
+            made.valid,
+            train_loader_kwargs=hparams["train_loader_kwargs"],
+            valid_loader_kwargs=hparams["valid_loader_kwargs"],
+        )
+        return brain
+
+    def sources(self, method):
+        """What a method can learn from and is there, recordings first.
+
+        Raises
+        ------
+        InputError
+            If it needs something that was not given.
+        """
+        wanted = allowed_sources(method)
+        there = ("shots", "captions") if self.manifest else ("captions",)
+        usable = [source for source in wanted if source in there]
+        if wanted and not usable:
+            raise InputError(
+                f"{method} learns from {' or '.join(wanted)}, which were not "
+                "given"
+            )
+        return usable or [None]
+
+    def choose(self, candidates, options):
+        """The best candidate in a cross-validation on what is given.
+
+        Those that learn from it are tested on what they were not trained on;
+        the others (zero-shot, or captions where there are recordings) on all.
+
+        Returns
+        -------
+        method : str
+            Its name.
+        source : str
+            What it learns from.
+        facts : dict
+            Why, for the export.
+
+        Raises
+        ------
+        InputError
+            If there is too little to compare, or nothing could be tried.
+        """
+        judge = "shots" if self.manifest else "captions"
+        items = self.supervise(judge)
+        target = items.shots().target  # [N, n_classes]
+        several = [int(n) for n in target.sum(0) if n >= 2]
+        if not several:
+            raise InputError(
+                f"auto needs two {judge} of a class to compare methods; give "
+                "more, or name a method"
+            )
+        n_folds = min(5, *several)
+        folds = iterative_folds(target.numpy(), n_folds, self.seed)  # [N]
+        names = candidates or [n for n in method_names() if n not in SLOW]
+        names = sorted(names, key=lambda name: name not in SIMPLE)
+        tried = []
+        for method in names:
+            for source in self.sources(method):
+                known = option_names(find_method(method))
+                own = {k: v for k, v in options.items() if k in known}
+                if source != judge:
+                    given = Supervision(None, None, {"kind": "nothing"})
+                    if source is not None:
+                        given = given._replace(train=self.supervise(source))
+                    parts = [(given, items)]
+                else:
+                    parts = [
+                        (
+                            Supervision(items.part(folds != fold), None, {}),
+                            items.part(folds == fold),
+                        )
+                        for fold in range(n_folds)
+                    ]
+                score = self._validate(method, source, own, parts)
+                tried.append({"method": method, "from": source, "score": score})
+                logger.info("auto: %s from %s: %.3f", method, source, score)
+        best = max(tried, key=lambda row: row["score"])
+        rule = (
+            f"highest {self.task.metric} in {n_folds}-fold cross-validation on "
+            f"{len(target)} {judge}"
+        )
+        return (
+            best["method"],
+            best["from"],
+            {"auto": {"rule": rule, "tried": tried}},
+        )
+
+    def _validate(self, method, source, options, parts):
+        """The metric over all pairs of training material and items to score."""
+        logits, targets = [], []
+        for given, test in parts:
+            brain = self.learn(method, source, options, given, test)
+            brain.score_recordings()
+            found, target = brain.scores.collect()
+            logits.append(found[primary_head(found)])
+            targets.append(target)
+        metrics = self.task.metrics(torch.cat(logits), torch.cat(targets))
+        return metrics[self.task.metric]
+
+
+def _class_folders(folder, class_names):
+    """Pairs of a class and its folder, which may write a space as ``_``."""
+    index = {name.casefold(): name for name in class_names}
+    for path in sorted(Path(folder).iterdir()):
+        if not path.is_dir():
+            continue
+        name = path.name.casefold()
+        label = index.get(name) or index.get(name.replace("_", " "))
+        if label is None:
+            raise InputError(
+                f"{path}: there is no class of this name; rename the folder, "
+                "or add the class"
+            )
+        yield label, path
