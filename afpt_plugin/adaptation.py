@@ -15,6 +15,7 @@ Authors
 
 import contextlib
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -24,8 +25,16 @@ from speechbrain.utils.logger import get_logger
 from afpt_plugin.backbones import load_clap
 from afpt_plugin.brain import AdaptationBrain
 from afpt_plugin.data.audio import find_recordings
-from afpt_plugin.data.captions import Caption, read_captions, write_captions
-from afpt_plugin.data.manifests import check_recordings, write_manifest
+from afpt_plugin.data.captions import (
+    Caption,
+    captions_fingerprint,
+    write_captions,
+)
+from afpt_plugin.data.manifests import (
+    check_recordings,
+    data_fingerprint,
+    write_manifest,
+)
 from afpt_plugin.data.sampling import iterative_folds
 from afpt_plugin.data.supervision import Captions, Shots, Supervision
 from afpt_plugin.data.tables import read_table
@@ -115,36 +124,47 @@ def adapt(
         If something that was given cannot be used, or the method needs what
         was not given.
     """
-    task = Task(
-        "your classes",
-        list(class_names),
-        multi_label=multi_label,
-        # As in the paper's benchmarks of either kind
-        clip_seconds=10.0 if multi_label else 5.0,
-    )
-    if len(task.class_names) < 2:
-        raise InputError(
-            f"the only class name is {task.class_names[0]!r}; give at least "
-            "two to choose from"
-        )
+    task = make_task("your classes", class_names, multi_label)
     with contextlib.ExitStack() as stack:
-        folder = output and Path(output, "training")
         if output is None:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        job = Job(task, load_clap(clap, weights, device), folder, seed)
-        job.read(shots, captions)
+            output = stack.enter_context(tempfile.TemporaryDirectory())
+        clap = load_clap(clap, weights, device)
+        job = Job(task, clap, Path(output, "training"), seed, shots, captions)
+        job.write()
         facts = {}
         if method == "auto":
             method, source, facts = job.choose(candidates, options)
         else:
             source = options.pop("learn_from", job.sources(method)[0])
-        brain = job.learn(method, source, options, facts=facts)
-        brain.finish(output or folder)
+        job.learn(method, source, options, facts=facts).finish(output)
+        shutil.rmtree(job.features)
+        run_opts = {"device": str(clap.device)}
         return PromptedClassifier.from_hparams(
-            output or folder,
-            clap=job.clap,
-            run_opts={"device": str(job.clap.device)},
+            output, clap=clap, run_opts=run_opts
         )
+
+
+def make_task(name, class_names, multi_label=False):
+    """The `Task` of a user's own classes.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than two, or one is empty or repeated.
+    """
+    task = Task(
+        name,
+        list(class_names),
+        multi_label=multi_label,
+        # As in the paper's benchmarks of either kind
+        clip_seconds=10.0 if multi_label else 5.0,
+    )
+    if task.n_classes < 2:
+        raise InputError(
+            f"{name}: {task.class_names[0]!r} is the only class; give at least "
+            "two to choose from"
+        )
+    return task
 
 
 def allowed_sources(method):
@@ -162,7 +182,7 @@ def allowed_sources(method):
 
 
 class Job:
-    """Everything that is given for an adaptation, read and checked.
+    """What is given for an adaptation, read and checked.
 
     Arguments
     ---------
@@ -174,47 +194,62 @@ class Job:
         Where logs, checkpoints and embeddings go.
     seed : int
         Of all that is drawn.
+    shots, captions
+        See `adapt`.
+
+    Raises
+    ------
+    InputError
+        If they cannot be used.
     """
 
-    def __init__(self, task, clap, folder, seed):
+    def __init__(self, task, clap, folder, seed, shots=None, captions=None):
         self.task, self.clap, self.folder = task, clap, folder
         self.seed = seed
         self.features = folder / "features"
-        self.manifest = None
-        self.captions = "templates"
-
-    def read(self, shots, captions):
-        """Check recordings and captions; see `adapt`."""
-        if captions is not None:
-            self.captions = captions
-            if isinstance(captions, dict):
-                self.captions = self._write_captions(captions)
-            read_captions(self.captions, self.task.class_names)
-        if shots is not None:
-            rows = self._recordings(shots)
-            good, _ = check_recordings(
-                rows, self.task.class_names, self.folder, 0, None
+        # Where the methods' YAML files look for it
+        self.manifest = folder / "save" / "train.csv" if shots else None
+        self.captions = "templates" if captions is None else captions
+        self._rows = self._sentences = None
+        if isinstance(captions, dict):
+            self.captions = folder / "captions.csv"
+            self._sentences = self._of_each_class(captions)
+        #: Hashes of what is given.
+        self.facts = {"captions": self._hash_captions()}
+        if shots:
+            self._rows, _ = check_recordings(
+                self._recordings(shots), task.class_names, folder, 0, None
             )
-            # Where the methods' YAML files look for it
-            self.manifest = self.folder / "save" / "train.csv"
-            write_manifest(self.manifest, good)
+            self.facts["shots"] = data_fingerprint(self._rows)
 
-    def _write_captions(self, captions):
-        """Sentences of each class as a CSV file."""
+    def write(self):
+        """Write what was given as objects to files, for the methods."""
+        if self._sentences:
+            write_captions(
+                self.captions, self._sentences, self.task.class_names
+            )
+        if self._rows:
+            write_manifest(self.manifest, self._rows)
+
+    def _hash_captions(self):
+        captions = self._sentences
+        if captions is None:
+            captions, _, _ = Captions(self.captions, 0).read(self.task)
+        return captions_fingerprint(captions)
+
+    def _of_each_class(self, captions):
+        """Sentences of each class as `Caption`s."""
         index = {name: i for i, name in enumerate(self.task.class_names)}
         if unknown := sorted(captions.keys() - index.keys()):
             raise InputError(
                 f"captions: {', '.join(map(repr, unknown))} is not among the "
                 "class names"
             )
-        rows = [
+        return [
             Caption(sentence, (index[name],))
             for name, sentences in captions.items()
             for sentence in sentences
         ]
-        path = self.folder / "captions.csv"
-        write_captions(path, rows, self.task.class_names)
-        return path
 
     def _recordings(self, shots):
         """Rows of a manifest, before they are checked."""

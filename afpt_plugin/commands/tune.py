@@ -1,10 +1,11 @@
-"""``afpt tune``: learn prompts for a list of class names, from text alone.
+"""``afpt tune``: adapt a CLAP to a list of class names.
 
 Authors
  * The afpt_plugin developers 2026
 """
 
 import argparse
+import contextlib
 import json
 import logging
 import shutil
@@ -14,14 +15,14 @@ from pathlib import Path
 from afpt_plugin.errors import InputError, refuse_unwritable
 from afpt_plugin.files import replacing
 
-SETTINGS = Path(__file__).parents[1] / "assets" / "tune.yaml"
-
 DESCRIPTION = """\
-Learn prompts for your own class names, from text alone.
+Adapt CLAP to your own class names: from text alone, or a few recordings.
 
 Without --captions, the names in a few templates are the text. A CSV file of
 sentences (caption,label) says more, and `afpt mine` makes one out of any
-corpus of captions. No recording is needed or read.
+corpus of captions. --shots gives labeled recordings, for methods that learn
+from them; no other recording is read. --method auto tries what can be learned
+from what is given, in a cross-validation, and says why it chose.
 
 The output folder holds what `afpt classify` and PromptedClassifier take
 (hyperparams.yaml, learner.safetensors and README.md), and training/ with the
@@ -34,6 +35,8 @@ example:
   printf '%s\\n' dog rain 'car horn' > names.txt
   afpt tune --class-names names.txt --output my_sounds
   afpt classify recordings/ --source my_sounds --output scores.csv
+with labeled recordings, in labeled/dog/, labeled/rain/ and labeled/car horn/:
+  afpt tune --class-names names.txt --shots labeled --method auto --output my_sounds
 """
 
 
@@ -41,7 +44,7 @@ def add_parser(subparsers):
     """Add the subcommand."""
     parser = subparsers.add_parser(
         "tune",
-        help="learn prompts for your class names, without recordings",
+        help="adapt to your class names, from text or labeled recordings",
         description=DESCRIPTION,
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -54,7 +57,24 @@ def add_parser(subparsers):
         help="the class names, one per line",
     )
     add("--output", required=True, metavar="DIR", help="a new or empty folder")
+    add(
+        "--method",
+        default="prompts",
+        metavar="NAME",
+        help="a YAML of recipes/methods (default: prompts), or auto",
+    )
+    add(
+        "--candidates",
+        nargs="+",
+        metavar="NAME",
+        help="methods that auto tries (default: all but the slowest)",
+    )
     for option, metavar, text in (
+        (
+            "shots",
+            "DIR",
+            "labeled recordings: a folder a class, or a CSV file wav,label",
+        ),
         ("captions", "FILE", "CSV file of caption,label; | joins labels"),
         ("clap", "NAME", "mini (default), ms-2022 or ms-2023"),
         ("weights", "FILE", "local checkpoint of that CLAP"),
@@ -90,92 +110,91 @@ def run(args):
     """Tune, and write the export folder; the exit status is returned."""
     import speechbrain as sb
 
+    from afpt_plugin.adaptation import Job, make_task
     from afpt_plugin.backbones import load_clap
-    from afpt_plugin.brain import AdaptationBrain
     from afpt_plugin.data.tables import read_class_names
-    from afpt_plugin.experiment import check_device, load_hparams
-    from afpt_plugin.task import Task
+    from afpt_plugin.experiment import check_device, find_method
 
-    # Check what the user gave, before anything is written
     class_names = read_class_names(args.class_names)
-    if len(class_names) < 2:
-        raise InputError(
-            f"{args.class_names} holds one class name; give at least two to "
-            "choose from"
-        )
     output = Path(args.output)
-    training = output / "training"
     _check_output(output, args.overwrite)
-    device = check_device(args.device)
-    overrides = _overrides(args, training)
-    hparams = load_hparams(SETTINGS, overrides)
-    task = Task(
-        Path(args.class_names).name,
-        class_names,
-        multi_label=args.multi_label,
-        # As in the paper's benchmarks of either kind
-        clip_seconds=10.0 if args.multi_label else 5.0,
-    )
-    *_, facts = hparams["supervision"].read(task)
-    if not facts["n_valid"]:
-        hparams["results"].selection = None
-    clap = load_clap(hparams["clap"], hparams["weights"], device)
-
-    # Start from scratch, unless a killed run of the same settings can continue
-    _start(
-        output,
-        {
-            **{k: v for k, v in overrides.items() if k != "output_folder"},
-            "class_names": class_names,
-            "clap_fingerprint": clap.fingerprint,
-            "captions_fingerprint": facts["fingerprint"],
-            "multi_label": args.multi_label,
-        },
-    )
-    for name in ("core", "utils.checkpoints", "utils.epoch_loop"):
-        # A line an epoch is enough.
-        logging.getLogger(f"speechbrain.{name}").setLevel(logging.WARNING)
-    sb.create_experiment_directory(str(training), SETTINGS, overrides)
-
-    # Encode the captions and learn the contexts from them
-    items = hparams["supervision"].datasets(
-        task, clap, hparams["feature_folder"]
-    )
-    for learner in (hparams["learner"], hparams["baseline"]):
-        learner.setup(clap, class_names, items.shots(), task.logit_scale)
-    brain = AdaptationBrain(
-        task,
-        clap,
-        hparams["baseline"],
-        hparams["results"],
-        {"supervision": items.facts},
-        modules=hparams["modules"],
-        opt_class=hparams["opt_class"],
-        hparams=hparams,
-        # An epoch of few steps is over before its bar can be read.
-        run_opts={"device": device, "noprogressbar": len(items.train) < 5000},
-        checkpointer=hparams["checkpointer"](),
-    )
-    brain.fit(
-        hparams["epoch_counter"],
-        items.train,
-        items.valid,
-        train_loader_kwargs=hparams["train_loader_kwargs"],
-        valid_loader_kwargs=hparams["valid_loader_kwargs"],
-    )
-    selected = brain.finish(output)
+    options = _options(args)
+    seed = 1 if args.seed is None else args.seed
+    with _leaving_nothing(output):
+        task = make_task(args.class_names, class_names, args.multi_label)
+        device = check_device(args.device)
+        clap = load_clap(args.clap or "mini", args.weights, device)
+        training = output / "training"
+        job = Job(task, clap, training, seed, args.shots, args.captions)
+        method = args.method
+        if method != "auto":
+            source = job.sources(method)[0]
+        # Start from scratch, unless a killed run of the same settings can
+        # continue
+        _start(
+            output,
+            {
+                **options,
+                **job.facts,
+                "method": method,
+                "seed": seed,
+                "class_names": class_names,
+                "clap_fingerprint": clap.fingerprint,
+                "multi_label": args.multi_label,
+            },
+        )
+        for name in ("core", "utils.checkpoints", "utils.epoch_loop"):
+            # A line an epoch is enough.
+            logging.getLogger(f"speechbrain.{name}").setLevel(logging.WARNING)
+        sb.create_experiment_directory(str(training))
+        job.write()
+        facts = {}
+        if method == "auto":
+            method, source, facts = job.choose(args.candidates, options)
+            sys.stdout.write(_explain(method, source, facts["auto"]))
+        brain = job.learn(method, source, options, facts=facts)
+        shutil.copy(find_method(method), training / "hyperparams.yaml")
+        selected = brain.finish(output)
     # What remains is kilobytes.
-    shutil.rmtree(hparams["feature_folder"])
+    shutil.rmtree(job.features)
+    epoch = f", epoch {selected}" if selected else ""
     sys.stdout.write(
-        f"{output} holds prompts for {len(class_names)} classes, epoch "
-        f"{selected} of {hparams['number_of_epochs']}. To use them:\n"
+        f"{output} holds {method} for {len(class_names)} classes{epoch}. To "
+        f"use it:\n"
         f"  afpt classify RECORDINGS --source {output} --output scores.csv\n"
     )
     return 0
 
 
-def _overrides(args, training):
-    """The settings that differ from the packaged ones."""
+def _explain(method, source, auto):
+    """Why a method was chosen, as a table and a sentence."""
+    import pandas as pd
+
+    table = pd.DataFrame(auto["tried"]).fillna("nothing")
+    table["score"] = (100 * table["score"]).map("{:.1f} %".format)
+    return (
+        f"{table.to_string(index=False)}\n"
+        f"{method} from {source or 'nothing'} was chosen: {auto['rule']}\n"
+    )
+
+
+@contextlib.contextmanager
+def _leaving_nothing(output):
+    """After a mistake of the user's, remove a folder that was not there."""
+    fresh = not output.exists() or not any(output.iterdir())
+    existed = output.exists()
+    try:
+        yield
+    except InputError:
+        if fresh:
+            shutil.rmtree(output, ignore_errors=True)
+            if existed:
+                output.mkdir()
+        raise
+
+
+def _options(args):
+    """Options of the method's YAML that differ from it."""
     for name, least in (("n_ctx", 1), ("epochs", 1), ("seed", 0)):
         value = getattr(args, name)
         if value is not None and not least <= value < 2**32:
@@ -183,16 +202,19 @@ def _overrides(args, training):
                 f"--{name.replace('_', '-')} is {value}; give a number from "
                 f"{least} to {2**32 - 1}"
             )
-    if args.ctx_init is not None and not args.ctx_init.strip():
+    ctx_init = args.ctx_init
+    if ctx_init is not None and not ctx_init.strip():
         raise InputError("--ctx-init is empty; give words, or --n-ctx instead")
-    given = {"number_of_epochs": args.epochs}
-    for name in "clap weights captions prompt_template n_ctx seed".split():
-        given[name] = getattr(args, name)
-    overrides = {k: v for k, v in given.items() if v is not None}
-    if args.n_ctx is not None or args.ctx_init is not None:
-        # None: all vectors are drawn at random
-        overrides["ctx_init"] = args.ctx_init
-    return {**overrides, "output_folder": str(training)}
+    given = {
+        "prompt_template": args.prompt_template,
+        "n_ctx": args.n_ctx,
+        "ctx_init": ctx_init,
+        "number_of_epochs": args.epochs,
+    }
+    options = {k: v for k, v in given.items() if v is not None}
+    if args.n_ctx is not None:
+        options["ctx_init"] = ctx_init  # None: all vectors drawn at random
+    return options
 
 
 def _check_output(output, overwrite):

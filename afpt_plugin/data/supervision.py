@@ -255,8 +255,9 @@ class Shots:
     ---------
     manifest : str or pathlib.Path
         Recordings that are not tested, as a prep script lists them.
-    k : int
-        Recordings of a class to learn from; all, where there are fewer.
+    k : int, optional
+        Recordings of a class to learn from; all, where there are fewer, or
+        without a number.
     valid_k : int
         Further recordings of a class to choose the epoch on.
     seed : int
@@ -267,6 +268,8 @@ class Shots:
 
     def __init__(self, manifest, k=4, valid_k=0, seed=0, clip_options=None):
         for name, value, least in (("k", k, 1), ("valid_k", valid_k, 0)):
+            if (name, value) == ("k", None):
+                continue  # all
             if type(value) is not int or value < least:
                 raise InputError(
                     f"{name} is {value!r}; give a number of recordings of at "
@@ -326,7 +329,7 @@ class Shots:
                     f"{self.manifest}: class {name!r} has no recording to "
                     "learn from; add one, or use captions"
                 )
-            if len(train) < self.k or len(valid) < self.valid_k:
+            if len(train) < (self.k or 1) or len(valid) < self.valid_k:
                 few.append(name)
         if few:
             logger.warning(
