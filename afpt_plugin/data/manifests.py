@@ -8,7 +8,7 @@ lies, what its columns mean, how the classes are called. The rest is here.
    one row per recording, ``{"ID", "wav", "label"}``, and puts what it finds
    wrong with it into ``"problem"``. `find_unlisted_files` warns of the files
    that the metadata does not list.
-3. `prepare_test_set` decodes and hashes every recording, stops on any that
+3. `prepare_manifests` decodes and hashes every recording, stops on any that
    cannot be used, and writes ``test.csv`` and ``prepare.json``.
 
 Training has no manifest: training reads captions, never audio.
@@ -26,6 +26,7 @@ from speechbrain.utils.logger import get_logger
 from tqdm import tqdm
 
 from afpt_plugin.data.audio import decode
+from afpt_plugin.data.sampling import folds_by_source
 from afpt_plugin.data.tables import csv_text, read_table, some_of
 from afpt_plugin.errors import InputError
 from afpt_plugin.files import write_if_changed
@@ -33,20 +34,21 @@ from afpt_plugin.files import write_if_changed
 logger = get_logger(__name__)
 
 #: The columns of a manifest, in this order.
-MANIFEST_COLUMNS = ("ID", "duration", "wav", "label", "sha256")
+MANIFEST_COLUMNS = ("ID", "duration", "wav", "label", "source", "sha256")
 
 # How many files a message lists; a file lists all of them.
 MAX_NAMES = 20
 
 
 def read_manifest(path):
-    """Read the manifest that `prepare_test_set` wrote.
+    """Read the manifest that `prepare_manifests` wrote.
 
     Returns
     -------
     list of dict
         With the keys `MANIFEST_COLUMNS`: ``duration`` is a number of seconds,
-        ``label`` the class names joined by ``|``.
+        ``label`` the class names joined by ``|``, ``source`` what a recording
+        was cut from, empty where that is not known.
 
     Raises
     ------
@@ -137,7 +139,7 @@ def _check_row(row, class_names, seen):
 
 
 def check_recordings(rows, class_names, folder, allow_missing, cache_folder):
-    """Decode and hash recordings, see `prepare_test_set`.
+    """Decode and hash recordings, see `prepare_manifests`.
 
     Manifest rows of the good ones are returned, and those left out with the
     reason. ``recordings.json`` keeps the facts of good files, so that a file of
@@ -159,7 +161,7 @@ def check_recordings(rows, class_names, folder, allow_missing, cache_folder):
                 _check_row(row, class_names, seen)
                 cache[wav] = facts = _examine(wav, known.get(wav))
                 values = (row["ID"], round(facts["duration"], 6), wav)
-                values += (row["label"], facts["sha256"])
+                values += (row["label"], row.get("source", ""), facts["sha256"])
                 good.append(dict(zip(MANIFEST_COLUMNS, values, strict=True)))
             except InputError as error:
                 bad = {"ID": row["ID"], "wav": wav, "reason": str(error)}
@@ -199,18 +201,25 @@ def _report(left_out, n_rows, allow_missing, save_folder):
     logger.warning("%s are left out %s", found, allowed)
 
 
-def prepare_test_set(
+def prepare_manifests(
     task,
     root,
     rows,
     save_folder,
     folds=None,
+    source_folds=None,
+    with_train=False,
     allow_missing=0,
     cache_folder=None,
     settings={},
     facts={},
 ):
-    """Decode and hash every recording, stop on bad ones, write the manifest.
+    """Decode and hash every recording, stop on bad ones, write the manifests.
+
+    ``test.csv`` lists the recordings that are tested; only ``with_train``, there
+    is ``train.csv`` as well, of those that may be learned from: of the other
+    folds, or marked as such. Without it, they are not even decoded. A recording
+    whose source is tested is left out of training.
 
     A recording is bad if it is missing, unreadable, empty, truncated, not
     finite, wrongly labeled, listed twice, or has a ``problem``; those left out
@@ -226,12 +235,18 @@ def prepare_test_set(
         Where the data set lies.
     rows : list of dict
         ``ID``, ``wav`` (path), ``label`` (class names joined by ``|``);
-        optionally ``problem``, what is already known to be wrong (str); of a
-        data set with folds, its ``fold``, as text.
+        optionally ``source`` (what it was cut from), ``problem``, what is
+        already known to be wrong (str), and ``train``, True for a recording
+        that is never tested; of a data set with folds, its ``fold``, as text.
     save_folder : str or pathlib.Path
-        Where ``test.csv`` (the manifest) and ``prepare.json`` go.
+        Where the manifests and ``prepare.json`` go.
     folds : list of int, optional
         The folds to test on; by default all.
+    source_folds : int, optional
+        Take this many new folds in place of the data set's, see
+        `afpt_plugin.data.sampling.folds_by_source`.
+    with_train : bool
+        Whether to prepare recordings to learn from.
     allow_missing : int
         The number of bad recordings that may be left out.
     cache_folder : str or pathlib.Path, optional
@@ -253,13 +268,27 @@ def prepare_test_set(
         good. The message names the recordings with their reasons.
     """
     settings = {"data_folder": str(root), **settings}
+    kind, n_shared = None, 0
     if task.folds:
-        rows, settings["folds"] = _select_folds(task, root, rows, folds)
+        all_folds = task.folds
+        if source_folds is not None:
+            all_folds = range(1, source_folds + 1)
+            rows = _fold_again(rows, source_folds)
+        rows, chosen = _select_folds(task, root, rows, folds, all_folds)
+        settings["folds"] = chosen
+        if chosen != sorted(all_folds):
+            kind = f"by source: {source_folds}" if source_folds else "own"
+    if with_train:
+        rows, n_shared = _without_tested_sources(task, rows)
+    else:
+        rows = [row for row in rows if not row.get("train")]
     good, left_out = check_recordings(
         rows, task.class_names, save_folder, allow_missing, cache_folder
     )
-    tested = {name for row in good for name in row["label"].split("|")}
-    untested = [name for name in task.class_names if name not in tested]
+    trained = {row["ID"] for row in rows if row.get("train")}
+    tested = [row for row in good if row["ID"] not in trained]
+    known = {name for row in tested for name in row["label"].split("|")}
+    untested = [name for name in task.class_names if name not in known]
     if untested:
         logger.warning(
             "%s: %d of %d classes have no recording and are not measured: %s",
@@ -268,49 +297,93 @@ def prepare_test_set(
     summary = {
         "dataset": task.name,
         "settings": {**settings, "allow_missing": allow_missing},
-        "n_recordings": len(good),
+        "n_recordings": len(tested),
         "n_left_out": len(left_out),
         "left_out": left_out,
+        "n_shared_source": n_shared,
+        "fold": ",".join(map(str, settings["folds"])) if kind else None,
+        "folds": kind,
         **facts,
-        "data_fingerprint": data_fingerprint(good),
+        "data_fingerprint": data_fingerprint(tested),
         "class_names": list(task.class_names),
     }
     manifest = Path(save_folder, "test.csv")
-    changed = write_manifest(manifest, good)
+    changed = write_manifest(manifest, tested)
+    learned_from = manifest.with_name("train.csv")
+    if with_train:
+        train = [row for row in good if row["ID"] in trained]
+        changed |= write_manifest(learned_from, train)
+    else:
+        learned_from.unlink(missing_ok=True)
     changed |= write_if_changed(
         manifest.with_name("prepare.json"), json.dumps(summary, indent=2) + "\n"
     )
     logger.info(
         "%s: %d recordings in %s (%d left out, %s)",
-        *(task.name, len(good), manifest, len(left_out)),
+        *(task.name, len(tested), manifest, len(left_out)),
         "written" if changed else "unchanged",
     )
     return summary
 
 
-def _select_folds(task, root, rows, folds):
-    """Keep the rows of some folds, and those whose fold does not exist."""
-    folds = task.folds if folds is None else folds
-    known = {str(fold): fold for fold in task.folds}
+def _fold_again(rows, n_folds):
+    """Give the rows new folds, each source in one of them."""
+    sources = [row.get("source") or row["ID"] for row in rows]
+    labels = [row["label"] for row in rows]
+    keys = [row["ID"] for row in rows]
+    folds = folds_by_source(keys, labels, sources, n_folds)
+    return [
+        {**row, "fold": str(fold)}
+        for row, fold in zip(rows, folds, strict=True)
+    ]
+
+
+def _select_folds(task, root, rows, folds, all_folds):
+    """Mark the rows of the other folds as ``train``."""
+    folds = list(all_folds) if folds is None else folds
+    known = {str(fold): fold for fold in all_folds}
     is_list = isinstance(folds, (list, tuple))
-    if not is_list or any(fold not in task.folds for fold in folds):
+    if not is_list or any(fold not in all_folds for fold in folds):
         raise InputError(
             f"folds: {folds!r} is not a list of folds of {task.name}; use a "
             f"list of {', '.join(known)}, or leave the option out for all"
         )
-    kept = []
+    marked = []
     for row in rows:
         if row["fold"] not in known:
             problem = f"fold {row['fold']!r} is not in {', '.join(known)}"
-            kept.append({**row, "problem": row.get("problem") or problem})
-        elif known[row["fold"]] in folds:
-            kept.append(row)
-    if not kept:
+            marked.append({**row, "problem": row.get("problem") or problem})
+        else:
+            marked.append({**row, "train": known[row["fold"]] not in folds})
+    if all(row.get("train") for row in marked):
         raise InputError(
             f"{root}: no recording is in folds {list(folds)}; the metadata has "
             f"folds {sorted({known[row['fold']] for row in rows})}"
         )
-    return kept, sorted(set(folds))
+    return marked, sorted(set(folds))
+
+
+def _without_tested_sources(task, rows):
+    """Leave out of training what was cut from something that is tested."""
+    tested = {row.get("source") for row in rows if not row.get("train")} - {""}
+    tested.discard(None)
+    kept = [
+        row
+        for row in rows
+        if not (row.get("train") and row.get("source") in tested)
+    ]
+    if n_shared := len(rows) - len(kept):
+        logger.warning(
+            "%s: %d recordings of other folds are not learned from, because "
+            "they were cut from the same sources as tested ones",
+            *(task.name, n_shared),
+        )
+    if not any(row.get("train") for row in kept):
+        raise InputError(
+            f"{task.name}: no recording is left to learn from; choose fewer "
+            "folds to test on (folds), or learn from captions"
+        )
+    return kept, n_shared
 
 
 # Finding a data set

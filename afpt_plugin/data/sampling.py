@@ -4,7 +4,12 @@ Authors
  * The afpt_plugin developers 2026
 """
 
+import warnings
+from collections import Counter
+
 import numpy as np
+
+from afpt_plugin.errors import InputError
 
 
 def iterative_folds(target, n_folds, seed=0):
@@ -59,3 +64,108 @@ def iterative_folds(target, n_folds, seed=0):
         )
     deal(np.flatnonzero(fold < 0), lambda: items)
     return fold
+
+
+def folds_by_source(keys, labels, sources, n_folds):
+    """Split recordings into folds that share no source, each class spread out.
+
+    Every process and every run makes the same folds, wherever the files lie.
+
+    Arguments
+    ---------
+    keys : list of str
+        A unique name for each of the N recordings; their order does not matter.
+    labels : list of str
+        The class of each.
+    sources : list of str
+        What each was cut from.
+    n_folds : int
+        How many.
+
+    Returns
+    -------
+    list of int
+        1 to ``n_folds`` for each recording.
+
+    Raises
+    ------
+    InputError
+        If there are fewer sources than folds, or fewer than two folds.
+
+    Example
+    -------
+    >>> folds_by_source(list("abcd"), ["dog"] * 4, ["1", "1", "2", "2"], 2)
+    [2, 2, 1, 1]
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    largest = max(np.unique(labels, return_counts=True)[1])
+    most = min(len(set(sources)), largest)
+    if type(n_folds) is not int or not 2 <= n_folds <= most:
+        raise InputError(
+            f"source_folds is {n_folds!r}; these recordings allow 2 to {most}, "
+            "since no fold may lack a source, and some class has to be in all"
+        )
+    order = np.argsort(np.asarray(keys), kind="stable")
+    splitter = StratifiedGroupKFold(n_folds, shuffle=True, random_state=0)
+    labels, sources = (np.asarray(part)[order] for part in (labels, sources))
+    folds = np.zeros(len(order), dtype=int)  # [N]
+    with warnings.catch_warnings():
+        # A class may have fewer recordings than there are folds.
+        warnings.simplefilter("ignore", UserWarning)
+        parts = splitter.split(order, labels, sources)
+        for fold, (_, tested) in enumerate(parts, start=1):
+            folds[order[tested]] = fold
+    return folds.tolist()
+
+
+def draw_shots(target, sources, k, seed=0):
+    """Draw labeled items of each class: as few as ``k``, as varied as possible.
+
+    A class takes one item of each source before a second one of any. Of items
+    with several labels, the rarest class draws first (as in `iterative_folds`),
+    and what it draws counts for all their classes.
+
+    Arguments
+    ---------
+    target : numpy.ndarray
+        Multi-hot, [N, n_classes].
+    sources : list of str
+        What each item was cut from.
+    k : int, optional
+        Items of a class; fewer where there are fewer; None for all.
+    seed : int
+        Of the draw.
+
+    Returns
+    -------
+    list of int
+        Indices of the chosen items.
+
+    Example
+    -------
+    >>> draw_shots(np.ones((3, 1)), ["a", "a", "b"], 2, seed=1)
+    [0, 2]
+    """
+    target = np.asarray(target) > 0  # [N, n_classes]
+    if k is None:
+        return np.flatnonzero(target.any(1)).tolist()
+    order = np.random.default_rng(seed).permutation(len(target))
+    chosen, taken = [], Counter()
+    # Rarest first, so that a frequent class does not spend what it needs.
+    for label in np.argsort(target.sum(0), kind="stable"):
+        own = [index for index in order if target[index, label]]
+        n_wanted = k - sum(index in chosen for index in own)
+        left = [index for index in own if index not in chosen]
+        turn = Counter()  # how many items of its source came before it
+        ranked = []
+        for index in left:
+            source = sources[index]
+            ranked.append((turn[source] + taken[label, source], index))
+            turn[source] += 1
+        ranked.sort(key=lambda pair: pair[0])  # stable: else in drawn order
+        for _, index in ranked[: max(0, n_wanted)]:
+            chosen.append(int(index))
+            for other in np.flatnonzero(target[index]):
+                taken[other, sources[index]] += 1
+    return chosen

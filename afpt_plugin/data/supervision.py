@@ -9,10 +9,10 @@ Authors
 """
 
 import dataclasses
-import random
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 from speechbrain.utils.logger import get_logger
 
 from afpt_plugin.data.captions import (
@@ -29,6 +29,7 @@ from afpt_plugin.data.datasets import (
     rows_of,
 )
 from afpt_plugin.data.manifests import data_fingerprint, read_manifest
+from afpt_plugin.data.sampling import draw_shots
 from afpt_plugin.errors import InputError
 
 logger = get_logger(__name__)
@@ -296,50 +297,68 @@ class Shots:
         Raises
         ------
         InputError
-            If a class has no recording, or one is in the test set, too.
+            If no class has a recording, or one is tested, too.
         """
         rows = rows_of(task, read_manifest(self.manifest))
-        tested = {row["sha256"]: row["wav"] for row in test or []}
-        for row in rows:
-            if row["sha256"] in tested:
-                raise InputError(
-                    f"{self.manifest}: {row['wav']} is also in the test set "
-                    f"(as {tested[row['sha256']]}); remove it from one of them"
-                )
-        rows.sort(key=lambda row: row["sha256"])  # wherever the files lie
-        random.Random(self.seed).shuffle(rows)
-        chosen = {"train": {}, "valid": {}}
-        few = []
-        for name in task.class_names:
-            own = [row for row in rows if name in row["label"].split("|")]
-            # By content: a copy must not be learned from and held out.
-            own = {row["sha256"]: row for row in own}
-            train = [
-                row for key, row in own.items() if key not in chosen["valid"]
-            ]
-            train = train[: self.k]
-            chosen["train"] |= {row["sha256"]: row for row in train}
-            valid = [
-                row for key, row in own.items() if key not in chosen["train"]
-            ]
-            valid = valid[: self.valid_k]
-            chosen["valid"] |= {row["sha256"]: row for row in valid}
-            if not train:
-                raise InputError(
-                    f"{self.manifest}: class {name!r} has no recording to "
-                    "learn from; add one, or use captions"
-                )
-            if len(train) < (self.k or 1) or len(valid) < self.valid_k:
-                few.append(name)
+        self._check_untested(rows, test or [])
+        # By content: a copy must not be learned from and held out. Sorted,
+        # wherever the files lie.
+        rows = {row["sha256"]: row for row in rows}
+        rows = [rows[key] for key in sorted(rows)]
+        labels = [row["label"].split("|") for row in rows]
+        target = np.array(
+            [[name in own for name in task.class_names] for own in labels]
+        ).reshape(len(rows), task.n_classes)  # [N, n_classes]
+        if not target.any():
+            raise InputError(
+                f"{self.manifest}: no class has a recording to learn from; add "
+                "some, or use captions"
+            )
+        sources = [row["source"] or row["sha256"] for row in rows]
+        train = draw_shots(target, sources, self.k, self.seed)
+        left = [i for i in range(len(rows)) if i not in set(train)]
+        valid = []
+        if self.valid_k:
+            valid = draw_shots(
+                target[left],
+                [sources[i] for i in left],
+                self.valid_k,
+                self.seed,
+            )
+            valid = [left[i] for i in valid]
+        self._say_what_lacks(task, target[train].sum(0), target[valid].sum(0))
+        return [rows[i] for i in train], [rows[i] for i in valid]
+
+    def _check_untested(self, rows, test):
+        """Refuse recordings that are tested, or cut from what is tested."""
+        for key in ("sha256", "source"):
+            tested = {row[key]: row["wav"] for row in test if row[key]}
+            for row in rows:
+                if row[key] in tested:
+                    what = "is" if key == "sha256" else "has the same source as"
+                    raise InputError(
+                        f"{self.manifest}: {row['wav']} {what} the tested "
+                        f"{tested[row[key]]}; remove it from one of the two"
+                    )
+
+    def _say_what_lacks(self, task, n_train, n_valid):
+        """Name the classes that have fewer recordings than were asked for."""
+        wanted = self.k or 1
+        few = [
+            f"{name}: {int(n)}" + (f" + {int(v)}" if self.valid_k else "")
+            for name, n, v in zip(
+                task.class_names, n_train, n_valid, strict=True
+            )
+            if n < wanted or v < self.valid_k
+        ]
         if few:
+            held_out = f" + {self.valid_k} held out" * bool(self.valid_k)
             logger.warning(
-                "%s: %d of %d classes have fewer recordings than requested: %s",
-                self.manifest,
-                len(few),
-                task.n_classes,
+                "%s: %d of %d classes have fewer recordings than the %d%s of a "
+                "class asked for: %s",
+                *(self.manifest, len(few), task.n_classes, wanted, held_out),
                 "; ".join(few),
             )
-        return tuple(list(part.values()) for part in chosen.values())
 
     def datasets(self, task, clap, store_folder, test=None):
         """Draw and embed the recordings; see `Captions.datasets`."""

@@ -22,7 +22,7 @@ from afpt_plugin.data.archives import download_and_unpack
 from afpt_plugin.data.manifests import (
     find_root,
     find_unlisted_files,
-    prepare_test_set,
+    prepare_manifests,
 )
 from afpt_plugin.data.tables import read_table
 from afpt_plugin.errors import InputError
@@ -110,7 +110,7 @@ def prepare_dcase2019(
     skip_prep : bool
         If True, do nothing: the manifest is there.
     save_folder, allow_missing, cache_folder
-        See `afpt_plugin.data.manifests.prepare_test_set`.
+        See `afpt_plugin.data.manifests.prepare_manifests`.
 
     Raises
     ------
@@ -186,7 +186,7 @@ def prepare_dcase2019(
         for name, of_one in events.items()
         if name not in eventless
     ]
-    prepare_test_set(
+    prepare_manifests(
         DCASE2019,
         root,
         rows,

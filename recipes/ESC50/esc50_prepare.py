@@ -17,7 +17,7 @@ from afpt_plugin.data.archives import download_and_unpack
 from afpt_plugin.data.manifests import (
     find_root,
     find_unlisted_files,
-    prepare_test_set,
+    prepare_manifests,
 )
 from afpt_plugin.data.tables import read_table
 from afpt_plugin.task import Task
@@ -64,14 +64,17 @@ def prepare_esc50(
     download=False,
     allow_missing=0,
     folds=None,
+    source_folds=None,
+    with_train=False,
     skip_prep=False,
     cache_folder=None,
 ):
     """
-    Checks every recording of ESC-50 and writes the test manifest.
+    Checks every recording of ESC-50 and writes the manifests.
 
-    ``<save_folder>/test.csv`` lists the recordings, ``prepare.json`` says how
-    the list was made.
+    ``<save_folder>/test.csv`` lists the recordings that are tested,
+    ``train.csv`` (only ``with_train``) those that may be learned from, and
+    ``prepare.json`` says how the lists were made.
 
     Arguments
     ---------
@@ -81,8 +84,8 @@ def prepare_esc50(
         Whether to fetch ESC-50 (600 MB) into ``data_folder`` if it is not there.
     skip_prep : bool
         If True, do nothing: the manifest is there.
-    save_folder, allow_missing, folds, cache_folder
-        See `afpt_plugin.data.manifests.prepare_test_set`.
+    save_folder, allow_missing, folds, source_folds, with_train, cache_folder
+        See `afpt_plugin.data.manifests.prepare_manifests`.
 
     Raises
     ------
@@ -114,12 +117,21 @@ def prepare_esc50(
             "wav": str(root / "audio" / row["filename"]),
             "label": row["category"].replace("_", " "),
             "fold": row["fold"],
+            "source": "-".join(row["filename"].split("-")[1:2]),
             "problem": _find_problem(row),
         }
         for row in metadata
     ]
-    prepare_test_set(
-        ESC50, root, rows, save_folder, folds, allow_missing, cache_folder
+    prepare_manifests(
+        ESC50,
+        root,
+        rows,
+        save_folder,
+        folds,
+        source_folds,
+        with_train,
+        allow_missing,
+        cache_folder,
     )
 
 

@@ -20,7 +20,7 @@ from afpt_plugin.data.archives import download_and_unpack
 from afpt_plugin.data.manifests import (
     find_root,
     find_unlisted_files,
-    prepare_test_set,
+    prepare_manifests,
 )
 from afpt_plugin.data.tables import read_table, read_text
 from afpt_plugin.errors import InputError
@@ -105,7 +105,7 @@ def prepare_fsd2019(
     skip_prep : bool
         If True, do nothing: the manifest is there.
     save_folder, allow_missing, cache_folder
-        See `afpt_plugin.data.manifests.prepare_test_set`.
+        See `afpt_plugin.data.manifests.prepare_manifests`.
 
     Raises
     ------
@@ -152,7 +152,7 @@ def prepare_fsd2019(
         }
         for row in metadata
     ]
-    prepare_test_set(
+    prepare_manifests(
         FSD2019,
         root,
         rows,

@@ -18,7 +18,7 @@ from afpt_plugin.data.archives import download_and_unpack
 from afpt_plugin.data.manifests import (
     find_root,
     find_unlisted_files,
-    prepare_test_set,
+    prepare_manifests,
 )
 from afpt_plugin.data.tables import read_table
 from afpt_plugin.task import Task
@@ -64,14 +64,17 @@ def prepare_urbansound8k(
     download=False,
     allow_missing=0,
     folds=None,
+    source_folds=None,
+    with_train=False,
     skip_prep=False,
     cache_folder=None,
 ):
     """
-    Checks every slice of UrbanSound8K and writes the test manifest.
+    Checks every slice of UrbanSound8K and writes the manifests.
 
-    ``<save_folder>/test.csv`` lists the recordings, ``prepare.json`` says how
-    the list was made.
+    ``<save_folder>/test.csv`` lists the recordings that are tested,
+    ``train.csv`` (only ``with_train``) those that may be learned from, and
+    ``prepare.json`` says how the lists were made.
 
     Arguments
     ---------
@@ -82,8 +85,8 @@ def prepare_urbansound8k(
         there.
     skip_prep : bool
         If True, do nothing: the manifest is there.
-    save_folder, allow_missing, folds, cache_folder
-        See `afpt_plugin.data.manifests.prepare_test_set`.
+    save_folder, allow_missing, folds, source_folds, with_train, cache_folder
+        See `afpt_plugin.data.manifests.prepare_manifests`.
 
     Raises
     ------
@@ -121,12 +124,21 @@ def prepare_urbansound8k(
             "wav": str(audio / f"fold{row['fold']}" / row["slice_file_name"]),
             "label": row["class"].replace("_", " "),
             "fold": row["fold"],
+            "source": row["fsID"],
             "problem": _find_problem(row, audio, misplaced),
         }
         for row in metadata
     ]
-    prepare_test_set(
-        US8K, root, rows, save_folder, folds, allow_missing, cache_folder
+    prepare_manifests(
+        US8K,
+        root,
+        rows,
+        save_folder,
+        folds,
+        source_folds,
+        with_train,
+        allow_missing,
+        cache_folder,
     )
 
 

@@ -18,7 +18,7 @@ from afpt_plugin.brain import AdaptationBrain
 from afpt_plugin.checkpoints import AtomicCheckpointer
 from afpt_plugin.data.captions import Caption
 from afpt_plugin.data.datasets import caption_dataset, recording_dataset
-from afpt_plugin.data.manifests import prepare_test_set, read_manifest
+from afpt_plugin.data.manifests import prepare_manifests, read_manifest
 from afpt_plugin.data.supervision import Shots
 from afpt_plugin.errors import InputError
 from afpt_plugin.export import read_export
@@ -58,7 +58,7 @@ def write_recordings(folder, n, first=0):
             {"ID": path.stem, "wav": str(path), "label": NAMES[number % 3]}
         )
     save_folder = folder / f"prepared{first}"
-    prepare_test_set(TASK, folder, rows, save_folder)
+    prepare_manifests(TASK, folder, rows, save_folder)
     return save_folder / "test.csv"
 
 

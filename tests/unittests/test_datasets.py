@@ -19,7 +19,7 @@ from afpt_plugin.data.datasets import (
     recording_dataset,
     rows_of,
 )
-from afpt_plugin.data.manifests import prepare_test_set, read_manifest
+from afpt_plugin.data.manifests import prepare_manifests, read_manifest
 from afpt_plugin.data.store import content_key
 from afpt_plugin.data.supervision import Captions, Nothing, Shots
 from afpt_plugin.errors import InputError
@@ -177,7 +177,7 @@ def manifest(tmp_path):
         if number == 0:
             label = "dog|rain"
         rows.append({"ID": path.stem, "wav": str(path), "label": label})
-    prepare_test_set(TASK, tmp_path, rows, tmp_path / "save")
+    prepare_manifests(TASK, tmp_path, rows, tmp_path / "save")
     return tmp_path / "save" / "test.csv"
 
 
@@ -293,9 +293,11 @@ def test_shots_are_drawn_by_class_and_seed(clap, manifest, tmp_path):
 def test_too_few_shots_are_said_and_none_is_an_error(manifest, caplog):
     train, _ = Shots(manifest, k=99).choose(TASK)
     assert len(train) == 12
-    assert "dog; rain; bell" in caplog.text
-    with pytest.raises(InputError, match="siren"):
-        Shots(manifest).choose(Task("tiny", ["dog", "siren"]))
+    assert "3 of 3 classes have fewer recordings than the 99" in caplog.text
+    Shots(manifest, 2).choose(Task("tiny", [*NAMES, "siren"]))
+    assert "1 of 4 classes" in caplog.text and "siren: 0" in caplog.text
+    with pytest.raises(InputError, match="no class has a recording"):
+        Shots(manifest).choose(Task("tiny", ["siren"]))
     for wrong in (0, 1.5, True):
         with pytest.raises(InputError, match=f"k is {wrong}"):
             Shots(manifest, k=wrong)

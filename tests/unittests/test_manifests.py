@@ -14,7 +14,7 @@ from afpt_plugin.data.audio import UNKNOWN_RIFF_SIZES, decode, read_clip
 from afpt_plugin.data.manifests import (
     data_fingerprint,
     find_root,
-    prepare_test_set,
+    prepare_manifests,
     read_manifest,
 )
 from afpt_plugin.data.tables import read_table
@@ -41,7 +41,7 @@ def row(path, label="rain", **more):
 @pytest.fixture
 def prepare(tmp_path):
     """Prepare rows; return what prepare.json says."""
-    return partial(prepare_test_set, TOY, tmp_path, save_folder=tmp_path / "s")
+    return partial(prepare_manifests, TOY, tmp_path, save_folder=tmp_path / "s")
 
 
 # Manifests
@@ -50,10 +50,11 @@ def prepare(tmp_path):
 def test_a_manifest_is_read_as_it_was_written(tmp_path, prepare):
     """By SpeechBrain, too; whatever a path holds."""
     path = write(tmp_path / "a, b.wav", np.ones(12000) / 2)
-    prepare([row(path, "rain|wind", ID="a")])
+    prepare([row(path, "rain|wind", ID="a", source="7")])
     manifest = tmp_path / "s" / "test.csv"
     wanted = {"ID": "a", "duration": 1.5, "wav": str(path)}
-    wanted |= {"label": "rain|wind", "sha256": file_sha256(path)}
+    wanted |= {"label": "rain|wind", "source": "7"}
+    wanted["sha256"] = file_sha256(path)
     assert read_manifest(manifest) == [wanted]
     keys = ["duration", "wav", "label", "sha256"]
     dataset = DynamicItemDataset.from_csv(manifest, output_keys=keys)
@@ -70,18 +71,18 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-HEADER = "ID,duration,wav,label,sha256\n"
+HEADER = "ID,duration,wav,label,source,sha256\n"
 
 
 @pytest.mark.parametrize(
     ("text", "fact"),
     [
         ("", "empty"),
-        ("ID,wav\na,a.wav\n", "'duration', 'label', 'sha256'"),
+        ("ID,wav\na,a.wav\n", "'duration', 'label', 'source', 'sha256'"),
         (HEADER, "no row"),
         (HEADER + "a,1,a.wav\n", "line 2"),
-        (HEADER + "a,x,w,l,s\n", "line 2: .*'x'"),
-        (HEADER + "a,1,w,l,s\na,1,w,l,s\n", "line 3: .*ID a"),
+        (HEADER + "a,x,w,l,o,s\n", "line 2: .*'x'"),
+        (HEADER + "a,1,w,l,o,s\na,1,w,l,o,s\n", "line 3: .*ID a"),
     ],
 )
 def test_a_damaged_manifest_is_refused(tmp_path, text, fact):
@@ -272,6 +273,9 @@ def test_a_prepared_set_says_how_it_was_prepared(tmp_path, prepare, caplog):
         "n_recordings": 1,
         "n_left_out": 1,
         "left_out": [{"ID": "b", "wav": rows[1]["wav"], "reason": "missing"}],
+        "n_shared_source": 0,
+        "fold": None,
+        "folds": None,
         "n": 3,
         "data_fingerprint": data_fingerprint(read_manifest(manifest)),
         "class_names": ["rain", "wind"],

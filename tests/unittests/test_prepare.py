@@ -1,6 +1,6 @@
 """Tests of the four prep scripts: what they share, then what is each one's.
 
-The checks of `prepare_test_set` are tested in test_manifests.py.
+The checks of `prepare_manifests` are tested in test_manifests.py.
 """
 
 import json
@@ -628,7 +628,7 @@ def test_the_real_metadata_is_read_whole(
     def take(_task, _root, rows, *_, **options):
         seen.update(rows=rows, **options)
 
-    monkeypatch.setattr(dataset.script, "prepare_test_set", take)
+    monkeypatch.setattr(dataset.script, "prepare_manifests", take)
     dataset.prepare(root, save, **options)
     rows = seen["rows"]
     n_eventless = seen.get("facts", {}).get("n_without_event", 0)
