@@ -95,6 +95,20 @@ def ensemble_logits(coarse, fine):
     return coarse + fine
 
 
+def rbf_kernel(left, right, beta):
+    """exp(-beta (1 - cosine)) of unit embeddings [B, D] and [N, D], [B, N].
+
+    It is the Gaussian kernel of their distance, since that is 2 (1 - cosine)
+    squared.
+
+    Example
+    -------
+    >>> rbf_kernel(torch.eye(2), torch.eye(2), 1.0)[0]
+    tensor([1.0000, 0.3679])
+    """
+    return torch.exp(-beta * (1 - left @ right.T))
+
+
 class CaptionNoise(torch.nn.Module):
     """Move caption embeddings away from their class, as far as recordings lie.
 

@@ -5,17 +5,23 @@ Authors
 """
 
 from afpt_plugin.learners.base import Classes, LabeledItems, Learner
+from afpt_plugin.learners.kernel_ridge import KernelRidge
+from afpt_plugin.learners.linear_probe import LinearProbe
 from afpt_plugin.learners.prompts import PromptLearner
 from afpt_plugin.learners.template import Template
+from afpt_plugin.learners.tip_adapter import TipAdapter
 from afpt_plugin.learners.transferred import Transferred
 
 __all__ = [
     "LEARNERS",
     "Classes",
+    "KernelRidge",
     "LabeledItems",
     "Learner",
+    "LinearProbe",
     "PromptLearner",
     "Template",
+    "TipAdapter",
     "Transferred",
 ]
 
@@ -25,5 +31,8 @@ LEARNERS = {
     for learner in (
         Template,
         PromptLearner,
+        LinearProbe,
+        KernelRidge,
+        TipAdapter,
     )
 }

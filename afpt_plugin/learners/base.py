@@ -216,9 +216,13 @@ class Learner(torch.nn.Module):
                 f"the file holds {', '.join(sorted(tensors)) or 'no tensor'}; "
                 f"a {type(self).__name__} needs {', '.join(sorted(own))}"
             )
+        lengths = set()
         for name, tensor in tensors.items():
             # Empty: only the shots know how long it is.
-            wanted = tensor.shape if own[name].numel() == 0 else own[name].shape
+            wanted = own[name].shape
+            if own[name].numel() == 0:
+                wanted = tensor.shape[:1] + wanted[1:]
+                lengths.add(len(tensor) if tensor.dim() else 0)
             if tensor.shape != wanted or tensor.dtype != own[name].dtype:
                 raise InputError(
                     f"{name} is {tensor.dtype} {list(tensor.shape)}; this "
@@ -230,8 +234,26 @@ class Learner(torch.nn.Module):
             owner, _, leaf = name.rpartition(".")
             current = getattr(self.get_submodule(owner), leaf)
             current.data = tensor.to(clap.device).clone()
+        if len(lengths) > 1:
+            raise InputError(
+                f"the tensors of items have different lengths: {lengths}"
+            )
         self.has_items = True
         return self
+
+    def check_items(self):
+        """Refuse to answer without the training items that it is made of.
+
+        Raises
+        ------
+        InputError
+            If neither `setup` nor an export gave any.
+        """
+        if not self.has_items:
+            raise InputError(
+                f"{type(self).__name__} is made of training items, and there "
+                "are none: give labeled recordings or captions"
+            )
 
     def settings_without_items(self):
         """Settings of the nearest learner that needs no training items."""

@@ -294,7 +294,7 @@ def test_too_few_shots_are_said_and_none_is_an_error(manifest, caplog):
     train, _ = Shots(manifest, k=99).choose(TASK)
     assert len(train) == 12
     assert "3 of 3 classes have fewer recordings than the 99" in caplog.text
-    Shots(manifest, 2).choose(Task("tiny", [*NAMES, "siren"]))
+    Shots(manifest, 2).choose(Task("tiny", [*TASK.class_names, "siren"]))
     assert "1 of 4 classes" in caplog.text and "siren: 0" in caplog.text
     with pytest.raises(InputError, match="no class has a recording"):
         Shots(manifest).choose(Task("tiny", ["siren"]))

@@ -1,0 +1,158 @@
+"""Linear probe: logistic regression on the frozen embeddings.
+
+The embeddings of the labeled items are all that it sees, no class name. C, the
+inverse strength of its L2 penalty, is searched for as CoOp's authors do
+(https://arxiv.org/abs/2109.01134, ``lpclip/linear_probe.py``): seven powers of
+ten, then a bisection around the best, on held-out items. Without any, CLIP's
+published value stays (Radford et al. 2021, https://arxiv.org/abs/2103.00020).
+
+Authors
+ * The afpt_plugin developers 2026
+"""
+
+import numpy as np
+import torch
+from torch.nn.functional import normalize
+
+from afpt_plugin.errors import InputError
+from afpt_plugin.learners.base import Classes, Learner
+from afpt_plugin.learners.selection import Search
+
+#: CLIP's (its README).
+DEFAULT_C = 0.316
+GRID = tuple(10.0**power for power in (6, 4, 2, 0, -2, -4, -6))
+BISECTIONS = 8
+
+
+class LinearProbe(Learner):
+    """Logistic regression, by scikit-learn.
+
+    With several labels it is one regression a class. A class without an item is
+    never recognized: its score is below every other's.
+
+    Arguments
+    ---------
+    C : float, optional
+        Inverse strength of the penalty; by default searched for.
+
+    Raises
+    ------
+    InputError
+        If C is not above zero.
+
+    Example
+    -------
+    >>> LinearProbe(C=1.0).settings()
+    {'C': 1.0}
+    """
+
+    uses_parts = False
+
+    def __init__(self, C=None):
+        super().__init__()
+        if C is not None and (not isinstance(C, (int, float)) or not C > 0):
+            raise InputError(f"C is {C!r}; give a number above 0, or null")
+        self.C = C
+
+    def setup(self, clap, class_names, shots=None, logit_scale=None):
+        """Fit the regression; see `Learner.setup`."""
+        shape = len(class_names), clap.embed_dim
+        weight, bias = torch.zeros(shape), torch.zeros(len(class_names))
+        found, rule = self.C, "given"
+        if shots is not None:
+            if self.C is None:
+                found, rule = _search(shots)
+            weight, bias = _fit(shots, found)
+        self._chosen = {"C": found, "rule": rule}
+        self.register_buffer("weight", weight)  # [n_classes, D]
+        self.register_buffer("bias", bias)  # [n_classes]
+        return super().setup(clap, class_names, shots, logit_scale)
+
+    @property
+    def n_learned(self):
+        """Weights and biases."""
+        return self.weight.numel() + self.bias.numel()
+
+    @property
+    def chosen(self):
+        """C, and how it was chosen; see `Learner.chosen`."""
+        return self._chosen
+
+    def classes(self, clap):
+        """The weights, which need not look like texts; see `Learner.classes`."""
+        self.check_items()
+        return Classes(self.weight, self.weight)
+
+    def forward(self, item, classes):
+        """The regression's decision function; see `Learner.forward`."""
+        whole = normalize(item.whole, dim=-1)  # [B, D]
+        return {"coarse": whole @ classes.coarse.T + self.bias}
+
+
+def _fit(items, C):
+    """Weights [n_classes, D] and biases [n_classes] of a regression."""
+    from sklearn.linear_model import LogisticRegression
+
+    features = normalize(items.whole, dim=-1).double().cpu().numpy()  # [N, D]
+    target = items.target.cpu().numpy() > 0  # [N, n_classes]
+    n_classes = target.shape[1]
+    weight = np.zeros((n_classes, features.shape[1]))
+    bias = np.full(n_classes, -np.inf)
+
+    def solve(labels):
+        """Coefficients and intercepts for a label of each item."""
+        model = LogisticRegression(C=C, max_iter=1000).fit(features, labels)
+        return model.coef_, model.intercept_
+
+    present = np.flatnonzero(target.any(0))
+    if items.multi_label:
+        for index in present:
+            if target[:, index].all():
+                bias[index] = 0.0  # nothing to tell it from
+            else:
+                (weight[index],), (bias[index],) = solve(target[:, index])
+    elif len(present) == 1:
+        bias[present] = 0.0
+    else:
+        coef, intercept = solve(target.argmax(1))
+        if len(present) == 2:  # scikit-learn gives the second class's alone
+            coef = np.concatenate([-coef, coef]) / 2
+            intercept = np.concatenate([-intercept, intercept]) / 2
+        weight[present], bias[present] = coef, intercept
+    known = np.isfinite(bias)
+    # Embeddings have norm 1, so no known class can score as low as this.
+    floor = (bias - np.linalg.norm(weight, axis=1))[known].min() - 1.0
+    bias[~known] = floor
+    return (
+        torch.as_tensor(weight, dtype=torch.float32),
+        torch.as_tensor(bias, dtype=torch.float32),
+    )
+
+
+def _search(items):
+    """CoOp's search for C: the best value, and by which rule."""
+
+    def fit(train):
+        """A function of C and of embeddings."""
+
+        def predict(C, whole):
+            """Logits [M, n_classes]."""
+            weight, bias = _fit(train, C)
+            return normalize(whole, dim=-1).cpu() @ weight.T + bias
+
+        return predict
+
+    search = Search(items, fit)
+    if not search.parts:
+        return DEFAULT_C, search.rule
+    best, rule = search.best([*GRID])
+    low, high = np.log10(best) - 1, np.log10(best) + 1
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2
+        if search.score(10.0**low) > search.score(10.0**high):
+            high = middle
+        else:
+            low = middle
+    # The bisection's ends need not beat the grid.
+    tried = sorted(search.scores, key=lambda C: abs(np.log10(C / DEFAULT_C)))
+    return max(tried, key=search.score), rule

@@ -1,0 +1,150 @@
+"""Tip-Adapter: a cache of labeled items beside the template.
+
+With unit embeddings, logits = scale x W^T + alpha exp(-beta (1 - x F^T)) L: the
+template's logits plus the labels L of the cached items F that the item looks
+like (Zhang et al., ECCV 2022, https://arxiv.org/abs/2207.09519; for audio Treff,
+Liang et al. 2023, https://arxiv.org/abs/2305.17719, whose alpha 1 and beta 5.5
+are the start values here). Nothing is trained, or, with ``learn_keys``, the cached embeddings are
+(Tip-Adapter-F).
+
+Tip-Adapter's authors search for alpha and beta on a validation set and keep
+Tip-Adapter-F's best epoch on the test set. Here alpha and beta are chosen on
+held-out items before the training, and the last epoch is tested.
+
+Authors
+ * The afpt_plugin developers 2026
+"""
+
+import torch
+from torch.nn.functional import normalize
+
+from afpt_plugin.errors import InputError
+from afpt_plugin.learners.base import Classes, Learner
+from afpt_plugin.learners.selection import choose, grid
+from afpt_plugin.learners.template import check_templates, template_embeddings
+from afpt_plugin.similarity import rbf_kernel
+
+#: Treff's.
+DEFAULT_ALPHA, DEFAULT_BETA = 1.0, 5.5
+ALPHAS = (0.1, 0.3, 1.0, 1.17, 2.0, 3.0, 6.0, 10.0, 20.0, 40.0)
+BETAS = (1.0, 2.0, 3.0, 4.0, 5.5, 7.0, 10.0, 15.0)
+
+
+class TipAdapter(Learner):
+    """The template's logits and those of a cache.
+
+    Where logits are bare cosines (several labels), the cache's share is divided
+    by the backbone's logit scale, so that alpha means the same.
+
+    Arguments
+    ---------
+    templates : list of str or str
+        Of the zero-shot part, see `Template`.
+    alpha : float, optional
+        Weight of the cache; by default chosen.
+    beta : float, optional
+        How close an item has to be; by default chosen.
+    learn_keys : bool
+        Whether to train the cached embeddings.
+
+    Raises
+    ------
+    InputError
+        If a number is not above zero, or see `Template`.
+
+    Example
+    -------
+    >>> TipAdapter(alpha=1.0, beta=5.5).settings()["learn_keys"]
+    False
+    """
+
+    uses_parts = False
+
+    def __init__(
+        self,
+        templates=("this is a sound of {}",),
+        alpha=None,
+        beta=None,
+        learn_keys=False,
+    ):
+        super().__init__()
+        for name, value in (("alpha", alpha), ("beta", beta)):
+            if value is not None and (
+                not isinstance(value, (int, float)) or not value > 0
+            ):
+                raise InputError(
+                    f"{name} is {value!r}; give a number above 0, or null"
+                )
+        self.templates = check_templates(templates)
+        self.alpha, self.beta = alpha, beta
+        self.learn_keys = learn_keys
+
+    @torch.no_grad()
+    def setup(self, clap, class_names, shots=None, logit_scale=None):
+        """Fill the cache, choose alpha and beta; see `Learner.setup`."""
+        zero_shot = template_embeddings(clap, class_names, self.templates)
+        zero_shot = normalize(zero_shot, dim=-1).cpu()  # [n_classes, D]
+        keys = torch.empty(0, clap.embed_dim)
+        labels = torch.empty(0, len(class_names))
+        settings = torch.full((2,), float("nan"))
+        self._rule = "given"
+        if shots is not None:
+            keys = normalize(shots.whole, dim=-1).cpu()  # [N, D]
+            labels = shots.target.cpu().clone()  # [N, n_classes]
+            candidates = grid(
+                (self.alpha, DEFAULT_ALPHA, ALPHAS),
+                (self.beta, DEFAULT_BETA, BETAS),
+            )
+
+            def fit(train):
+                """Logits of a cache without what is scored."""
+                known = normalize(train.whole, dim=-1).cpu(), train.target.cpu()
+                return lambda settings, whole: _logits(
+                    normalize(whole, dim=-1).cpu(),
+                    zero_shot,
+                    *known,
+                    clap.logit_scale,
+                    *settings,
+                )
+
+            found, self._rule = choose(shots, candidates, fit)
+            settings = torch.tensor(found)
+        self.register_buffer("zero_shot", zero_shot, persistent=False)
+        self.register_buffer("labels", labels)
+        self.register_buffer("alpha_and_beta", settings)
+        if self.learn_keys:
+            self.register_parameter("keys", torch.nn.Parameter(keys))
+        else:
+            self.register_buffer("keys", keys)
+        # What the sum of both is divided by where logits are bare cosines
+        self.clap_scale = float(clap.logit_scale)
+        return super().setup(clap, class_names, shots, logit_scale)
+
+    @property
+    def chosen(self):
+        """Alpha and beta, and how they were chosen; see `Learner.chosen`."""
+        alpha, beta = self.alpha_and_beta.tolist()
+        return {"alpha": alpha, "beta": beta, "rule": self._rule}
+
+    def classes(self, clap):
+        """The template's; see `Learner.classes`."""
+        self.check_items()
+        return Classes(self.zero_shot, self.zero_shot)
+
+    def forward(self, item, classes):
+        """Both shares; see `Learner.forward`."""
+        logits = _logits(
+            normalize(item.whole, dim=-1),  # [B, D]
+            classes.coarse,
+            self.keys,
+            self.labels,
+            self.clap_scale,
+            *self.alpha_and_beta,
+        )
+        return {"coarse": self.logit_scale / self.clap_scale * logits}
+
+
+def _logits(whole, zero_shot, keys, labels, scale, alpha, beta):
+    """The formula on top of this file, [B, n_classes]."""
+    cache = rbf_kernel(whole, normalize(keys, dim=-1), beta) @ labels
+    return scale * whole @ zero_shot.T + alpha * cache
