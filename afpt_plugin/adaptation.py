@@ -275,7 +275,9 @@ class Job:
     def supervise(self, learn_from):
         """All items of a kind, as an `EmbeddingDataset`."""
         if learn_from == "shots":
-            source = Shots(self.manifest, k=None, seed=self.seed)
+            source = Shots(
+                self.manifest, None, seed=self.seed, clip_options=CLIP_OPTIONS
+            )
         else:
             source = Captions(self.captions, valid_fraction=0, seed=self.seed)
         return source.datasets(self.task, self.clap, self.features).train

@@ -103,6 +103,11 @@ def read_grid(path, results, given=None):
         If the file is no such grid, or names a recipe, a method or an option
         that does not exist.
     """
+    if "=" in str(results):
+        raise InputError(
+            f"--results {results}: SpeechBrain's command line would cut the "
+            "path at `=`; choose another folder"
+        )
     path = Path(path)
     try:
         grid = yaml.safe_load(read_text(path))
@@ -116,11 +121,6 @@ def read_grid(path, results, given=None):
         raise InputError(
             f"{path} is not a grid: it needs `cells`, a list of blocks of "
             "options, and may have `options` of all cells; see recipes/grids"
-        )
-    if "=" in str(results):
-        raise InputError(
-            f"--results {results}: SpeechBrain's command line would cut the "
-            "path at `=`; choose another folder"
         )
     root = _recipes_folder(path)
     cells = {}

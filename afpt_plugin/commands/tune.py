@@ -143,9 +143,11 @@ def run(args):
                 "multi_label": args.multi_label,
             },
         )
-        for name in ("core", "utils.checkpoints", "utils.epoch_loop"):
-            # A line an epoch is enough.
+        # A line an epoch is enough; that there is nothing to train is no fault.
+        for name in ("utils.seed", "utils.checkpoints", "utils.epoch_loop"):
             logging.getLogger(f"speechbrain.{name}").setLevel(logging.WARNING)
+        logging.getLogger("speechbrain.core").setLevel(logging.ERROR)
+        logging.getLogger("afpt_plugin.brain").setLevel(logging.WARNING)
         sb.create_experiment_directory(str(training))
         job.write()
         facts = {}

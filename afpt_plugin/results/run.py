@@ -426,6 +426,8 @@ class RunResults:
         facts = {
             **self.facts,
             "dataset": self.task.name,
+            "method": self.identity["method"],
+            "chosen": learner.chosen,
             "supervision": self.identity["supervision"],
             "selection": self.selection,
             "selected_epoch": selected,

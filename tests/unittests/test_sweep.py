@@ -1,0 +1,124 @@
+"""Grids of cells: multiplied out, run once, one failure is one row."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from afpt_plugin.cli import main
+from afpt_plugin.errors import InputError
+from afpt_plugin.sweep import read_grid
+
+GRIDS = sorted(Path("recipes/grids").glob("*.yaml"))
+
+
+def write_grid(folder, text):
+    """A grid, as a file."""
+    path = folder / "grid.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_lists_are_multiplied_out(tmp_path):
+    text = """
+options: {dataset: [ESC50, US8K], US8K: {data_folder: /there}}
+cells:
+  - {method: zero_shot, seed: [1, 2]}
+  - {method: caption_mean, captions: [templates, ours]}
+"""
+    cells = read_grid(write_grid(tmp_path, text), "out")
+    assert len(cells) == len({cell.folder for cell in cells}) == 2 * 2 + 2 * 2
+    commands = [cell.command for cell in cells]
+    assert sum("--data_folder=/there" in command for command in commands) == 4
+    for command in commands:
+        assert ("--data_folder=/there" in command) == (
+            "recipes/US8K" in command
+        )
+    assert sum("--captions=templates" in command for command in commands) == 2
+    # An option of the command line stands above the grid's.
+    cells = read_grid(write_grid(tmp_path, text), "out", {"seed": 7})
+    assert len(cells) == 2 + 4
+    assert all("--seed=7" in cell.command for cell in cells)
+
+
+def test_each_fold_is_a_cell(tmp_path):
+    text = """
+options: {folds: each}
+cells:
+  - {dataset: [ESC50, US8K, DCASE2019], method: zero_shot}
+  - {dataset: ESC50, method: zero_shot, source_folds: 4}
+"""
+    cells = read_grid(write_grid(tmp_path, text), "out")
+    assert len(cells) == 5 + 10 + 1 + 4
+    assert {"--source_folds=4", "--folds=[4]"} <= set(cells[-1].arguments)
+
+
+def test_a_transfer_follows_what_it_starts_from(tmp_path):
+    text = """
+cells:
+  - {dataset: ESC50, method: hparams, classes: base, transfer: {classes: new}}
+  - {dataset: ESC50, method: hparams, transfer: {dataset: [US8K, FSD2019]}}
+"""
+    cells = read_grid(write_grid(tmp_path, text), "out")
+    base, new, source, *others = cells
+    assert new.source == base.folder and "--classes=new" in new.arguments
+    assert f"--source={base.folder / 'export'}" in new.arguments
+    assert [Path(c.script).parent.name for c in others] == ["US8K", "FSD2019"]
+    assert all(c.source == source.folder for c in others)
+    assert "--method=prompts from ESC50" in others[0].arguments
+
+
+@pytest.mark.parametrize(
+    ("text", "fact"),
+    [
+        ("cells: 3", "not a grid"),
+        ("a: [", "not valid YAML"),
+        ("cells: [{method: zero_shot}]", "no `dataset`"),
+        ("cells: [{dataset: Birds}]", "Birds"),
+        ("cells: [{dataset: ESC50, method: magic}]", "magic"),
+        ("cells: [{dataset: ESC50, method: zero_shot, k: 3}]", "option k"),
+    ],
+)
+def test_a_wrong_grid_is_refused_before_anything_runs(tmp_path, text, fact):
+    with pytest.raises(InputError, match=fact):
+        read_grid(write_grid(tmp_path, text), "out")
+    with pytest.raises(InputError, match="="):
+        read_grid(write_grid(tmp_path, text), "k=3")
+
+
+@pytest.mark.parametrize("path", GRIDS, ids=lambda path: path.stem)
+def test_the_ready_grids_are_sound(path):
+    assert read_grid(path, "results")
+
+
+def test_a_failed_cell_is_a_row_and_the_others_go_on(tmp_path, capsys):
+    """A sweep goes on where it was, and tries what failed again."""
+    text = """
+options: {dataset: US8K}
+cells:
+  - {method: transfer, source: nowhere}
+  - {method: zero_shot, templates: [["{}"]]}
+  - {method: caption_mean, captions: nowhere.csv}
+"""
+    results = tmp_path / "results"
+    grid = str(write_grid(tmp_path, text))
+    arguments = ["sweep", grid, "--results", str(results)]
+    assert main([*arguments, "--dry-run"]) == 0
+    assert "3 cells, 0 of them" in capsys.readouterr().err
+    assert not results.exists()
+    assert main(arguments) == 1
+    table = pd.read_csv(results / "cells.csv", keep_default_na=False)
+    failed, done, mistaken = table.to_dict("records")
+    assert "nowhere" in failed["error"] and "nowhere.csv" in mistaken["error"]
+    assert done["result"].startswith("acc ") and not done["error"]
+    error = Path(mistaken["folder"], "error.txt").read_text()
+    assert error.splitlines()[1] == mistaken["command"]
+    path = Path(done["folder"], "results.json")
+    assert json.loads(path.read_text())["identity"]["method"] == "zero_shot"
+    # The finished cell is not run again; what has failed is.
+    before = path.stat().st_mtime_ns
+    capsys.readouterr()
+    assert main(arguments) == 1
+    assert path.stat().st_mtime_ns == before
+    assert "2 failed" in capsys.readouterr().out
