@@ -15,9 +15,10 @@ from speechbrain.nnet.schedulers import update_learning_rate
 from speechbrain.utils.distributed import get_rank, if_main_process
 from speechbrain.utils.logger import get_logger
 
-from afpt_plugin.backbones.base import Embeddings
+from afpt_plugin.data.datasets import batch_item
 from afpt_plugin.results.output import baseline_head, is_baseline, primary_head
 from afpt_plugin.results.scores import Scores
+from afpt_plugin.transduction import check_transduction
 
 logger = get_logger(__name__)
 
@@ -54,6 +55,11 @@ class AdaptationBrain(sb.Brain):
         `afpt_plugin.transduction`.
     **kwargs : dict
         See `speechbrain.Brain`.
+
+    Raises
+    ------
+    InputError
+        See `check_transduction` and `RunResults.open`.
     """
 
     def __init__(
@@ -79,6 +85,7 @@ class AdaptationBrain(sb.Brain):
         self.augment = augment or torch.nn.Identity()
         self.lr_annealing = lr_annealing
         self.test_each_epoch = test_each_epoch
+        check_transduction(transduction, task)
         self.transduction = transduction
         self.results = results
         results.open(task, self.clap, self.learner, baseline, facts, self.debug)
@@ -90,26 +97,12 @@ class AdaptationBrain(sb.Brain):
         self.on_stage_start(None)
 
     def compute_forward(self, batch, stage):
-        """Logits of a batch of items, whatever they are.
+        """Logits of a batch of an `EmbeddingDataset`, whatever its items are.
 
-        Arguments
-        ---------
-        batch : PaddedBatch
-            Items of `afpt_plugin.data.datasets.EmbeddingDataset`.
-        stage : sb.Stage
-            The stage.
-
-        Returns
-        -------
-        dict of torch.Tensor
-            The learner's heads, [B, n_classes] each; in the last test also the
-            baseline's, see `baseline_head`.
+        The learner's heads, [B, n_classes] each, come in a dict; in the last
+        test also the baseline's, see `baseline_head`.
         """
-        batch = batch.to(self.device)
-        item = Embeddings(batch.whole.data, None, None)  # [B, D]
-        if hasattr(batch, "parts"):
-            parts, mask = batch.parts.data, batch.mask.data.bool()
-            item = item._replace(parts=parts, mask=mask)  # [B, T, D], [B, T]
+        item = batch_item(batch.to(self.device))
         # DDP's wrapper waits for the other processes, which do not score
         # recordings.
         learner = self.learner
@@ -144,26 +137,15 @@ class AdaptationBrain(sb.Brain):
         return self._classes
 
     def compute_objectives(self, predictions, batch, stage):
-        """The sum of the task's loss on each of the learner's heads.
+        """The sum of the task's loss on each of the learner's heads, a scalar.
 
-        In training, the learner's own penalty is added.
-
-        Arguments
-        ---------
-        predictions : dict of torch.Tensor
-            From `compute_forward`.
-        batch : PaddedBatch
-            The batch.
-        stage : sb.Stage
-            The stage.
-
-        Returns
-        -------
-        torch.Tensor
-            Scalar.
+        In training, the learner's own penalty is added. ``predictions`` are
+        those of `compute_forward`.
         """
         target = batch.target.data  # [B, n_classes]
-        self.scores.add(batch.id, predictions, target)
+        transduce = self.transduction and self._compare
+        whole = batch.whole.data if transduce else None  # [B, D]
+        self.scores.add(batch.id, predictions, target, whole)
         return self._penalty + sum(
             self.task.loss(logits, target)
             for head, logits in predictions.items()
@@ -216,6 +198,8 @@ class AdaptationBrain(sb.Brain):
     def on_stage_end(self, stage, stage_loss, epoch=None):
         """Close an epoch, or the run."""
         if stage == sb.Stage.TEST:
+            if self.transduction:
+                self.scores.transduce()
             self.results.close_run(self.scores, self.checkpointer)
             return
         (metric,) = self.scores.measure(
@@ -229,26 +213,16 @@ class AdaptationBrain(sb.Brain):
             # The logger and the checkpointer, which every process has to
             # call, write on the main process alone.
             audio = {}
-            if self._scores_recordings() and if_main_process():
+            wanted = self.test_each_epoch or self.results.selection == "audio"
+            if wanted and self.test_loader is not None and if_main_process():
                 audio = self.score_recordings()
             self.results.close_epoch(
                 epoch, self._train_stats, valid, audio, self.checkpointer
             )
 
-    def _scores_recordings(self):
-        """Whether they are scored after every epoch."""
-        wanted = self.test_each_epoch or self.results.selection == "audio"
-        return wanted and self.test_loader is not None
-
     @torch.no_grad()
     def score_recordings(self):
-        """The primary metric of each head on the recordings, as it is now.
-
-        Returns
-        -------
-        dict
-            Head to a number in 0..1.
-        """
+        """Head to its primary metric, in 0..1, on the recordings as it is now."""
         self.modules.eval()
         self.on_stage_start(None)
         for step, batch in enumerate(self.test_loader, start=1):

@@ -12,6 +12,7 @@ import torch
 from speechbrain.dataio.dataset import DynamicItemDataset
 from torch.nn.utils.rnn import pad_sequence
 
+from afpt_plugin.backbones.base import Embeddings
 from afpt_plugin.data.audio import read_clip
 from afpt_plugin.data.store import FeatureStore, content_key
 from afpt_plugin.errors import InputError
@@ -81,6 +82,15 @@ class EmbeddingDataset(DynamicItemDataset):
             torch.stack([item["whole"] for item in items]).float(),  # [N, D]
             torch.stack([item["target"] for item in items]),  # [N, n_classes]
         )
+
+
+def batch_item(batch):
+    """The `Embeddings` of a batch of an `EmbeddingDataset`, with parts or not."""
+    item = Embeddings(batch.whole.data, None, None)  # [B, D]
+    if hasattr(batch, "parts"):
+        parts, mask = batch.parts.data, batch.mask.data.bool()
+        item = item._replace(parts=parts, mask=mask)  # [B, T, D], [B, T]
+    return item
 
 
 def rows_of(task, rows):

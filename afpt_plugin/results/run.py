@@ -423,6 +423,12 @@ class RunResults:
                     type(each).__name__,
                 )
                 return
+        metrics = {
+            head: values
+            for head, values in (metrics or {}).items()
+            # An export scores one recording at a time.
+            if not head.endswith("transductive")
+        }
         facts = {
             **self.facts,
             "dataset": self.task.name,

@@ -6,8 +6,9 @@ Authors
 
 import torch
 
-from afpt_plugin.results.output import baseline_head
+from afpt_plugin.results.output import baseline_head, primary_head
 from afpt_plugin.similarity import ensemble_logits
+from afpt_plugin.transduction import expectation_maximization
 
 
 class Scores:
@@ -25,16 +26,24 @@ class Scores:
 
     def __init__(self):
         self.ids, self._targets, self._logits = [], [], {}
+        self._wholes, self._transduced = [], {}
 
-    def add(self, ids, logits, targets):
-        """Add a batch: IDs, head to logits, targets, [B, n_classes] each."""
+    def add(self, ids, logits, targets, whole=None):
+        """Add a batch: IDs, head to logits, targets, [B, n_classes] each.
+
+        `transduce` needs the embeddings of whole items, too, [B, D].
+        """
         self.ids += ids
         self._targets.append(targets.cpu())
+        if whole is not None:
+            self._wholes.append(whole.cpu())
         for head, values in logits.items():
             self._logits.setdefault(head, []).append(values.detach().cpu())
 
     def collect(self):
         """Join the batches, and add the ensemble of coarse and fine heads.
+
+        Those of `transduce` come last.
 
         Returns
         -------
@@ -48,7 +57,22 @@ class Scores:
         for coarse, fine, both in (heads, map(baseline_head, heads)):
             if coarse in logits and fine in logits:
                 logits[both] = ensemble_logits(logits[coarse], logits[fine])
-        return logits, torch.cat(self._targets)
+        return logits | self._transduced, torch.cat(self._targets)
+
+    def transduce(self):
+        """Score the whole set at once, see `afpt_plugin.transduction`.
+
+        Adds the heads ``transductive``, from the primary head's logits, and
+        ``zero_shot_transductive``, from the baseline's: log-posteriors.
+        """
+        logits, _ = self.collect()
+        features = torch.cat(self._wholes)  # [N, D]
+        starts = {"transductive": primary_head(logits)}
+        starts |= {baseline_head(new): "zero_shot" for new in starts}
+        for new, head in starts.items():
+            z = expectation_maximization(logits[head], features)
+            # Metrics ask for finite scores.
+            self._transduced[new] = z.clamp(min=torch.finfo(z.dtype).tiny).log()
 
     def measure(self, task, heads=None):
         """The task's primary metric, a number in 0..1 for each head.
