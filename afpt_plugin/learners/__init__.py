@@ -5,6 +5,7 @@ Authors
 """
 
 from afpt_plugin.learners.base import Classes, LabeledItems, Learner
+from afpt_plugin.learners.feature_context import FeatureContext
 from afpt_plugin.learners.prompts import PromptLearner
 from afpt_plugin.learners.template import Template
 from afpt_plugin.learners.transferred import Transferred
@@ -12,6 +13,7 @@ from afpt_plugin.learners.transferred import Transferred
 __all__ = [
     "LEARNERS",
     "Classes",
+    "FeatureContext",
     "LabeledItems",
     "Learner",
     "PromptLearner",
@@ -25,5 +27,6 @@ LEARNERS = {
     for learner in (
         Template,
         PromptLearner,
+        FeatureContext,
     )
 }
