@@ -8,11 +8,12 @@ import math
 
 
 class CosineScheduler:
-    """Half a cosine from the full rate to zero, called once an epoch.
+    """Half a cosine from the full rate towards zero, called once an epoch.
 
     CoOp's schedule (https://arxiv.org/abs/2109.01134, ``configs/trainers``): the
     first epoch has a small rate of its own, so that the first steps cannot
-    throw the start away.
+    throw the start away. As in its library, Dassl, the cosine then starts from
+    the full rate in the second epoch, and so ends a step short of itself.
 
     Arguments
     ---------
@@ -27,7 +28,7 @@ class CosineScheduler:
     -------
     >>> schedule = CosineScheduler(0.002, epochs=4, warmup_lr=1e-5)
     >>> [round(schedule(epoch)[1], 6) for epoch in (1, 2, 3, 4)]
-    [1e-05, 0.001707, 0.001, 0.000293]
+    [1e-05, 0.002, 0.001707, 0.001]
     """
 
     def __init__(self, lr, epochs, warmup_lr=None):
@@ -40,7 +41,9 @@ class CosineScheduler:
     def _rate(self, epoch):
         if epoch <= 1 and self.warmup_lr is not None:
             return self.warmup_lr
-        return self.lr * (1 + math.cos(math.pi * (epoch - 1) / self.epochs)) / 2
+        # The warmup epoch does not count for the cosine.
+        step = epoch - 1 - (self.warmup_lr is not None)
+        return self.lr * (1 + math.cos(math.pi * step / self.epochs)) / 2
 
 
 def coop_epochs(k):

@@ -5,6 +5,7 @@ Authors
 """
 
 from afpt_plugin.learners.base import Classes, LabeledItems, Learner
+from afpt_plugin.learners.feature_context import FeatureContext
 from afpt_plugin.learners.kernel_ridge import KernelRidge
 from afpt_plugin.learners.linear_probe import LinearProbe
 from afpt_plugin.learners.prompts import PromptLearner
@@ -15,6 +16,7 @@ from afpt_plugin.learners.transferred import Transferred
 __all__ = [
     "LEARNERS",
     "Classes",
+    "FeatureContext",
     "KernelRidge",
     "LabeledItems",
     "Learner",
@@ -31,6 +33,7 @@ LEARNERS = {
     for learner in (
         Template,
         PromptLearner,
+        FeatureContext,
         LinearProbe,
         KernelRidge,
         TipAdapter,

@@ -16,7 +16,7 @@ from torch.nn.functional import normalize
 from afpt_plugin.errors import InputError
 from afpt_plugin.learners.base import Classes, Learner
 from afpt_plugin.learners.selection import choose, grid
-from afpt_plugin.learners.template import check_templates, template_embeddings
+from afpt_plugin.learners.template import Template
 from afpt_plugin.similarity import rbf_kernel
 
 #: Ours, for want of published ones: taken where nothing can be compared.
@@ -64,13 +64,13 @@ class KernelRidge(Learner):
                 raise InputError(
                     f"{name} is {value!r}; give a number above 0, or null"
                 )
-        self.templates = check_templates(templates)
+        self.templates = Template(templates).templates
         self.beta, self.penalty = beta, penalty
 
     @torch.no_grad()
     def setup(self, clap, class_names, shots=None, logit_scale=None):
         """Solve the regression; see `Learner.setup`."""
-        zero_shot = template_embeddings(clap, class_names, self.templates)
+        zero_shot = Template(self.templates).setup(clap, class_names).embeddings
         zero_shot = normalize(zero_shot, dim=-1).cpu()  # [n_classes, D]
         support = torch.empty(0, clap.embed_dim)
         gamma = torch.empty(0, len(class_names))

@@ -7,12 +7,24 @@
 torch.Size([2, 384])
 
 The paper is "Audio-free Prompt Tuning for Language-Audio Models"
-(https://arxiv.org/abs/2309.08357); contexts of each class's own, or one context
-for both scores' classes, go back to CoOp (https://arxiv.org/abs/2109.01134).
+(https://arxiv.org/abs/2309.08357); a single context, and contexts of each
+class's own, go back to CoOp (https://arxiv.org/abs/2109.01134).
+
+What was learned from some classes should still serve others. Three terms keep a
+prompt near the zero-shot template `T`, and none by default:
+
+* ``zero_shot_share`` a: the logits are ``(1 - a) z + a z_T``, in training and
+  test alike (ZEBRA, https://arxiv.org/abs/2606.31587)
+* ``entropy_weight`` w: the loss gets ``- w H(softmax(logits))``, so that the
+  scores do not become too certain (ZEBRA)
+* ``pull`` w: the loss gets ``w mean_c |C_c - T_c|^2`` of unit class embeddings
+  (KgCoOp, https://arxiv.org/abs/2303.13283)
 
 Authors
  * The afpt_plugin developers 2026
 """
+
+import math
 
 import torch
 from torch.nn.functional import normalize
@@ -20,13 +32,14 @@ from torch.nn.functional import normalize
 from afpt_plugin.backbones.base import ClassTokens
 from afpt_plugin.errors import InputError
 from afpt_plugin.learners.base import Classes, Learner
+from afpt_plugin.learners.template import Template
 
 #: Standard deviation of a context drawn at random (paper section 3.1).
 CTX_STD = 0.02
 
 
 class PromptLearner(Learner):
-    """Two contexts, ``ctx_coarse`` and ``ctx_fine``.
+    """Contexts in front of class names: ``ctx_coarse`` and ``ctx_fine``.
 
     Arguments
     ---------
@@ -49,7 +62,23 @@ class PromptLearner(Learner):
         Share of a class embedding that stays at the mean of the class's own
         training items: from 0, as in the paper, to below 1. Contexts that all
         classes share can overfit the captions' wording; the fixed share keeps
-        them near (cf. KgCoOp, https://arxiv.org/abs/2303.13283).
+        them near.
+    fine : bool
+        False learns ``ctx_coarse`` alone, as CoOp does: half the work of the
+        tower, and no fine scores.
+    zero_shot_share : float
+        Share of the template's logits in the logits, from 0 to below 1; ZEBRA
+        has 0.5.
+    entropy_weight : float
+        What the entropy of the scores is rewarded with; ZEBRA has 0.05. The
+        scores are the softmax at the backbone's scale; for several labels,
+        where the published code has none, that is our choice: like the ranking
+        loss, it knows only how the classes differ.
+    pull : float
+        Weight of the squared distance to the template's class embeddings.
+        KgCoOp's paper has 8; its code, ``8 (1 - cos)``, is 4 here.
+    templates : list of str or str
+        The zero-shot template of the three terms, see `Template`.
     seed : int
         Seed of the draw.
 
@@ -73,6 +102,11 @@ class PromptLearner(Learner):
         label_dropout=False,
         padding_weight=False,
         anchor=0.0,
+        fine=True,
+        zero_shot_share=0.0,
+        entropy_weight=0.0,
+        pull=0.0,
+        templates=("this is a sound of {}",),
         seed=0,
     ):
         super().__init__()
@@ -82,11 +116,21 @@ class PromptLearner(Learner):
                 f"n_ctx is {n_ctx!r}: give at least 1 context vector, or "
                 "ctx_init, the words to start from"
             )
-        if not isinstance(anchor, (int, float)) or not 0 <= anchor < 1:
-            raise InputError(
-                f"anchor is {anchor!r}: give a share from 0 to below 1; at 1 "
-                "nothing would be learned"
-            )
+        shares = {"anchor": anchor, "zero_shot_share": zero_shot_share}
+        for name, share in shares.items():
+            if not isinstance(share, (int, float)) or not 0 <= share < 1:
+                raise InputError(
+                    f"{name} is {share!r}: give a share from 0 to below 1; at "
+                    "1 nothing would be learned"
+                )
+        weights = {"entropy_weight": entropy_weight, "pull": pull}
+        for name, weight in weights.items():
+            if not isinstance(weight, (int, float)) or not (
+                0 <= weight < math.inf
+            ):
+                raise InputError(
+                    f"{name} is {weight!r}: give a weight of at least 0"
+                )
         self.n_ctx = n_ctx
         self.ctx_init = ctx_init
         self.class_specific = class_specific
@@ -94,6 +138,11 @@ class PromptLearner(Learner):
         self.label_dropout = label_dropout
         self.padding_weight = padding_weight
         self.anchor = anchor
+        self.fine = self.uses_parts = fine
+        self.zero_shot_share = zero_shot_share
+        self.entropy_weight = entropy_weight
+        self.pull = pull
+        self.templates = Template(templates).templates
         self.seed = seed
 
     def setup(self, clap, class_names, shots=None, logit_scale=None):
@@ -116,7 +165,9 @@ class PromptLearner(Learner):
                 )
         owners = [len(class_names)] if self.class_specific else []
         generator = torch.Generator().manual_seed(self.seed)
-        for name in ("ctx_coarse", "ctx_fine"):
+        for name in (
+            ("ctx_coarse", "ctx_fine") if self.fine else ("ctx_coarse",)
+        ):
             drawn = CTX_STD * torch.randn(
                 *owners,
                 self.n_ctx - len(words),
@@ -137,10 +188,18 @@ class PromptLearner(Learner):
         self.register_buffer(
             "anchor_embeddings", means, persistent=bool(self.anchor)
         )
-        return super().setup(clap, class_names, shots, logit_scale)
+        zero_shot = None
+        if self.zero_shot_share or self.pull:
+            template = Template(self.templates).setup(clap, class_names)
+            zero_shot = normalize(template.embeddings, dim=-1)  # [n_classes, D]
+        self.register_buffer("zero_shot", zero_shot, persistent=False)
+        super().setup(clap, class_names, shots, logit_scale)
+        # What makes logits those of the backbone's scale; 1 of a single label.
+        self.sharpness = clap.logit_scale / self.logit_scale
+        return self
 
     def classes(self, clap):
-        """Both contexts in one pass of the tower; see `Learner.classes`.
+        """All contexts in one pass of the tower; see `Learner.classes`.
 
         Raises
         ------
@@ -153,26 +212,55 @@ class PromptLearner(Learner):
                 "anchor the classes to: give setup the shots, or set anchor "
                 "to 0"
             )
-        # [2, n_ctx, d], or [2, n_classes, n_ctx, d] of each class's own
-        ctx = torch.stack([self.ctx_coarse, self.ctx_fine])
+        # [K, n_ctx, d], or [K, n_classes, n_ctx, d] of each class's own
+        ctx = torch.stack(list(self.parameters()))
         tokens = ClassTokens(self.input_ids, self.attention_mask)
         with clap.label_dropout(self.label_dropout and self.training):
-            # [n_classes, D] each
-            coarse, fine = clap.encode_prompts(ctx, tokens, self.embed_twice)
+            # K of [n_classes, D]
+            learned = clap.encode_prompts(
+                ctx, tokens, self.embed_twice
+            ).unbind()
         if self.anchor:
-            coarse, fine = (
+            learned = [
                 self.anchor * self.anchor_embeddings
-                + (1 - self.anchor) * normalize(learned, dim=-1)
-                for learned in (coarse, fine)
-            )
-        return Classes(coarse, fine)
+                + (1 - self.anchor) * normalize(each, dim=-1)
+                for each in learned
+            ]
+        return Classes(learned[0], learned[-1])
+
+    def forward(self, item, classes):
+        """Scores, with the template's share in them; see `Learner.forward`."""
+        logits = super().forward(item, classes)
+        if not self.zero_shot_share:
+            return logits
+        template = super().forward(
+            item, Classes(self.zero_shot, self.zero_shot)
+        )
+        return {
+            head: (1 - self.zero_shot_share) * values
+            + self.zero_shot_share * template[head]
+            for head, values in logits.items()
+        }
+
+    def penalty(self, logits, classes):
+        """Of certain scores, and of the way from the template; see `Learner`."""
+        total = 0.0
+        for values, learned in zip(logits.values(), classes, strict=False):
+            if self.entropy_weight:
+                log_p = (self.sharpness * values).log_softmax(1)
+                entropy = -(log_p.exp() * log_p).sum(1).mean()
+                total = total - self.entropy_weight * entropy
+            if self.pull:
+                way = normalize(learned, dim=-1) - self.zero_shot
+                total = total + self.pull * way.square().sum(1).mean()
+        return total
 
     @torch.no_grad()
     def token_vectors(self, clap):
         """The contexts, and where they started; see `Learner.token_vectors`."""
         start = type(self)(**self.settings()).setup(clap, self.class_names)
         vectors = {}
-        for name in ("ctx_coarse", "ctx_fine"):
+        for name, _ in self.named_parameters():
             pair = [
                 getattr(each, name).detach().cpu() for each in (self, start)
             ]

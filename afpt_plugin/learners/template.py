@@ -15,44 +15,6 @@ from afpt_plugin.errors import InputError
 from afpt_plugin.learners.base import Classes, Learner
 
 
-def check_templates(templates):
-    """Templates as a list, each of which holds ``{}`` once.
-
-    Raises
-    ------
-    InputError
-        If one does not, or there is none.
-    """
-    templates = [templates] if isinstance(templates, str) else list(templates)
-    for template in templates:
-        if not isinstance(template, str) or template.count("{}") != 1:
-            raise InputError(
-                f"template {template!r} must hold {{}} once, where the class "
-                "name goes"
-            )
-    if not templates:
-        raise InputError("templates is empty; give at least one")
-    return templates
-
-
-@torch.no_grad()
-def template_embeddings(clap, class_names, templates):
-    """Embed class names in templates, [n_classes, D].
-
-    Several templates make the mean of their unit embeddings; one keeps the
-    norm that the backbone gives it.
-    """
-    wordings = [
-        clap.encode_captions(
-            [template.replace("{}", name) for name in class_names]
-        ).whole  # [n_classes, D]
-        for template in templates
-    ]
-    if len(wordings) == 1:
-        return wordings[0]
-    return normalize(torch.stack(wordings), dim=-1).mean(0)
-
-
 class Template(Learner):
     """Class embeddings of one template or several.
 
@@ -86,7 +48,17 @@ class Template(Learner):
         padding_weight=False,
     ):
         super().__init__()
-        self.templates = check_templates(templates)
+        self.templates = (
+            [templates] if isinstance(templates, str) else list(templates)
+        )
+        for template in self.templates:
+            if not isinstance(template, str) or template.count("{}") != 1:
+                raise InputError(
+                    f"template {template!r} must hold {{}} once, where the "
+                    "class name goes"
+                )
+        if not self.templates:
+            raise InputError("templates is empty; give at least one")
         if not isinstance(caption_share, (int, float)) or not (
             0 <= caption_share <= 1
         ):
@@ -99,7 +71,15 @@ class Template(Learner):
     @torch.no_grad()
     def setup(self, clap, class_names, shots=None, logit_scale=None):
         """Embed the templates; see `Learner.setup`."""
-        embeddings = template_embeddings(clap, class_names, self.templates)
+        wordings = [
+            clap.encode_captions(
+                [template.replace("{}", name) for name in class_names]
+            ).whole  # [n_classes, D]
+            for template in self.templates
+        ]
+        embeddings = wordings[0]  # [n_classes, D]
+        if len(wordings) > 1:
+            embeddings = normalize(torch.stack(wordings), dim=-1).mean(0)
         # Only the means cannot be recomputed without the training items.
         means = torch.zeros_like(embeddings)  # [n_classes, D]
         if shots is not None and self.caption_share:

@@ -21,7 +21,7 @@ from torch.nn.functional import normalize
 from afpt_plugin.errors import InputError
 from afpt_plugin.learners.base import Classes, Learner
 from afpt_plugin.learners.selection import choose, grid
-from afpt_plugin.learners.template import check_templates, template_embeddings
+from afpt_plugin.learners.template import Template
 from afpt_plugin.similarity import rbf_kernel
 
 #: Treff's.
@@ -75,14 +75,14 @@ class TipAdapter(Learner):
                 raise InputError(
                     f"{name} is {value!r}; give a number above 0, or null"
                 )
-        self.templates = check_templates(templates)
+        self.templates = Template(templates).templates
         self.alpha, self.beta = alpha, beta
         self.learn_keys = learn_keys
 
     @torch.no_grad()
     def setup(self, clap, class_names, shots=None, logit_scale=None):
         """Fill the cache, choose alpha and beta; see `Learner.setup`."""
-        zero_shot = template_embeddings(clap, class_names, self.templates)
+        zero_shot = Template(self.templates).setup(clap, class_names).embeddings
         zero_shot = normalize(zero_shot, dim=-1).cpu()  # [n_classes, D]
         keys = torch.empty(0, clap.embed_dim)
         labels = torch.empty(0, len(class_names))

@@ -1,0 +1,80 @@
+"""PALM: a vector of each class's own, beside its name, in the joint space.
+
+>>> from afpt_plugin.backbones import load_clap
+>>> clap = load_clap("mini")
+>>> learner = FeatureContext().setup(clap, ["dog", "rain"])
+>>> learner.classes(clap).coarse.shape
+torch.Size([2, 384])
+
+The paper is "PALM: Few-Shot Prompt Learning for Audio Language Models"
+(https://arxiv.org/abs/2409.19806). What it learns lies behind the text tower, so
+no gradient passes the tower, and training does not need it.
+
+Authors
+ * The afpt_plugin developers 2026
+"""
+
+import torch
+from torch.nn.functional import normalize
+
+from afpt_plugin.learners.base import Classes, Learner
+from afpt_plugin.learners.template import Template
+
+#: Standard deviation of a context at the start (authors' code).
+CTX_STD = 0.02
+
+
+class FeatureContext(Learner):
+    """Class embeddings between the name's and a learned vector.
+
+    With ``t`` the unit embedding of a class name, a class is
+    ``(1 - w) t + w ctx``, where ``w = sigmoid(gate)``; ``ctx`` starts from
+    N(0, 0.02^2) and ``gate`` from U(0, 1). The authors multiply cosines by 100,
+    we by the backbone's own scale.
+
+    Arguments
+    ---------
+    templates : list of str or str
+        What ``t`` is the embedding of, see `Template`; the authors' is the bare
+        name.
+    fine : bool
+        Whether words and frames are scored with the same classes, too; the
+        authors do not.
+    seed : int
+        Seed of the draw.
+
+    Raises
+    ------
+    InputError
+        If a template does not hold ``{}`` once.
+
+    Example
+    -------
+    >>> FeatureContext(seed=1).settings()
+    {'templates': ['{}'], 'fine': False, 'seed': 1}
+    """
+
+    def __init__(self, templates=("{}",), fine=False, seed=0):
+        super().__init__()
+        self.templates = Template(templates).templates
+        self.fine = self.uses_parts = fine
+        self.seed = seed
+
+    def setup(self, clap, class_names, shots=None, logit_scale=None):
+        """Embed the names, draw what is learned; see `Learner.setup`."""
+        names = Template(self.templates).setup(clap, class_names).embeddings
+        self.register_buffer(
+            "names", normalize(names, dim=-1), persistent=False
+        )  # [n_classes, D]
+        generator = torch.Generator().manual_seed(self.seed)
+        ctx = torch.randn(names.shape, generator=generator)  # [n_classes, D]
+        gate = torch.rand(len(names), generator=generator)  # [n_classes]
+        self.ctx = torch.nn.Parameter(CTX_STD * ctx)
+        self.gate = torch.nn.Parameter(gate)
+        return super().setup(clap, class_names, shots, logit_scale)
+
+    def classes(self, clap):
+        """The mixtures; the backbone is not used. See `Learner.classes`."""
+        share = torch.sigmoid(self.gate)[:, None]  # [n_classes, 1]
+        mixed = (1 - share) * self.names + share * self.ctx  # [n_classes, D]
+        return Classes(mixed, mixed)
