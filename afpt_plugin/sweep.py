@@ -134,11 +134,14 @@ def read_grid(path, results, given=None):
                 cells[cell.folder] = cell
                 if transfer is None:
                     continue
+                # Folds belong to their data set.
+                own = ["dataset", "folds", "source_folds"]
+                there = {k: v for k, v in shared.items() if k not in own}
                 kept = ["clap", "seed"]
                 if "dataset" not in transfer:
-                    kept += ["dataset", "folds", "source_folds"]
-                kept = {k: [values[k]] for k in kept if k in values}
-                for there in _multiply(root, {**shared, **kept, **transfer}):
+                    kept += own
+                there |= {k: [values[k]] for k in kept if k in values}
+                for there in _multiply(root, {**there, **transfer}):
                     to = _make_transfer(root, results, there, cell)
                     cells[to.folder] = to
         except InputError as error:
