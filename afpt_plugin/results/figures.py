@@ -286,7 +286,7 @@ def plot_shots(table, titles, path):
     import pandas as pd
 
     places = list(zip(table.index, table["primary"], strict=True))
-    rows = table[["dataset", "metric", "clap", "zero_shot"]].assign(
+    rows = table[["dataset", "metric", "clap", "mark", "zero_shot"]].assign(
         title=list(titles),
         k=pd.to_numeric(table["k"], errors="coerce"),
         value=[100 * table.at[row, head] for row, head in places],
@@ -310,7 +310,8 @@ def plot_shots(table, titles, path):
             grid, panels, strict=False
         ):
             axes.grid(axis="y")
-            levels = [("zero-shot", 100 * panel["zero_shot"].iloc[0], _GRAY)]
+            zero_shot = panel["zero_shot"][panel["mark"] == ""].iloc[0]
+            levels = [("zero-shot", 100 * zero_shot, _GRAY)]
             free = panel[panel["k"].isna()]
             for title, value in zip(free["title"], free["value"], strict=True):
                 # The template as a method of its own is zero-shot once more.
@@ -322,18 +323,22 @@ def plot_shots(table, titles, path):
                 style = "--" if place == 0 else (0, (1, 1.5))
                 axes.axhline(value, color=color, ls=style, label=title)
             shots = panel.dropna(subset="k").sort_values("k")
-            for title, line in shots.groupby("title", sort=False):
+            lines = list(shots.groupby("title", sort=False))
+            for place, (title, line) in enumerate(lines):
+                # Side by side, deviations do not hide each other.
+                shift = 2 ** (0.08 * (place - (len(lines) - 1) / 2))
                 axes.errorbar(
-                    line["k"],
+                    line["k"] * shift,
                     line["value"],
                     yerr=line["std"].fillna(0),
                     capsize=2.5,
+                    elinewidth=1,
                     label=title,
                     **styles[title],
                 )
                 last = line.iloc[-1]
                 color = styles[title]["color"]
-                ends.append((title, last["value"], color, last["k"]))
+                ends.append((title, last["value"], color, last["k"] * shift))
             axes.set_xscale("log", base=2)
             axes.set_xticks(ks, [f"{k:g}" for k in ks])
             axes.tick_params(axis="x", which="minor", length=0)

@@ -19,6 +19,7 @@ Authors
  * The afpt_plugin developers 2026
 """
 
+import re
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +27,8 @@ import pandas as pd
 
 # What names a row of the summary.
 KEYS = ["method", "settings", "supervision", "k"]
+# The end of the names that `Task` gives to the halves of a data set.
+HALVES = r" \((base|new)\)$"
 
 
 class _Score(NamedTuple):
@@ -137,10 +140,8 @@ def _score(parts, show, by_seed):
 
 def _summary(rows, by_seed):
     """One backbone's table, and notes on it."""
-    halves = r" \((?:base|new)\)$"
-    rows = rows.reset_index().assign(
-        data=rows["dataset"].str.replace(halves, "", regex=True).to_numpy()
-    )
+    rows = rows.reset_index()
+    rows["data"] = rows["dataset"].str.replace(HALVES, "", regex=True)
     # Should two rows of a data set have one name, both are shown.
     rows["copy"] = rows.groupby([*KEYS, "dataset"]).cumcount()
     columns = _columns(rows)
@@ -163,6 +164,7 @@ def _summary(rows, by_seed):
                 )
     scores = pd.DataFrame(scores)
     shown = scores.map(lambda s: f"{percent(s.mean, s.std)} {s.mark}".strip())
+    shown = shown.where(scores.map(lambda s: s.mean == s.mean), "-")
     for title, column in scores.items():
         # Only what compares with the others can be the best.
         values = column.map(lambda s: np.nan if s.mark else round(s.mean, 3))
@@ -177,7 +179,8 @@ def _extras(datasets, group, parts):
     """What stands behind a method's scores: gains, costs, how it was chosen."""
     extras = {}
     for dataset in datasets:
-        title = "gain" if len(datasets) == 1 else f"gain, {dataset}"
+        title = re.sub(HALVES, r", \1", f"gain, {dataset}")
+        title = title if len(datasets) > 1 else "gain"
         ends = ["vs_zero_shot", "vs_zero_shot_low", "vs_zero_shot_high"]
         row = parts.get(dataset)
         mean, low, high = [np.nan] * 3 if row is None else row[ends]
