@@ -109,10 +109,9 @@ def write_report(comparison, folder):
         with replacing(csv) as part:
             table.to_csv(part, float_format="%.6g")
         plot_comparison(table, labels, heads, png)
-        if (table["k"] != "-").any():
+        shots.unlink(missing_ok=True)
+        if _has_k(table):
             plot_shots(table, _line_titles(table), shots)
-        else:
-            shots.unlink(missing_ok=True)
         with replacing(md) as part:
             part.write_text(format_report(comparison), encoding="utf-8")
     return [md, csv, png] + [shots] * shots.is_file()
@@ -133,7 +132,7 @@ def format_report(comparison):
         parts += _listed(notes)
     parts += _listed(comparison.marks)
     parts.append("![All heads of all rows](report.png)")
-    if (table["k"] != "-").any():
+    if _has_k(table):
         parts.append("![Methods by the number of recordings](shots.png)")
     for dataset, rows in table.groupby("dataset", sort=False):
         parts.append(f"## {_inline(dataset)}")
@@ -209,6 +208,11 @@ def _row_title(row):
     return f"{method_title(row)}, {row['supervision']}{shots}"
 
 
+def _has_k(table):
+    """Whether any row learned from a number of recordings."""
+    return table["k"].str.isdecimal().any()
+
+
 def _line_titles(table):
     """Names of lines in a figure, the same for rows that differ in k."""
     from afpt_plugin.results.pivot import method_title
@@ -216,6 +220,7 @@ def _line_titles(table):
     titles = table.apply(method_title, axis=1)
     several = table.groupby(titles)["supervision"].transform("nunique") > 1
     titles += (", " + table["supervision"]).where(several, "")
+    titles += table["k"].map({"all": ", all recordings"}).fillna("")
     return (titles + " " + table["mark"]).str.strip()
 
 

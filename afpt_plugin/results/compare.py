@@ -42,14 +42,14 @@ from afpt_plugin.results.output import (
 )
 from afpt_plugin.results.runs import NAMES, find_runs
 
-# Facts that must be alike for numbers of one data set to be comparable.
-COMPARABLE = {
-    "^(clips$|clip_)": "other clips were tested",
+# Rows that share names compare if these facts are alike; otherwise, a reason.
+COMPARABLE = (
+    (NAMES[:2], "^(clips$|clip_)", "other clips were tested"),
     # The mean of their mAP is not that of all recordings together.
-    "^folds$": "other folds were tested one by one",
-    r"^baseline\.": "the baseline is another",
-    "^clap_fingerprint$": "the backbone has other weights",
-}
+    (NAMES[:2], "^folds$", "other folds were tested one by one"),
+    (NAMES[:2], r"^baseline\.", "the baseline is another"),
+    (NAMES[:3], "^clap_fingerprint$", "the backbone has other weights"),
+)
 # What of the identity belongs to the method.
 SETTING = re.compile("^(learner|training)[.]")
 # How an epoch was chosen, see `RunResults`.
@@ -321,35 +321,34 @@ def _name_settings(table, facts):
 def _mark_rows(table, facts):
     """Mark rows that do not compare with the others of their data set."""
     marks, sentences = pd.Series("", table.index), []
-    for (dataset, metric, _), rows in table.groupby(NAMES[:3], sort=False):
-        own = facts.loc[rows.index].assign(clips=rows["clips"])
-        # Where folds were tested one by one, the bytes have no common hash.
-        for _, same in own.groupby("clips"):
-            hashes = same["data_fingerprint"]
-            if hashes[hashes != "not set"].nunique() > 1:
-                own.loc[same.index, "clips"] += ", data " + hashes
-        if metric == "acc":
-            own = own.drop(columns="folds")
-        own = own.filter(regex="|".join(COMPARABLE))
-        keys = own.apply(tuple, axis=1)
-        usual = own.loc[keys.map(keys.value_counts()).idxmax()]
-        for _, other in own.groupby(keys, sort=False):
-            values = other.iloc[0]
-            differing = values[values != usual]
-            if differing.empty:
-                continue
-            reasons = [
-                f"{reason} ({name}: {value}; theirs: {usual[name]})"
-                for pattern, reason in COMPARABLE.items()
-                for name, value in differing.filter(regex=pattern).items()
-            ]
-            mark = f"[{len(sentences) + 1}]"
-            marks[other.index] = mark
-            sentences.append(
-                f"{mark} {dataset}, row {', '.join(map(str, other.index))}: not "
-                "comparable with the rows that have no mark, because "
-                + " and ".join(reasons)
-            )
+    facts = facts.assign(clips=table["clips"])
+    # Where folds were tested one by one, the bytes have no common hash.
+    for _, same in facts.groupby("clips"):
+        hashes = same["data_fingerprint"]
+        if hashes[hashes != "not set"].nunique() > 1:
+            facts.loc[same.index, "clips"] += ", data " + hashes
+    facts["folds"] = facts["folds"].where(table["metric"] == "mAP", "any")
+    for names, pattern, reason in COMPARABLE:
+        for _, rows in table.groupby(names, sort=False):
+            own = facts.loc[rows.index].filter(regex=pattern)
+            keys = own.apply(tuple, axis=1)
+            usual = own.loc[keys.map(keys.value_counts()).idxmax()]
+            for _, other in own.groupby(keys, sort=False):
+                values = other.iloc[0]
+                differing = [
+                    f"{name}: {value}; theirs: {usual[name]}"
+                    for name, value in values[values != usual].items()
+                ]
+                if not differing:
+                    continue
+                mark = f"[{len(sentences) + 1}]"
+                marks[other.index] += mark
+                sentences.append(
+                    f"{mark} {rows['dataset'].iloc[0]}, row "
+                    f"{', '.join(map(str, other.index))}: not comparable with "
+                    f"the rows without this mark, because {reason} "
+                    f"({'; '.join(differing)})"
+                )
     return marks, sentences
 
 

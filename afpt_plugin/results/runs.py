@@ -39,8 +39,6 @@ from afpt_plugin.results.output import is_baseline
 REQUIRED_KEYS = "seed n_recordings identity metrics per_class".split()
 # What names a row; rows of one name differ in their settings.
 NAMES = ["dataset", "metric", "clap", "method", "supervision", "k"]
-# Of shots, those that follow from what was drawn, or from the fold.
-DRAWN = ("supervision.n_train", "supervision.n_valid")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -201,11 +199,16 @@ def _read_run(path, name):
             "package or another program wrote it, so run the recipe again"
         )
     dataset, clap, learner, supervision = (facts[key] for key in keys)
-    k = facts.get("supervision.k", "-")
-    if k != "-":
-        folded = results.get("fold") is not None
-        for fact in (*DRAWN, "supervision.fingerprint")[: 2 + folded]:
-            facts.pop(fact, None)
+    k = "-"
+    if supervision == "shots":
+        k = facts.get("supervision.k", "all")
+        # What follows from the draw, and from the fold, does not set two
+        # runs apart.
+        drawn = ["n_train", "n_valid"]
+        if results.get("fold") is not None:
+            drawn.append("fingerprint")
+        for fact in drawn:
+            facts.pop(f"supervision.{fact}", None)
     elif "supervision.source" in facts:
         supervision += f": {facts['supervision.source']}"
     method = facts.get("method", learner)
