@@ -331,6 +331,8 @@ def _mark_rows(table, facts):
     for names, pattern, reason in COMPARABLE:
         for _, rows in table.groupby(names, sort=False):
             own = facts.loc[rows.index].filter(regex=pattern)
+            if own.empty:
+                continue
             keys = own.apply(tuple, axis=1)
             usual = own.loc[keys.map(keys.value_counts()).idxmax()]
             for _, other in own.groupby(keys, sort=False):
