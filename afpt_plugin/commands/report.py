@@ -14,16 +14,18 @@ from afpt_plugin.files import replacing
 INTRODUCTION = """\
 # Comparison of runs
 
-Metrics are in %: the mean ± the sample standard deviation over runs that differ
-only in the seed. A single run has no deviation.
+The first table has a row for each method and a column for each data set: the
+head that a run is judged by, in % of accuracy or mAP, as the mean ± the sample
+standard deviation over all seeds and folds. H is 2BN / (B + N) of base and new
+classes; H and means over data sets are computed for each seed, then averaged.
+The best of a column is bold. A transductive score saw all test recordings at
+once, without their labels; the others see one at a time.
 
-Gains are in percentage points and paired within each run: those of the
-learner's head named, over zero-shot (the untuned template) and over the same
-head of the baseline, which shows what was learned. In parentheses stands the
-95 % interval, a bootstrap over the recordings (acc) or over the classes (mAP,
-since a recording has no average precision), after averaging over the seeds.
-
-![Comparison of runs](report.png)"""
+The gain is in percentage points, over the untuned template of the same run. In
+parentheses stands its 95 % interval, a bootstrap over the sources of the
+recordings, or over the classes (mAP, since a recording has no average
+precision), after averaging over the seeds. Each recording counts once, whatever
+the size of its fold."""
 
 
 def add_parser(subparsers):
@@ -41,16 +43,16 @@ def add_parser(subparsers):
         help="compare all runs below a folder: table, intervals, figure",
         description=(
             "Read every results.json below RESULTS_DIR and write report.md,\n"
-            "report.csv and report.png: each head's mean and standard\n"
-            "deviation over seeds, and the paired gain over zero-shot with a\n"
-            "bootstrap interval. Runs that differ in more than the seed are\n"
-            "not averaged; the report says in what they differ."
+            "report.csv, report.png and, of few-shot runs, shots.png: means\n"
+            "and standard deviations over seeds and folds, and the paired\n"
+            "gain over zero-shot with a bootstrap interval. Runs that differ\n"
+            "in anything else are not averaged; the report says in what."
         ),
         epilog=(
             "example:\n"
             "  afpt report results --output comparison\n\n"
-            "exit status: 0; 1 if a run is damaged or unfinished (the report\n"
-            "names it); 2 if there is nothing to compare"
+            "exit status: 0; 1 if a run is damaged, unfinished or failed (the\n"
+            "report names it); 2 if there is nothing to compare"
         ),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -67,7 +69,7 @@ def add_parser(subparsers):
     parser.add_argument(
         "--allow-errors",
         action="store_true",
-        help="exit status 0 even if a run is damaged or unfinished",
+        help="exit status 0 even if a run is damaged, unfinished or failed",
     )
     parser.set_defaults(run=run)
 
@@ -78,124 +80,160 @@ def run(args):
 
     comparison = compare_runs(args.results_dir)
     paths = write_report(comparison, args.output or args.results_dir)
-    sys.stdout.write(paths[-1].read_text(encoding="utf-8"))
+    sys.stdout.write(paths[0].read_text(encoding="utf-8"))
     sys.stdout.write(f"\nWrote {', '.join(map(str, paths))}\n")
-    for error in comparison.errors:
+    errors = [*comparison.errors, *comparison.failed]
+    for error in errors:
         sys.stderr.write(f"error: {error}\n")
-    return int(bool(comparison.errors) and not args.allow_errors)
+    return int(bool(errors) and not args.allow_errors)
 
 
 def write_report(comparison, folder):
-    """Write a `Comparison` as `report.csv`, `report.png` and `report.md`.
+    """Write a `Comparison` as ``report.md``, ``.csv``, ``.png``, ``shots.png``.
 
-    Returns the files' paths. The folder is made if it does not exist.
+    Returns the files' paths; the last only if there are few-shot runs. The
+    folder is made if it does not exist.
     """
-    from afpt_plugin.results.figures import plot_comparison
+    from afpt_plugin.results.figures import plot_comparison, plot_shots
 
     table, heads = comparison.table, comparison.heads
     labels = [
         f"{number}  {row['dataset']}, {row['metric']}, runs: {row['n_runs']}\n"
-        f"{_learner(row)}, {row['supervision']}, {row['clap']}"
+        f"{_row_title(row)}, {row['clap']}"
         for number, row in table.iterrows()
     ]
     folder = Path(folder)
-    csv, png, md = (folder / f"report.{kind}" for kind in ("csv", "png", "md"))
+    md, csv, png = (folder / f"report.{kind}" for kind in ("md", "csv", "png"))
+    shots = folder / "shots.png"
     with refuse_unwritable(folder):
         with replacing(csv) as part:
             table.to_csv(part, float_format="%.6g")
         plot_comparison(table, labels, heads, png)
+        shots.unlink(missing_ok=True)
+        if _has_k(table):
+            plot_shots(table, _line_titles(table), shots)
         with replacing(md) as part:
             part.write_text(format_report(comparison), encoding="utf-8")
-    return [csv, png, md]
+    return [md, csv, png] + [shots] * shots.is_file()
 
 
 def format_report(comparison):
     """Write a `Comparison` as Markdown, percentages with one decimal.
 
-    Two tables a data set with notes on what is not comparable; then the runs
-    that were not counted or are damaged, and the runs of each row.
+    The summary with notes on what is not comparable; the figures; a table a
+    data set with all heads; then the runs that failed, were not counted or are
+    damaged, and the runs of each row.
     """
-    parts = [INTRODUCTION]
-    for dataset, rows in comparison.table.groupby("dataset", sort=False):
+    from afpt_plugin.results.pivot import summarize
+
+    parts, table = [INTRODUCTION], comparison.table
+    for clap, summary, notes in summarize(comparison):
+        parts += [f"## {_inline(clap)}", _markdown(summary)]
+        parts += _listed(notes)
+    parts += _listed(comparison.marks)
+    parts.append("![All heads of all rows](report.png)")
+    if _has_k(table):
+        parts.append("![Methods by the number of recordings](shots.png)")
+    for dataset, rows in table.groupby("dataset", sort=False):
         parts.append(f"## {_inline(dataset)}")
-        parts += _tables(rows, comparison.heads)
+        parts += _details(rows, comparison.heads)
         parts += comparison.notes[dataset]
     for title, sentences in (
+        ("Cells that failed", comparison.failed),
         ("Runs not counted", comparison.duplicates),
-        ("Damaged or unfinished runs", comparison.errors),
+        ("Damaged, unfinished or overlapping runs", comparison.errors),
     ):
         if sentences:
-            lines = [f"- {_inline(sentence)}" for sentence in sentences]
-            parts += [f"## {title}", "\n".join(lines)]
+            parts += [f"## {title}", *_listed(sentences)]
     parts.append("## Runs")
-    for number, row in comparison.table.iterrows():
-        lines = [f"- {_inline(file)}" for file in row["files"].split(" | ")]
-        seeds = row["seeds"].replace(" ", ", ")
-        parts.append("\n".join([f"Row {number} (seeds: {seeds}):\n", *lines]))
+    for number, row in table.iterrows():
+        cells = f"seeds: {row['seeds'].replace(' ', ', ')}"
+        if row["folds"]:
+            cells += f"; folds: {row['folds'].replace(' ', ', ')}"
+        parts.append(f"Row {number} ({cells}):")
+        parts += _listed(row["files"].split(" | "))
     return "\n\n".join(parts) + "\n"
 
 
-def _tables(rows, heads):
-    """What all rows of a data set share, their results and their gains."""
+def _details(rows, heads):
+    """What all rows of a data set share, and all their heads."""
     import pandas as pd
 
     from afpt_plugin.results.figures import head_title
+    from afpt_plugin.results.pivot import percent
 
-    results = pd.DataFrame({"row": rows.index}, index=rows.index)
-    results["learner"] = rows.apply(_learner, axis=1)
-    results["supervision"] = rows["supervision"]
-    results["backbone"] = rows["clap"]
-    gains = results.assign(head=rows["primary"].map(head_title))
+    def texts(column):
+        """A column's means with their deviations."""
+        std = rows.get(f"{column}_std", pd.Series(float("nan"), rows.index))
+        return list(map(percent, rows[column], std))
+
+    cells = pd.DataFrame({"row": rows.index}, index=rows.index)
+    cells["row"] = [f"{n} {mark}".strip() for n, mark in rows["mark"].items()]
+    cells["method"] = rows.apply(_row_title, axis=1)
     shared = []
     for title, column in (
+        ("backbone", "clap"),
         ("metric", "metric"),
-        ("recordings", "n_recordings"),
+        ("clips", "clips"),
         ("kind of run", "kind"),
-        ("epoch chosen on", "selection"),
+        ("gain over", "vs_zero_shot_over"),
     ):
         values = rows[column].fillna("-")
         if values.nunique() == 1:
             shared.append(f"{title}: {_inline(values.iloc[0])}")
         else:
-            results[title] = values
-    results["runs"] = rows["n_runs"]
+            cells[title] = values
+    cells["runs"] = rows["n_runs"]
     for head in heads:
         if rows[head].notna().any():
-            results[head_title(head)] = _percent(rows, head)
-    for gain in ("vs_zero_shot", "vs_same_head"):
-        title = gain.replace("_", " ").replace("zero shot", "zero-shot")
-        gains[title] = _percent(rows, gain, "+")
-    gains["interval over"] = rows["vs_zero_shot_over"]
+            cells[head_title(head)] = texts(head)
+    ends = [f"vs_same_head{end}" for end in ("", "_low", "_high")]
+    cells["gain over the same head"] = [
+        percent(mean, low=low, high=high, sign="+")
+        for mean, low, high in rows[ends].itertuples(index=False)
+    ]
     for head in ("zero_shot", *rows["primary"].unique()):
-        values = _percent(rows, f"lwlrap_{head}")
-        if (values != "-").any():
-            gains[f"lwlrap {head_title(head)}"] = values
+        if rows[f"lwlrap_{head}"].notna().any():
+            cells[f"lwlrap {head_title(head)}"] = texts(f"lwlrap_{head}")
     return [f"All rows: {', '.join(shared)}"] * bool(shared) + [
-        cells.map(_inline).to_markdown(index=False, disable_numparse=True)
-        for cells in (results, gains)
+        _markdown(cells)
     ]
 
 
-def _learner(row):
-    """A learner's name with the settings that tell it apart."""
-    return row["learner"] + (f" ({row['settings']})" if row["settings"] else "")
+def _row_title(row):
+    """What was adapted, and from what."""
+    from afpt_plugin.results.pivot import method_title
+
+    shots = "" if row["k"] == "-" else f", k {row['k']}"
+    return f"{method_title(row)}, {row['supervision']}{shots}"
 
 
-def _percent(rows, column, sign=""):
-    """Means with what there is of deviations and intervals, as texts."""
+def _has_k(table):
+    """Whether any row learned from a number of recordings."""
+    return table["k"].str.isdecimal().any()
 
-    def text(row):
-        """A metric's mean, spread and interval, in percent."""
-        mean, std, low, high = (
-            100 * row.get(f"{column}{end}", float("nan"))
-            for end in ("", "_std", "_low", "_high")
-        )
-        parts = ["-" if mean != mean else f"{mean:{sign}.1f}"]
-        parts += [f"± {std:.1f}"] if std == std else []
-        parts += [f"({low:+.1f} to {high:+.1f})"] if low == low else []
-        return " ".join(parts)
 
-    return rows.apply(text, axis=1)
+def _line_titles(table):
+    """Names of lines in a figure, the same for rows that differ in k."""
+    from afpt_plugin.results.pivot import method_title
+
+    titles = table.apply(method_title, axis=1)
+    several = table.groupby(titles)["supervision"].transform("nunique") > 1
+    titles += (", " + table["supervision"]).where(several, "")
+    titles += table["k"].map({"all": ", all recordings"}).fillna("")
+    return (titles + " " + table["mark"]).str.strip()
+
+
+def _markdown(cells):
+    """A table of texts."""
+    cells = cells.map(_inline)
+    return cells.to_markdown(index=False, disable_numparse=True)
+
+
+def _listed(sentences):
+    """A list, as one paragraph if there is any."""
+    lines = [f"- {_inline(sentence)}" for sentence in sentences]
+    return ["\n".join(lines)] * bool(lines)
 
 
 def _inline(text):

@@ -101,11 +101,11 @@ def write_results(folder, results):
         part.write_text(text + "\n", encoding="utf-8")
 
 
-def write_predictions(folder, ids, targets, class_names, logits):
+def write_predictions(folder, ids, targets, class_names, logits, sources=None):
     """Write `predictions.csv`, one row a recording.
 
-    Columns: `id`; `label`, the true names joined by `|`; and for each head its
-    predicted class and, for single-label targets, `<head>_score` (the softmax
+    Columns: `id`; `source`, if any is known; `label`, the true names joined by
+    `|`; and for each head its predicted class and, for single-label targets, `<head>_score` (the softmax
     of the logits) and `<head>_rank` (place of the true label, 1 is right), or
     for multi-label targets `<head>_logit`.
 
@@ -121,6 +121,9 @@ def write_predictions(folder, ids, targets, class_names, logits):
         The C names.
     logits : dict
         Head to its logits [N, C].
+    sources : dict, optional
+        ID to what the recording was cut from; one that is not in it was not
+        cut from a longer one.
 
     Example
     -------
@@ -141,7 +144,11 @@ def write_predictions(folder, ids, targets, class_names, logits):
         labels = names[targets.numpy()]
     else:
         labels = ["|".join(names[row]) for row in targets.bool().numpy()]
-    table = {"id": ids, "label": labels}
+    table = {"id": ids}
+    sources = [(sources or {}).get(id) or "" for id in ids]
+    if any(sources):
+        table["source"] = sources
+    table["label"] = labels
     for head, values in logits.items():
         values = values.detach().cpu().double()  # [N, C]
         # numpy's argmax takes the first of equals, as the metrics do.
@@ -208,7 +215,7 @@ def format_table(metrics, metric_name, per_class):
     return "\n".join(lines)
 
 
-def write_run(folder, results, ids, targets, logits, task):
+def write_run(folder, results, ids, targets, logits, task, sources=None):
     """Write everything a finished run leaves behind.
 
     `predictions.csv`, `training.png` (if the run trained), `per_class.png`
@@ -229,6 +236,8 @@ def write_run(folder, results, ids, targets, logits, task):
         Head to logits [N, C]; `zero_shot` among them.
     task : Task
         What was learned.
+    sources : dict, optional
+        See `write_predictions`.
 
     Example
     -------
@@ -237,7 +246,7 @@ def write_run(folder, results, ids, targets, logits, task):
     folder, names = Path(folder), task.class_names
     if not task.multi_label:
         targets = targets.argmax(1)  # [N]
-    write_predictions(folder, ids, targets, names, logits)
+    write_predictions(folder, ids, targets, names, logits, sources)
     if results.get("history"):
         plot_training(
             results["history"],

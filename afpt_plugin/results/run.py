@@ -140,6 +140,9 @@ class RunResults:
         supervision = dict(self.facts.pop("supervision", {}))
         # Depends on the seed, so it is not part of the identity.
         self._drawn = supervision.pop("drawn_fingerprint", None)
+        self._sources = {
+            row["ID"]: row.get("source") for row in data.get("rows", [])
+        }
         self.facts["n_left_out"] = data.get("n_left_out", 0)
         # A fold is a part of a sample, as a seed is: both are averaged.
         fold = self.facts["fold"] = data.get("fold")
@@ -173,12 +176,8 @@ class RunResults:
         try:
             text = (self.folder / "results.json").read_text(encoding="utf-8")
             known = json.loads(text)
-            varying = ("fold", "data_fingerprint")
-            known = {
-                **known["identity"],
-                **{key: known[key] for key in varying},
-            }
-            self._compare(known)
+            varying = {key: known[key] for key in ("fold", "data_fingerprint")}
+            self._compare(known["identity"] | varying)
         except (OSError, ValueError, KeyError, TypeError) as error:
             if isinstance(error, InputError):
                 raise
@@ -380,7 +379,13 @@ class RunResults:
         }
         if if_main_process():
             write_run(
-                self.folder, results, scores.ids, targets, logits, self.task
+                self.folder,
+                results,
+                scores.ids,
+                targets,
+                logits,
+                self.task,
+                self._sources,
             )
         self._export(self.folder / "export", selected, metrics)
         name = self.task.metric

@@ -1,12 +1,14 @@
 """`afpt report` as a user runs it: a command line and what it leaves."""
 
+import json
+
 import pandas as pd
 import pytest
 from matplotlib.image import imread
 
 from afpt_plugin.cli import main
-from afpt_plugin.results.compare import REQUIRED_KEYS
 from afpt_plugin.results.output import write_results
+from afpt_plugin.results.runs import REQUIRED_KEYS
 
 
 @pytest.fixture(autouse=True)
@@ -32,6 +34,7 @@ def test_report_is_written_shown_and_ends_well(runs, capsys):
     assert "predictions.csv of 1/results.json" in text
     assert pd.read_csv(folder / "report.csv").loc[0, "n_runs"] == 2
     assert imread(folder / "report.png").ndim == 3
+    assert not (folder / "shots.png").exists() and "shots.png" not in text
 
 
 def test_a_damaged_run_is_named_and_ends_with_1_unless_allowed(runs, capsys):
@@ -44,6 +47,33 @@ def test_a_damaged_run_is_named_and_ends_with_1_unless_allowed(runs, capsys):
         assert "error: 1/results.json: " in capsys.readouterr().err
     text = (runs / "results" / "report.md").read_text("utf-8")
     assert "\n- 1/results.json: " in text
+
+
+def test_a_failed_cell_is_listed_and_ends_with_1_unless_allowed(runs, capsys):
+    cell = runs / "results" / "3"
+    cell.mkdir()
+    (cell / "error.txt").write_text("Class 'x' is | empty.\npython train.py\n")
+    for arguments, status in (
+        (["results"], 1),
+        (["results", "--allow-errors"], 0),
+    ):
+        assert main(["report", *arguments]) == status
+        assert "error: 3: Class 'x' is | empty.\n" in capsys.readouterr().err
+    text = (runs / "results" / "report.md").read_text("utf-8")
+    assert "## Cells that failed\n\n- 3: Class 'x' is \\| empty.\n\n" in text
+    assert "Damaged" not in text and "python train.py" not in text
+
+
+def test_few_shot_runs_leave_a_figure_which_does_not_outlive_them(runs):
+    path = runs / "results" / "1" / "results.json"
+    results = json.loads(path.read_text())
+    results["identity"]["supervision"]["k"] = 2
+    path.write_text(json.dumps(results))
+    assert main(["report", "results"]) == 0
+    assert imread(runs / "results" / "shots.png").ndim == 3
+    path.unlink()
+    assert main(["report", "results"]) == 0
+    assert not (runs / "results" / "shots.png").exists()
 
 
 @pytest.mark.parametrize(

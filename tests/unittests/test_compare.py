@@ -1,4 +1,4 @@
-"""Tests of `afpt_plugin.results.compare` and of the report on it.
+"""Tests of `afpt_plugin.results.compare`, `runs`, `pivot` and the report.
 
 Authors
  * The afpt_plugin developers 2026
@@ -17,12 +17,10 @@ from hypothesis import strategies as st
 
 from afpt_plugin.commands.report import format_report, write_report
 from afpt_plugin.errors import InputError
-from afpt_plugin.results.compare import (
-    REQUIRED_KEYS,
-    bootstrap_interval,
-    compare_runs,
-)
+from afpt_plugin.results.compare import bootstrap_interval, compare_runs
 from afpt_plugin.results.output import HEADS, write_results
+from afpt_plugin.results.pivot import summarize
+from afpt_plugin.results.runs import REQUIRED_KEYS
 
 IDENTITY = {
     "dataset": "Bells",
@@ -37,6 +35,7 @@ IDENTITY = {
     "selection": "captions",
     "debug": False,
 }
+IDS = ["NA", "1", "01", "3"]
 RIGHT = dict(zip(HEADS, "1100 0000 1010 1110 1000 1110".split(), strict=True))
 
 
@@ -44,7 +43,9 @@ RIGHT = dict(zip(HEADS, "1100 0000 1010 1110 1000 1110".split(), strict=True))
 def add_run(tmp_path):
     """Write the run `name`: each head right on the recordings given."""
 
-    def add(name, seed=1, right=None, facts=None, **changes):
+    def add(
+        name, seed=1, right=None, facts=None, ids=IDS, sources=None, **changes
+    ):
         identity = copy.deepcopy(IDENTITY)
         for fact, value in (facts or {}).items():
             *parents, last = fact.split(".")
@@ -52,6 +53,8 @@ def add_run(tmp_path):
             for key in parents:
                 entry = entry[key]
             entry[last] = value
+        if changes.get("fold"):
+            identity["data_fingerprint"] = None
         hits = {
             head: [int(hit) for hit in text]
             for head, text in {**RIGHT, **(right or {})}.items()
@@ -60,15 +63,17 @@ def add_run(tmp_path):
         results = {
             **dict.fromkeys(REQUIRED_KEYS),
             **{"seed": seed, "identity": identity, "run_kind": "benchmark"},
-            **{"n_recordings": 4, "selection": "captions"},
+            "n_recordings": len(ids),
             "metrics": {head: {"acc": np.mean(hits[head])} for head in hits},
             **changes,
         }
         write_results(tmp_path / name, results)
-        predictions = {"id": ["NA", "1", "01", "3"]} | {
+        predictions = {"id": ids, "label": ["dog"] * len(ids)} | {
             f"{head}_rank": [2 - hit for hit in values]
             for head, values in hits.items()
         }
+        if sources:
+            predictions["source"] = sources
         path = tmp_path / name / "predictions.csv"
         pd.DataFrame(predictions).to_csv(path, index=False)
         return path.parent
@@ -116,7 +121,6 @@ def test_means_deviations_gains_and_intervals_are_those_by_hand(
     # Half the distance of two values is not the sample deviation
     assert row["ensemble_std"] == pytest.approx(0.125 * 2**0.5)
     assert row["vs_zero_shot"] == row["vs_same_head"] == 0.375
-    assert row["vs_zero_shot_std"] == pytest.approx(0.125 * 2**0.5)
     # Recording by recording: (0, 0, 1, 0) and (0, 0, 1, 1)
     assert interval(row) == bootstrap_interval([0, 0, 1, 0.5])
     assert interval(row, "vs_same_head") == bootstrap_interval([0, 1, 0, 0.5])
@@ -154,7 +158,7 @@ def test_resamples_of_a_large_test_set_are_drawn_in_batches(monkeypatch):
         return SimpleNamespace(confidence_interval=ends)
 
     monkeypatch.setattr("scipy.stats.bootstrap", bootstrap)
-    bootstrap_interval(np.zeros(10_000))
+    assert bootstrap_interval(np.zeros(10_000)) == (0, 1)
     assert asked[0]["batch"] * 10_000 * 8 < 2**25
 
 
@@ -196,7 +200,10 @@ def test_a_learner_without_fine_scores_has_its_own_heads(tmp_path, add_run):
         (lambda text: "\udcff", "b/results.json .*utf-8"),
         (lambda text: text.replace("01", "1"), "b/results.json repeats"),
         (lambda text: text.replace("NA", "x"), "not of the same recordings"),
-        (lambda text: text.replace("2", "1"), "recordings do not give"),
+        (
+            lambda text: text.replace("2", "1"),
+            "of b/results.json does not give the metrics",
+        ),
     ],
 )
 def test_what_is_wrong_with_predictions_stands_in_place_of_the_interval(
@@ -212,6 +219,7 @@ def test_what_is_wrong_with_predictions_stands_in_place_of_the_interval(
     row = compared.table.loc[1]
     assert row["n_runs"] == 2 and row["vs_zero_shot"] == 0.25
     assert np.isnan(interval(row)).all()
+    assert row["clips"].startswith(("unknown", "4 rec", "5 rec"))
     over = pd.Series([row["vs_zero_shot_over"]])
     assert over.str.contains(f"none: .*{reason}")[0]
     assert "none: " in format_report(compared)
@@ -239,7 +247,9 @@ def test_runs_that_differ_are_not_averaged_and_the_table_says_in_what(
     (other,) = compared.table.index[compared.table["n_runs"] == 1]
     ((note,),) = compared.notes.values()
     scope, _, line = note.split("\n")
-    assert scope.startswith("Rows 1, 2 share a name")
+    assert scope == (
+        "Rows 1, 2 share a name but are not averaged, since they differ:"
+    )
     assert line.startswith(f"- {fact}: ") and f"{shown} in row {other}" in line
     assert note in format_report(compared)
     key = fact.removeprefix("learner.").removeprefix("training.")
@@ -258,34 +268,345 @@ def test_a_name_shows_the_learners_settings_first_and_what_fits(
 
 
 @pytest.mark.parametrize(
-    "facts, column, shown, noted",
+    "facts, column, shown",
     [
-        ({"dataset": "Horns"}, "dataset", "Horns", None),
-        ({"clap": "ms-2022"}, "clap", "ms-2022", None),
-        ({"supervision.source": "x"}, "supervision", "captions: x", None),
-        ({"supervision": {"kind": "no"}}, "supervision", "no", None),
-        ({"data_fingerprint": "e"}, "learner", "Other", "on the same clips"),
-        ({"baseline.a": ["{}"]}, "learner", "Other", "the same baseline"),
-        ({"clap_fingerprint": "f"}, "learner", "Other", "weights of mini"),
+        ({"dataset": "Horns"}, "dataset", "Horns"),
+        ({"clap": "ms-2022"}, "clap", "ms-2022"),
+        ({"method": "coop"}, "method", "coop"),
+        ({"supervision.source": "x"}, "supervision", "captions: x"),
+        ({"supervision": {"kind": "shots", "k": 4}}, "k", "4"),
+        ({"supervision": {"kind": "shots"}}, "k", "all"),
     ],
 )
-def test_runs_of_another_name_are_rows_with_a_note_if_they_do_not_compare(
-    tmp_path, add_run, facts, column, shown, noted
+def test_runs_of_another_name_are_rows_that_compare(
+    tmp_path, add_run, facts, column, shown
 ):
     add_run("a")
-    if noted:
-        facts = {"learner.name": "Other", **facts}
     add_run("b", facts=facts)
     compared = compare_runs(tmp_path)
     assert shown in set(compared.table[column]) and len(compared.table) == 2
-    notes = [note for notes in compared.notes.values() for note in notes]
-    if noted:
-        assert len(notes) == 1 and noted in notes[0]
-        assert f"- {list(facts)[1]}: " in notes[0]
-    else:
-        assert not notes
-    sections = format_report(compared).count("\n## ") - 1
-    assert sections == compared.table["dataset"].nunique()
+    assert not compared.marks and not any(compared.notes.values())
+    assert not compared.table["settings"].any()
+    clips, text = compared.table.loc[1, "clips"], format_report(compared)
+    assert clips.startswith("4 recordings (") and f"clips: {clips}," in text
+
+
+@pytest.mark.parametrize(
+    "changes, reason, shown",
+    [
+        (
+            {"facts": {"data_fingerprint": "e" * 64}},
+            "other clips were tested",
+            "data eeeeeeeeeeee; theirs: 4 recordings",
+        ),
+        (
+            {"ids": ["NA", "1", "01", "4"]},
+            "other clips were tested",
+            "clips: 4 recordings",
+        ),
+        (
+            {"facts": {"clip_options": {"crop": "end"}}},
+            "other clips were tested",
+            "clip_options.crop: end; theirs: not set",
+        ),
+        (
+            {"facts": {"baseline.a": ["{}"]}},
+            "the baseline is another",
+            'baseline.a: ["{}"]; theirs: not set',
+        ),
+        (
+            {"facts": {"clap_fingerprint": "f" * 64}},
+            "the backbone has other weights",
+            f"clap_fingerprint: {'f' * 12}; theirs: {'c' * 12}",
+        ),
+    ],
+)
+def test_a_row_that_does_not_compare_is_marked_with_the_reason(
+    tmp_path, add_run, changes, reason, shown
+):
+    add_run("a", right={"ensemble": "1000"})
+    add_run("b", right={"ensemble": "1100"}, facts={"method": "other"})
+    facts = {"method": "best", **changes.pop("facts", {})}
+    add_run("c", right={"ensemble": "1111"}, facts=facts, **changes)
+    compared = compare_runs(tmp_path)
+    table = compared.table.set_index("method")
+    assert table["mark"].to_dict() == {
+        **{"PromptLearner": "", "best": "[1]", "other": ""}
+    }
+    (sentence,) = compared.marks
+    assert sentence.startswith("[1] Bells, row 2: not comparable")
+    assert f"because {reason} (" in sentence and shown in sentence
+    assert f"\n- {sentence}\n" in format_report(compared)
+    # The best of those that compare is bold, though the other is better
+    ((_, summary, _),) = summarize(compared)
+    scores = summary.set_index("method")["Bells"].to_dict()
+    assert scores == {
+        **{"PromptLearner": "25.0", "best": "100.0 [1]", "other": "**50.0**"}
+    }
+
+
+def test_folds_and_the_whole_set_compare_where_the_same_clips_are_tested(
+    tmp_path, add_run
+):
+    shots = {"supervision": {"kind": "shots", "k": 1}, "method": "coop"}
+    add_run("whole")
+    heads = {head: text[:2] for head, text in RIGHT.items()}
+    for fold in ("1", "2"):
+        # What each fold learned from differs, and does not set them apart
+        shots["supervision"] |= {"fingerprint": fold, "n_train": int(fold)}
+        ids = IDS[:2] if fold == "1" else IDS[2:]
+        add_run(fold, right=heads, facts=shots, ids=ids, fold=fold)
+    compared = compare_runs(tmp_path)
+    assert list(compared.table["folds"]) == ["", "1 2"]
+    assert compared.table["clips"].nunique() == 1 and not compared.marks
+    # One fold alone is not the whole set
+    (tmp_path / "2" / "results.json").unlink()
+    (sentence,) = compare_runs(tmp_path).marks
+    assert "theirs: 4 recordings" in sentence and "2 recordings" in sentence
+    # Average precision over folds is another measure than that of the set
+    add_run("whole", **multi_label([0.3, 0.4, 0.9, None]))
+    measured = multi_label([0.3, 0.4, 0.9, None])
+    add_run("1", facts={**shots, "folds": "own"}, fold="1", **measured)
+    (sentence,) = compare_runs(tmp_path).marks
+    assert "other folds" in sentence and "folds: own" in sentence
+
+
+def add_fold(add_run, seed, fold, zero_shot, coarse, **options):
+    """A run of a fold, whose recordings are named by it."""
+    none = dict.fromkeys(HEADS)
+    right = none | {"zero_shot": zero_shot, "coarse": coarse}
+    ids = [f"{fold}-{i}" for i in range(len(coarse))]
+    name = f"{fold}/{seed}"
+    options = {"ids": ids, "fold": fold, **options}
+    return add_run(name, seed=seed, right=right, **options)
+
+
+def test_seeds_and_folds_are_averaged_and_gains_count_each_recording_once(
+    tmp_path, add_run
+):
+    add_fold(add_run, 1, "1", "0000", "1111")
+    add_fold(add_run, 1, "2", "01", "01")
+    add_fold(add_run, 2, "1", "0000", "1100")
+    add_fold(add_run, 2, "2", "01", "00")
+    compared = compare_runs(tmp_path)
+    row = compared.table.loc[1]
+    assert (row["n_runs"], row["seeds"], row["folds"]) == (4, "1 2", "1 2")
+    cells = [1.0, 0.5, 0.5, 0.0]
+    assert row["coarse"] == np.mean(cells) == 0.5
+    assert row["coarse_std"] == pytest.approx(np.std(cells, ddof=1))
+    assert list(compared.cells["value"]) == cells
+    # Not the mean of the folds' gains, (1 + 0 + 0.5 - 0.5) / 4 = 0.25
+    pairs = [1, 1, 0.5, 0.5, 0, -0.5]
+    assert row["vs_zero_shot"] == pytest.approx(np.mean(pairs))
+    assert interval(row) == bootstrap_interval(pairs)
+    assert row["vs_zero_shot_over"] == "6 recordings"
+    assert "Row 1 (seeds: 1, 2; folds: 1, 2):" in format_report(compared)
+    # A grid with a hole is said to have one, and has no interval
+    (tmp_path / "2" / "2" / "results.json").unlink()
+    compared = compare_runs(tmp_path)
+    row = compared.table.loc[1]
+    ((note,),) = compared.notes.values()
+    assert note == (
+        "Row 1 has 3 runs, but 2 seeds and 2 folds: some of them are missing."
+    )
+    assert "not of the same recordings" in row["vs_zero_shot_over"]
+    assert row["vs_zero_shot"] == pytest.approx((1 + 0 + 0.5) / 3)
+
+
+def test_average_precision_of_a_class_is_averaged_over_the_folds_it_is_in(
+    tmp_path, add_run
+):
+    ids = ["v", "w", "x", "y"]
+    measured = multi_label([0.4, 0.4, None, None])
+    add_run("a", fold="1", ids=ids, **measured)
+    path = tmp_path / "a" / "results.json"
+    results = json.loads(path.read_text())
+    # Class 2 is not in fold 1
+    for head, classes in results["per_class"].items():
+        classes["class 2"]["ap"] = None
+        values = [e["ap"] for e in classes.values() if e["ap"] is not None]
+        results["metrics"][head]["mAP"] = float(np.mean(values))
+    path.write_text(json.dumps(results))
+    add_run("b", fold="2", **multi_label([0.2, 0.4, 0.9, None]))
+    row = compare_runs(tmp_path).table.loc[1]
+    assert row["vs_zero_shot_over"] == "3 classes"
+    pairs = [(0.2 + 0.0) / 2, 0.0, 0.3]
+    assert row["vs_zero_shot"] == pytest.approx(np.mean(pairs))
+    assert interval(row) == pytest.approx(bootstrap_interval(pairs))
+
+
+def test_intervals_are_over_sources_where_clips_share_them(tmp_path, add_run):
+    # The third has no source of its own, so it is one
+    sources = ["a", "a", "", "b"]
+    add_run("a", sources=sources)
+    row = compare_runs(tmp_path).table.loc[1]
+    assert row["vs_zero_shot_over"] == "3 sources"
+    # The learner's 1110 minus 1100: sums 0, 1, 0 of 2, 1, 1 recordings
+    assert interval(row) == pytest.approx(
+        cluster_interval([[0, 0], [1], [0]]), abs=0.02
+    )
+    assert interval(row) != bootstrap_interval([0, 0, 1, 0])
+    add_run("a", sources=["a"] * 4)
+    over = compare_runs(tmp_path).table.loc[1, "vs_zero_shot_over"]
+    assert over == "none: there are fewer than two sources"
+
+
+def cluster_interval(clusters, n_resamples=20_000):
+    """The 95 % interval of the mean, whole clusters drawn, one by one."""
+    rng = np.random.default_rng(7)
+    means = []
+    for _ in range(n_resamples):
+        drawn = rng.choice(len(clusters), len(clusters))
+        means.append(np.mean(np.concatenate([clusters[i] for i in drawn])))
+    return np.percentile(means, [2.5, 97.5])
+
+
+def test_cluster_bootstrap_is_that_of_a_plain_loop():
+    rng = np.random.default_rng(1)
+    # Recordings of one source are right or wrong together
+    clusters = [
+        rng.normal(0.2, 1) + rng.normal(0, 0.1, rng.integers(1, 6))
+        for _ in range(30)
+    ]
+    values = np.concatenate(clusters)
+    sources = np.repeat(np.arange(30), [len(c) for c in clusters])
+    shuffled = rng.permutation(len(values))
+    found = bootstrap_interval(values[shuffled], sources[shuffled])
+    assert found == pytest.approx(cluster_interval(clusters), abs=0.03)
+    # Taken as independent, they would promise too much
+    low, high = bootstrap_interval(values)
+    assert high - low < 0.75 * (found[1] - found[0])
+
+
+def test_overlapping_folds_are_refused_and_named(tmp_path, add_run):
+    add_fold(add_run, 1, "1", "00", "11")
+    add_fold(add_run, 1, "2", "00", "11", ids=["1-1", "2-0"])
+    with pytest.raises(InputError, match="2/1/results.json: its fold and that"):
+        compare_runs(tmp_path)
+    add_run("good", facts={"method": "good"})
+    compared = compare_runs(tmp_path)
+    assert list(compared.table["method"]) == ["good"]
+    (error,) = compared.errors
+    assert "1/1/results.json overlap, since both test 1-1" in error
+    assert f"\n- {error}\n" in format_report(compared)
+    # The same recordings under another seed are no overlap
+    (tmp_path / "2" / "1" / "results.json").unlink()
+    add_fold(add_run, 2, "1", "00", "10")
+    compared = compare_runs(tmp_path)
+    assert not compared.errors and sorted(compared.table["n_runs"]) == [1, 2]
+
+
+def test_base_and_new_classes_meet_in_h_seed_by_seed(tmp_path, add_run):
+    # Accuracy of base and new classes, in hits of four
+    hits = {("Bells", 1): (4, 2), ("Bells", 2): (3, 1), ("Horns", 1): (2, 2)}
+    for (data, seed), halves in hits.items():
+        for half, n in zip(("base", "new"), halves, strict=True):
+            add_run(
+                f"{data}/{seed}/{half}",
+                seed=seed,
+                right={"ensemble": "1" * n + "0" * (4 - n)},
+                facts={"dataset": f"{data} ({half})", "method": "coop"},
+            )
+    add_run("a", facts={"dataset": "Bells (base)", "method": "base alone"})
+    ((backbone, summary, notes),) = summarize(compare_runs(tmp_path))
+    summary = summary.set_index("method")
+    assert backbone == "mini"
+    assert list(summary)[2:9] == [
+        *("Bells, base", "Bells, new", "Bells, H"),
+        *("Horns, base", "Horns, new", "Horns, H", "mean H"),
+    ]
+    row = summary.loc["coop"]
+    bells = [2 * 1 * 0.5 / 1.5, 2 * 0.75 * 0.25 / 1]
+    mean, std = np.mean(bells), np.std(bells, ddof=1)
+    assert row["Bells, H"] == f"{100 * mean:.1f} ± {100 * std:.1f}"
+    assert row["Bells, base"] == "**87.5 ± 17.7**"
+    assert row["Horns, H"] == "50.0"
+    # Seed 1 alone has both data sets
+    assert row["mean H"] == f"{100 * (bells[0] + 0.5) / 2:.1f}"
+    (note,) = notes
+    assert note.startswith("coop, mean H: ") and note.endswith("(1)")
+    alone = summary.loc["base alone"]
+    assert alone["Bells, base"] == "75.0" and alone["Bells, H"] == "-"
+    assert alone["mean H"] == alone["gain, Bells, new"] == "-"
+
+
+def test_summary_has_a_row_for_each_method_supervision_and_k(tmp_path, add_run):
+    def add(name, method, acc, *, k=None, n=1, **facts):
+        supervision = {"kind": "shots", "k": k} if k else {"kind": "nothing"}
+        facts = {"supervision": supervision, "method": method, **facts}
+        right = {"ensemble": "1" * acc + "0" * (4 - acc)}
+        for seed in range(n):
+            add_run(
+                f"{name}/{seed}",
+                seed=seed,
+                right=right,
+                facts=facts,
+                n_parameters=10 * (k or 0),
+                timings={"adapt_seconds": 2.0 * seed},
+                chosen={"rule": "C on held-out items"} if k else {},
+            )
+
+    for data in ("Bells", "Horns"):
+        add(f"{data}/zero", "zero_shot", 2, dataset=data, training=None)
+        for k in (16, 2):
+            add(f"{data}/{k}", "probe", 3, k=k, n=2, dataset=data)
+    add("here", "probe", 4, k=16, dataset="Horns", **{"learner.n_ctx": 4})
+    add("only", "coop", 4, k=2, dataset="Bells", selection="audio")
+    compared = compare_runs(tmp_path)
+    ((_, summary, notes),) = summarize(compared)
+    assert not notes
+    summary = summary.set_index(["method", "k"])
+    # What sets two rows of Horns apart names those of Bells as well
+    assert list(summary.index) == [
+        *(("zero_shot", "-"), ("coop", "2"), ("probe (n_ctx: 16)", "2")),
+        *(("probe (n_ctx: 16)", "16"), ("probe (n_ctx: 4)", "16")),
+    ]
+    probe = summary.loc["probe (n_ctx: 16)", "16"]
+    assert probe["Bells"] == "75.0 ± 0.0" and probe["mean"] == "**75.0 ± 0.0**"
+    assert probe["supervision"] == "shots" and probe["learned"] == "160"
+    assert probe["adaptation"] == "1 s"
+    assert probe["chosen by"] == (
+        "epoch: lowest loss on held-out items; C on held-out items"
+    )
+    low, high = interval(compared.table.set_index("method").loc["coop"])
+    coop = summary.loc["coop", "2"]
+    assert coop["Bells"] == "**100.0**" and coop["mean"] == "-"
+    gain = f"+50.0 ({100 * low:+.1f} to {100 * high:+.1f})"
+    assert coop["gain, Bells"] == gain and coop["gain, Horns"] == "-"
+    assert coop["chosen by"].startswith("epoch: best on the test set; ")
+    zero_shot = summary.loc["zero_shot", "-"]
+    assert zero_shot["chosen by"] == "-" and zero_shot["mean"] == "50.0"
+
+
+def test_transductive_scores_stand_beside_the_others_and_never_lead(
+    tmp_path, add_run
+):
+    none = dict.fromkeys(set(HEADS) - {"zero_shot"})
+    heads = {"transductive": "1111", "zero_shot_transductive": "0111"}
+    add_run("a", right=none | heads | {"coarse": "1110"})
+    add_run("b", right=none | {"coarse": "1110"}, facts={"method": "other"})
+    compared = compare_runs(tmp_path)
+    assert set(compared.table["primary"]) == {"coarse"}
+    assert compared.heads == [
+        *("zero_shot", "zero_shot_transductive", "coarse", "transductive")
+    ]
+    assert list(compared.table["vs_zero_shot"]) == [0.25, 0.25]
+    ((_, summary, _),) = summarize(compared)
+    assert list(summary)[3:5] == ["Bells", "Bells, transductive"]
+    assert list(summary["Bells, transductive"]) == ["100.0", "-"]
+    assert "zero-shot, transductive" in format_report(compared)
+
+
+def test_what_was_learned_elsewhere_has_no_time_of_its_own(tmp_path, add_run):
+    facts = {"dataset": "Bells (new)", "learner.learned_on": "Bells (base)"}
+    add_run("new", facts=facts, timings={"adapt_seconds": 0.5})
+    add_run(
+        "base",
+        facts={"dataset": "Bells (base)"},
+        timings={"adapt_seconds": 20.0},
+    )
+    ((_, summary, _),) = summarize(compare_runs(tmp_path))
+    assert list(summary["adaptation"]) == ["20 s"]
 
 
 def test_of_two_runs_with_one_seed_the_newest_counts(tmp_path, add_run):
@@ -365,14 +686,16 @@ def test_columns_line_up_no_name_ends_a_cell_and_facts_are_shown_once(
     tmp_path, add_run
 ):
     add_run("a", facts={"supervision.source": "a|b\nc"})
-    add_run("b", selection=None)
+    add_run("b", run_kind="demonstration")
     text = format_report(compare_runs(tmp_path))
     table = [line for line in text.splitlines() if line.startswith("|")][:4]
     assert len({len(line) for line in table}) == 1
     assert "a\\|b c" in text
     assert len({line.replace("\\|", "").count("|") for line in table}) == 1
-    assert "metric: acc, recordings: 4, kind of run: benchmark" in text
-    assert "epoch chosen on" in table[0] and "recordings" not in table[0]
+    details = text.split("\n## Bells\n")[1]
+    assert "metric: acc, clips: 4 recordings (" in details.split("\n|")[0]
+    header = details.split("\n|")[1]
+    assert "kind of run" in header and "metric" not in header
 
 
 def test_written_report_is_the_same_in_whatever_order_runs_were(
@@ -388,10 +711,8 @@ def test_written_report_is_the_same_in_whatever_order_runs_were(
     assert texts[0] == texts[1]
     assert "Row 2 (seeds: 2, 10)" in texts[0]
     assert texts[0].index("## Anvils") < texts[0].index("## Bells")
-    csv, png, markdown = write_report(compared, tmp_path / "new" / "folder")
-    assert {path.name for path in csv.parent.iterdir()} == {
-        *("report.csv", "report.png", "report.md")
-    }
+    markdown, csv, png = write_report(compared, tmp_path / "new" / "folder")
+    assert set(csv.parent.iterdir()) == {markdown, csv, png}
     table = pd.read_csv(csv, index_col="row")
     assert list(table.columns) == list(compared.table.columns)
     assert table.loc[1, "ensemble"] == 0.75

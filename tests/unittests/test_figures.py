@@ -6,6 +6,7 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 from matplotlib.image import imread
+from matplotlib.text import Text
 
 from afpt_plugin.inference import FrameScores
 from afpt_plugin.results import figures
@@ -137,6 +138,77 @@ def test_comparison_figure_has_each_head_of_each_row_and_its_deviation(drawn):
     assert segments.get_segments()[-1][:, 0] == pytest.approx([70, 90])
     labels = [label.get_text() for label in axes.get_yticklabels()]
     assert labels == ["$a$", "b"]
+
+
+def shots_table(rows):
+    """A table of rows: data set, k, mark, zero-shot, score and deviation."""
+    names = ["dataset", "k", "mark", "zero_shot", "coarse", "coarse_std"]
+    table = pd.DataFrame(rows, columns=names, index=range(1, 1 + len(rows)))
+    return table.assign(metric="acc", clap="mini", primary="coarse")
+
+
+def test_shots_figure_has_a_panel_a_data_set_and_a_line_a_method(drawn):
+    table = shots_table(
+        [
+            ("Bells", "-", "[1]", 0.1, 0.2, np.nan),
+            ("Bells", "-", "", 0.5, 0.5, 0.0),
+            ("Bells", "-", "", 0.5, 0.55, 0.0),
+            ("Bells", "16", "", 0.5, 0.8, 0.02),
+            ("Bells", "1", "", 0.5, 0.6, 0.1),
+            ("Bells", "16", "", 0.5, 0.9, np.nan),
+            ("Horns", "4", "", 0.25, 0.7, 0.0),
+            ("Drums", "-", "", 0.25, 0.7, 0.0),
+        ]
+    )
+    titles = "old [1],zero_shot,captions,$coop$,$coop$,probe,$coop$,captions"
+    _, figure = drawn(figures.plot_shots, table, titles.split(","))
+    bells, horns = figure.axes
+    assert bells.get_title() == "Bells, mini"
+    assert bells.get_xscale() == "log"
+    assert bells.get_xticks().tolist() == [1, 16]
+    ticks = [label.get_text() for label in bells.get_xticklabels()]
+    assert ticks == ["1", "16"]
+    lines = {bar.get_label(): bar for bar in bells.containers}
+    assert list(lines) == ["$coop$", "probe"]
+    coop, _, (bars,) = lines["$coop$"]
+    # From left to right, and beside the other line by less than half a step
+    assert coop.get_ydata() == pytest.approx([60, 80])
+    assert coop.get_xdata() == pytest.approx([1, 16], rel=0.1)
+    assert coop.get_xdata()[1] < lines["probe"][0].get_xdata()[0]
+    ends = [segment[:, 1].tolist() for segment in bars.get_segments()]
+    assert ends[0] == pytest.approx([50, 70])
+    assert ends[1] == pytest.approx([78, 82])
+    # What is not comparable is no reference, and zero-shot is drawn once
+    levels = {
+        line.get_label(): line.get_ydata()
+        for line in bells.lines
+        if len(set(line.get_xdata())) == 2 and line.get_xdata()[0] == 0
+    }
+    assert {k: v[0] for k, v in levels.items()} == pytest.approx(
+        {"zero-shot": 50, "old [1]": 20, "captions": 55}
+    )
+    shown = {text.get_text(): text for text in bells.texts}
+    assert set(shown) == {*levels, "$coop$", "probe"}
+    assert not shown["$coop$"].get_parse_math()
+    # A method has one color in all panels, and its name has it as well
+    color = coop.get_color()
+    assert shown["$coop$"].get_color() == color
+    assert horns.containers[0][0].get_color() == color
+    assert lines["probe"][0].get_color() != color
+
+
+def test_names_at_the_lines_of_a_shots_figure_do_not_overlap(drawn):
+    rows = [("Bells", "4", "", 0.5, 0.5 + i / 1000, 0.01) for i in range(8)]
+    titles = [f"method {i}" for i in range(8)]
+    _, figure = drawn(figures.plot_shots, shots_table(rows), titles)
+    (axes,) = figure.axes
+    # Without the lines that lead to them
+    boxes = [Text.get_window_extent(text) for text in axes.texts]
+    boxes.sort(key=lambda box: box.y0)
+    for lower, upper in zip(boxes, boxes[1:], strict=False):
+        assert lower.y1 <= upper.y0 + 1
+    looks = {(c[0].get_color(), c[0].get_marker()) for c in axes.containers}
+    assert len(looks) == 8
 
 
 def make_frames(n_frames=20):

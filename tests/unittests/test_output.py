@@ -83,6 +83,16 @@ def test_predictions_hold_class_and_rank_or_logit(tmp_path, targets):
     assert names_in(tmp_path) == ["predictions.csv"]
 
 
+def test_predictions_name_sources_only_where_some_are_known(tmp_path):
+    arguments = tmp_path, IDS, TARGETS, CLASS_NAMES, some_logits()
+    output.write_predictions(*arguments, {"c.wav": "tape", "001.wav": None})
+    table = pd.read_csv(tmp_path / "predictions.csv", keep_default_na=False)
+    assert table["source"].tolist() == ["", "", "tape", ""]
+    output.write_predictions(*arguments, dict.fromkeys(IDS))
+    table = pd.read_csv(tmp_path / "predictions.csv")
+    assert list(table.columns[:2]) == ["id", "label"]
+
+
 def test_table_shows_percent_points_and_untested_classes():
     metrics = {
         "zero_shot": {"mAP": 0.5},

@@ -1,0 +1,319 @@
+"""Finished runs on disk: found, read, proved to be usable, grouped.
+
+Runs that differ in nothing but seed and fold are one sample of one thing:
+
+>>> import json
+>>> folder = getfixture("tmp_path")
+>>> names = {"dataset": "Pets", "clap": "mini", "method": "coop"}
+>>> names |= {"learner": {"name": "PromptLearner"}}
+>>> names |= {"supervision": {"kind": "shots", "k": 4}}
+>>> for fold in "12":
+...     run = dict.fromkeys(REQUIRED_KEYS) | {"fold": fold, "identity": names}
+...     run["metrics"] = {"zero_shot": {"acc": 0.5}, "coarse": {"acc": 0.7}}
+...     (folder / fold).mkdir()
+...     text = json.dumps(run)
+...     _ = (folder / fold / "results.json").write_text(text)
+>>> found = find_runs(folder)
+>>> [[run.name for run in runs] for runs in found.groups]
+[['1/results.json', '2/results.json']]
+>>> found.groups[0][0].names["method"], found.groups[0][0].names["k"]
+('coop', '4')
+
+Authors
+ * The afpt_plugin developers 2026
+"""
+
+import dataclasses
+import functools
+import json
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from afpt_plugin.errors import InputError
+from afpt_plugin.results.output import is_baseline
+
+# What the comparison reads of a results.json, beside the identity's own keys.
+REQUIRED_KEYS = "seed n_recordings identity metrics per_class".split()
+# What names a row; rows of one name differ in their settings.
+NAMES = ["dataset", "metric", "clap", "method", "supervision", "k"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A finished run.
+
+    Arguments
+    ---------
+    path : pathlib.Path
+        Of its ``results.json``.
+    name : str
+        The path below the folder that is searched.
+    results : dict
+        What it holds.
+    facts : dict
+        The identity as dotted names and texts, without what is null.
+    names : dict
+        A text for each of `NAMES`.
+    """
+
+    path: Path
+    name: str
+    results: dict
+    facts: dict
+    names: dict
+
+    @property
+    def cell(self):
+        """Seed and fold, as texts; without a fold, all was tested."""
+        return str(self.results["seed"]), self.results.get("fold") or ""
+
+    @functools.cached_property
+    def predictions(self):
+        """The table ``predictions.csv`` as texts, by the recording's ID.
+
+        Raises
+        ------
+        InputError
+            If it is missing, damaged, or repeats an ID.
+        """
+        try:
+            table = pd.read_csv(
+                self.path.with_name("predictions.csv"),
+                dtype=str,
+                na_filter=False,
+            ).set_index("id")
+        except (OSError, KeyError, ValueError) as error:
+            raise self.unusable("predictions.csv", error) from error
+        if not table.index.is_unique:
+            raise InputError(
+                f"the predictions.csv of {self.name} repeats an id"
+            )
+        return table
+
+    def unusable(self, source, error):
+        """An `InputError` that says why a part of the run cannot be used."""
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        return InputError(
+            f"the {source} of {self.name} cannot be used ({reason})"
+        )
+
+
+class Found(NamedTuple):
+    """What `find_runs` finds."""
+
+    groups: list  # lists of `Run`, a run for each seed and fold
+    duplicates: list  # sentences about runs with a newer one of the same cell
+    errors: list  # sentences about damaged, unfinished and overlapping runs
+    failed: list  # sentences about cells of a sweep that failed
+
+
+def _find_paths(folder):
+    """Paths of all results, and sentences about unfinished and failed ones."""
+    paths, errors, failed = [], [], []
+
+    def complain(path, fault, where=errors):
+        """Remember what is wrong with a file."""
+        where.append(f"{Path(path).relative_to(folder).as_posix()}: {fault}")
+
+    def unreadable(error):
+        """Remember what cannot be listed or read."""
+        complain(error.filename, f"it cannot be read ({error.strerror})")
+
+    for parent, folders, files in os.walk(folder, onerror=unreadable):
+        folders.sort()
+        if "results.json" in files:
+            paths.append(Path(parent, "results.json"))
+            continue
+        try:
+            if "error.txt" in files:
+                text = Path(parent, "error.txt").read_text("utf-8", "replace")
+                # The second line is the command.
+                reason = text.strip().split("\n")[0]
+                complain(parent, reason or "no reason is given", failed)
+            # `afpt tune`, which tests nothing, leaves a settings.json.
+            elif "env.log" in files and "settings.json" not in files:
+                settings = Path(parent, "hyperparams.yaml").read_bytes()
+                # Other SpeechBrain experiments are none of ours.
+                if b"afpt_plugin.results." in settings:
+                    fault = "the run has not finished; start it again"
+                    complain(parent, fault)
+        except OSError as error:
+            unreadable(error)
+    return paths, errors, failed
+
+
+def _flatten(value, name=""):
+    """Dotted names and texts of nested JSON values, without null."""
+    if isinstance(value, dict):
+        for key, part in value.items():
+            yield from _flatten(part, f"{name}.{key}" if name else key)
+    elif value is not None:
+        text = json.dumps(value, ensure_ascii=False)
+        text = value if isinstance(value, str) else text
+        # Nobody compares 64 hex digits.
+        yield name, text[:12] if name.endswith("fingerprint") else text
+
+
+def _read_run(path, name):
+    """Read a run and prove that its numbers can be averaged."""
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(
+            f"{name}: the file cannot be read ({error.strerror})"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(
+            f"{name}: the file is not JSON ({error}); run the recipe again"
+        ) from error
+    results = results if isinstance(results, dict) else {}
+    metrics = results.get("metrics")
+    metrics = metrics if isinstance(metrics, dict) else {}
+    for head, values in metrics.items():
+        if not isinstance(values, dict):
+            raise InputError(f"{name}: metrics.{head} is {values!r}")
+        for key in sorted({"acc", "mAP", "lwlrap"} & set(values)):
+            value = values[key]
+            if not isinstance(value, (int, float)) or not 0 <= value <= 1:
+                raise InputError(
+                    f"{name}: metrics.{head}.{key} is {value!r}, not a number "
+                    "from 0 to 1; run the recipe again"
+                )
+    metric = "acc" if "acc" in metrics.get("zero_shot", {}) else "mAP"
+    learned = [head for head in metrics if not is_baseline(head)]
+    facts = dict(_flatten(results.get("identity")))
+    keys = ["dataset", "clap", "learner.name", "supervision.kind"]
+    missing = [key for key in REQUIRED_KEYS if key not in results]
+    missing += [f"identity.{key}" for key in keys if key not in facts]
+    missing += [
+        f"metrics.{head}.{metric}"
+        for head in ["zero_shot", *(learned or ["coarse"])]
+        if metric not in metrics.get(head, {})
+    ]
+    if missing:
+        raise InputError(
+            f"{name}: the file lacks {', '.join(missing)}; version 0.1 of the "
+            "package or another program wrote it, so run the recipe again"
+        )
+    dataset, clap, learner, supervision = (facts[key] for key in keys)
+    k = "-"
+    if supervision == "shots":
+        k = facts.get("supervision.k", "all")
+        # What follows from the draw, and from the fold, does not set two
+        # runs apart.
+        drawn = ["n_train", "n_valid"]
+        if results.get("fold") is not None:
+            drawn.append("fingerprint")
+        for fact in drawn:
+            facts.pop(f"supervision.{fact}", None)
+    elif "supervision.source" in facts:
+        supervision += f": {facts['supervision.source']}"
+    method = facts.get("method", learner)
+    values = (dataset, metric, clap, method, supervision, k)
+    names = dict(zip(NAMES, values, strict=True))
+    return Run(path, name, results, facts, names)
+
+
+def _newest(runs):
+    """The newest run of each cell, and sentences about the others."""
+    newest, sentences = {}, []
+    for run in sorted(runs, key=lambda r: (r.path.stat().st_mtime_ns, r.name)):
+        seed, fold = run.cell
+        if older := newest.get(run.cell):
+            same = run.results["metrics"] == older.results["metrics"]
+            cell = f"seed ({seed})" + (f" and fold ({fold})" if fold else "")
+            sentences.append(
+                f"{older.name} is not counted: {run.name} is newer and has the "
+                f"same identity and {cell}; their metrics "
+                f"{'are equal' if same else 'differ'}"
+            )
+        newest[run.cell] = run
+    # Shorter numbers are smaller.
+    order = sorted(newest, key=lambda cell: [(len(t), t) for t in cell])
+    return [newest[cell] for cell in order], sentences
+
+
+def _refuse_overlap(runs):
+    """Refuse runs of one seed that test a recording twice."""
+    seen = {}
+    for run in runs:
+        try:
+            ids = run.predictions.index
+        except InputError:
+            continue  # then there is no interval, and the table says why
+        for id in ids:
+            other = seen.setdefault((run.cell[0], id), run)
+            if other is not run:
+                raise InputError(
+                    f"{run.name}: its fold and that of {other.name} overlap, "
+                    f"since both test {id}; all runs of this identity are left "
+                    "out, so move the runs of one of these folds away"
+                )
+
+
+def _order(group):
+    """What rows are sorted by: zero-shot before captions before the others."""
+    run = group[0]
+    kind = run.facts["supervision.kind"]
+    k = run.names["k"]
+    return (
+        *(run.names["dataset"], run.names["metric"], run.names["clap"]),
+        {"nothing": 0, "captions": 1}.get(kind, 2),
+        *(run.names["method"], run.names["supervision"], (len(k), k)),
+        sorted(run.facts.items()),
+    )
+
+
+def find_runs(folder):
+    """Find the runs below a folder, one of each identity, seed and fold.
+
+    Of two runs of one cell the newest (by the file's time) counts: a repetition
+    is not a second sample, and refusing would make a user delete files to see a
+    table.
+
+    Returns
+    -------
+    Found
+
+    Raises
+    ------
+    InputError
+        If there is no such folder or no finished run in it.
+
+    Example
+    -------
+    The one in the description of this module.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; give that of your runs")
+    paths, errors, failed = _find_paths(folder)
+    groups, counted, duplicates = {}, [], []
+    for path in paths:
+        try:
+            run = _read_run(path, path.relative_to(folder).as_posix())
+        except InputError as error:
+            errors.append(str(error))
+            continue
+        key = (*run.names.values(), *sorted(run.facts.items()))
+        groups.setdefault(key, []).append(run)
+    for runs in groups.values():
+        newest, sentences = _newest(runs)
+        duplicates += sentences
+        try:
+            _refuse_overlap(newest)
+        except InputError as error:
+            errors.append(str(error))
+        else:
+            counted.append(newest)
+    if not counted:
+        reasons = sorted(errors) + sorted(failed)
+        raise InputError(
+            f"{folder}: neither this folder nor one below it holds a finished "
+            "run" + "".join(f"; {reason}" for reason in reasons)
+        )
+    counted.sort(key=_order)
+    return Found(counted, sorted(duplicates), sorted(errors), sorted(failed))
