@@ -251,6 +251,12 @@ def prepare_data(task, prepare, write_samples, options):
                 f"data_folder: the package has no samples for {task.name}; give "
                 "the path of the data set"
             )
+        if options.get("with_train") and not task.folds:
+            raise InputError(
+                f"learn_from: the samples of {task.name} are mixtures of the "
+                "same recordings, so none may be learned from and others "
+                "tested; learn from captions, or give the path of the data set"
+            )
         data_folder = samples_folder
         kwargs = _options_of(write_samples, task, sample_options)
         run_on_main(write_samples, args=[data_folder], kwargs=kwargs)

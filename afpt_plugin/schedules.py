@@ -51,9 +51,11 @@ def coop_epochs(k):
 
     Example
     -------
-    >>> [coop_epochs(k) for k in (1, 4, 16)]
-    [50, 100, 200]
+    >>> [coop_epochs(k) for k in (1, 4, 16, "all")]
+    [50, 100, 200, 200]
     """
+    if k in ("all", None):
+        return 200
     if k < 2:
         return 50
     return 100 if k <= 4 else 200

@@ -26,7 +26,7 @@ from speechbrain.utils.logger import get_logger
 from tqdm import tqdm
 
 from afpt_plugin.data.audio import decode
-from afpt_plugin.data.sampling import folds_by_source
+from afpt_plugin.data.folds import leave_tested_out, select_folds
 from afpt_plugin.data.tables import csv_text, read_table, some_of
 from afpt_plugin.errors import InputError
 from afpt_plugin.files import write_if_changed
@@ -218,8 +218,8 @@ def prepare_manifests(
 
     ``test.csv`` lists the recordings that are tested; only ``with_train``, there
     is ``train.csv`` as well, of those that may be learned from: of the other
-    folds, or marked as such. Without it, they are not even decoded. A recording
-    whose source is tested is left out of training.
+    folds, or marked as such. Without it, they are not even decoded. Copies of
+    tested recordings, and what shares a source with one, are left out of it.
 
     A recording is bad if it is missing, unreadable, empty, truncated, not
     finite, wrongly labeled, listed twice, or has a ``problem``; those left out
@@ -243,8 +243,8 @@ def prepare_manifests(
     folds : list of int, optional
         The folds to test on; by default all.
     source_folds : int, optional
-        Take this many new folds in place of the data set's, see
-        `afpt_plugin.data.sampling.folds_by_source`.
+        Take this many new folds in place of the data set's own, see
+        `afpt_plugin.data.folds.select_folds`.
     with_train : bool
         Whether to prepare recordings to learn from.
     allow_missing : int
@@ -270,23 +270,24 @@ def prepare_manifests(
     settings = {"data_folder": str(root), **settings}
     kind, n_shared = None, 0
     if task.folds:
-        all_folds = task.folds
-        if source_folds is not None:
-            all_folds = range(1, source_folds + 1)
-            rows = _fold_again(rows, source_folds)
-        rows, chosen = _select_folds(task, root, rows, folds, all_folds)
+        rows, chosen, kind = select_folds(task, root, rows, folds, source_folds)
         settings["folds"] = chosen
-        if chosen != sorted(all_folds):
-            kind = f"by source: {source_folds}" if source_folds else "own"
-    if with_train:
-        rows, n_shared = _without_tested_sources(task, rows)
-    else:
+    if not with_train:
         rows = [row for row in rows if not row.get("train")]
     good, left_out = check_recordings(
         rows, task.class_names, save_folder, allow_missing, cache_folder
     )
-    trained = {row["ID"] for row in rows if row.get("train")}
-    tested = [row for row in good if row["ID"] not in trained]
+    # Reversed, for the first of two rows of one ID is the good one.
+    is_train = {row["ID"]: row.get("train") for row in reversed(rows)}
+    tested = [row for row in good if not is_train[row["ID"]]]
+    if not tested:
+        raise InputError(
+            f"{task.name}: no recording that can be tested is left; restore "
+            "those that are left out, or lower allow_missing"
+        )
+    if with_train:
+        train = [row for row in good if is_train[row["ID"]]]
+        train, n_shared = leave_tested_out(task, train, tested)
     known = {name for row in tested for name in row["label"].split("|")}
     untested = [name for name in task.class_names if name not in known]
     if untested:
@@ -311,7 +312,6 @@ def prepare_manifests(
     changed = write_manifest(manifest, tested)
     learned_from = manifest.with_name("train.csv")
     if with_train:
-        train = [row for row in good if row["ID"] in trained]
         changed |= write_manifest(learned_from, train)
     else:
         learned_from.unlink(missing_ok=True)
@@ -324,66 +324,6 @@ def prepare_manifests(
         "written" if changed else "unchanged",
     )
     return summary
-
-
-def _fold_again(rows, n_folds):
-    """Give the rows new folds, each source in one of them."""
-    sources = [row.get("source") or row["ID"] for row in rows]
-    labels = [row["label"] for row in rows]
-    keys = [row["ID"] for row in rows]
-    folds = folds_by_source(keys, labels, sources, n_folds)
-    return [
-        {**row, "fold": str(fold)}
-        for row, fold in zip(rows, folds, strict=True)
-    ]
-
-
-def _select_folds(task, root, rows, folds, all_folds):
-    """Mark the rows of the other folds as ``train``."""
-    folds = list(all_folds) if folds is None else folds
-    known = {str(fold): fold for fold in all_folds}
-    is_list = isinstance(folds, (list, tuple))
-    if not is_list or any(fold not in all_folds for fold in folds):
-        raise InputError(
-            f"folds: {folds!r} is not a list of folds of {task.name}; use a "
-            f"list of {', '.join(known)}, or leave the option out for all"
-        )
-    marked = []
-    for row in rows:
-        if row["fold"] not in known:
-            problem = f"fold {row['fold']!r} is not in {', '.join(known)}"
-            marked.append({**row, "problem": row.get("problem") or problem})
-        else:
-            marked.append({**row, "train": known[row["fold"]] not in folds})
-    if all(row.get("train") for row in marked):
-        raise InputError(
-            f"{root}: no recording is in folds {list(folds)}; the metadata has "
-            f"folds {sorted({known[row['fold']] for row in rows})}"
-        )
-    return marked, sorted(set(folds))
-
-
-def _without_tested_sources(task, rows):
-    """Leave out of training what was cut from something that is tested."""
-    tested = {row.get("source") for row in rows if not row.get("train")} - {""}
-    tested.discard(None)
-    kept = [
-        row
-        for row in rows
-        if not (row.get("train") and row.get("source") in tested)
-    ]
-    if n_shared := len(rows) - len(kept):
-        logger.warning(
-            "%s: %d recordings of other folds are not learned from, because "
-            "they were cut from the same sources as tested ones",
-            *(task.name, n_shared),
-        )
-    if not any(row.get("train") for row in kept):
-        raise InputError(
-            f"{task.name}: no recording is left to learn from; choose fewer "
-            "folds to test on (folds), or learn from captions"
-        )
-    return kept, n_shared
 
 
 # Finding a data set

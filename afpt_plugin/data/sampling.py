@@ -99,7 +99,7 @@ def folds_by_source(keys, labels, sources, n_folds):
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
-    largest = max(np.unique(labels, return_counts=True)[1])
+    largest = int(max(np.unique(labels, return_counts=True)[1]))
     most = min(len(set(sources)), largest)
     if type(n_folds) is not int or not 2 <= n_folds <= most:
         raise InputError(
@@ -119,7 +119,7 @@ def folds_by_source(keys, labels, sources, n_folds):
     return folds.tolist()
 
 
-def draw_shots(target, sources, k, seed=0):
+def draw_shots(target, sources, k, seed=0, drawn=()):
     """Draw labeled items of each class: as few as ``k``, as varied as possible.
 
     A class takes one item of each source before a second one of any. Of items
@@ -136,6 +136,9 @@ def draw_shots(target, sources, k, seed=0):
         Items of a class; fewer where there are fewer; None for all.
     seed : int
         Of the draw.
+    drawn : list of int
+        Indices that an earlier draw took: they are not drawn again, and what
+        shares a source with them comes last.
 
     Returns
     -------
@@ -151,21 +154,25 @@ def draw_shots(target, sources, k, seed=0):
     if k is None:
         return np.flatnonzero(target.any(1)).tolist()
     order = np.random.default_rng(seed).permutation(len(target))
-    chosen, taken = [], Counter()
+    # Items of a class and source that were taken, in this draw or before
+    taken = Counter(
+        (label, sources[index])
+        for index in drawn
+        for label in np.flatnonzero(target[index])
+    )
+    chosen = {}  # in the order of the draw
     # Rarest first, so that a frequent class does not spend what it needs.
     for label in np.argsort(target.sum(0), kind="stable"):
-        own = [index for index in order if target[index, label]]
+        own = [int(index) for index in order if target[index, label]]
         n_wanted = k - sum(index in chosen for index in own)
-        left = [index for index in own if index not in chosen]
-        turn = Counter()  # how many items of its source came before it
-        ranked = []
-        for index in left:
-            source = sources[index]
-            ranked.append((turn[source] + taken[label, source], index))
-            turn[source] += 1
+        turns, ranked = taken.copy(), []
+        for index in own:
+            if index not in chosen and index not in drawn:
+                ranked.append((turns[label, sources[index]], index))
+                turns[label, sources[index]] += 1
         ranked.sort(key=lambda pair: pair[0])  # stable: else in drawn order
         for _, index in ranked[: max(0, n_wanted)]:
-            chosen.append(int(index))
+            chosen[index] = True
             for other in np.flatnonzero(target[index]):
                 taken[other, sources[index]] += 1
-    return chosen
+    return list(chosen)

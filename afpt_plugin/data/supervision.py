@@ -256,11 +256,12 @@ class Shots:
     ---------
     manifest : str or pathlib.Path
         Recordings that are not tested, as a prep script lists them.
-    k : int, optional
-        Recordings of a class to learn from; all, where there are fewer, or
-        without a number.
+    k : int or str, optional
+        Recordings of a class to learn from, each of another source as long as
+        there are any; all, where there are fewer. ``all`` or None: all.
     valid_k : int
-        Further recordings of a class to choose the epoch on.
+        Further recordings of a class to choose hyperparameters and the epoch
+        on.
     seed : int
         Of the choice.
     clip_options : dict, optional
@@ -268,14 +269,20 @@ class Shots:
     """
 
     def __init__(self, manifest, k=4, valid_k=0, seed=0, clip_options=None):
+        k = None if k == "all" else k
         for name, value, least in (("k", k, 1), ("valid_k", valid_k, 0)):
             if (name, value) == ("k", None):
-                continue  # all
+                continue
             if type(value) is not int or value < least:
                 raise InputError(
                     f"{name} is {value!r}; give a number of recordings of at "
-                    f"least {least}"
+                    f"least {least}" + ", or `all`" * (name == "k")
                 )
+        if k is None and valid_k:
+            raise InputError(
+                f"valid_k is {valid_k}, but all recordings are learned from; "
+                "give k, or choose valid_k 0"
+            )
         self.manifest = manifest
         self.k = k
         self.valid_k = valid_k
@@ -316,16 +323,7 @@ class Shots:
             )
         sources = [row["source"] or row["sha256"] for row in rows]
         train = draw_shots(target, sources, self.k, self.seed)
-        left = [i for i in range(len(rows)) if i not in set(train)]
-        valid = []
-        if self.valid_k:
-            valid = draw_shots(
-                target[left],
-                [sources[i] for i in left],
-                self.valid_k,
-                self.seed,
-            )
-            valid = [left[i] for i in valid]
+        valid = draw_shots(target, sources, self.valid_k, self.seed, train)
         self._say_what_lacks(task, target[train].sum(0), target[valid].sum(0))
         return [rows[i] for i in train], [rows[i] for i in valid]
 
@@ -376,17 +374,21 @@ class Shots:
             else None
             for part in parts
         )
+        described = {n for row in parts[0] for n in row["label"].split("|")}
         facts = {
             "kind": "shots",
             "source": Path(str(self.manifest)).name,
             # Of all that could be drawn: runs of other seeds are averaged.
             "fingerprint": data_fingerprint(read_manifest(self.manifest)),
-            "n_train": len(parts[0]),
-            "n_valid": len(parts[1]),
             "k": self.k,
             "valid_k": self.valid_k,
             "clip_options": {
                 k: v for k, v in self.clip_options.items() if k != "seed"
+            },
+            "drawn": {
+                "n_train": len(parts[0]),
+                "n_valid": len(parts[1]),
+                "n_classes_without": task.n_classes - len(described),
             },
             "drawn_fingerprint": data_fingerprint(parts[0]),
         }

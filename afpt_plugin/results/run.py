@@ -148,6 +148,10 @@ class RunResults:
         fold = self.facts["fold"] = data.get("fold")
         fingerprint = data.get("data_fingerprint")
         self.facts["data_fingerprint"] = fingerprint
+        # So are draws of recordings, and in a fold what they are drawn from.
+        self.facts["drawn"] = supervision.pop("drawn", None)
+        if fold is not None and supervision.get("kind") == "shots":
+            supervision["fingerprint"] = None
         clip_options = dict(data.get("clip_options", {}))
         clip_options.pop("seed", None)
         names = json.dumps(task.class_names).encode()

@@ -1,11 +1,11 @@
 """
-Creates the test manifest of DCASE2019 task 4 (DESED's real recordings).
+Creates the manifests of DCASE2019 task 4 (DESED's real recordings).
 
 The validation set has 1,168 recordings of 10 s and the public evaluation set
 692, of 10 classes. Both list events (a class from an onset to an offset); a
-recording's labels are the classes of its events. Training sees captions only,
-so no training set is needed; a part of a set (fewer rows in its metadata) will
-do as well.
+recording's labels are the classes of its events. Training on captions needs no
+training set, training on recordings the weakly labeled one (1,578 recordings);
+a part of a set (fewer rows in its metadata) will do as well.
 
 https://github.com/turpaultn/DCASE2019_task4
 
@@ -47,9 +47,18 @@ AUDIO = {
     "public": ("audio/eval/public",),
 }
 COLUMNS = ("filename", "onset", "offset", "event_label")
+# What may be learned from: labels without times
+TRAIN_METADATA = ("metadata/train/weak.tsv", "metadata/train/weak.csv")
+TRAIN_AUDIO = "audio/train/weak"
+TRAIN_COLUMNS = ("filename", "event_labels")
+TRAIN_REMEDY = (
+    "Get it with the script of https://github.com/turpaultn/DCASE2019_task4, "
+    "or learn from captions"
+)
 
-# {YouTube's ID}_{from}_{to}.wav, with a Y before it in the validation set
-FILENAME = re.compile(r"Y?[\w-]{11}_\d+(\.\d+)?_\d+(\.\d+)?\.wav", re.ASCII)
+# {YouTube's ID}_{from}_{to}.wav, with a Y before it but in the public set
+FILENAME = re.compile(r"Y?([\w-]{11})_\d+(\.\d+)?_\d+(\.\d+)?\.wav", re.ASCII)
+WRONG_NAME = "its name is not Y{YouTube's ID}_{from}_{to}.wav"
 
 DCASE2019_LABELS = (
     "Alarm_bell_ringing",
@@ -86,15 +95,17 @@ def prepare_dcase2019(
     download=False,
     allow_missing=0,
     subset="validation",
+    with_train=False,
     skip_prep=False,
     cache_folder=None,
 ):
     """
-    Checks every recording of a subset of DCASE2019 task 4 and writes the test
-    manifest.
+    Checks the recordings of a subset of DCASE2019 task 4 and writes the
+    manifests.
 
-    ``<save_folder>/test.csv`` lists the recordings, ``prepare.json`` says how
-    the list was made. Recordings without an event are left out, as the
+    ``<save_folder>/test.csv`` lists the tested recordings, ``train.csv`` (only
+    ``with_train``) the weakly labeled ones, and ``prepare.json`` says how the
+    lists were made. Tested recordings without an event are left out, as the
     paper's authors do; ``prepare.json`` names them.
 
     Arguments
@@ -109,7 +120,7 @@ def prepare_dcase2019(
         ``validation`` or ``public``.
     skip_prep : bool
         If True, do nothing: the manifest is there.
-    save_folder, allow_missing, cache_folder
+    save_folder, allow_missing, with_train, cache_folder
         See `afpt_plugin.data.manifests.prepare_manifests`.
 
     Raises
@@ -181,21 +192,59 @@ def prepare_dcase2019(
             "label": "|".join(
                 sorted({_class_name(row["event_label"]) for row in of_one})
             ),
+            "source": _source(name),
             "problem": _find_problem(name, of_one),
         }
         for name, of_one in events.items()
         if name not in eventless
     ]
+    if with_train:
+        rows += _read_weak_rows(root)
     prepare_manifests(
         DCASE2019,
         root,
         rows,
         save_folder,
+        with_train=with_train,
         allow_missing=allow_missing,
         cache_folder=cache_folder,
         settings={"subset": subset},
         facts={"n_without_event": len(eventless), "without_event": eventless},
     )
+
+
+def _read_weak_rows(root):
+    """Rows of the weakly labeled training set."""
+    found = [root / name for name in TRAIN_METADATA if (root / name).is_file()]
+    audio = root / TRAIN_AUDIO
+    if not found or not audio.is_dir():
+        missing = audio if found else root / TRAIN_METADATA[0]
+        raise InputError(
+            f"{missing}: this part of the weakly labeled training set is not "
+            f"there. {TRAIN_REMEDY}"
+        )
+    metadata = read_table(found[0], TRAIN_COLUMNS, "\t", TRAIN_REMEDY)
+    listed = {row["filename"] for row in metadata}
+    find_unlisted_files(audio, listed, found[0].name)
+    return [
+        {
+            "ID": row["filename"].removesuffix(".wav"),
+            "wav": str(audio / row["filename"]),
+            "label": "|".join(
+                sorted(set(map(_class_name, row["event_labels"].split(","))))
+            ),
+            "source": _source(row["filename"]),
+            "problem": _find_weak_problem(row),
+            "train": True,
+        }
+        for row in metadata
+    ]
+
+
+def _source(name):
+    """YouTube's ID of the video that a recording was cut from, or nothing."""
+    match = FILENAME.fullmatch(name)
+    return match[1] if match else ""
 
 
 def _is_eventless(events):
@@ -206,10 +255,22 @@ def _is_eventless(events):
     )
 
 
+def _find_weak_problem(row):
+    """Describe what is wrong with a weak label (str), or return None."""
+    if FILENAME.fullmatch(row["filename"]) is None:
+        return WRONG_NAME
+    for label in row["event_labels"].split(","):
+        if label not in DCASE2019_LABELS:
+            return (
+                f"wrong label: event_labels holds {label!r}, which is unknown"
+            )
+    return None
+
+
 def _find_problem(name, events):
     """Describe what is wrong with a recording's events, or return None."""
     if FILENAME.fullmatch(name) is None:
-        return "its name is not Y{YouTube's ID}_{from}_{to}.wav"
+        return WRONG_NAME
     for row in events:
         problem = _find_event_problem(row)
         if problem:

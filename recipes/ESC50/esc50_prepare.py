@@ -1,9 +1,10 @@
 """
-Creates the test manifest of ESC-50.
+Creates the manifests of ESC-50.
 
 ESC-50 has 2,000 recordings of 5 s, 40 of each of 50 classes, in five folds.
-Training sees captions only, so every recording is test material; a part of the
-data set (fewer rows in its metadata, or some of the folds) will do as well.
+Where training sees captions only, every recording is test material; otherwise
+some folds are. A part of the data set (fewer rows in its metadata) will do as
+well.
 
 https://github.com/karolpiczak/ESC-50
 

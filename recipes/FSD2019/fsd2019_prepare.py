@@ -1,10 +1,10 @@
 """
-Creates the test manifest of FSDKaggle2019.
+Creates the manifests of FSDKaggle2019.
 
 FSDKaggle2019's test set has 4,481 recordings from Freesound of 80 classes, with
-one label or several each. Training sees captions only, so the two training sets
-are not needed; a part of the test set (fewer rows in its metadata) will do as
-well.
+one label or several each. Training on captions needs neither of the two
+training sets, training on recordings the curated one (4,970 recordings); a part
+of a set (fewer rows in its metadata) will do as well.
 
 https://zenodo.org/record/3612637
 
@@ -16,6 +16,8 @@ import itertools
 import re
 from pathlib import Path
 
+from speechbrain.utils.logger import get_logger
+
 from afpt_plugin.data.archives import download_and_unpack
 from afpt_plugin.data.manifests import (
     find_root,
@@ -26,6 +28,8 @@ from afpt_plugin.data.tables import read_table, read_text
 from afpt_plugin.errors import InputError
 from afpt_plugin.task import Task
 
+logger = get_logger(__name__)
+
 FSD2019_DOWNLOAD_URL = "https://zenodo.org/record/3612637/files"
 # The metadata, by which the data set is found, comes last.
 ARCHIVES = ("FSDKaggle2019.audio_test.zip", "FSDKaggle2019.meta.zip")
@@ -35,6 +39,19 @@ METADATA = (
     "FSDKaggle2019_meta/test_post_competition.csv",
 )
 AUDIO = ("FSDKaggle2019.audio_test", "FSDKaggle2019_audio_test")
+# What may be learned from
+TRAIN_ARCHIVE = "FSDKaggle2019.audio_train_curated.zip"
+TRAIN_METADATA = "train_curated_post_competition.csv"
+TRAIN_AUDIO = (
+    "FSDKaggle2019.audio_train_curated",
+    "FSDKaggle2019_audio_train_curated",
+)
+# Of these, the data set's README says that the label is wrong; 1d44b0bd.wav
+# holds no signal.
+TRAIN_CORRUPTED = (
+    *("f76181c4.wav", "77b925c2.wav", "6a1f682a.wav"),
+    *("c7db12aa.wav", "7752cc8a.wav", "1d44b0bd.wav"),
+)
 COLUMNS = ("fname", "labels")
 FILENAME = re.compile(r"[0-9a-f]{8}\.wav")
 
@@ -85,14 +102,17 @@ def prepare_fsd2019(
     save_folder,
     download=False,
     allow_missing=0,
+    with_train=False,
     skip_prep=False,
     cache_folder=None,
 ):
     """
-    Checks every test recording of FSDKaggle2019 and writes the test manifest.
+    Checks the recordings of FSDKaggle2019 and writes the manifests.
 
-    ``<save_folder>/test.csv`` lists the recordings, ``prepare.json`` says how
-    the list was made.
+    ``<save_folder>/test.csv`` lists the test recordings, ``train.csv`` (only
+    ``with_train``) those of the curated training set, and ``prepare.json`` says
+    how the lists were made. The six corrupted training recordings that the data
+    set's README names are left out.
 
     Arguments
     ---------
@@ -100,11 +120,11 @@ def prepare_fsd2019(
         The folder that holds FSDKaggle2019.meta and FSDKaggle2019.audio_test
         (or FSDKaggle2019_meta and so on), the one above it, or one inside it.
     download : bool
-        Whether to fetch the test set (several GB) into ``data_folder`` if it
-        is not there.
+        Whether to fetch the test set (several GB), and ``with_train`` the
+        curated training set, into ``data_folder`` if it is not there.
     skip_prep : bool
         If True, do nothing: the manifest is there.
-    save_folder, allow_missing, cache_folder
+    save_folder, allow_missing, with_train, cache_folder
         See `afpt_plugin.data.manifests.prepare_manifests`.
 
     Raises
@@ -121,45 +141,67 @@ def prepare_fsd2019(
     if skip_prep:
         return
 
-    def fetch():
+    def fetch(archives=ARCHIVES, folder=data_folder):
         """Download the archives that are not unpacked yet."""
-        for archive in ARCHIVES:
+        for archive in archives:
             # An earlier call may have been interrupted between the two.
-            if not Path(data_folder, archive.removesuffix(".zip")).exists():
-                url = f"{FSD2019_DOWNLOAD_URL}/{archive}"
-                download_and_unpack(url, data_folder)
+            if not Path(folder, archive.removesuffix(".zip")).exists():
+                download_and_unpack(f"{FSD2019_DOWNLOAD_URL}/{archive}", folder)
 
     root = find_root(
         data_folder, METADATA, FSD2019.name, fetch if download else None
     )
     metadata_path = next(root / m for m in METADATA if (root / m).is_file())
     _check_vocabulary(metadata_path.with_name("vocabulary.csv"))
-    metadata = read_table(metadata_path, COLUMNS)
-    audio = next((root / a for a in AUDIO if (root / a).is_dir()), None)
-    if audio is None:
-        raise InputError(
-            f"{root} has no folder {' or '.join(AUDIO)}; unpack {ARCHIVES[0]} "
-            f"from {FSD2019_DOWNLOAD_URL} there"
+    rows = _read_rows(root, metadata_path, AUDIO, ARCHIVES[0])
+    if with_train:
+        if download and not any((root / name).is_dir() for name in TRAIN_AUDIO):
+            fetch([TRAIN_ARCHIVE], root)
+        train = _read_rows(
+            *(root, metadata_path.with_name(TRAIN_METADATA), TRAIN_AUDIO),
+            *(TRAIN_ARCHIVE, TRAIN_CORRUPTED),
         )
-    listed = {row["fname"] for row in metadata}
-    find_unlisted_files(audio, listed, metadata_path.name)
-    rows = [
-        {
-            "ID": row["fname"].removesuffix(".wav"),
-            "wav": str(audio / row["fname"]),
-            "label": "|".join(map(_class_name, row["labels"].split(","))),
-            "problem": _find_problem(row),
-        }
-        for row in metadata
-    ]
+        rows += [{**row, "train": True} for row in train]
     prepare_manifests(
         FSD2019,
         root,
         rows,
         save_folder,
+        with_train=with_train,
         allow_missing=allow_missing,
         cache_folder=cache_folder,
     )
+
+
+def _read_rows(root, metadata_path, folders, archive, corrupted=()):
+    """Rows of a part of the data set, but for recordings known as corrupted."""
+    remedy = f"Unpack {ARCHIVES[1]} from {FSD2019_DOWNLOAD_URL} there"
+    metadata = read_table(metadata_path, COLUMNS, remedy=remedy)
+    audio = next((root / a for a in folders if (root / a).is_dir()), None)
+    if audio is None:
+        raise InputError(
+            f"{root} has no folder {' or '.join(folders)}; unpack {archive} "
+            f"from {FSD2019_DOWNLOAD_URL} there"
+        )
+    listed = {row["fname"] for row in metadata}
+    find_unlisted_files(audio, listed, metadata_path.name)
+    if left_out := sorted(listed.intersection(corrupted)):
+        logger.info(
+            "%s: %d recordings that the data set's README calls corrupted are "
+            "left out: %s",
+            *(metadata_path, len(left_out), ", ".join(left_out)),
+        )
+    return [
+        {
+            "ID": row["fname"].removesuffix(".wav"),
+            "wav": str(audio / row["fname"]),
+            "label": "|".join(map(_class_name, row["labels"].split(","))),
+            "source": row.get("freesound_id", ""),
+            "problem": _find_problem(row),
+        }
+        for row in metadata
+        if row["fname"] not in corrupted
+    ]
 
 
 def _check_vocabulary(path):

@@ -1,10 +1,10 @@
 """
-Creates the test manifest of UrbanSound8K.
+Creates the manifests of UrbanSound8K.
 
 UrbanSound8K has 8,732 slices, of at most 4 s, of recordings of 10 classes, in
-ten folds. Training sees captions only, so every slice is test material; a part
-of the data set (fewer rows in its metadata, or some of the folds) will do as
-well.
+ten folds. Where training sees captions only, every slice is test material;
+otherwise some folds are. A part of the data set (fewer rows in its metadata)
+will do as well.
 
 https://urbansounddataset.weebly.com/urbansound8k.html
 

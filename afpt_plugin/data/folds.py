@@ -1,0 +1,145 @@
+"""Which recordings are tested, and which of the others may be learned from.
+
+Authors
+ * The afpt_plugin developers 2026
+"""
+
+from speechbrain.utils.logger import get_logger
+
+from afpt_plugin.data.sampling import folds_by_source
+from afpt_plugin.errors import InputError
+
+logger = get_logger(__name__)
+
+
+def select_folds(task, root, rows, folds=None, source_folds=None):
+    """Mark the rows of the folds that are not tested as ``train``.
+
+    Arguments
+    ---------
+    task : Task
+        Gives the data set's name and own folds.
+    root : str or pathlib.Path
+        Where the data set lies, for messages.
+    rows : list of dict
+        See `afpt_plugin.data.manifests.prepare_manifests`.
+    folds : list of int, optional
+        The folds to test on; by default all.
+    source_folds : int, optional
+        Take this many new folds in place of the data set's own.
+
+    Returns
+    -------
+    rows : list of dict
+        The same recordings.
+    chosen : list of int
+        The folds that are tested.
+    kind : str or None
+        ``own`` or ``by source: <n>``; None if all recordings are tested.
+
+    Raises
+    ------
+    InputError
+        If there are no such folds, or no recording to test.
+
+    Example
+    -------
+    >>> from afpt_plugin.task import Task
+    >>> rows = [{"ID": name, "label": "dog", "fold": "1"} for name in "ab"]
+    >>> task = Task("Pets", ["dog"], folds=(1,))
+    >>> rows, chosen, kind = select_folds(task, "pets", rows, [1], 2)
+    >>> [(row["ID"], row["train"]) for row in rows], chosen, kind
+    ([('a', True), ('b', False)], [1], 'by source: 2')
+    """
+    all_folds = list(task.folds)
+    if source_folds is not None:
+        rows = _fold_again(rows, source_folds)
+        all_folds = list(range(1, source_folds + 1))
+    folds = all_folds if folds is None else folds
+    known = {str(fold): fold for fold in all_folds}
+    is_list = isinstance(folds, (list, tuple))
+    if not is_list or any(fold not in all_folds for fold in folds):
+        raise InputError(
+            f"folds: {folds!r} is not a list of folds of {task.name}; use a "
+            f"list of {', '.join(known)}, or leave the option out for all"
+        )
+    marked = []
+    for row in rows:
+        if row["fold"] not in known:
+            problem = f"fold {row['fold']!r} is not in {', '.join(known)}"
+            marked.append({**row, "problem": row.get("problem") or problem})
+        else:
+            marked.append({**row, "train": known[row["fold"]] not in folds})
+    if all(row.get("train") for row in marked):
+        raise InputError(
+            f"{root}: no recording is in folds {list(folds)}; the metadata has "
+            f"folds {sorted({known[row['fold']] for row in rows})}"
+        )
+    chosen, kind = sorted(set(folds)), None
+    if chosen != all_folds:
+        kind = f"by source: {source_folds}" if source_folds else "own"
+    return marked, chosen, kind
+
+
+def _fold_again(rows, n_folds):
+    """Give the rows new folds, each source in one of them."""
+    folds = folds_by_source(
+        [row["ID"] for row in rows],
+        [row["label"] for row in rows],
+        [row.get("source") or row["ID"] for row in rows],
+        n_folds,
+    )
+    return [
+        {**row, "fold": str(fold)}
+        for row, fold in zip(rows, folds, strict=True)
+    ]
+
+
+def leave_tested_out(task, train, tested):
+    """Leave out of training what is tested, or was cut from what is tested.
+
+    Arguments
+    ---------
+    task : Task
+        Gives the data set's name.
+    train, tested : list of dict
+        Rows of manifests, with ``source`` and ``sha256``.
+
+    Returns
+    -------
+    kept : list of dict
+        The rows that may be learned from.
+    n_left_out : int
+        How many others there are.
+
+    Raises
+    ------
+    InputError
+        If none is kept.
+
+    Example
+    -------
+    >>> from afpt_plugin.task import Task
+    >>> test, copy, other = (
+    ...     {"source": source, "sha256": content}
+    ...     for source, content in (("7", "a"), ("", "a"), ("8", "b"))
+    ... )
+    >>> leave_tested_out(Task("Pets", ["dog"]), [copy, other], [test])
+    ([{'source': '8', 'sha256': 'b'}], 1)
+    """
+    kept = list(train)
+    for key in ("source", "sha256"):
+        taken = {row[key] for row in tested} - {""}
+        kept = [row for row in kept if row[key] not in taken]
+    if n_left_out := len(train) - len(kept):
+        logger.warning(
+            "%s: %d recordings are not learned from, because they are copies "
+            "of tested ones or were cut from the same sources",
+            *(task.name, n_left_out),
+        )
+    if not kept:
+        raise InputError(
+            f"{task.name}: no recording is left to learn from; choose fewer "
+            "folds to test on (folds), or learn from captions"
+        )
+    return kept, n_left_out
