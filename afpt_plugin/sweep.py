@@ -141,8 +141,8 @@ def read_grid(path, results, given=None):
                 if "dataset" not in transfer:
                     kept += own
                 there |= {k: [values[k]] for k in kept if k in values}
-                for there in _multiply(root, {**there, **transfer}):
-                    to = _make_transfer(root, results, there, cell)
+                for chosen in _multiply(root, {**there, **transfer}):
+                    to = _make_transfer(root, results, chosen, cell)
                     cells[to.folder] = to
         except InputError as error:
             raise InputError(f"{path}, block {number}: {error}") from None
