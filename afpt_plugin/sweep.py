@@ -123,13 +123,21 @@ def read_grid(path, results, given=None):
             "options, and may have `options` of all cells; see recipes/grids"
         )
     root = _recipes_folder(path)
-    cells = {}
+    cells, taken = {}, {"dataset", "method"}
     for number, block in enumerate(blocks, start=1):
         shared = {"clap": "mini", "seed": 1, **options, **(given or {})}
         block = {**shared, **block, **(given or {})}
         transfer = block.pop("transfer", None)
         try:
             for values in _multiply(root, block):
+                # What is said of all cells is for the methods that have it.
+                known = _known_options(root, values)
+                taken |= known
+                values = {
+                    key: value
+                    for key, value in values.items()
+                    if key in known or key not in shared
+                }
                 cell = _make_cell(root, results, values)
                 cells[cell.folder] = cell
                 if transfer is None:
@@ -146,6 +154,11 @@ def read_grid(path, results, given=None):
                     cells[to.folder] = to
         except InputError as error:
             raise InputError(f"{path}, block {number}: {error}") from None
+    scripts = {cell.script.parent.name for cell in cells.values()}
+    if unknown := sorted({*options, *(given or {})} - taken - scripts):
+        raise InputError(
+            f"{path}: no method of the grid has the option {', '.join(unknown)}"
+        )
     return list(cells.values())
 
 
@@ -223,25 +236,36 @@ def _multiply(root, block):
                 yield {k: v for k, v in values.items() if k != "folds"}
 
 
+def _method_file(root, values):
+    """The YAML file of a block's method, beside the recipe or for all."""
+    name = f"{values.get('method', 'hparams')}.yaml"
+    places = [root / values["dataset"] / name, root / "methods" / name]
+    for place in places:
+        if place.is_file():
+            return place
+    raise InputError(
+        f"the method {values['method']} has no YAML file: {places[1]}"
+    )
+
+
+def _known_options(root, values):
+    """Options of a block's method, with those that a grid itself reads."""
+    return option_names(_method_file(root, values)) | {"dataset", "method"}
+
+
 def _make_cell(root, results, values):
     """The `Cell` of one value for each option."""
+    file = _method_file(root, values)
     values = {k: v for k, v in values.items() if not isinstance(v, dict)}
-    dataset, method = (
-        values.pop("dataset"),
-        str(values.pop("method", "hparams")),
-    )
-    places = [root / dataset / f"{method}.yaml"]
-    places += [root / "methods" / f"{method}.yaml"]
-    found = [place for place in places if place.is_file()]
-    if not found:
-        raise InputError(f"the method {method} has no YAML file: {places[1]}")
-    known = option_names(found[0])
+    dataset = values.pop("dataset")
+    values.pop("method", None)
     for name in values:
-        if name not in known:
-            raise InputError(f"{found[0]} does not have the option {name}")
-    text = found[0].read_text("utf-8")
+        if name not in option_names(file):
+            raise InputError(f"{file} does not have the option {name}")
+    # What the method calls itself in its results
+    text = file.read_text(encoding="utf-8")
     name = re.search(r"^method: (\S+)", text, re.MULTILINE)
-    name = values.get("method", name[1] if name else method)
+    name = name[1] if name else file.stem
     folder = Path(results, dataset, _word(values["clap"]), name)
     settings = [
         f"{key}-{_word(value)}"
@@ -251,7 +275,7 @@ def _make_cell(root, results, values):
     if settings:
         folder /= ",".join(settings)
     folder /= str(values["seed"])
-    return _cell_of(root / dataset, f"{method}.yaml", values, results, folder)
+    return _cell_of(root / dataset, file.name, values, results, folder)
 
 
 def _cell_of(recipe, file, values, results, folder, source=None):
