@@ -137,7 +137,7 @@ def adapt(
         else:
             source = options.pop("learn_from", job.sources(method)[0])
         job.learn(method, source, options, facts=facts).finish(output)
-        shutil.rmtree(job.features)
+        shutil.rmtree(job.features, ignore_errors=True)
         run_opts = {"device": str(clap.device)}
         return PromptedClassifier.from_hparams(
             output, clap=clap, run_opts=run_opts

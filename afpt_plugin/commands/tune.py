@@ -158,7 +158,7 @@ def run(args):
         shutil.copy(find_method(method), training / "hyperparams.yaml")
         selected = brain.finish(output)
     # What remains is kilobytes.
-    shutil.rmtree(job.features)
+    shutil.rmtree(job.features, ignore_errors=True)
     epoch = f", epoch {selected}" if selected else ""
     sys.stdout.write(
         f"{output} holds {method} for {len(class_names)} classes{epoch}. To "
