@@ -98,8 +98,8 @@ def ensemble_logits(coarse, fine):
 def rbf_kernel(left, right, beta):
     """exp(-beta (1 - cosine)) of unit embeddings [B, D] and [N, D], [B, N].
 
-    It is the Gaussian kernel of their distance, since that is 2 (1 - cosine)
-    squared.
+    It is the Gaussian kernel of their distance, whose square is
+    2 (1 - cosine).
 
     Example
     -------

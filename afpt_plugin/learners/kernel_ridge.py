@@ -3,8 +3,9 @@
 With unit embeddings, f(x) = x W^T + k(x, S) gamma: the template's cosines plus a
 correction by the labeled items S, gamma = (lambda I + K)^-1 (Y - S W^T), with
 the kernel k(x, s) = exp(-beta (1 - cos(x, s))). It follows ProKeR (Bendou et al.,
-CVPR 2025, https://arxiv.org/abs/2501.11175), which MUKA takes to audio; their
-bandwidth and penalty are not published, so both are chosen on held-out items.
+CVPR 2025, https://arxiv.org/abs/2501.11175), which MUKA takes to audio. We do not
+know their beta and lambda; both are chosen, see
+`afpt_plugin.learners.selection`.
 
 Authors
  * The afpt_plugin developers 2026
@@ -13,16 +14,15 @@ Authors
 import torch
 from torch.nn.functional import normalize
 
-from afpt_plugin.errors import InputError
 from afpt_plugin.learners.base import Classes, Learner
-from afpt_plugin.learners.selection import choose, grid
+from afpt_plugin.learners.selection import check_positive, choose, grid
 from afpt_plugin.learners.template import Template
 from afpt_plugin.similarity import rbf_kernel
 
 #: Ours, for want of published ones: taken where nothing can be compared.
-DEFAULT_BETA, DEFAULT_PENALTY = 5.5, 1.0
+DEFAULT_BETA, DEFAULT_RIDGE = 5.5, 1.0
 BETAS = (1.0, 2.0, 5.5, 10.0, 20.0, 40.0)
-PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+RIDGES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 
 
 class KernelRidge(Learner):
@@ -37,8 +37,8 @@ class KernelRidge(Learner):
         Of the zero-shot part, see `Template`.
     beta : float, optional
         Inverse width of the kernel; by default chosen.
-    penalty : float, optional
-        Lambda; by default chosen.
+    ridge : float, optional
+        Lambda, the penalty on gamma; by default chosen.
 
     Raises
     ------
@@ -54,18 +54,13 @@ class KernelRidge(Learner):
     uses_parts = False
 
     def __init__(
-        self, templates=("this is a sound of {}",), beta=None, penalty=None
+        self, templates=("this is a sound of {}",), beta=None, ridge=None
     ):
         super().__init__()
-        for name, value in (("beta", beta), ("penalty", penalty)):
-            if value is not None and (
-                not isinstance(value, (int, float)) or not value > 0
-            ):
-                raise InputError(
-                    f"{name} is {value!r}; give a number above 0, or null"
-                )
+        check_positive(beta=beta, ridge=ridge)
         self.templates = Template(templates).templates
-        self.beta, self.penalty = beta, penalty
+        self.beta, self.ridge = beta, ridge
+        self._chosen = {}
 
     @torch.no_grad()
     def setup(self, clap, class_names, shots=None, logit_scale=None):
@@ -74,35 +69,42 @@ class KernelRidge(Learner):
         zero_shot = normalize(zero_shot, dim=-1).cpu()  # [n_classes, D]
         support = torch.empty(0, clap.embed_dim)
         gamma = torch.empty(0, len(class_names))
-        settings = torch.full((2,), float("nan"))
-        self._rule = "given"
+        beta = 0.0
         if shots is not None:
             support = normalize(shots.whole, dim=-1).cpu()  # [N, D]
             candidates = grid(
                 (self.beta, DEFAULT_BETA, BETAS),
-                (self.penalty, DEFAULT_PENALTY, PENALTIES),
+                (self.ridge, DEFAULT_RIDGE, RIDGES),
             )
-            (beta, penalty), self._rule = choose(
-                shots, candidates, lambda train: _regression(train, zero_shot)
-            )
-            settings = torch.tensor([beta, penalty])
-            gamma = _solve(shots, zero_shot, beta, penalty)
+
+            def fit(train):
+                """The regression of a part, by setting."""
+                regress = _regression(train, zero_shot)
+                # Always the backbone's scale: it breaks ties alone.
+                return lambda *given: clap.logit_scale * regress(*given)
+
+            (beta, ridge), rule = choose(shots, candidates, fit)
+            gamma = _solve(shots, zero_shot, beta, ridge)
+            self._chosen = {
+                "beta": float(beta),
+                "ridge": float(ridge),
+                "rule": rule,
+            }
         self.register_buffer("zero_shot", zero_shot, persistent=False)
         self.register_buffer("support", support)
         self.register_buffer("gamma", gamma)  # [N, n_classes]
-        self.register_buffer("beta_and_penalty", settings)
+        self.register_buffer("chosen_beta", torch.tensor(float(beta)))
         return super().setup(clap, class_names, shots, logit_scale)
 
     @property
     def n_learned(self):
-        """The coefficients."""
+        """How many coefficients; see `Learner.n_learned`."""
         return self.gamma.numel()
 
     @property
     def chosen(self):
-        """Bandwidth and penalty, and how they were chosen; see `Learner`."""
-        beta, penalty = self.beta_and_penalty.tolist()
-        return {"beta": beta, "penalty": penalty, "rule": self._rule}
+        """Beta and lambda, and how they were chosen; see `Learner.chosen`."""
+        return self._chosen
 
     def classes(self, clap):
         """The template's; see `Learner.classes`."""
@@ -112,22 +114,22 @@ class KernelRidge(Learner):
     def forward(self, item, classes):
         """The template's cosines and the correction; see `Learner.forward`."""
         whole = normalize(item.whole, dim=-1)  # [B, D]
-        kernel = rbf_kernel(whole, self.support, self.beta_and_penalty[0])
+        kernel = rbf_kernel(whole, self.support, self.chosen_beta)  # [B, N]
         found = whole @ classes.coarse.T + kernel @ self.gamma
         return {"coarse": self.logit_scale * found}
 
 
-def _solve(items, zero_shot, beta, penalty):
+def _solve(items, zero_shot, beta, ridge):
     """gamma, [N, n_classes], computed in double precision."""
     support = normalize(items.whole, dim=-1).cpu().double()  # [N, D]
     residual = items.target.cpu().double() - support @ zero_shot.double().T
     kernel = rbf_kernel(support, support, beta)
-    kernel.diagonal().add_(penalty)
+    kernel.diagonal().add_(ridge)
     return torch.linalg.solve(kernel, residual).float()
 
 
 def _regression(train, zero_shot):
-    """A function of (beta, penalty) and of embeddings, see `choose`."""
+    """A function of (beta, ridge) and of embeddings, see `choose`."""
     support = normalize(train.whole, dim=-1).cpu()  # [N, D]
 
     def predict(settings, whole):

@@ -3,8 +3,9 @@
 The embeddings of the labeled items are all that it sees, no class name. C, the
 inverse strength of its L2 penalty, is searched for as CoOp's authors do
 (https://arxiv.org/abs/2109.01134, ``lpclip/linear_probe.py``): seven powers of
-ten, then a bisection around the best, on held-out items. Without any, CLIP's
-published value stays (Radford et al. 2021, https://arxiv.org/abs/2103.00020).
+ten, then a bisection around the best, see `afpt_plugin.learners.selection`.
+Where nothing can be compared, CLIP's published value stays (Radford et al. 2021,
+https://arxiv.org/abs/2103.00020).
 
 Authors
  * The afpt_plugin developers 2026
@@ -14,9 +15,8 @@ import numpy as np
 import torch
 from torch.nn.functional import normalize
 
-from afpt_plugin.errors import InputError
 from afpt_plugin.learners.base import Classes, Learner
-from afpt_plugin.learners.selection import Search
+from afpt_plugin.learners.selection import Search, check_positive
 
 #: CLIP's (its README).
 DEFAULT_C = 0.316
@@ -28,7 +28,8 @@ class LinearProbe(Learner):
     """Logistic regression, by scikit-learn.
 
     With several labels it is one regression a class. A class without an item is
-    never recognized: its score is below every other's.
+    never recognized: its score is a constant below all that the others can
+    reach. A class that every item has scores 0.
 
     Arguments
     ---------
@@ -38,7 +39,7 @@ class LinearProbe(Learner):
     Raises
     ------
     InputError
-        If C is not above zero.
+        If C is not a number above zero.
 
     Example
     -------
@@ -50,27 +51,27 @@ class LinearProbe(Learner):
 
     def __init__(self, C=None):
         super().__init__()
-        if C is not None and (not isinstance(C, (int, float)) or not C > 0):
-            raise InputError(f"C is {C!r}; give a number above 0, or null")
+        check_positive(C=C)
         self.C = C
+        self._chosen = {}
 
     def setup(self, clap, class_names, shots=None, logit_scale=None):
         """Fit the regression; see `Learner.setup`."""
         shape = len(class_names), clap.embed_dim
         weight, bias = torch.zeros(shape), torch.zeros(len(class_names))
-        found, rule = self.C, "given"
         if shots is not None:
-            if self.C is None:
+            found, rule = self.C, "given"
+            if found is None:
                 found, rule = _search(shots)
             weight, bias = _fit(shots, found)
-        self._chosen = {"C": found, "rule": rule}
+            self._chosen = {"C": float(found), "rule": rule}
         self.register_buffer("weight", weight)  # [n_classes, D]
         self.register_buffer("bias", bias)  # [n_classes]
         return super().setup(clap, class_names, shots, logit_scale)
 
     @property
     def n_learned(self):
-        """Weights and biases."""
+        """How many weights and biases; see `Learner.n_learned`."""
         return self.weight.numel() + self.bias.numel()
 
     @property
@@ -89,11 +90,11 @@ class LinearProbe(Learner):
         return {"coarse": whole @ classes.coarse.T + self.bias}
 
 
-def _fit(items, C):
+def _fit(items, C, dtype=torch.float64):
     """Weights [n_classes, D] and biases [n_classes] of a regression."""
     from sklearn.linear_model import LogisticRegression
 
-    features = normalize(items.whole, dim=-1).double().cpu().numpy()  # [N, D]
+    features = normalize(items.whole, dim=-1).to("cpu", dtype).numpy()  # [N, D]
     target = items.target.cpu().numpy() > 0  # [N, n_classes]
     n_classes = target.shape[1]
     weight = np.zeros((n_classes, features.shape[1]))
@@ -121,8 +122,8 @@ def _fit(items, C):
         weight[present], bias[present] = coef, intercept
     known = np.isfinite(bias)
     # Embeddings have norm 1, so no known class can score as low as this.
-    floor = (bias - np.linalg.norm(weight, axis=1))[known].min() - 1.0
-    bias[~known] = floor
+    lowest = bias - np.linalg.norm(weight, axis=1)  # [n_classes]
+    bias[~known] = lowest[known].min(initial=0.0) - 1.0
     return (
         torch.as_tensor(weight, dtype=torch.float32),
         torch.as_tensor(bias, dtype=torch.float32),
@@ -137,7 +138,8 @@ def _search(items):
 
         def predict(C, whole):
             """Logits [M, n_classes]."""
-            weight, bias = _fit(train, C)
+            # Half the time of double precision, for the same scores
+            weight, bias = _fit(train, C, torch.float32)
             return normalize(whole, dim=-1).cpu() @ weight.T + bias
 
         return predict

@@ -1,19 +1,23 @@
 """How a learner chooses its hyperparameters: on held-out items, never on a test.
 
 One rule for all. Where items are held out, they decide; else a cross-validation
-of the training items; and where no class has two of them, the published value
-stays.
+of the training items; and where no class has an item to spare, the published
+value stays. The highest accuracy wins (of several labels: the highest mean
+average precision), then the lowest cross entropy (of one label), then what comes
+first: the published value.
 
 Authors
  * The afpt_plugin developers 2026
 """
 
 import itertools
+import math
 
 import numpy as np
 import torch
 
 from afpt_plugin.data.sampling import iterative_folds
+from afpt_plugin.errors import InputError
 
 MAX_FOLDS = 5
 
@@ -35,11 +39,12 @@ def choose(items, candidates, fit):
     Returns
     -------
     best : object
-        The candidate of the highest accuracy (of several labels: mean average
-        precision), then of the lowest cross entropy.
+        The candidate that wins, see above.
     rule : str
         In a few words, for `Learner.chosen`.
     """
+    if len(candidates) == 1:
+        return candidates[0], "given"
     return Search(items, fit).best(candidates)
 
 
@@ -57,7 +62,7 @@ class Search:
             self.rule = (
                 f"{len(parts)}-fold cross-validation of the training items"
                 if parts
-                else "default, since no class has two items"
+                else "default, since no class has an item to spare"
             )
         self.parts = [(fit(train), test) for train, test in parts]
 
@@ -73,8 +78,6 @@ class Search:
 
     def best(self, candidates):
         """The best of some candidates, and the rule."""
-        if len(candidates) == 1:
-            return candidates[0], "given"
         if not self.parts:
             return candidates[0], self.rule
         return max(candidates, key=self.score), self.rule
@@ -103,15 +106,50 @@ def grid(*axes):
     return list(itertools.product(*values))
 
 
+def check_positive(**numbers):
+    """Refuse settings that are not above zero; None is to be chosen.
+
+    Raises
+    ------
+    InputError
+        If one is not.
+
+    Example
+    -------
+    >>> check_positive(alpha=None, beta=0)
+    Traceback (most recent call last):
+    ...
+    afpt_plugin.errors.InputError: beta is 0; give a number above 0, or null to have it chosen
+    """
+    for name, value in numbers.items():
+        sound = value is None or (
+            isinstance(value, (int, float))
+            and not isinstance(value, bool)
+            and 0 < value < math.inf
+        )
+        if not sound:
+            raise InputError(
+                f"{name} is {value!r}; give a number above 0, or null to have "
+                "it chosen"
+            )
+
+
 def _folds(items):
-    """Pairs of training items and others, each class in as many as it can."""
-    counts = [int(n) for n in items.target.sum(0) if n >= 2]
-    if not counts:
+    """Pairs of items to learn from and others, each class in every part.
+
+    Where a class has one item alone, it is learned from in all of them: held
+    out, it could not be recognized, whatever the settings.
+    """
+    target = items.target.cpu().numpy() > 0  # [N, n_classes]
+    counts = target.sum(0)  # [n_classes]
+    free = np.flatnonzero(~target[:, counts == 1].any(1))  # [n_free]
+    if not target[free].any():
         return []
-    n_folds = min(MAX_FOLDS, *counts)
-    fold = iterative_folds(items.target.cpu().numpy(), n_folds)  # [N]
+    n_folds = int(min(MAX_FOLDS, counts[counts >= 2].min()))
+    fold = np.full(len(target), -1)  # [N]
+    fold[free] = iterative_folds(target[free], n_folds)
     pairs = []
-    for number in range(n_folds):
+    for number in np.unique(fold[free]):
         inside = torch.as_tensor(fold == number, device=items.whole.device)
         train, test = (
             items._replace(
@@ -130,12 +168,13 @@ def _measure(logits, target, multi_label):
     if multi_label:
         from sklearn.metrics import average_precision_score
 
-        known = (target.sum(0) > 0).numpy(force=True)  # [n_classes]
+        target, logits = (part.numpy(force=True) for part in (target, logits))
         values = [
-            average_precision_score(target[:, i].numpy(), logits[:, i].numpy())
-            for i in np.flatnonzero(known)
+            average_precision_score(target[:, i], logits[:, i])
+            for i in np.flatnonzero(target.any(0))
         ]
-        return float(np.mean(values)), 0.0
-    loss = torch.nn.functional.cross_entropy(logits, target.double())
+        return float(np.mean(values)) if values else 0.0, 0.0
+    target = target.to(logits)
+    loss = torch.nn.functional.cross_entropy(logits, target)
     hits = logits.argmax(1) == target.argmax(1)
     return hits.double().mean().item(), -loss.item()

@@ -3,13 +3,14 @@
 With unit embeddings, logits = scale x W^T + alpha exp(-beta (1 - x F^T)) L: the
 template's logits plus the labels L of the cached items F that the item looks
 like (Zhang et al., ECCV 2022, https://arxiv.org/abs/2207.09519; for audio Treff,
-Liang et al. 2023, https://arxiv.org/abs/2305.17719, whose alpha 1 and beta 5.5
-are the start values here). Nothing is trained, or, with ``learn_keys``, the cached embeddings are
-(Tip-Adapter-F).
+Liang et al. 2023, https://arxiv.org/abs/2305.17719). Nothing is trained, or, with
+``learn_keys``, the cached embeddings are (Tip-Adapter-F).
 
-Tip-Adapter's authors search for alpha and beta on a validation set and keep
-Tip-Adapter-F's best epoch on the test set. Here alpha and beta are chosen on
-held-out items before the training, and the last epoch is tested.
+Alpha and beta are chosen, see `afpt_plugin.learners.selection`, before any
+training, and then stay. Where nothing can be compared, they are Treff's, which
+was made for CLAP (1 and 5.5; Tip-Adapter's code starts at 1.17 and 1).
+Tip-Adapter-F's official code keeps the best epoch on the *test* set; here the
+last epoch is tested.
 
 Authors
  * The afpt_plugin developers 2026
@@ -18,9 +19,8 @@ Authors
 import torch
 from torch.nn.functional import normalize
 
-from afpt_plugin.errors import InputError
 from afpt_plugin.learners.base import Classes, Learner
-from afpt_plugin.learners.selection import choose, grid
+from afpt_plugin.learners.selection import check_positive, choose, grid
 from afpt_plugin.learners.template import Template
 from afpt_plugin.similarity import rbf_kernel
 
@@ -33,8 +33,8 @@ BETAS = (1.0, 2.0, 3.0, 4.0, 5.5, 7.0, 10.0, 15.0)
 class TipAdapter(Learner):
     """The template's logits and those of a cache.
 
-    Where logits are bare cosines (several labels), the cache's share is divided
-    by the backbone's logit scale, so that alpha means the same.
+    The formula's scale is the backbone's. Where logits are bare cosines (several
+    labels), the sum is divided by it, so that alpha means the same.
 
     Arguments
     ---------
@@ -45,7 +45,9 @@ class TipAdapter(Learner):
     beta : float, optional
         How close an item has to be; by default chosen.
     learn_keys : bool
-        Whether to train the cached embeddings.
+        Whether to train the cached embeddings. They start with norm 1 and are,
+        as published, not normalized again; an item that is trained on finds
+        itself in the cache.
 
     Raises
     ------
@@ -68,16 +70,11 @@ class TipAdapter(Learner):
         learn_keys=False,
     ):
         super().__init__()
-        for name, value in (("alpha", alpha), ("beta", beta)):
-            if value is not None and (
-                not isinstance(value, (int, float)) or not value > 0
-            ):
-                raise InputError(
-                    f"{name} is {value!r}; give a number above 0, or null"
-                )
+        check_positive(alpha=alpha, beta=beta)
         self.templates = Template(templates).templates
         self.alpha, self.beta = alpha, beta
         self.learn_keys = learn_keys
+        self._chosen = {}
 
     @torch.no_grad()
     def setup(self, clap, class_names, shots=None, logit_scale=None):
@@ -86,11 +83,10 @@ class TipAdapter(Learner):
         zero_shot = normalize(zero_shot, dim=-1).cpu()  # [n_classes, D]
         keys = torch.empty(0, clap.embed_dim)
         labels = torch.empty(0, len(class_names))
-        settings = torch.full((2,), float("nan"))
-        self._rule = "given"
+        found = 0.0, 0.0
         if shots is not None:
             keys = normalize(shots.whole, dim=-1).cpu()  # [N, D]
-            labels = shots.target.cpu().clone()  # [N, n_classes]
+            labels = shots.target.cpu().float()  # [N, n_classes]
             candidates = grid(
                 (self.alpha, DEFAULT_ALPHA, ALPHAS),
                 (self.beta, DEFAULT_BETA, BETAS),
@@ -98,33 +94,35 @@ class TipAdapter(Learner):
 
             def fit(train):
                 """Logits of a cache without what is scored."""
-                known = normalize(train.whole, dim=-1).cpu(), train.target.cpu()
+                cached = normalize(train.whole, dim=-1).cpu()
                 return lambda settings, whole: _logits(
                     normalize(whole, dim=-1).cpu(),
                     zero_shot,
-                    *known,
+                    cached,
+                    train.target.cpu().float(),
                     clap.logit_scale,
                     *settings,
                 )
 
-            found, self._rule = choose(shots, candidates, fit)
-            settings = torch.tensor(found)
+            found, rule = choose(shots, candidates, fit)
+            alpha, beta = map(float, found)
+            self._chosen = {"alpha": alpha, "beta": beta, "rule": rule}
         self.register_buffer("zero_shot", zero_shot, persistent=False)
         self.register_buffer("labels", labels)
-        self.register_buffer("alpha_and_beta", settings)
+        self.register_buffer(
+            "alpha_and_beta", torch.tensor(found, dtype=torch.float32)
+        )
         if self.learn_keys:
             self.register_parameter("keys", torch.nn.Parameter(keys))
         else:
             self.register_buffer("keys", keys)
-        # What the sum of both is divided by where logits are bare cosines
         self.clap_scale = float(clap.logit_scale)
         return super().setup(clap, class_names, shots, logit_scale)
 
     @property
     def chosen(self):
         """Alpha and beta, and how they were chosen; see `Learner.chosen`."""
-        alpha, beta = self.alpha_and_beta.tolist()
-        return {"alpha": alpha, "beta": beta, "rule": self._rule}
+        return self._chosen
 
     def classes(self, clap):
         """The template's; see `Learner.classes`."""
@@ -146,5 +144,5 @@ class TipAdapter(Learner):
 
 def _logits(whole, zero_shot, keys, labels, scale, alpha, beta):
     """The formula on top of this file, [B, n_classes]."""
-    cache = rbf_kernel(whole, normalize(keys, dim=-1), beta) @ labels
+    cache = rbf_kernel(whole, keys, beta) @ labels
     return scale * whole @ zero_shot.T + alpha * cache
