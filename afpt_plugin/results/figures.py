@@ -313,7 +313,7 @@ def _draw_shots(axes, panel, styles):
     for place, (title, value, color) in enumerate(levels):
         style = "--" if place == 0 else (0, (1, 1.5))
         axes.axhline(value, color=color, ls=style, label=title)
-    shots = panel.dropna(subset="k").sort_values("k")
+    shots = panel.dropna(subset="k").sort_values("k", kind="stable")
     ks = shots["k"].unique()
     ends = [(*level, ks[-1]) for level in levels]
     lines = list(shots.groupby("title", sort=False))
@@ -356,7 +356,7 @@ def plot_shots(table, titles, path):
         std=[100 * table.at[row, f"{head}_std"] for row, head in heads],
     )
     colors = [_BLUE, _ORANGE, _GREEN, "#CC79A7", _RED, "#56B4E9", "#000000"]
-    names = dict.fromkeys(rows.sort_values("k")["title"])
+    names = dict.fromkeys(rows.sort_values("k", kind="stable")["title"])
     styles = {
         name: {"color": colors[i % 7], "marker": "osD^vPX*"[i % 8]}
         for i, name in enumerate(names)
