@@ -166,11 +166,12 @@ def _summary(rows, by_seed):
     shown = scores.map(lambda s: f"{percent(s.mean, s.std)} {s.mark}".strip())
     shown = shown.where(scores.map(lambda s: s.mean == s.mean), "-")
     for title, column in scores.items():
-        # Only what compares with the others can be the best.
-        values = column.map(lambda s: np.nan if s.mark else round(s.mean, 3))
-        if values.count() > 1:
-            best = values == values.max()
-            shown.loc[best, title] = "**" + shown.loc[best, title] + "**"
+        values = column.map(lambda s: round(s.mean, 3))
+        # The best of those that compare with each other.
+        alike = values.groupby(column.map(lambda s: s.mark))
+        best = values == alike.transform("max")
+        best &= alike.transform("count") > 1
+        shown.loc[best, title] = "**" + shown.loc[best, title] + "**"
     parts = [pd.DataFrame(names), shown, pd.DataFrame(extras)]
     return pd.concat(parts, axis=1), notes
 

@@ -140,9 +140,8 @@ class RunResults:
         supervision = dict(self.facts.pop("supervision", {}))
         # Depends on the seed, so it is not part of the identity.
         self._drawn = supervision.pop("drawn_fingerprint", None)
-        self._sources = {
-            row["ID"]: row.get("source") for row in data.get("rows", [])
-        }
+        rows = data.get("rows", [])
+        self._sources = {row["ID"]: row.get("source") for row in rows}
         self.facts["n_left_out"] = data.get("n_left_out", 0)
         # A fold is a part of a sample, as a seed is: both are averaged.
         fold = self.facts["fold"] = data.get("fold")
@@ -152,6 +151,7 @@ class RunResults:
         self.facts["drawn"] = supervision.pop("drawn", None)
         if fold is not None and supervision.get("kind") == "shots":
             supervision["fingerprint"] = None
+        left_out = sorted(bad["ID"] for bad in data.get("left_out", []))
         clip_options = dict(data.get("clip_options", {}))
         clip_options.pop("seed", None)
         names = json.dumps(task.class_names).encode()
@@ -161,9 +161,7 @@ class RunResults:
             "multi_label": task.multi_label,
             "clip_seconds": task.clip_seconds,
             "data_fingerprint": fingerprint if fold is None else None,
-            "left_out": sorted(bad["ID"] for bad in data.get("left_out", []))
-            if fold is None
-            else [],
+            "left_out": left_out if fold is None else [],
             "folds": data.get("folds"),
             "clip_options": clip_options,
             "clap": clap.name,
@@ -361,10 +359,8 @@ class RunResults:
         selected = self._selected_epoch(checkpointer)
         start = self.timings.pop("evaluate_start")
         self.timings["evaluate_seconds"] = time.perf_counter() - start
-        adapting = ("setup_seconds", "fit_seconds")
-        self.timings["adapt_seconds"] = sum(
-            self.timings.get(name, 0.0) for name in adapting
-        )
+        fitting = self.timings.get("fit_seconds", 0.0)
+        self.timings["adapt_seconds"] = self.timings["setup_seconds"] + fitting
         results = {
             "dataset": self.task.name,
             "n_recordings": len(scores.ids),
@@ -382,15 +378,8 @@ class RunResults:
             "timings": {**self.timings, "peak_memory_mb": _peak_memory_mb()},
         }
         if if_main_process():
-            write_run(
-                self.folder,
-                results,
-                scores.ids,
-                targets,
-                logits,
-                self.task,
-                self._sources,
-            )
+            tested = scores.ids, targets, logits, self.task, self._sources
+            write_run(self.folder, results, *tested)
         self._export(self.folder / "export", selected, metrics)
         name = self.task.metric
         self.train_logger.log_stats(

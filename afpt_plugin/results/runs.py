@@ -202,13 +202,6 @@ def _read_run(path, name):
     k = "-"
     if supervision == "shots":
         k = facts.get("supervision.k", "all")
-        # What follows from the draw, and from the fold, does not set two
-        # runs apart.
-        drawn = ["n_train", "n_valid"]
-        if results.get("fold") is not None:
-            drawn.append("fingerprint")
-        for fact in drawn:
-            facts.pop(f"supervision.{fact}", None)
     elif "supervision.source" in facts:
         supervision += f": {facts['supervision.source']}"
     method = facts.get("method", learner)

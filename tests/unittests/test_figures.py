@@ -144,7 +144,10 @@ def shots_table(rows):
     """A table of rows: data set, k, mark, zero-shot, score and deviation."""
     names = ["dataset", "k", "mark", "zero_shot", "coarse", "coarse_std"]
     table = pd.DataFrame(rows, columns=names, index=range(1, 1 + len(rows)))
-    return table.assign(metric="acc", clap="mini", primary="coarse")
+    return table.assign(
+        **{"metric": "acc", "clap": "mini", "primary": "coarse"},
+        supervision="captions",
+    )
 
 
 def test_shots_figure_has_a_panel_a_data_set_and_a_line_a_method(drawn):
@@ -156,11 +159,13 @@ def test_shots_figure_has_a_panel_a_data_set_and_a_line_a_method(drawn):
             ("Bells", "16", "", 0.5, 0.8, 0.02),
             ("Bells", "1", "", 0.5, 0.6, 0.1),
             ("Bells", "16", "", 0.5, 0.9, np.nan),
-            ("Horns", "4", "", 0.25, 0.7, 0.0),
+            ("Horns", "4", "[2]", 0.25, 0.7, 0.0),
             ("Drums", "-", "", 0.25, 0.7, 0.0),
+            ("Bells", "-", "", 0.5, 0.5, 0.0),
         ]
     )
-    titles = "old [1],zero_shot,captions,$coop$,$coop$,probe,$coop$,captions"
+    table.loc[2, "supervision"] = "nothing"
+    titles = "old [1],zero_shot,captions,$coop$,$coop$,probe,$coop$,any,equal"
     _, figure = drawn(figures.plot_shots, table, titles.split(","))
     bells, horns = figure.axes
     assert bells.get_title() == "Bells, mini"
@@ -185,7 +190,7 @@ def test_shots_figure_has_a_panel_a_data_set_and_a_line_a_method(drawn):
         if len(set(line.get_xdata())) == 2 and line.get_xdata()[0] == 0
     }
     assert {k: v[0] for k, v in levels.items()} == pytest.approx(
-        {"zero-shot": 50, "old [1]": 20, "captions": 55}
+        {"zero-shot": 50, "old [1]": 20, "captions": 55, "equal": 50}
     )
     shown = {text.get_text(): text for text in bells.texts}
     assert set(shown) == {*levels, "$coop$", "probe"}
