@@ -244,6 +244,13 @@ def prepare_data(task, prepare, write_samples, options):
     batch_size = options.pop("recordings_per_batch", 8)
     samples_folder = options.pop("samples_folder", None)
     sample_options = options.pop("samples", None) or {}
+    # A data set without recordings to learn from does not have this option.
+    with_train = options["with_train"] = options.get("with_train") or None
+    if with_train and "with_train" not in inspect.signature(prepare).parameters:
+        raise InputError(
+            f"learn_from: the recipe of {task.name} has no recordings to learn "
+            "from; learn from captions"
+        )
     are_samples = data_folder == "samples"
     if are_samples:
         if write_samples is None:
@@ -251,7 +258,7 @@ def prepare_data(task, prepare, write_samples, options):
                 f"data_folder: the package has no samples for {task.name}; give "
                 "the path of the data set"
             )
-        if options.get("with_train") and not task.folds:
+        if with_train and not task.folds:
             raise InputError(
                 f"learn_from: the samples of {task.name} are mixtures of the "
                 "same recordings, so none may be learned from and others "

@@ -102,8 +102,9 @@ def folds_by_source(keys, labels, sources, n_folds):
     largest = int(max(np.unique(labels, return_counts=True)[1]))
     most = min(len(set(sources)), largest)
     if type(n_folds) is not int or not 2 <= n_folds <= most:
+        allowed = f"2 to {most}" if most > 1 else "none"
         raise InputError(
-            f"source_folds is {n_folds!r}; these recordings allow 2 to {most}, "
+            f"source_folds is {n_folds!r}; these recordings allow {allowed}, "
             "since no fold may lack a source, and some class has to be in all"
         )
     order = np.argsort(np.asarray(keys), kind="stable")

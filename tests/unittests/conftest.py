@@ -5,6 +5,7 @@ from functools import partial
 
 import pytest
 import torch
+from data_sets import SETS
 from transformers import BertConfig, BertModel, GPT2TokenizerFast
 from transformers.models.gpt2.tokenization_gpt2 import bytes_to_unicode
 
@@ -107,3 +108,23 @@ def make_clap(tokenizer):
 def clap(make_clap):
     """A fresh tiny CLAP."""
     return make_clap()
+
+
+@pytest.fixture(params=SETS)
+def dataset(request):
+    """Each of the data sets."""
+    return SETS[request.param]
+
+
+@pytest.fixture
+def root(dataset, tmp_path):
+    """A tiny copy of the data set."""
+    root = tmp_path / "data" / "set"
+    dataset.write(root)
+    return root
+
+
+@pytest.fixture
+def save(tmp_path):
+    """Where the manifest goes."""
+    return tmp_path / "save"

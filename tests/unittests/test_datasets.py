@@ -21,7 +21,7 @@ from afpt_plugin.data.datasets import (
 )
 from afpt_plugin.data.manifests import prepare_manifests, read_manifest
 from afpt_plugin.data.store import content_key
-from afpt_plugin.data.supervision import Captions, Nothing, Shots
+from afpt_plugin.data.supervision import Captions, Nothing
 from afpt_plugin.errors import InputError
 from afpt_plugin.task import Task
 
@@ -264,49 +264,6 @@ def test_half_of_the_classes_leaves_the_other_halfs_items_out(
         assert {n for row in kept for n in row["label"].split("|")} == set(
             half.class_names
         )
-
-
-def test_shots_are_drawn_by_class_and_seed(clap, manifest, tmp_path):
-    items = Shots(manifest, k=2, valid_k=1, seed=1).datasets(
-        TASK, clap, tmp_path / "f"
-    )
-    for dataset, least in ((items.train, 2), (items.valid, 1)):
-        assert dataset.shots().target.sum(0).min() >= least
-    train, valid = (
-        {row["ID"] for row in part}
-        for part in Shots(manifest, k=2, valid_k=1, seed=1).choose(TASK)
-    )
-    assert not train & valid
-    again = Shots(manifest, k=2, valid_k=1, seed=1).choose(TASK)[0]
-    assert {row["ID"] for row in again} == train
-    draws = {
-        tuple(
-            sorted(
-                row["ID"] for row in Shots(manifest, 2, seed=n).choose(TASK)[0]
-            )
-        )
-        for n in range(5)
-    }
-    assert len(draws) > 1
-
-
-def test_too_few_shots_are_said_and_none_is_an_error(manifest, caplog):
-    train, _ = Shots(manifest, k=99).choose(TASK)
-    assert len(train) == 12
-    assert "3 of 3 classes have fewer recordings than the 99" in caplog.text
-    Shots(manifest, 2).choose(Task("tiny", [*TASK.class_names, "siren"]))
-    assert "1 of 4 classes" in caplog.text and "siren: 0" in caplog.text
-    with pytest.raises(InputError, match="no class has a recording"):
-        Shots(manifest).choose(Task("tiny", ["siren"]))
-    for wrong in (0, 1.5, True):
-        with pytest.raises(InputError, match=f"k is {wrong}"):
-            Shots(manifest, k=wrong)
-
-
-def test_a_tested_recording_is_not_learned_from(manifest):
-    test = [{**read_manifest(manifest)[3], "ID": "other", "wav": "x.wav"}]
-    with pytest.raises(InputError, match=r"3\.wav.*x\.wav"):
-        Shots(manifest).choose(TASK, test)
 
 
 def test_nothing_is_no_supervision():

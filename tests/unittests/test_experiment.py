@@ -146,7 +146,7 @@ def test_samples_take_the_place_of_a_data_set(
     def prepare(data_folder, save_folder, cache_folder, folds="all"):
         asked.append((data_folder, cache_folder, folds))
         Path(save_folder, "prepare.json").write_text('{"n_recordings": 7}')
-        manifest = "ID,duration,wav,label,sha256\n1,5.0,1.wav,dog,0\n"
+        manifest = "ID,duration,wav,label,source,sha256\n1,5.0,1.wav,dog,,0\n"
         Path(save_folder, "test.csv").write_text(manifest)
 
     write = partial(write_us8k, recordings=recordings_folder)
@@ -174,3 +174,17 @@ def test_what_a_data_set_cannot_do_is_refused(options):
         prepare_data(TASK, prepare, None, asked)
     with pytest.raises(InputError, match="data_folder.*Pets"):
         prepare_data(TASK, prepare, None, options)
+    asked = {**options, "data_folder": "real", "with_train": True}
+    with pytest.raises(InputError, match="Pets has no recordings to learn"):
+        prepare_data(TASK, prepare, None, asked)
+
+
+def test_samples_without_folds_are_not_learned_from(options):
+    """The same sounds are in all mixtures."""
+    asked = {**options, "with_train": True}
+
+    def prepare(data_folder, save_folder, cache_folder, with_train):
+        raise AssertionError
+
+    with pytest.raises(InputError, match="Pets are mixtures .*same record"):
+        prepare_data(TASK, prepare, write_us8k, asked)

@@ -108,6 +108,20 @@ def test_the_prep_script_reads_a_layout_that_is_always_the_same(
     assert len(there) == len({label for few in labels for label in few})
 
 
+@pytest.mark.parametrize("name", ["esc50", "us8k"])
+def test_folds_of_a_layout_share_no_source(name, recordings_folder, tmp_path):
+    WRITERS[name](tmp_path / "data", recordings_folder)
+    PREPARE[name](
+        tmp_path / "data", tmp_path / "save", folds=[1], with_train=True
+    )
+    test, train = (
+        read_manifest(tmp_path / "save" / f"{part}.csv")
+        for part in ("test", "train")
+    )
+    assert len(test) + len(train) == 10
+    assert not {r["source"] for r in test} & {r["source"] for r in train}
+
+
 @pytest.mark.parametrize("write", [write_fsd2019, write_dcase2019])
 def test_another_seed_gives_other_mixtures(write, recordings_folder, tmp_path):
     roots = [
