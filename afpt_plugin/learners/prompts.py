@@ -245,13 +245,14 @@ class PromptLearner(Learner):
     def penalty(self, logits, classes):
         """Of certain scores, and of the way from the template; see `Learner`."""
         total = 0.0
-        for values, learned in zip(logits.values(), classes, strict=False):
+        for head, values in logits.items():
             if self.entropy_weight:
                 log_p = (self.sharpness * values).log_softmax(1)
                 entropy = -(log_p.exp() * log_p).sum(1).mean()
                 total = total - self.entropy_weight * entropy
             if self.pull:
-                way = normalize(learned, dim=-1) - self.zero_shot
+                learned = normalize(getattr(classes, head), dim=-1)
+                way = learned - self.zero_shot
                 total = total + self.pull * way.square().sum(1).mean()
         return total
 

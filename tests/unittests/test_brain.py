@@ -22,12 +22,13 @@ from afpt_plugin.data.manifests import prepare_manifests, read_manifest
 from afpt_plugin.data.supervision import Shots
 from afpt_plugin.errors import InputError
 from afpt_plugin.export import read_export
-from afpt_plugin.learners import PromptLearner, Template
+from afpt_plugin.learners import FeatureContext, PromptLearner, Template
 from afpt_plugin.results import output
 from afpt_plugin.results import run as run_module
 from afpt_plugin.results.output import HEADS, baseline_head
 from afpt_plugin.results.run import RunResults
 from afpt_plugin.results.scores import Scores
+from afpt_plugin.schedules import CosineScheduler
 from afpt_plugin.similarity import CaptionNoise
 from afpt_plugin.task import Task
 
@@ -109,6 +110,7 @@ def make_run(
     norm=1.0,
     captions=TEXTS,
     train=None,
+    lr_annealing=None,
     **run_opts,
 ):
     """Everything a recipe builds before `fit`; without recordings, no test."""
@@ -139,6 +141,7 @@ def make_run(
         test,
         {"batch_size": 4},
         CaptionNoise(norm),
+        lr_annealing,
         modules={"learner": learner},
         opt_class=functools.partial(torch.optim.AdamW, lr=0.02),
         hparams={"max_grad_norm": math.inf},
@@ -216,6 +219,14 @@ def test_clap_is_bit_identical_after_a_run(clap, recordings, tmp_path):
         assert torch.equal(tensor, after[name]), name
     assert not any(module.training for module in clap.modules())
     assert not any(p.requires_grad for p in clap.parameters())
+
+
+def test_what_lies_behind_the_text_tower_trains_without_it(clap, tmp_path):
+    run = make_run(clap, None, tmp_path / "run", learner=FeatureContext())
+    clap.caption_encoder.encode = clap.caption_encoder.encode_prompts = None
+    start = run.learner.ctx.detach().clone()
+    run.fit()
+    assert not torch.equal(run.learner.ctx, start)
 
 
 def test_checkpoints_hold_the_learner_and_not_clap(whole):
@@ -397,15 +408,22 @@ def test_a_killed_run_resumes_to_the_same_numbers(
 
 
 @pytest.mark.parametrize(
-    "settings",
+    "make_learner",
     [
-        {"class_specific": True},
-        {"label_dropout": True, "embed_twice": True, "padding_weight": True},
+        lambda: PromptLearner(n_ctx=4, seed=1, class_specific=True),
+        lambda: PromptLearner(
+            n_ctx=4,
+            seed=1,
+            label_dropout=True,
+            embed_twice=True,
+            padding_weight=True,
+        ),
+        lambda: FeatureContext(seed=1),
     ],
 )
 @pytest.mark.parametrize("supervision", ["captions", "recordings"])
 def test_any_killed_learner_resumes_from_either_supervision(
-    clap, recordings, tmp_path, settings, supervision
+    clap, recordings, tmp_path, make_learner, supervision
 ):
     train = None
     if supervision == "recordings":
@@ -414,9 +432,14 @@ def test_any_killed_learner_resumes_from_either_supervision(
 
     def make(name):
         """The same run in a folder of its own."""
-        learner = PromptLearner(n_ctx=4, seed=1, **settings)
-        folder = tmp_path / name / "run"
-        return make_run(clap, None, folder, learner=learner, train=train)
+        return make_run(
+            clap,
+            None,
+            tmp_path / name / "run",
+            learner=make_learner(),
+            train=train,
+            lr_annealing=CosineScheduler(0.02, 3, warmup_lr=0.01),
+        )
 
     whole = make("whole")
     whole.fit()

@@ -16,6 +16,7 @@ from afpt_plugin.export import read_export, write_export
 from afpt_plugin.learners import (
     LEARNERS,
     Classes,
+    FeatureContext,
     LabeledItems,
     PromptLearner,
     Template,
@@ -39,9 +40,20 @@ CASES = {
     "class-specific prompts": lambda: PromptLearner(
         n_ctx=3, class_specific=True, seed=1
     ),
+    "a single context": lambda: PromptLearner(n_ctx=3, fine=False, seed=1),
+    "prompts near the template": lambda: PromptLearner(
+        n_ctx=3, zero_shot_share=0.5, entropy_weight=0.05, pull=4.0, seed=1
+    ),
+    "feature contexts": lambda: FeatureContext(seed=1),
+    "fine feature contexts": lambda: FeatureContext(fine=True, seed=1),
 }
 # Those whose contexts belong to the classes they were learned for.
-BOUND = ("class-specific prompts", "caption mean")
+BOUND = (
+    "class-specific prompts",
+    "caption mean",
+    "feature contexts",
+    "fine feature contexts",
+)
 
 
 @pytest.fixture(params=CASES)
@@ -95,7 +107,9 @@ def test_another_scale_multiplies_the_same_cosines(clap, case, items):
 def test_the_state_dict_holds_what_cannot_be_made_again(learner, case):
     wanted = set()
     if isinstance(learner, PromptLearner):
-        wanted |= {"ctx_coarse", "ctx_fine"}
+        wanted |= {"ctx_coarse"} | ({"ctx_fine"} if learner.fine else set())
+    if isinstance(learner, FeatureContext):
+        wanted |= {"ctx", "gate"}
     if case == "anchored prompts":
         wanted.add("anchor_embeddings")
     if case == "caption mean":
