@@ -157,7 +157,9 @@ def test_penalties_of_answers_that_are_known(clap):
     sure = {"coarse": 1e4 * torch.eye(3)}
     learner = PromptLearner(n_ctx=3, fine=False, entropy_weight=2.0)
     learner.setup(clap, NAMES)
-    found = [learner.penalty(each, Classes(None, None)) for each in (item, sure)]
+    found = [
+        learner.penalty(each, Classes(None, None)) for each in (item, sure)
+    ]
     assert found[0].item() == pytest.approx(-2 * np.log(3))
     assert found[1].item() == pytest.approx(0.0, abs=1e-6)
     learner = PromptLearner(n_ctx=3, fine=False, pull=3.0).setup(clap, NAMES)
