@@ -87,6 +87,12 @@ RULES = (
     Rule(r"python -m pytest ", prints=r"\b(passed|skipped)\b", slow=True),
     Rule(r"python -c "),
     Rule(
+        r"afpt tune .*--method auto",
+        options={"--candidates": "tip_adapter"},
+        leaves=TUNE[:1],
+        prints=r"tip_adapter from shots was chosen: highest acc in 2-fold",
+    ),
+    Rule(
         r"afpt tune ",
         options={"--epochs": "1"},
         leaves=TUNE,
@@ -102,6 +108,13 @@ RULES = (
     Rule(r"afpt classify ", leaves=("{output}",), prints="classifying: 100%"),
     Rule(r"afpt words ", prints=r"ctx_coarse(.*\n)+.*ctx_fine(.*\n)+.* sound "),
     Rule(r"afpt mine ", leaves=("{output}",), prints=r"4 captions of 5 rows"),
+    Rule(
+        r"afpt sweep ",
+        # Hours of runs; test_sweep.py runs some.
+        replace={r"(afpt sweep \S+).*": r"\1 --dry-run"},
+        prints=r"recipes/ESC50/train\.py",
+    ),
+    Rule(r"afpt report results/few_shot", skip="its runs take hours"),
     Rule(
         r"afpt report results",
         leaves=tuple(f"results/report.{end}" for end in ("md", "csv", "png")),

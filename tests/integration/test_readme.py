@@ -36,6 +36,13 @@ def reader(tmp_path_factory):
             path = folder / "recordings" / f"{name}.wav"
             write_recording(path, 3.0, 16000, number)
         write_recording(folder / "recording.wav", 3.0, 16000, 2)
+        for number in range(8):
+            name = ("dog barking", "rain", "car horn", "church bells")[
+                number % 4
+            ]
+            (folder / "labeled" / name).mkdir(parents=True, exist_ok=True)
+            path = folder / "labeled" / name / f"{number}.wav"
+            write_recording(path, 1.0, 16000, number)
         # As the demonstration lays them out before they are asked for
         samples = Path("results", "samples", "ESC50", "ESC-50-master")
         (folder / samples.name).symlink_to(samples)
