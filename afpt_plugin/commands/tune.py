@@ -159,7 +159,8 @@ def run(args):
         selected = brain.finish(output)
     # What remains is kilobytes.
     shutil.rmtree(job.features, ignore_errors=True)
-    epoch = f", epoch {selected}" if selected else ""
+    n_epochs = len(brain.results.history)
+    epoch = f", epoch {selected} of {n_epochs}" if selected else ""
     sys.stdout.write(
         f"{output} holds {method} for {len(class_names)} classes{epoch}. To "
         f"use it:\n"
