@@ -271,7 +271,10 @@ def test_a_name_shows_the_learners_settings_first_and_what_fits(
     "facts, column, shown",
     [
         ({"dataset": "Horns"}, "dataset", "Horns"),
-        ({"clap": "ms-2022"}, "clap", "ms-2022"),
+        (
+            {"clap": "ms-2022", "clap_fingerprint": "f" * 64},
+            *("clap", "ms-2022"),
+        ),
         ({"method": "coop"}, "method", "coop"),
         ({"supervision.source": "x"}, "supervision", "captions: x"),
         ({"supervision": {"kind": "shots", "k": 4}}, "k", "4"),
@@ -345,10 +348,21 @@ def test_a_row_that_does_not_compare_is_marked_with_the_reason(
     }
 
 
+def test_backbones_have_tables_of_their_own_and_are_to_hear_the_same_clips(
+    tmp_path, add_run
+):
+    add_run("a")
+    add_run("b", facts={"clap": "other"}, ids=["NA", "1", "01", "4"])
+    compared = compare_runs(tmp_path)
+    assert [clap for clap, *_ in summarize(compared)] == ["mini", "other"]
+    assert list(compared.table["mark"]) == ["", "[1]"]
+    assert "\n## mini\n" in format_report(compared)
+
+
 def test_folds_and_the_whole_set_compare_where_the_same_clips_are_tested(
     tmp_path, add_run
 ):
-    shots = {"supervision": {"kind": "shots", "k": 1}, "method": "coop"}
+    shots = {"supervision": {"kind": "shots", "k": 1}, "folds": "own"}
     add_run("whole")
     heads = {head: text[:2] for head, text in RIGHT.items()}
     for fold in ("1", "2"):
@@ -364,7 +378,7 @@ def test_folds_and_the_whole_set_compare_where_the_same_clips_are_tested(
     # Average precision over folds is another measure than that of the set
     add_run("whole", **multi_label([0.3, 0.4, 0.9, None]))
     measured = multi_label([0.3, 0.4, 0.9, None])
-    add_run("1", facts={**shots, "folds": "own"}, fold="1", **measured)
+    add_run("1", facts=shots, fold="1", **measured)
     (sentence,) = compare_runs(tmp_path).marks
     assert "other folds" in sentence and "folds: own" in sentence
 
@@ -434,8 +448,8 @@ def test_average_precision_of_a_class_is_averaged_over_the_folds_it_is_in(
 
 
 def test_intervals_are_over_sources_where_clips_share_them(tmp_path, add_run):
-    # The third has no source of its own, so it is one
-    sources = ["a", "a", "", "b"]
+    # The last two name none, so each is one of its own
+    sources = ["a", "a", "", ""]
     add_run("a", sources=sources)
     row = compare_runs(tmp_path).table.loc[1]
     assert row["vs_zero_shot_over"] == "3 sources"
