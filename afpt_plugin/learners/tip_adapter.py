@@ -46,8 +46,9 @@ class TipAdapter(Learner):
         How close an item has to be; by default chosen.
     learn_keys : bool
         Whether to train the cached embeddings. They start with norm 1 and are,
-        as published, not normalized again; an item that is trained on finds
-        itself in the cache.
+        as published, not normalized again. An item that is trained on finds
+        itself in the cache, so that a strong cache (a large alpha) leaves
+        little to learn.
 
     Raises
     ------

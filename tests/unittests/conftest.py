@@ -11,6 +11,7 @@ from transformers.models.gpt2.tokenization_gpt2 import bytes_to_unicode
 
 from afpt_plugin.backbones.base import Embeddings, FrozenClap
 from afpt_plugin.backbones.text import BertTextEncoder
+from afpt_plugin.learners import LabeledItems
 
 WORDS = (
     "[PAD] [UNK] [CLS] [SEP] this is a sound of dog dogs barks loudly rain "
@@ -102,6 +103,28 @@ def gpt2_tokenizer(gpt2_folder):
 def make_clap(tokenizer):
     """Make tiny CLAPs that are alike, for fixtures that tests share."""
     return partial(TinyClap, tokenizer)
+
+
+@pytest.fixture(scope="session")
+def make_shots():
+    """Draw labeled items around a mean for each class that has any."""
+
+    def draw(counts, multi_label=False, seed=0, held_out=None, noise=0.3):
+        """``counts`` says how many items each class has."""
+        generator = torch.Generator().manual_seed(seed)
+        means = torch.randn(
+            len(counts), 16, generator=torch.Generator().manual_seed(9)
+        )
+        target = torch.eye(len(counts)).repeat_interleave(
+            torch.tensor(counts), 0
+        )  # [N, n_classes]
+        if multi_label:  # every third has the next class, too
+            target[::3] += target[::3].roll(1, 1)
+        whole = target @ means  # [N, D]
+        whole += noise * torch.randn(whole.shape, generator=generator) * 4
+        return LabeledItems(whole, target, held_out, multi_label)
+
+    return draw
 
 
 @pytest.fixture
