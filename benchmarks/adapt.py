@@ -26,7 +26,7 @@ from torch.nn.functional import normalize
 from afpt_plugin.adaptation import CLIP_OPTIONS, Job, allowed_sources
 from afpt_plugin.backbones import load_clap
 from afpt_plugin.backbones.base import Embeddings, FrozenClap
-from afpt_plugin.data.datasets import recording_dataset
+from afpt_plugin.data.datasets import EmbeddingDataset
 from afpt_plugin.data.manifests import MANIFEST_COLUMNS, write_manifest
 from afpt_plugin.data.store import FeatureStore, content_key
 from afpt_plugin.errors import exit_on_input_error
@@ -42,8 +42,7 @@ class TextTowerNeeded(Exception):
 class StoredClap(FrozenClap):
     """A CLAP without towers: the embedding of a text is drawn from its hash."""
 
-    embed_dim = 1024
-    log_logit_scale = torch.tensor(3.5)
+    embed_dim, log_logit_scale = 1024, torch.tensor(3.5)
 
     def __init__(self):
         super().__init__("stored", 44100, {})
@@ -78,7 +77,7 @@ def main(arguments=None):
     torch.set_num_threads(options.threads)
     print(f"{describe_machine('cpu')}\n")
     print("| method | set-up | learning | accuracy | measured |")
-    print("|---|---|---|---|---|")
+    print(f"{'|---' * 5}|")
     rows = {}
     for method in options.methods:
         with tempfile.TemporaryDirectory() as folder:
@@ -91,27 +90,26 @@ def main(arguments=None):
 
 
 def time_all(method, folder, options):
-    """Cells of a row of a learner that needs no tower."""
+    """Cells of a row: a learner that needs no tower takes all of its steps."""
     job, test = store_recordings(StoredClap(), folder, options)
     brain = job.learn(method, "shots", {"k": options.k}, test=test)
     seconds, scores = brain.results.timings, brain.score_recordings()
     fit = seconds.get("fit_seconds", 0.0)  # none where nothing is trained
     accuracy = f"{100 * scores[primary_head(scores)]:.1f} %"
-    measured = f"all {brain.optimizer_step} steps"
-    return show(seconds["setup_seconds"]), show(fit), accuracy, measured
+    steps = f"all {brain.optimizer_step} steps"
+    return show(seconds["setup_seconds"]), show(fit), accuracy, steps
 
 
 def time_steps(method, folder, options):
-    """Cells of a row of a learner that passes the text tower."""
+    """Cells of a row, extrapolated from a few steps through mini-CLAP."""
     given = {"k": options.k, "output_folder": str(folder / "whole")}
     hparams = load_hparams(find_method(method), given)
-    items = options.k * options.n_classes
-    batches = math.ceil(items / hparams["train_loader_kwargs"]["batch_size"])
+    batch_size = hparams["train_loader_kwargs"]["batch_size"]
+    batches = math.ceil(options.k * options.n_classes / batch_size)
     n_steps = hparams["epoch_counter"].limit * batches
     # A step's time depends on the classes, hardly on the batch.
     job, _ = store_recordings(load_clap("mini"), folder, options)
-    few = {"k": 1, "number_of_epochs": 2}
-    brain = job.learn(method, "shots", few)
+    brain = job.learn(method, "shots", {"k": 1, "number_of_epochs": 2})
     seconds, taken = brain.results.timings, brain.optimizer_step
     fit = seconds["fit_seconds"] * n_steps / taken
     measured = f"{taken} of {n_steps} steps, mini-CLAP; extrapolated"
@@ -119,50 +117,32 @@ def time_steps(method, folder, options):
 
 
 def store_recordings(clap, folder, options):
-    """Store recordings around their classes: a `Job`, and what it is tested on.
-
-    The job's manifest holds ``k`` recordings of each class.
-    """
+    """Store recordings around their class: a `Job`, and what it is tested on."""
     task = Task("drawn recordings", make_class_names(options.n_classes))
     job = Job(task, clap, folder, seed=1)
     texts = [f"this is a sound of {name}" for name in task.class_names]
     classes = normalize(clap.encode_captions(texts).whole, dim=1)  # [C, D]
-    generator = torch.Generator().manual_seed(0)
-    beside = torch.randn(classes.shape, generator=generator)
     n_shots, dim = options.k * len(classes), classes.shape[1]
-    n = n_shots + options.n_recordings
-    noise = torch.randn(n, dim, generator=generator)
-    labels = torch.arange(n) % len(classes)
-    wholes = (classes + 2 * beside / dim**0.5)[labels] + 4 * noise / dim**0.5
-    wholes = normalize(wholes, dim=1)  # [n, D]
+    labels = torch.arange(n_shots + options.n_recordings) % len(classes)
+    generator = torch.Generator().manual_seed(0)
+    beside = torch.randn(classes.shape, generator=generator) / dim**0.5
+    noise = torch.randn(len(labels), dim, generator=generator) / dim**0.5
+    wholes = normalize((classes + 2 * beside)[labels] + 10 * noise, dim=1)
     kind = {"kind": "recordings", "clip_seconds": task.clip_seconds}
     store = FeatureStore(job.features, clap.fingerprint, kind | CLIP_OPTIONS)
-    mask = torch.ones(1, dtype=torch.bool)
-
-    def encode(batch):
-        """Recordings of one frame."""
-        for whole in wholes[batch]:
-            yield {"whole": whole, "parts": whole[None], "mask": mask}
-
-    names = [str(index) for index in range(n)]
-    store.fill(names, lambda batch: list(encode(batch)), desc="storing")
-    facts = {"duration": task.clip_seconds, "source": ""}
-    rows = [
-        {"ID": name, "wav": name, "sha256": name, **facts}
-        | {"label": task.class_names[label]}
-        for name, label in zip(names, labels, strict=True)
-    ]
-    rows = [{key: row[key] for key in MANIFEST_COLUMNS} for row in rows]
+    mask = torch.ones(1).bool()
+    entries = [{"whole": w, "parts": w[None], "mask": mask} for w in wholes]
+    names = [str(index) for index in range(len(labels))]
+    store.fill(names, lambda batch: [entries[i] for i in batch], desc="storing")
+    rows, tested = [], {}
+    for name, label in zip(names, labels.tolist(), strict=True):
+        row = {"ID": name, "wav": name, "sha256": name, "source": ""}
+        row |= {"label": task.class_names[label], "duration": 5.0}
+        rows.append({key: row[key] for key in MANIFEST_COLUMNS})
+        tested[name] = {"key": name, "labels": [label]}
     write_manifest(folder / "save" / "train.csv", rows[:n_shots])
-    test = recording_dataset(
-        clap,
-        rows[n_shots:],
-        task.class_names,
-        job.features,
-        task.clip_seconds,
-        **CLIP_OPTIONS,
-    )
-    return job, test
+    tested = dict(list(tested.items())[n_shots:])
+    return job, EmbeddingDataset(store, tested, len(classes))
 
 
 if __name__ == "__main__":

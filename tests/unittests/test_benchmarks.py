@@ -22,6 +22,7 @@ from afpt_plugin.errors import InputError
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 import ablation
+import adapt
 import development
 import frames
 import full_size
@@ -218,3 +219,18 @@ def test_seconds_are_scored_by_their_frames():
     scores = np.array([0.1, 0.6, 0.5, 0.7, 0.9])
     # At 0.5: precision 3/4, recall 1; at 0.7: precision 1, recall 2/3.
     assert frames.best_threshold(truth, scores) == 0.5
+
+
+def test_adapting_takes_all_steps_or_says_how_many(tiny, monkeypatch, capsys):
+    monkeypatch.setattr(adapt, "load_clap", lambda name: tiny)
+    monkeypatch.setattr(adapt, "make_class_names", lambda n: NAMES[:n])
+    small = "--n_classes 3 --k 2 --n_recordings 6 --threads 1".split()
+    methods = ["linear_probe", "coop"]
+    found = adapt.main([*small, "--methods", *methods])
+    assert [*found] == methods
+    assert found["linear_probe"][-1] == "all 0 steps"
+    # CoOp's epochs of two shots, each of a single batch
+    assert found["coop"][-1] == "2 of 100 steps, mini-CLAP; extrapolated"
+    printed = capsys.readouterr().out
+    assert all(f"| {n} | {' | '.join(found[n])} |" in printed for n in found)
+    assert [" %" in found[n][2] for n in methods] == [True, False]
