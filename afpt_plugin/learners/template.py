@@ -27,6 +27,8 @@ class Template(Learner):
         items alone).
     padding_weight : bool
         See `afpt_plugin.similarity.fine_logits`.
+    fine : bool
+        Whether words and frames are scored, too.
 
     Raises
     ------
@@ -46,6 +48,7 @@ class Template(Learner):
         templates=("this is a sound of {}",),
         caption_share=0.0,
         padding_weight=False,
+        fine=True,
     ):
         super().__init__()
         self.templates = (
@@ -67,6 +70,7 @@ class Template(Learner):
             )
         self.caption_share = caption_share
         self.padding_weight = padding_weight
+        self.fine = self.uses_parts = fine
 
     @torch.no_grad()
     def setup(self, clap, class_names, shots=None, logit_scale=None):

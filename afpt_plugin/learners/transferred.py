@@ -65,11 +65,20 @@ class Transferred(Learner):
         return self.n_transferred
 
     @property
+    def chosen(self):
+        """What was chosen there; see `Learner.chosen`."""
+        return self.export.facts.get("chosen", {})
+
+    @property
     def exported(self):
         """The learner itself, under its new class names."""
         return self.learner
 
     def description(self):
         """The learner's, with where it comes from; see `Learner`."""
-        settings = {"name": self.export.learner, **self.export.learner_settings}
-        return {**settings, "learned_on": self.export.facts.get("dataset")}
+        there = ("dataset", "training", "selection")
+        return {
+            "name": self.export.learner,
+            **self.export.learner_settings,
+            "learned": {key: self.export.facts.get(key) for key in there},
+        }

@@ -431,6 +431,7 @@ class RunResults:
             **self.facts,
             "dataset": self.task.name,
             "method": self.identity["method"],
+            "training": self.identity["training"],
             "chosen": learner.chosen,
             "supervision": self.identity["supervision"],
             "selection": self.selection,
