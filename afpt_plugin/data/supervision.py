@@ -73,22 +73,21 @@ class Nothing:
 
 
 class Exported:
-    """What an export was learned from, for results that only test it.
+    """What a `Transferred` learner was learned from: nothing is learned here.
 
     Arguments
     ---------
-    source : str or pathlib.Path
-        The export folder, see `afpt_plugin.export`.
+    learner : Transferred
+        The learner.
     """
 
-    def __init__(self, source):
-        from afpt_plugin.export import read_export
-
-        self.facts = read_export(source).facts.get("supervision", {})
+    def __init__(self, learner):
+        self.learner = learner
 
     def datasets(self, task, clap, store_folder, test=None):
         """A `Supervision` without items."""
-        return Supervision(None, None, self.facts or {"kind": "unknown"})
+        facts = self.learner.export.facts.get("supervision")
+        return Supervision(None, None, facts or {"kind": "unknown"})
 
 
 class Captions:

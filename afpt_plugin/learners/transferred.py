@@ -7,6 +7,9 @@ Authors
  * The afpt_plugin developers 2026
 """
 
+import functools
+
+from afpt_plugin.errors import InputError
 from afpt_plugin.learners.base import Learner
 
 
@@ -20,23 +23,34 @@ class Transferred(Learner):
     source : str or pathlib.Path
         The export folder, see `afpt_plugin.export`.
 
-    Raises
-    ------
-    InputError
-        If there is no such export. `setup` raises one if it is of another
-        backbone, or of a learner that cannot take other class names.
     """
 
     def __init__(self, source):
         super().__init__()
+        self.source = source
+
+    @functools.cached_property
+    def export(self):
+        """The `Export`, read when it is needed."""
         # An export is made of learners, so this is no import for the top.
         from afpt_plugin.export import read_export
 
-        self.source = str(source)
-        self.export = read_export(source)
+        if self.source is None:
+            raise InputError(
+                "source: there is nothing to transfer; give the export folder "
+                "of a run"
+            )
+        return read_export(self.source)
 
     def setup(self, clap, class_names, shots=None, logit_scale=None):
-        """Rebuild the learner; see `Learner.setup`."""
+        """Rebuild the learner; see `Learner.setup`.
+
+        Raises
+        ------
+        InputError
+            If there is no such export, or it is of another backbone, or of a
+            learner that cannot take other class names.
+        """
         learner = self.export.make_learner(clap)
         if list(class_names) != self.export.class_names:
             baseline = self.export.make_baseline(clap)
