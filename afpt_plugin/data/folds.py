@@ -137,9 +137,14 @@ def leave_tested_out(task, train, tested):
             "of tested ones or were cut from the same sources",
             *(task.name, n_left_out),
         )
-    if not kept:
-        raise InputError(
-            f"{task.name}: no recording is left to learn from; choose fewer "
-            "folds to test on (folds), or learn from captions"
-        )
+    refuse_no_training(task, kept)
     return kept, n_left_out
+
+
+def refuse_no_training(task, rows):
+    """Raise an `InputError` if there are no rows to learn from."""
+    if not rows:
+        raise InputError(
+            f"{task.name}: no recording is left to learn from; test on fewer "
+            "folds (e.g. --folds [1]), or learn from captions"
+        )

@@ -26,7 +26,11 @@ from speechbrain.utils.logger import get_logger
 from tqdm import tqdm
 
 from afpt_plugin.data.audio import decode
-from afpt_plugin.data.folds import leave_tested_out, select_folds
+from afpt_plugin.data.folds import (
+    leave_tested_out,
+    refuse_no_training,
+    select_folds,
+)
 from afpt_plugin.data.tables import csv_text, read_table, some_of
 from afpt_plugin.errors import InputError
 from afpt_plugin.files import write_if_changed
@@ -272,7 +276,9 @@ def prepare_manifests(
     if task.folds:
         rows, chosen, kind = select_folds(task, root, rows, folds, source_folds)
         settings["folds"] = chosen
-    if not with_train:
+    if with_train:  # before all are decoded
+        refuse_no_training(task, [row for row in rows if row.get("train")])
+    else:
         rows = [row for row in rows if not row.get("train")]
     good, left_out = check_recordings(
         rows, task.class_names, save_folder, allow_missing, cache_folder
