@@ -72,24 +72,6 @@ class Nothing:
         return Supervision(None, None, {"kind": "nothing"})
 
 
-class Exported:
-    """What a `Transferred` learner was learned from: nothing is learned here.
-
-    Arguments
-    ---------
-    learner : Transferred
-        The learner.
-    """
-
-    def __init__(self, learner):
-        self.learner = learner
-
-    def datasets(self, task, clap, store_folder, test=None):
-        """A `Supervision` without items."""
-        facts = self.learner.export.facts.get("supervision")
-        return Supervision(None, None, facts or {"kind": "unknown"})
-
-
 class Captions:
     """Sentences about the classes.
 

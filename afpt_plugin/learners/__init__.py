@@ -11,7 +11,6 @@ from afpt_plugin.learners.linear_probe import LinearProbe
 from afpt_plugin.learners.prompts import PromptLearner
 from afpt_plugin.learners.template import Template
 from afpt_plugin.learners.tip_adapter import TipAdapter
-from afpt_plugin.learners.transferred import Transferred
 
 __all__ = [
     "LEARNERS",
@@ -24,7 +23,6 @@ __all__ = [
     "PromptLearner",
     "Template",
     "TipAdapter",
-    "Transferred",
 ]
 
 #: name -> class, for exports, which hold no code.

@@ -11,6 +11,8 @@ Authors
  * The afpt_plugin developers 2026
 """
 
+import warnings
+
 import numpy as np
 import torch
 from torch.nn.functional import normalize
@@ -102,7 +104,11 @@ def _fit(items, C, dtype=torch.float64):
 
     def solve(labels):
         """Coefficients and intercepts for a label of each item."""
-        model = LogisticRegression(C=C, max_iter=1000).fit(features, labels)
+        model = LogisticRegression(C=C, max_iter=1000)
+        with warnings.catch_warnings():
+            # Few items of many classes are what few-shot means.
+            warnings.filterwarnings("ignore", "The number of unique classes")
+            model.fit(features, labels)
         return model.coef_, model.intercept_
 
     present = np.flatnonzero(target.any(0))

@@ -9,7 +9,9 @@ Authors
 
 import functools
 
+from afpt_plugin.data.supervision import Supervision
 from afpt_plugin.errors import InputError
+from afpt_plugin.export import read_export
 from afpt_plugin.learners.base import Learner
 
 
@@ -32,9 +34,6 @@ class Transferred(Learner):
     @functools.cached_property
     def export(self):
         """The `Export`, read when it is needed."""
-        # An export is made of learners, so this is no import for the top.
-        from afpt_plugin.export import read_export
-
         if self.source is None:
             raise InputError(
                 "source: there is nothing to transfer; give the export folder "
@@ -96,3 +95,21 @@ class Transferred(Learner):
             **self.export.learner_settings,
             "learned": {key: self.export.facts.get(key) for key in there},
         }
+
+
+class Exported:
+    """What a `Transferred` learner was learned from: nothing is learned here.
+
+    Arguments
+    ---------
+    learner : Transferred
+        The learner.
+    """
+
+    def __init__(self, learner):
+        self.learner = learner
+
+    def datasets(self, task, clap, store_folder, test=None):
+        """A `Supervision` without items."""
+        facts = self.learner.export.facts.get("supervision")
+        return Supervision(None, None, facts or {"kind": "unknown"})

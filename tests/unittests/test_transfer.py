@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from afpt_plugin.data.supervision import Exported
 from afpt_plugin.errors import InputError
 from afpt_plugin.export import write_export
-from afpt_plugin.learners import PromptLearner, Template, Transferred
+from afpt_plugin.learners import PromptLearner, Template
 from afpt_plugin.task import Task
+from afpt_plugin.transfer import Exported, Transferred
 
 NAMES = ["dog", "rain"]
 OTHERS = ["bell", "dog", "quiet rain"]
