@@ -262,10 +262,10 @@ def make_brain(clap, folder, transduction, multi_label=False):
 
 def test_a_run_reports_it_beside_the_inductive_scores(clap, tmp_path):
     found, tables = [], []
-    for transduction in (None, "em"):
-        brain = make_brain(clap, tmp_path, transduction)
+    for option in (None, "em"):
+        brain = make_brain(clap, tmp_path, option)
         brain.evaluate()
-        folder = tmp_path / str(transduction)
+        folder = tmp_path / str(option)
         found.append(json.loads((folder / "results.json").read_text()))
         tables.append(pd.read_csv(folder / "predictions.csv"))
         export = read_export(folder / "export")
