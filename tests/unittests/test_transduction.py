@@ -11,6 +11,7 @@ import speechbrain as sb
 import torch
 from torch.nn.functional import normalize
 
+from afpt_plugin import transduction
 from afpt_plugin.brain import AdaptationBrain
 from afpt_plugin.data.datasets import EmbeddingDataset
 from afpt_plugin.data.store import FeatureStore
@@ -57,7 +58,7 @@ def unit(vector):
     return vector / math.sqrt(sum(value * value for value in vector))
 
 
-def by_loops(logits, features, n_neighbors):
+def by_loops(logits, features, n_neighbors, n_rounds):
     """The formulas, a number at a time."""
     y = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     (n, n_classes), dim = y.shape, features.shape[1]
@@ -74,7 +75,7 @@ def by_loops(logits, features, n_neighbors):
         for i in sorted(range(n), key=lambda i: -y[i, c])[:8]:
             mu[c] += y[i, c] * f[i]
         mu[c] = unit(mu[c])
-    for step in range(11):
+    for step in range(n_rounds + 1):
         if step:
             for c in range(n_classes):
                 mu[c] = unit(sum(z[i, c] * f[i] for i in range(n)))
@@ -97,18 +98,24 @@ def by_loops(logits, features, n_neighbors):
     return z
 
 
+@pytest.mark.parametrize("n_rounds", [0, 1, 10])
 @pytest.mark.parametrize("n_neighbors", [3, 0])
 @pytest.mark.parametrize("given", ["embeddings", "scores alone"])
-def test_it_is_the_formulas(given, n_neighbors):
+def test_it_is_the_formulas(monkeypatch, given, n_neighbors, n_rounds):
+    """After 10 rounds little is left of the start, so it is also seen alone."""
+    assert transduction.N_ROUNDS == 10
+    monkeypatch.setattr(transduction, "N_ROUNDS", n_rounds)
     logits, features, _ = make_recordings([4, 6, 3, 5], seed=3, dim=7)
     logits = logits.double() / 10  # doubtful, so that others can persuade
     if given == "embeddings":
+        features = features.double()
         found = expectation_maximization(logits, 9 * features, n_neighbors)
     else:
         features = logits - logits.mean(1, keepdim=True)
         found = expectation_maximization(logits, None, n_neighbors)
-    expected = by_loops(logits.numpy(), features.double().numpy(), n_neighbors)
-    assert np.abs(found.numpy() - expected).max() < 1e-6
+    arrays = logits.numpy(), features.numpy()
+    expected = by_loops(*arrays, n_neighbors, n_rounds)
+    assert np.abs(found.numpy() - expected).max() < 1e-9
     assert (found - logits.softmax(1)).abs().max() > 0.01  # something is moved
 
 
@@ -255,10 +262,10 @@ def make_brain(clap, folder, transduction, multi_label=False):
 
 def test_a_run_reports_it_beside_the_inductive_scores(clap, tmp_path):
     found, tables = [], []
-    for transduction in (None, "em"):
-        brain = make_brain(clap, tmp_path, transduction)
+    for option in (None, "em"):
+        brain = make_brain(clap, tmp_path, option)
         brain.evaluate()
-        folder = tmp_path / str(transduction)
+        folder = tmp_path / str(option)
         found.append(json.loads((folder / "results.json").read_text()))
         tables.append(pd.read_csv(folder / "predictions.csv"))
         export = read_export(folder / "export")
