@@ -113,7 +113,9 @@ class AdaptationBrain(sb.Brain):
             factor = self.grad_accumulation_factor
             step = self.optimizer_step * factor + self.step % factor
             place = step * 2**10 + (get_rank() or 0)
-            torch.manual_seed((self.results.seed * 2**40 + place) % 2**63)
+            # `torch.manual_seed` looks for every kind of device: 2 ms a step.
+            source = torch.default_generator if self.device == "cpu" else torch
+            source.manual_seed((self.results.seed * 2**40 + place) % 2**63)
             item = item._replace(whole=self.augment(item.whole))
             if item.parts is not None:
                 item = item._replace(parts=self.augment(item.parts))

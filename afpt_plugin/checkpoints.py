@@ -1,4 +1,4 @@
-"""Checkpoints that a kill cannot leave half written.
+"""Checkpoints that a kill cannot leave half written, and that are read once.
 
 Authors
  * The afpt_plugin developers 2026
@@ -6,7 +6,7 @@ Authors
 
 import os
 
-from speechbrain.utils.checkpoints import Checkpointer
+from speechbrain.utils.checkpoints import METAFNAME, Checkpointer
 from speechbrain.utils.distributed import ddp_barrier
 
 
@@ -16,6 +16,9 @@ class AtomicCheckpointer(Checkpointer):
     SpeechBrain writes a checkpoint's meta file, which makes the folder a
     checkpoint, before the parameters; a run killed in between could not
     resume. Here the meta file gets its name last.
+
+    SpeechBrain also reads every meta file about a dozen times an epoch, which
+    takes longer than an epoch of a few shots. Here it is read once.
 
     Example
     -------
@@ -27,6 +30,8 @@ class AtomicCheckpointer(Checkpointer):
     >>> len(saver.list_checkpoints())
     1
     """
+
+    _read = {}
 
     def save_checkpoint(self, *args, **kwargs):
         """Save as `Checkpointer.save_checkpoint` does, then name the meta file."""
@@ -42,3 +47,16 @@ class AtomicCheckpointer(Checkpointer):
         partial = fpath.with_name(fpath.name + ".partial")
         self._meta_names = partial, fpath
         return super()._save_checkpoint_metafile(partial, *args, **kwargs)
+
+    def _construct_checkpoint_objects(self, folders):
+        # A folder's name may be given again within a second of its deletion.
+        stats = [(folder / METAFNAME).stat() for folder in folders]
+        keys = [
+            (folder, stat.st_ino, stat.st_mtime_ns)
+            for folder, stat in zip(folders, stats, strict=True)
+        ]
+        read = super()._construct_checkpoint_objects
+        self._read = {
+            key: self._read.get(key) or read([key[0]])[0] for key in keys
+        }
+        return list(self._read.values())

@@ -11,6 +11,7 @@ import types
 import pytest
 import soundfile
 import torch
+from speechbrain.utils.checkpoints import Checkpointer
 from speechbrain.utils.epoch_loop import EpochCounter
 from speechbrain.utils.train_logger import FileTrainLogger
 
@@ -524,6 +525,33 @@ def test_a_half_written_checkpoint_does_not_count(tmp_path):
     with pytest.raises(Killed):
         broken.save_checkpoint(meta={"epoch": 2})
     assert [c.meta["epoch"] for c in saver.list_checkpoints()] == [1]
+
+
+def test_a_checkpoint_is_read_once_but_never_taken_for_another(
+    tmp_path, monkeypatch
+):
+    read = []
+    construct = Checkpointer._construct_checkpoint_objects
+
+    def watch(folders):
+        """Note which folders are read."""
+        read.extend(folders)
+        return construct(folders)
+
+    monkeypatch.setattr(
+        Checkpointer, "_construct_checkpoint_objects", staticmethod(watch)
+    )
+    saver = AtomicCheckpointer(tmp_path, {"net": torch.nn.Linear(1, 1)})
+    for epoch in (1, 2):
+        saver.save_checkpoint(meta={"epoch": epoch}, name=str(epoch))
+    for _ in range(3):
+        found = saver.list_checkpoints()
+        assert sorted(each.meta["epoch"] for each in found) == [1, 2]
+    assert len(read) == 2
+    shutil.rmtree(tmp_path / "CKPT+1")
+    saver.save_checkpoint(meta={"epoch": 3}, name="1")
+    found = saver.list_checkpoints()
+    assert sorted(each.meta["epoch"] for each in found) == [2, 3]
 
 
 @pytest.mark.parametrize(
