@@ -236,7 +236,7 @@ def _summary(runs, heads):
         for t in zip(*(r.cell for r in runs), strict=True)
     )
     folds = sorted(filter(None, folds), key=lambda fold: (len(fold), fold))
-    transferred = "learner.learned_on" in facts
+    transferred = "learner.learned.dataset" in facts
     row = {
         **runs[0].names,
         "learner": facts["learner.name"],
