@@ -19,9 +19,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-import torch
-from speechbrain.utils.logger import get_logger
-
+from afpt_plugin.auto import choose_method
 from afpt_plugin.backbones import load_clap
 from afpt_plugin.brain import AdaptationBrain
 from afpt_plugin.data.audio import find_recordings
@@ -35,31 +33,19 @@ from afpt_plugin.data.manifests import (
     data_fingerprint,
     write_manifest,
 )
-from afpt_plugin.data.sampling import iterative_folds
-from afpt_plugin.data.supervision import Captions, Shots, Supervision
+from afpt_plugin.data.supervision import Captions, Shots
 from afpt_plugin.data.tables import read_table
 from afpt_plugin.errors import InputError
 from afpt_plugin.experiment import (
     find_method,
     load_hparams,
-    method_names,
     option_names,
     set_up,
 )
 from afpt_plugin.inference import PromptedClassifier
-from afpt_plugin.results.output import primary_head
 from afpt_plugin.task import Task
 
-logger = get_logger(__name__)
-
-#: What ``auto`` leaves out unless it is asked for: hours on a CPU, since every
-#: step of 50 to 200 epochs passes the text tower.
-SLOW = ("coop", "coop_class_specific", "kgcoop", "upstream", "zebra")
-
 CLIP_OPTIONS = {"crop": "start", "channels": "mean"}
-
-# What `auto` tries first wins a tie: what learns least.
-SIMPLE = ("zero_shot", "template_ensemble", "caption_mean")
 
 
 def adapt(
@@ -106,7 +92,8 @@ def adapt(
     device : str, optional
         By default a GPU if there is one.
     candidates : list of str, optional
-        What ``auto`` tries; by default every method but the `SLOW` ones.
+        What ``auto`` tries; by default every method but the slowest,
+        see `afpt_plugin.auto`.
     **options
         Options of the method's YAML, e.g. ``number_of_epochs=20``. A method
         that takes both learns from the recordings if there are any, unless
@@ -133,7 +120,7 @@ def adapt(
         job.write()
         facts = {}
         if method == "auto":
-            method, source, facts = job.choose(candidates, options)
+            method, source, facts = choose_method(job, candidates, options)
         else:
             source = options.pop("learn_from", job.sources(method)[0])
         job.learn(method, source, options, facts=facts).finish(output)
@@ -289,6 +276,11 @@ class Job:
         then no checkpoint is kept; ``test`` is an `EmbeddingDataset` to score.
         """
         path = find_method(method)
+        if options.get("transduction"):
+            raise InputError(
+                "transduction scores a whole test set, and nothing is tested "
+                "here; remove it"
+            )
         overrides = {
             "output_folder": str(self.folder),
             "save_folder": str(self.folder / "save"),
@@ -356,83 +348,6 @@ class Job:
                 "given"
             )
         return usable or [None]
-
-    def choose(self, candidates, options):
-        """The best candidate in a cross-validation on what is given.
-
-        Those that learn from it are tested on what they were not trained on;
-        the others (zero-shot, or captions where there are recordings) on all.
-
-        Returns
-        -------
-        method : str
-            Its name.
-        source : str
-            What it learns from.
-        facts : dict
-            Why, for the export.
-
-        Raises
-        ------
-        InputError
-            If there is too little to compare, or nothing could be tried.
-        """
-        judge = "shots" if self.manifest else "captions"
-        items = self.supervise(judge)
-        target = items.shots().target  # [N, n_classes]
-        several = [int(n) for n in target.sum(0) if n >= 2]
-        if not several:
-            raise InputError(
-                f"auto needs two {judge} of a class to compare methods; give "
-                "more, or name a method"
-            )
-        n_folds = min(5, *several)
-        folds = iterative_folds(target.numpy(), n_folds, self.seed)  # [N]
-        names = candidates or [n for n in method_names() if n not in SLOW]
-        names = sorted(names, key=lambda name: name not in SIMPLE)
-        tried = []
-        for method in names:
-            for source in self.sources(method):
-                known = option_names(find_method(method))
-                own = {k: v for k, v in options.items() if k in known}
-                if source != judge:
-                    given = Supervision(None, None, {"kind": "nothing"})
-                    if source is not None:
-                        given = given._replace(train=self.supervise(source))
-                    parts = [(given, items)]
-                else:
-                    parts = [
-                        (
-                            Supervision(items.part(folds != fold), None, {}),
-                            items.part(folds == fold),
-                        )
-                        for fold in range(n_folds)
-                    ]
-                score = self._validate(method, source, own, parts)
-                tried.append({"method": method, "from": source, "score": score})
-                logger.info("auto: %s from %s: %.3f", method, source, score)
-        best = max(tried, key=lambda row: row["score"])
-        rule = (
-            f"highest {self.task.metric} in {n_folds}-fold cross-validation on "
-            f"{len(target)} {judge}"
-        )
-        return (
-            best["method"],
-            best["from"],
-            {"auto": {"rule": rule, "tried": tried}},
-        )
-
-    def _validate(self, method, source, options, parts):
-        """The metric over all pairs of training material and items to score."""
-        logits, targets = [], []
-        for given, test in parts:
-            brain = self.learn(method, source, options, given, test)
-            brain.score_recordings()
-            found, target = brain.scores.collect()
-            logits.append(found[primary_head(found)])
-            targets.append(target)
-        metrics = self.task.metrics(torch.cat(logits), torch.cat(targets))
-        return metrics[self.task.metric]
 
 
 def _class_folders(folder, class_names):

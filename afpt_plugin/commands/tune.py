@@ -111,6 +111,7 @@ def run(args):
     import speechbrain as sb
 
     from afpt_plugin.adaptation import Job, make_task
+    from afpt_plugin.auto import choose_method
     from afpt_plugin.backbones import load_clap
     from afpt_plugin.data.tables import read_class_names
     from afpt_plugin.experiment import check_device, find_method
@@ -152,7 +153,7 @@ def run(args):
         job.write()
         facts = {}
         if method == "auto":
-            method, source, facts = job.choose(args.candidates, options)
+            method, source, facts = choose_method(job, args.candidates, options)
             sys.stdout.write(_explain(method, source, facts["auto"]))
         brain = job.learn(method, source, options, facts=facts)
         shutil.copy(find_method(method), training / "hyperparams.yaml")

@@ -6,7 +6,8 @@ import soundfile
 import torch
 
 from afpt_plugin import adapt
-from afpt_plugin.adaptation import SLOW, allowed_sources
+from afpt_plugin.adaptation import allowed_sources
+from afpt_plugin.auto import SLOW
 from afpt_plugin.errors import InputError
 from afpt_plugin.experiment import find_method, method_names
 
@@ -97,6 +98,8 @@ def test_auto_prefers_what_works_and_says_why(clap, labeled, tmp_path):
     }
     assert tried["linear_probe", "shots"] == 1.0
     assert "4-fold cross-validation on 8 shots" in auto["rule"]
+    won = round(8 * (1 - tried["zero_shot", None]))
+    assert f"against zero_shot, {won} more are right, 0 less" in auto["rule"]
     chosen = classifier.hparams.export.facts["method"]
     assert tried[chosen, "shots"] == max(tried.values())
     assert (output / "learner.safetensors").exists()
@@ -127,6 +130,7 @@ def test_auto_without_recordings_is_judged_by_captions(clap):
         ("linear_probe", {"shots": {"dog": ["none.wav"]}}, "none.wav"),
         ("linear_probe", {"shots": "none"}, "none"),
         ("zero_shot", {"k": 3}, "'k'"),
+        ("zero_shot", {"transduction": "em"}, "nothing is tested"),
         ("auto", {"candidates": ["magic"]}, "magic"),
         ("auto", {"captions": {n: [f"{n} far"] for n in NAMES}}, "auto needs"),
     ],

@@ -610,7 +610,10 @@ def test_transductive_scores_stand_beside_the_others_and_never_lead(
 
 
 def test_what_was_learned_elsewhere_has_no_time_of_its_own(tmp_path, add_run):
-    facts = {"dataset": "Bells (new)", "learner.learned_on": "Bells (base)"}
+    facts = {
+        "dataset": "Bells (new)",
+        "learner.learned.dataset": "Bells (base)",
+    }
     add_run("new", facts=facts, timings={"adapt_seconds": 0.5})
     add_run(
         "base",

@@ -8,7 +8,8 @@ import pytest
 
 from afpt_plugin.cli import main
 from afpt_plugin.errors import InputError
-from afpt_plugin.sweep import read_grid
+from afpt_plugin.experiment import method_names
+from afpt_plugin.sweep import read_grid, run_sweep
 
 GRIDS = sorted(Path("recipes/grids").glob("*.yaml"))
 
@@ -122,3 +123,22 @@ cells:
     assert main(arguments) == 1
     assert path.stat().st_mtime_ns == before
     assert "2 failed" in capsys.readouterr().out
+
+
+def test_every_method_runs_in_the_smoke_grid(tmp_path, capsys):
+    """Reduced: one epoch; of what learns from both, the recordings."""
+    given = {"number_of_epochs": 1, "k": 1}
+    cells = [
+        cell
+        for cell in read_grid("recipes/grids/smoke.yaml", tmp_path, given)
+        if "--learn_from=captions" not in cell.arguments
+        and cell.script.parent.name == "US8K"
+    ]
+    assert run_sweep(cells) == {}
+    methods = {cell.result["identity"]["method"] for cell in cells}
+    assert methods == set(method_names()) - {"upstream"}
+    assert main(["report", str(tmp_path)]) == 0
+    summary = (tmp_path / "report.md").read_text()
+    assert all(f"| {method}" in summary for method in methods)
+    assert "transductive" in summary and "UrbanSound8K, H" in summary
+    assert (tmp_path / "shots.png").exists()

@@ -1,0 +1,124 @@
+"""``auto``: which method pays, by a cross-validation on what is given.
+
+Authors
+ * The afpt_plugin developers 2026
+"""
+
+import torch
+from speechbrain.utils.logger import get_logger
+
+from afpt_plugin.data.sampling import iterative_folds
+from afpt_plugin.data.supervision import Supervision
+from afpt_plugin.errors import InputError
+from afpt_plugin.experiment import find_method, method_names, option_names
+from afpt_plugin.results.output import primary_head
+
+logger = get_logger(__name__)
+
+#: What ``auto`` leaves out unless it is asked for: hours on a CPU, since every
+#: step of 50 to 200 epochs passes the text tower.
+SLOW = ("coop", "coop_class_specific", "kgcoop", "upstream", "zebra")
+
+# What `auto` tries first wins a tie: what learns least.
+SIMPLE = ("zero_shot", "template_ensemble", "caption_mean")
+
+
+def choose_method(job, candidates=None, options={}):
+    """The best candidate in a cross-validation on what is given.
+
+    Those that learn from it are tested on what they were not trained on;
+    the others (zero-shot, or captions where there are recordings) on all.
+
+    Arguments
+    ---------
+    job : afpt_plugin.adaptation.Job
+        What is given.
+    candidates : list of str, optional
+        Names of methods; by default all but the `SLOW` ones.
+    options : dict
+        Options of the methods that have them.
+
+    Returns
+    -------
+    method : str
+        Its name.
+    source : str
+        What it learns from.
+    facts : dict
+        Why, for the export.
+
+    Raises
+    ------
+    InputError
+        If there is too little to compare, or nothing could be tried.
+    """
+    judge = "shots" if job.manifest else "captions"
+    items = job.supervise(judge)
+    target = items.shots().target  # [N, n_classes]
+    several = [int(n) for n in target.sum(0) if n >= 2]
+    if not several:
+        raise InputError(
+            f"auto needs two {judge} of a class to compare methods; give "
+            "more, or name a method"
+        )
+    n_folds = min(5, *several)
+    folds = iterative_folds(target.numpy(), n_folds, job.seed)  # [N]
+    names = candidates or [n for n in method_names() if n not in SLOW]
+    names = sorted(names, key=lambda name: name not in SIMPLE)
+    tried, hits = [], []
+    for method in names:
+        for source in job.sources(method):
+            known = option_names(find_method(method))
+            own = {k: v for k, v in options.items() if k in known}
+            if source != judge:
+                given = Supervision(None, None, {"kind": "nothing"})
+                if source is not None:
+                    given = given._replace(train=job.supervise(source))
+                parts = [(given, items)]
+            else:
+                parts = [
+                    (
+                        Supervision(items.part(folds != fold), None, {}),
+                        items.part(folds == fold),
+                    )
+                    for fold in range(n_folds)
+                ]
+            score, right = _validate(job, method, source, own, parts)
+            tried.append({"method": method, "from": source, "score": score})
+            hits.append(right)
+            logger.info("auto: %s from %s: %.3f", method, source, score)
+    number = max(range(len(tried)), key=lambda i: tried[i]["score"])
+    best, first = tried[number], tried[0]
+    rule = (
+        f"highest {job.task.metric} in {n_folds}-fold cross-validation on "
+        f"{len(target)} {judge}"
+    )
+    if number and hits[0]:
+        # So that nobody takes one item's luck for a finding
+        pairs = [(right, hits[0][key]) for key, right in hits[number].items()]
+        won, lost = pairs.count((True, False)), pairs.count((False, True))
+        rule += (
+            f"; against {first['method']}, {won} more are right, {lost} less"
+        )
+    auto = {"rule": rule, "tried": tried}
+    return best["method"], best["from"], {"auto": auto}
+
+
+def _validate(job, method, source, options, parts):
+    """The metric over pairs of training material and items to score.
+
+    Also, of one label, which of them are right.
+    """
+    logits, targets, right = [], [], {}
+    for given, test in parts:
+        brain = job.learn(method, source, options, given, test)
+        brain.score_recordings()
+        found, target = brain.scores.collect()
+        values = found[primary_head(found)]  # [M, n_classes]
+        logits.append(values)
+        targets.append(target)
+        if not job.task.multi_label:
+            hits = values.argmax(1) == target.argmax(1)  # [M]
+            right |= zip(brain.scores.ids, hits.tolist(), strict=True)
+    metrics = job.task.metrics(torch.cat(logits), torch.cat(targets))
+    return metrics[job.task.metric], right
