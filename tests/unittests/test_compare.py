@@ -51,7 +51,7 @@ def add_run(tmp_path):
             *parents, last = fact.split(".")
             entry = identity
             for key in parents:
-                entry = entry[key]
+                entry = entry.setdefault(key, {})
             entry[last] = value
         if changes.get("fold"):
             identity["data_fingerprint"] = None
