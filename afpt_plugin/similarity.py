@@ -95,18 +95,18 @@ def ensemble_logits(coarse, fine):
     return coarse + fine
 
 
-def rbf_kernel(left, right, beta):
-    """exp(-beta (1 - cosine)) of unit embeddings [B, D] and [N, D], [B, N].
+def rbf_kernel(cosines, beta):
+    """exp(-beta (1 - cosine)), for cosines of any shape.
 
-    It is the Gaussian kernel of their distance, whose square is
-    2 (1 - cosine).
+    It is the Gaussian kernel of two unit embeddings, the square of whose
+    distance is 2 (1 - cosine).
 
     Example
     -------
-    >>> rbf_kernel(torch.eye(2), torch.eye(2), 1.0)[0]
+    >>> rbf_kernel(torch.tensor([1.0, 0.0]), 1.0)
     tensor([1.0000, 0.3679])
     """
-    return torch.exp(-beta * (1 - left @ right.T))
+    return torch.exp(-beta * (1 - cosines))
 
 
 class CaptionNoise(torch.nn.Module):

@@ -14,6 +14,7 @@ Authors
 import torch
 from torch.nn.functional import normalize
 
+from afpt_plugin.errors import InputError
 from afpt_plugin.learners.base import Classes, Learner
 from afpt_plugin.learners.selection import check_positive, choose, grid
 from afpt_plugin.learners.template import Template
@@ -21,8 +22,8 @@ from afpt_plugin.similarity import rbf_kernel
 
 #: Ours, for want of published ones: taken where nothing can be compared.
 DEFAULT_BETA, DEFAULT_RIDGE = 5.5, 1.0
-BETAS = (1.0, 2.0, 5.5, 10.0, 20.0, 40.0)
-RIDGES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+BETAS = (1.0, 2.5, 5.5, 10.0, 20.0)
+RIDGES = (0.01, 0.1, 0.3, 1.0, 3.0, 10.0)
 
 
 class KernelRidge(Learner):
@@ -79,12 +80,12 @@ class KernelRidge(Learner):
 
             def fit(train):
                 """The regression of a part, by setting."""
-                regress = _regression(train, zero_shot)
-                # Always the backbone's scale: it breaks ties alone.
-                return lambda *given: clap.logit_scale * regress(*given)
+                _, predict = _regression(train, zero_shot)
+                # The backbone's scale, whatever logits are multiplied by.
+                return lambda *given: clap.logit_scale * predict(*given)
 
             (beta, ridge), rule = choose(shots, candidates, fit)
-            gamma = _solve(shots, zero_shot, beta, ridge)
+            gamma = _regression(shots, zero_shot)[0](beta, ridge)
             self._chosen = {
                 "beta": float(beta),
                 "ridge": float(ridge),
@@ -114,31 +115,42 @@ class KernelRidge(Learner):
     def forward(self, item, classes):
         """The template's cosines and the correction; see `Learner.forward`."""
         whole = normalize(item.whole, dim=-1)  # [B, D]
-        kernel = rbf_kernel(whole, self.support, self.chosen_beta)  # [B, N]
+        kernel = rbf_kernel(whole @ self.support.T, self.chosen_beta)  # [B, N]
         found = whole @ classes.coarse.T + kernel @ self.gamma
         return {"coarse": self.logit_scale * found}
 
 
-def _solve(items, zero_shot, beta, ridge):
-    """gamma, [N, n_classes], computed in double precision."""
+def _regression(items, zero_shot):
+    """The regression of items, made ready for any setting.
+
+    Returns
+    -------
+    solve : callable
+        beta and lambda to gamma, [N, n_classes].
+    predict : callable
+        (beta, lambda) and embeddings [M, D] to f, [M, n_classes].
+    """
+    # Double precision, since a small lambda leaves a badly conditioned matrix.
     support = normalize(items.whole, dim=-1).cpu().double()  # [N, D]
     residual = items.target.cpu().double() - support @ zero_shot.double().T
-    kernel = rbf_kernel(support, support, beta)
-    kernel.diagonal().add_(ridge)
-    return torch.linalg.solve(kernel, residual).float()
+    cosines = support @ support.T  # [N, N]
 
-
-def _regression(train, zero_shot):
-    """A function of (beta, ridge) and of embeddings, see `choose`."""
-    support = normalize(train.whole, dim=-1).cpu()  # [N, D]
+    def solve(beta, ridge):
+        """See above."""
+        kernel = rbf_kernel(cosines, beta)
+        kernel.diagonal().add_(ridge)
+        factor, failed = torch.linalg.cholesky_ex(kernel)
+        if failed:
+            raise InputError(
+                f"ridge is {ridge!r}, too small for a solution beside items "
+                "that are alike; raise it"
+            )
+        return torch.cholesky_solve(residual, factor).float()
 
     def predict(settings, whole):
-        """f [M, n_classes]."""
+        """See above."""
         whole = normalize(whole, dim=-1).cpu()  # [M, D]
-        gamma = _solve(train, zero_shot, *settings)
-        return (
-            whole @ zero_shot.T
-            + rbf_kernel(whole, support, settings[0]) @ gamma
-        )
+        kernel = rbf_kernel(whole @ support.float().T, settings[0])  # [M, N]
+        return whole @ zero_shot.T + kernel @ solve(*settings)
 
-    return predict
+    return solve, predict

@@ -145,5 +145,5 @@ class TipAdapter(Learner):
 
 def _logits(whole, zero_shot, keys, labels, scale, alpha, beta):
     """The formula on top of this file, [B, n_classes]."""
-    cache = rbf_kernel(whole, keys, beta) @ labels
+    cache = rbf_kernel(whole @ keys.T, beta) @ labels
     return scale * whole @ zero_shot.T + alpha * cache

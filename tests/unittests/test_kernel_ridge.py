@@ -160,6 +160,13 @@ def test_a_support_that_does_not_fit_is_refused(clap, make_shots, name, fault):
         KernelRidge(beta=2, ridge=1).restore(clap, NAMES, tensors)
 
 
+def test_equal_items_need_a_penalty_that_tells_them_apart(clap, make_shots):
+    shots = make_shots([2, 2, 2])
+    twice = LabeledItems(shots.whole.repeat(2, 1), shots.target.repeat(2, 1))
+    with pytest.raises(InputError, match="ridge is 1e-300, too small"):
+        KernelRidge(beta=1, ridge=1e-300).setup(clap, NAMES, twice)
+
+
 def test_it_needs_items(clap):
     with pytest.raises(
         InputError, match="KernelRidge is made of training items"
