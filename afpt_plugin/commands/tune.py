@@ -191,6 +191,11 @@ def _leaving_nothing(output):
         yield
     except InputError:
         if fresh:
+            for handler in logging.root.handlers[:]:
+                file = Path(getattr(handler, "baseFilename", ""))
+                if file.is_relative_to(output.absolute()):
+                    logging.root.removeHandler(handler)
+                    handler.close()
             shutil.rmtree(output, ignore_errors=True)
             if existed:
                 output.mkdir()
