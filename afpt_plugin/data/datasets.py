@@ -27,7 +27,8 @@ class EmbeddingDataset(DynamicItemDataset):
 
     An item has ``id``, ``whole`` [D], ``parts`` [T, D], ``mask`` [T] and
     ``target`` [n_classes], multi-hot. It is made from an entry of ``items``: ID
-    to ``{"key": .., "labels": [class index, ..]}``. Without ``parts``, the
+    to ``{"key": .., "labels": [class index, ..]}``, and maybe a ``source``, what
+    a recording was cut from. Without ``parts``, the
     others are read once and stay in memory.
     """
 
@@ -81,6 +82,9 @@ class EmbeddingDataset(DynamicItemDataset):
         return LabeledItems(
             torch.stack([item["whole"] for item in items]).float(),  # [N, D]
             torch.stack([item["target"] for item in items]),  # [N, n_classes]
+            sources=[
+                item.get("source") or key for key, item in self.data.items()
+            ],
         )
 
 
@@ -152,6 +156,7 @@ def recording_dataset(
         row["ID"]: {
             "key": key,
             "labels": [index[name] for name in row["label"].split("|")],
+            "source": row["source"],
         }
         for row, key in zip(rows, keys, strict=True)
     }

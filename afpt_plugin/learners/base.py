@@ -42,6 +42,9 @@ class LabeledItems(NamedTuple):
     held_out: tuple | None = None
     #: Whether the task is one of several labels, even if these items are not.
     multi_label: bool = False
+    #: What each was cut from (N texts), so that items of one source are never
+    #: told apart as learned from and held out; None if each is its own.
+    sources: list | None = None
 
     def class_means(self):
         """Average the items of each class: where the class's own items lie.

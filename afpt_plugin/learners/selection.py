@@ -135,27 +135,34 @@ def check_positive(**numbers):
 
 
 def _folds(items):
-    """Pairs of items to learn from and others, each class in every part.
+    """Pairs of items to learn from and others, which share no source.
 
-    Where a class has one item alone, it is learned from in all of them: held
-    out, it could not be recognized, whatever the settings.
+    Where a class has one source alone, it is learned from in all of them: held
+    out, the class could not be recognized, whatever the settings.
     """
     target = items.target.cpu().numpy() > 0  # [N, n_classes]
-    counts = target.sum(0)  # [n_classes]
-    free = np.flatnonzero(~target[:, counts == 1].any(1))  # [n_free]
-    if not target[free].any():
+    _, source = np.unique(
+        items.sources or np.arange(len(target)), return_inverse=True
+    )  # [N]
+    has = np.zeros((source.max(initial=-1) + 1, target.shape[1]), dtype=bool)
+    np.logical_or.at(has, source, target)  # [n_sources, n_classes]
+    counts = has.sum(0)  # [n_classes]
+    free = np.flatnonzero(~has[:, counts == 1].any(1))  # [n_free]
+    if not has[free].any():
         return []
     n_folds = int(min(MAX_FOLDS, counts[counts >= 2].min()))
-    fold = np.full(len(target), -1)  # [N]
-    fold[free] = iterative_folds(target[free], n_folds)
+    fold = np.full(len(has), -1)  # [n_sources]
+    fold[free] = iterative_folds(has[free], n_folds)
+    fold = fold[source]  # [N]
     pairs = []
-    for number in np.unique(fold[free]):
+    for number in np.unique(fold[fold >= 0]):
         inside = torch.as_tensor(fold == number, device=items.whole.device)
         train, test = (
             items._replace(
                 whole=items.whole[mask],
                 target=items.target[mask],
                 held_out=None,
+                sources=None,
             )
             for mask in (~inside, inside)
         )

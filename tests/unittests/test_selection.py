@@ -64,6 +64,19 @@ def test_every_item_is_judged_once_by_what_did_not_learn_it(n, n_folds):
         assert min(learned) < n <= max(learned)  # both classes
 
 
+def test_items_of_one_source_are_learned_from_or_judged_together():
+    """And a class of one source alone is learned from in every round."""
+    labels = [0, 0, 0, 1, 1, 2, 2]
+    items = numbered(labels, 3)._replace(sources=list("aabcdee"))
+    fit = Known({"a": torch.zeros(7, 3), "b": torch.ones(7, 3)})
+    choose(items, ["a", "b"], fit)
+    judged = [set(asked) for name, _, asked in fit.seen if name == "a"]
+    assert set.union(*judged) == {0, 1, 2, 3, 4}
+    for asked in judged:
+        assert ({0, 1} <= asked) or not ({0, 1} & asked)
+        assert {5, 6}.isdisjoint(asked)
+
+
 @pytest.mark.parametrize("multi_label", [False, True])
 def test_the_only_item_of_a_class_is_always_learned_from(multi_label):
     labels = [0, 0, 0, 1, [1, 2] if multi_label else 2, 1, 1]
