@@ -200,9 +200,11 @@ class Job:
         self._rows = self._sentences = None
         if isinstance(captions, dict):
             self.captions = folder / "captions.csv"
-            self._sentences = self._of_each_class(captions)
+            sentences = self._sentences = self._of_each_class(captions)
+        else:
+            sentences, _, _ = Captions(self.captions, 0).read(task)
         #: Hashes of what is given.
-        self.facts = {"captions": self._hash_captions()}
+        self.facts = {"captions": captions_fingerprint(sentences)}
         if shots:
             self._rows, _ = check_recordings(
                 self._recordings(shots), task.class_names, folder, 0, None
@@ -217,12 +219,6 @@ class Job:
             )
         if self._rows:
             write_manifest(self.manifest, self._rows)
-
-    def _hash_captions(self):
-        captions = self._sentences
-        if captions is None:
-            captions, _, _ = Captions(self.captions, 0).read(self.task)
-        return captions_fingerprint(captions)
 
     def _of_each_class(self, captions):
         """Sentences of each class as `Caption`s."""
@@ -240,20 +236,22 @@ class Job:
 
     def _recordings(self, shots):
         """Rows of a manifest, before they are checked."""
-        files = {}  # path -> labels
         if isinstance(shots, dict):
-            for label, paths in shots.items():
-                for path in paths:
-                    files.setdefault(os.fspath(path), []).append(label)
+            pairs = [(file, n) for n, files in shots.items() for file in files]
         elif Path(shots).is_dir():
-            for label, path in _class_folders(shots, self.task.class_names):
-                for file in find_recordings([os.fspath(path)])[0]:
-                    files.setdefault(file, []).append(label)
+            pairs = [
+                (file, label)
+                for label, path in _class_folders(shots, self.task.class_names)
+                for file in find_recordings([os.fspath(path)])[0]
+            ]
         else:
-            place = Path(shots).parent
-            for row in read_table(shots, ("wav", "label")):
-                labels = row["label"].split("|")
-                files.setdefault(str(place / row["wav"]), []).extend(labels)
+            pairs = [
+                (Path(shots).parent / row["wav"], row["label"])
+                for row in read_table(shots, ("wav", "label"))
+            ]
+        files = {}  # path -> labels
+        for file, label in pairs:
+            files.setdefault(os.fspath(file), []).append(label)
         return [
             {"ID": path, "wav": path, "label": "|".join(labels)}
             for path, labels in files.items()
