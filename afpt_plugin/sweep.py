@@ -114,31 +114,43 @@ def read_grid(path, results, given=None):
     except yaml.YAMLError as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{path} is not valid YAML: {reason}") from error
-    blocks = grid.get("cells") if isinstance(grid, dict) else None
-    options = {} if blocks is None else grid.get("options") or {}
+    grid = grid if isinstance(grid, dict) else {}
+    blocks, options = grid.pop("cells", None), grid.pop("options", None) or {}
     blocks = blocks if isinstance(blocks, list) else []
-    if not blocks or not all(isinstance(b, dict) for b in [options, *blocks]):
+    is_sound = all(isinstance(block, dict) for block in [options, *blocks])
+    if not blocks or not is_sound or grid:
         raise InputError(
             f"{path} is not a grid: it needs `cells`, a list of blocks of "
-            "options, and may have `options` of all cells; see recipes/grids"
+            "options, and may have `options` of all cells, nothing else; see "
+            "recipes/grids"
         )
     root = _recipes_folder(path)
+    transferable = option_names(root / "methods" / "transfer.yaml")
     cells, taken = {}, {"dataset", "method"}
     for number, block in enumerate(blocks, start=1):
         shared = {"clap": "mini", "seed": 1, **options, **(given or {})}
         block = {**shared, **block, **(given or {})}
         transfer = block.pop("transfer", None)
         try:
+            if transfer is not None and not (
+                isinstance(transfer, dict) and transfer.keys() <= transferable
+            ):
+                raise InputError(
+                    f"transfer is {transfer!r}; give options of "
+                    "recipes/methods/transfer.yaml, such as `classes: new`"
+                )
             for values in _multiply(root, block):
-                # What is said of all cells is for the methods that have it.
-                known = _known_options(root, values)
+                file = _method_file(root, values)
+                known = option_names(file) | {"dataset", "method"}
                 taken |= known
-                values = {
-                    key: value
-                    for key, value in values.items()
-                    if key in known or key not in shared
-                }
-                cell = _make_cell(root, results, values)
+                for name in [name for name in values if name not in known]:
+                    if name not in shared:
+                        raise InputError(
+                            f"{file} does not have the option {name}"
+                        )
+                    # What is said of all cells is for those that have it.
+                    del values[name]
+                cell = _make_cell(root, results, values, file)
                 cells[cell.folder] = cell
                 if transfer is None:
                     continue
@@ -150,6 +162,7 @@ def read_grid(path, results, given=None):
                     kept += own
                 there |= {k: [values[k]] for k in kept if k in values}
                 for chosen in _multiply(root, {**there, **transfer}):
+                    chosen = {k: chosen[k] for k in chosen if k in transferable}
                     to = _make_transfer(root, results, chosen, cell)
                     cells[to.folder] = to
         except InputError as error:
@@ -212,12 +225,11 @@ def _multiply(root, block):
         if not script.is_file():
             raise InputError(f"{script} does not exist; choose a recipe")
         # Options for one data set alone are named by it.
-        own = {k: v for k, v in block.items() if not isinstance(v, dict)}
+        own = {k: v for k, v in block.items() if not (root / str(k)).is_dir()}
         own |= {"dataset": dataset, **(block.get(dataset) or {})}
         axes = {k: v if isinstance(v, list) else [v] for k, v in own.items()}
         for values in itertools.product(*axes.values()):
             values = dict(zip(axes, values, strict=True))
-            values |= {k: v for k, v in block.items() if isinstance(v, dict)}
             folds = values.get("folds")
             if folds != "each":
                 yield values
@@ -248,20 +260,10 @@ def _method_file(root, values):
     )
 
 
-def _known_options(root, values):
-    """Options of a block's method, with those that a grid itself reads."""
-    return option_names(_method_file(root, values)) | {"dataset", "method"}
-
-
-def _make_cell(root, results, values):
+def _make_cell(root, results, values, file):
     """The `Cell` of one value for each option."""
-    file = _method_file(root, values)
-    values = {k: v for k, v in values.items() if not isinstance(v, dict)}
-    dataset = values.pop("dataset")
-    values.pop("method", None)
-    for name in values:
-        if name not in option_names(file):
-            raise InputError(f"{file} does not have the option {name}")
+    dataset = values["dataset"]
+    values = {k: values[k] for k in values if k not in ("dataset", "method")}
     # What the method calls itself in its results
     text = file.read_text(encoding="utf-8")
     name = re.search(r"^method: (\S+)", text, re.MULTILINE)
@@ -292,17 +294,17 @@ def _cell_of(recipe, file, values, results, folder, source=None):
 
 def _make_transfer(root, results, values, cell):
     """The `Cell` that tests what another one learned on other classes."""
-    known = option_names(root / "methods" / "transfer.yaml")
-    dataset = values["dataset"]
+    dataset, origin = values.pop("dataset"), cell.script.parent.name
     name = cell.folder.relative_to(results).parts[2]
-    if Path(cell.script).parent.name != dataset:
-        name += f" from {Path(cell.script).parent.name}"
-    kept = {k: v for k, v in values.items() if k in known and k != "dataset"}
-    kept |= {"source": str(cell.folder / "export"), "method": name}
-    to = f"{dataset}_{kept.get('classes', 'all')}"
+    if origin != dataset:
+        name += f" from {origin}"
+    values |= {"source": str(cell.folder / "export"), "method": name}
+    to = f"{dataset}_{values.get('classes', 'all')}"
     folder = cell.folder / "transfer" / to
     recipe = root / dataset
-    return _cell_of(recipe, "transfer.yaml", kept, results, folder, cell.folder)
+    return _cell_of(
+        recipe, "transfer.yaml", values, results, folder, cell.folder
+    )
 
 
 def _word(value):
