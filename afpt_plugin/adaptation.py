@@ -118,12 +118,8 @@ def adapt(
         clap = load_clap(clap, weights, device)
         job = Job(task, clap, Path(output, "training"), seed, shots, captions)
         job.write()
-        facts = {}
-        if method == "auto":
-            method, source, facts = choose_method(job, candidates, options)
-        else:
-            source = options.pop("learn_from", job.sources(method)[0])
-        job.learn(method, source, options, facts=facts).finish(output)
+        choice = choose_method(job, method, candidates, options)
+        job.learn(*choice).finish(output)
         shutil.rmtree(job.features, ignore_errors=True)
         run_opts = {"device": str(clap.device)}
         return PromptedClassifier.from_hparams(
@@ -267,8 +263,8 @@ class Job:
             source = Captions(self.captions, valid_fraction=0, seed=self.seed)
         return source.datasets(self.task, self.clap, self.features).train
 
-    def learn(self, method, source, options, given=None, test=None, facts={}):
-        """Learn with a method: the `AdaptationBrain` after its ``fit``.
+    def learn(self, method, source, options, facts={}, given=None, test=None):
+        """Learn as a `Choice` says: the `AdaptationBrain` after its ``fit``.
 
         ``given``, a `Supervision`, takes the place of the method's own, and
         then no checkpoint is kept; ``test`` is an `EmbeddingDataset` to score.

@@ -127,9 +127,8 @@ def run(args):
         clap = load_clap(args.clap or "mini", args.weights, device)
         training = output / "training"
         job = Job(task, clap, training, seed, args.shots, args.captions)
-        method = args.method
-        if method != "auto":
-            source = job.sources(method)[0]
+        if args.method != "auto":
+            job.sources(args.method)  # refuses what needs more
         # Start from scratch, unless a killed run of the same settings can
         # continue
         _start(
@@ -137,7 +136,7 @@ def run(args):
             {
                 **options,
                 **job.facts,
-                "method": method,
+                "method": args.method,
                 "seed": seed,
                 "class_names": class_names,
                 "clap_fingerprint": clap.fingerprint,
@@ -151,11 +150,11 @@ def run(args):
         logging.getLogger("afpt_plugin.brain").setLevel(logging.WARNING)
         sb.create_experiment_directory(str(training))
         job.write()
-        facts = {}
-        if method == "auto":
-            method, source, facts = choose_method(job, args.candidates, options)
-            sys.stdout.write(_explain(method, source, facts["auto"]))
-        brain = job.learn(method, source, options, facts=facts)
+        choice = choose_method(job, args.method, args.candidates, options)
+        if choice.facts:
+            sys.stdout.write(_explain(choice))
+        brain = job.learn(*choice)
+        method = choice.method
         shutil.copy(find_method(method), training / "hyperparams.yaml")
         selected = brain.finish(output)
     # What remains is kilobytes.
@@ -170,15 +169,16 @@ def run(args):
     return 0
 
 
-def _explain(method, source, auto):
+def _explain(choice):
     """Why a method was chosen, as a table and a sentence."""
     import pandas as pd
 
+    auto = choice.facts["auto"]
     table = pd.DataFrame(auto["tried"]).fillna("nothing")
     table["score"] = (100 * table["score"]).map("{:.1f} %".format)
     return (
-        f"{table.to_string(index=False)}\n"
-        f"{method} from {source or 'nothing'} was chosen: {auto['rule']}\n"
+        f"{table.to_string(index=False)}\n{choice.method} from "
+        f"{choice.source or 'nothing'} was chosen: {auto['rule']}\n"
     )
 
 

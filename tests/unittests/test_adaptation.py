@@ -120,6 +120,16 @@ def test_auto_without_recordings_is_judged_by_captions(clap):
     assert "captions" in facts["rule"] and len(facts["tried"]) == 2
 
 
+def test_auto_gives_an_option_to_the_candidates_that_have_it(clap, labeled):
+    """The winner may be one that does not."""
+    auto = adapt(
+        *(clap, NAMES, "auto", labeled),
+        candidates=["zero_shot", "linear_probe", "tip_adapter_f"],
+        number_of_epochs=1,
+    )
+    assert auto.hparams.export.facts["method"] == "linear_probe"
+
+
 @pytest.mark.parametrize(
     ("method", "given", "fact"),
     [
@@ -132,6 +142,7 @@ def test_auto_without_recordings_is_judged_by_captions(clap):
         ("zero_shot", {"k": 3}, "'k'"),
         ("zero_shot", {"transduction": "em"}, "nothing is tested"),
         ("auto", {"candidates": ["magic"]}, "magic"),
+        ("auto", {"candidates": ["zero_shot"], "n_ctxs": 2}, "n_ctxs is no"),
         ("auto", {"captions": {n: [f"{n} far"] for n in NAMES}}, "auto needs"),
     ],
 )
