@@ -48,6 +48,9 @@ from afpt_plugin.task import Task
 # Options that a cell's folder names itself, or that lead to files.
 PLACED = ("clap", "seed", "results_folder", "feature_folder", "weights")
 
+# All cells share what is frozen.
+_load_clap = functools.lru_cache(maxsize=1)(load_clap)
+
 # What a cell that failed leaves behind instead of results.json.
 ERROR_FILE = "error.txt"
 
@@ -204,14 +207,8 @@ def _load_recipe(script):
         spec.loader.exec_module(module)
     finally:
         sys.path.pop(0)
-    # All cells share what is frozen.
     module.load_clap = _load_clap
     return module
-
-
-@functools.lru_cache(maxsize=1)
-def _load_clap(clap, weights, device):
-    return load_clap(clap, weights, device)
 
 
 def _multiply(root, block):

@@ -118,10 +118,10 @@ def run(args):
 
     class_names = read_class_names(args.class_names)
     output = Path(args.output)
-    _check_output(output, args.overwrite)
+    fresh = _check_output(output, args.overwrite)
     options = _options(args)
     seed = 1 if args.seed is None else args.seed
-    with _leaving_nothing(output):
+    with _leaving_nothing(output, fresh):
         task = make_task(args.class_names, class_names, args.multi_label)
         device = check_device(args.device)
         clap = load_clap(args.clap or "mini", args.weights, device)
@@ -183,9 +183,8 @@ def _explain(choice):
 
 
 @contextlib.contextmanager
-def _leaving_nothing(output):
-    """After a mistake of the user's, remove a folder that was not there."""
-    fresh = not output.exists() or not any(output.iterdir())
+def _leaving_nothing(output, fresh):
+    """After a mistake of the user's, empty a folder that was ``fresh``."""
     existed = output.exists()
     try:
         yield
@@ -227,13 +226,13 @@ def _options(args):
 
 
 def _check_output(output, overwrite):
-    """Refuse a folder that holds something else, or a finished export."""
+    """Whether a folder is new or empty; one that is not ours is refused."""
     from afpt_plugin.export import SETTINGS_FILE
 
     if output.exists() and not output.is_dir():
         raise InputError(f"{output} is a file; give a folder")
     if not output.exists() or not any(output.iterdir()):
-        return
+        return True
     if not (output / "training" / "settings.json").is_file():
         raise InputError(
             f"{output} holds files that `afpt tune` did not write; give a new "
@@ -244,6 +243,7 @@ def _check_output(output, overwrite):
             f"{output} holds finished prompts; give another folder, or "
             "--overwrite to replace them"
         )
+    return False
 
 
 def _start(output, settings):
