@@ -130,10 +130,28 @@ def adapt(
 def make_task(name, class_names, multi_label=False):
     """The `Task` of a user's own classes.
 
+    Arguments
+    ---------
+    name : str
+        What messages call it.
+    class_names : list of str
+        The classes.
+    multi_label : bool
+        Whether a recording may have several of them.
+
+    Returns
+    -------
+    Task
+
     Raises
     ------
     InputError
         If there are fewer than two, or one is empty or repeated.
+
+    Example
+    -------
+    >>> make_task("pets", ["dog", "cat"]).clip_seconds
+    5.0
     """
     task = Task(
         name,
@@ -202,9 +220,8 @@ class Job:
         #: Hashes of what is given.
         self.facts = {"captions": captions_fingerprint(sentences)}
         if shots:
-            self._rows, _ = check_recordings(
-                self._recordings(shots), task.class_names, folder, 0, None
-            )
+            rows = self._recordings(shots)
+            self._rows, _ = check_recordings(rows, task.class_names, folder)
             self.facts["shots"] = data_fingerprint(self._rows)
 
     def write(self):

@@ -35,6 +35,7 @@ import traceback
 from pathlib import Path
 from typing import NamedTuple
 
+import speechbrain as sb
 import yaml
 from tqdm import tqdm
 
@@ -43,6 +44,7 @@ from afpt_plugin.data.tables import csv_text, read_text
 from afpt_plugin.errors import InputError
 from afpt_plugin.experiment import option_names
 from afpt_plugin.files import replacing, write_if_changed
+from afpt_plugin.results.output import primary_head
 from afpt_plugin.task import Task
 
 # Options that a cell's folder names itself, or that lead to files.
@@ -263,8 +265,8 @@ def _make_cell(root, results, values, file):
     values = {k: values[k] for k in values if k not in ("dataset", "method")}
     # What the method calls itself in its results
     text = file.read_text(encoding="utf-8")
-    name = re.search(r"^method: (\S+)", text, re.MULTILINE)
-    name = name[1] if name else file.stem
+    found = re.search(r"^method: (\S+)", text, re.MULTILINE)
+    name = found[1] if found else file.stem
     folder = Path(results, dataset, _word(values["clap"]), name)
     settings = [
         f"{key}-{_word(value)}"
@@ -328,8 +330,6 @@ def run_sweep(cells, show=sys.stdout.write):
     dict
         Cell's folder to the sentence that says why it failed.
     """
-    import speechbrain as sb
-
     # It runs `pip freeze`, which cannot change within a process.
     logger = sb.utils.logger
     describe = logger.get_environment_description
@@ -386,8 +386,6 @@ def _run_cell(cell):
 
 def _summary(result):
     """The metric of a finished cell in a few words."""
-    from afpt_plugin.results.output import primary_head
-
     metrics = result["metrics"]
     values = metrics[primary_head(metrics)]
     metric = "acc" if "acc" in values else "mAP"
