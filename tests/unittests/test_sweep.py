@@ -79,6 +79,10 @@ cells:
         ("cells: [{dataset: Birds}]", "Birds"),
         ("cells: [{dataset: ESC50, method: magic}]", "magic"),
         ("cells: [{dataset: ESC50, method: zero_shot, k: 3}]", "option k"),
+        ("cells: [{dataset: ESC50}]\noption: {k: 3}", "nothing else"),
+        ("cells: [{dataset: ESC50, transfer: True}]", "transfer is True"),
+        ("cells: [{dataset: ESC50, transfer: {clases: new}}]", "clases"),
+        ("cells: [{dataset: ESC50, typo: {k: 3}}]", "option typo"),
     ],
 )
 def test_a_wrong_grid_is_refused_before_anything_runs(tmp_path, text, fact):
