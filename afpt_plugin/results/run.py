@@ -180,10 +180,9 @@ class RunResults:
             known = json.loads(text)
             varying = {key: known[key] for key in ("fold", "data_fingerprint")}
             self._compare(known["identity"] | varying)
-        except InputError:
-            raise
-        except (OSError, ValueError, KeyError, TypeError):
-            pass  # none, or another version's
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            if isinstance(error, InputError):
+                raise
 
     def begin(self, sets, checkpointer, loader, **training):
         """Say what decides the training; refuse a rule that cannot choose.
