@@ -245,7 +245,7 @@ def _check_output(output, overwrite):
         )
     if (output / SETTINGS_FILE).exists() and not overwrite:
         raise InputError(
-            f"{output} holds finished prompts; give another folder, or "
+            f"{output} holds a finished run; give another folder, or "
             "--overwrite to replace them"
         )
 
