@@ -23,6 +23,18 @@ SLOW = ("coop", "coop_class_specific", "kgcoop", "upstream", "zebra")
 SIMPLE = ("zero_shot", "template_ensemble", "caption_mean")
 
 
+def own_options(method, options):
+    """Those of some options that a method has.
+
+    Example
+    -------
+    >>> own_options("palm", {"lr": 0.1, "n_ctx": 4})
+    {'lr': 0.1}
+    """
+    known = option_names(find_method(method))
+    return {k: v for k, v in options.items() if k in known}
+
+
 def choose_method(job, candidates=None, options={}):
     """The best candidate in a cross-validation on what is given.
 
@@ -52,6 +64,16 @@ def choose_method(job, candidates=None, options={}):
     InputError
         If there is too little to compare, or nothing could be tried.
     """
+    names = candidates or [n for n in method_names() if n not in SLOW]
+    names = sorted(dict.fromkeys(names), key=lambda name: name not in SIMPLE)
+    # A mistake is found now, not after an hour.
+    sources = {method: job.sources(method) for method in names}
+    known = set().union(*(option_names(find_method(n)) for n in names))
+    if unknown := sorted(options.keys() - (known - {"learn_from"})):
+        raise InputError(
+            f"auto: {', '.join(unknown)} is not an option of "
+            f"{', '.join(names)}, or is what auto chooses; remove it"
+        )
     judge = "shots" if job.manifest else "captions"
     items = job.supervise(judge)
     target = items.shots().target  # [N, n_classes]
@@ -63,13 +85,10 @@ def choose_method(job, candidates=None, options={}):
         )
     n_folds = min(5, *several)
     folds = iterative_folds(target.numpy(), n_folds, job.seed)  # [N]
-    names = candidates or [n for n in method_names() if n not in SLOW]
-    names = sorted(names, key=lambda name: name not in SIMPLE)
     tried, hits = [], []
     for method in names:
-        for source in job.sources(method):
-            known = option_names(find_method(method))
-            own = {k: v for k, v in options.items() if k in known}
+        for source in sources[method]:
+            own = own_options(method, options)
             if source != judge:
                 given = Supervision(None, None, {"kind": "nothing"})
                 if source is not None:

@@ -110,14 +110,15 @@ def run(args):
     """Tune, and write the export folder; the exit status is returned."""
     import speechbrain as sb
 
-    from afpt_plugin.adaptation import Job, make_task
-    from afpt_plugin.auto import choose_method
+    from afpt_plugin.adaptation import Job, check_candidates, make_task
+    from afpt_plugin.auto import choose_method, own_options
     from afpt_plugin.backbones import load_clap
     from afpt_plugin.data.tables import read_class_names
     from afpt_plugin.experiment import check_device, find_method
 
     class_names = read_class_names(args.class_names)
     output = Path(args.output)
+    check_candidates(args.method, args.candidates)
     _check_output(output, args.overwrite)
     options = _options(args)
     seed = 1 if args.seed is None else args.seed
@@ -126,10 +127,11 @@ def run(args):
         device = check_device(args.device)
         clap = load_clap(args.clap or "mini", args.weights, device)
         training = output / "training"
+        _mark(output)
         job = Job(task, clap, training, seed, args.shots, args.captions)
         method = args.method
         if method != "auto":
-            source = job.sources(method)[0]
+            source = job.choose_source(method)
         # Start from scratch, unless a killed run of the same settings can
         # continue
         _start(
@@ -138,6 +140,7 @@ def run(args):
                 **options,
                 **job.facts,
                 "method": method,
+                "candidates": args.candidates,
                 "seed": seed,
                 "class_names": class_names,
                 "clap_fingerprint": clap.fingerprint,
@@ -155,6 +158,7 @@ def run(args):
         if method == "auto":
             method, source, facts = choose_method(job, args.candidates, options)
             sys.stdout.write(_explain(method, source, facts["auto"]))
+            options = own_options(method, options)
         brain = job.learn(method, source, options, facts=facts)
         shutil.copy(find_method(method), training / "hyperparams.yaml")
         selected = brain.finish(output)
@@ -241,9 +245,17 @@ def _check_output(output, overwrite):
         )
     if (output / SETTINGS_FILE).exists() and not overwrite:
         raise InputError(
-            f"{output} holds finished prompts; give another folder, or "
+            f"{output} holds a finished run; give another folder, or "
             "--overwrite to replace them"
         )
+
+
+def _mark(output):
+    """Show that the folder is ours, before anything takes long."""
+    path = output / "training" / "settings.json"
+    with refuse_unwritable(output):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
 
 
 def _start(output, settings):
@@ -255,8 +267,8 @@ def _start(output, settings):
     path = output / "training" / "settings.json"
     text = json.dumps(settings, indent=2, ensure_ascii=False)
     finished = (output / SETTINGS_FILE).exists()
-    if path.exists():
-        if not finished and path.read_text(encoding="utf-8") == text:
+    if known := path.read_text(encoding="utf-8"):
+        if not finished and known == text:
             return
         if not finished:
             get_logger(__name__).warning(
