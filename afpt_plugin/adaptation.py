@@ -14,19 +14,27 @@ Authors
 """
 
 import contextlib
-import os
 import shutil
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
-from afpt_plugin.auto import choose_method
+import numpy as np
+from speechbrain.utils.logger import get_logger
+
+from afpt_plugin.auto import choose_method, own_options
 from afpt_plugin.backbones import load_clap
 from afpt_plugin.brain import AdaptationBrain
-from afpt_plugin.data.audio import find_recordings
 from afpt_plugin.data.captions import (
     Caption,
     captions_fingerprint,
     write_captions,
+)
+from afpt_plugin.data.given import (
+    check_kind,
+    merge_copies,
+    pairs_of,
+    recordings_of,
 )
 from afpt_plugin.data.manifests import (
     check_recordings,
@@ -34,9 +42,10 @@ from afpt_plugin.data.manifests import (
     write_manifest,
 )
 from afpt_plugin.data.supervision import Captions, Shots
-from afpt_plugin.data.tables import read_table
-from afpt_plugin.errors import InputError
+from afpt_plugin.data.tables import check_class_names
+from afpt_plugin.errors import InputError, refuse_unwritable
 from afpt_plugin.experiment import (
+    check_device,
     find_method,
     load_hparams,
     option_names,
@@ -45,7 +54,18 @@ from afpt_plugin.experiment import (
 from afpt_plugin.inference import PromptedClassifier
 from afpt_plugin.task import Task
 
+logger = get_logger(__name__)
+
 CLIP_OPTIONS = {"crop": "start", "channels": "mean"}
+
+# Options of a recipe's data set and test.
+OF_RECIPES = (
+    *("classes", "dataset", "data", "data_folder", "results_folder"),
+    *("output_folder", "save_folder", "feature_folder", "download"),
+    *("allow_missing", "skip_prep", "folds", "source_folds", "subset"),
+    *("clips_per_recording", "sample_recordings", "clip_options"),
+    *("test_each_epoch", "transduction"),
+)
 
 
 def adapt(
@@ -112,14 +132,25 @@ def adapt(
         was not given.
     """
     task = make_task("your classes", class_names, multi_label)
+    check_candidates(method, candidates)
+    if type(seed) is not int or not 0 <= seed < 2**32:
+        raise InputError(f"seed is {seed!r}; give a number from 0 to 2**32 - 1")
     with contextlib.ExitStack() as stack:
         if output is None:
             output = stack.enter_context(tempfile.TemporaryDirectory())
+        with refuse_unwritable(output):
+            Path(output, "training").mkdir(parents=True, exist_ok=True)
+        device = device and check_device(device)
         clap = load_clap(clap, weights, device)
         job = Job(task, clap, Path(output, "training"), seed, shots, captions)
         job.write()
-        choice = choose_method(job, method, candidates, options)
-        job.learn(*choice).finish(output)
+        facts = {}
+        if method == "auto":
+            method, source, facts = choose_method(job, candidates, options)
+            options = own_options(method, options)
+        else:
+            source = job.choose_source(method, options.pop("learn_from", None))
+        job.learn(method, source, options, facts=facts).finish(output)
         shutil.rmtree(job.features, ignore_errors=True)
         run_opts = {"device": str(clap.device)}
         return PromptedClassifier.from_hparams(
@@ -130,29 +161,15 @@ def adapt(
 def make_task(name, class_names, multi_label=False):
     """The `Task` of a user's own classes.
 
-    Arguments
-    ---------
-    name : str
-        What messages call it.
-    class_names : list of str
-        The classes.
-    multi_label : bool
-        Whether a recording may have several of them.
-
-    Returns
-    -------
-    Task
-
     Raises
     ------
     InputError
         If there are fewer than two, or one is empty or repeated.
-
-    Example
-    -------
-    >>> make_task("pets", ["dog", "cat"]).clip_seconds
-    5.0
     """
+    if isinstance(class_names, str) or not isinstance(class_names, Iterable):
+        check_class_names(class_names)
+    if not isinstance(multi_label, bool):
+        raise InputError(f"multi_label is {multi_label!r}; give True or False")
     task = Task(
         name,
         list(class_names),
@@ -166,6 +183,28 @@ def make_task(name, class_names, multi_label=False):
             "two to choose from"
         )
     return task
+
+
+def check_candidates(method, candidates):
+    """Refuse what is no list of methods, or that nobody would try.
+
+    Raises
+    ------
+    InputError
+        If it is one of these.
+    """
+    if candidates is None:
+        return
+    if method != "auto":
+        raise InputError(
+            f"candidates are what the method `auto` tries, but the method is "
+            f"{method!r}; leave one of the two out"
+        )
+    if isinstance(candidates, str) or not candidates:
+        raise InputError(
+            f"candidates is {candidates!r}; give a list of methods, or None "
+            "for all but the slowest"
+        )
 
 
 def allowed_sources(method):
@@ -209,9 +248,14 @@ class Job:
         self.seed = seed
         self.features = folder / "features"
         # Where the methods' YAML files look for it
-        self.manifest = folder / "save" / "train.csv" if shots else None
+        self.manifest = None
         self.captions = "templates" if captions is None else captions
         self._rows = self._sentences = None
+        there = {"shots": shots, "captions": captions}
+        there = {kind: v for kind, v in there.items() if v is not None}
+        self.given = list(there)
+        for kind, value in there.items():
+            check_kind(kind, value)
         if isinstance(captions, dict):
             self.captions = folder / "captions.csv"
             sentences = self._sentences = self._of_each_class(captions)
@@ -219,9 +263,15 @@ class Job:
             sentences, _, _ = Captions(self.captions, 0).read(task)
         #: Hashes of what is given.
         self.facts = {"captions": captions_fingerprint(sentences)}
-        if shots:
-            rows = self._recordings(shots)
-            self._rows, _ = check_recordings(rows, task.class_names, folder)
+        if shots is not None:
+            self.manifest = folder / "save" / "train.csv"
+            rows = recordings_of(shots, task.class_names)
+            if not rows:
+                raise InputError("shots: there is no recording; give some")
+            rows, _ = check_recordings(
+                rows, task.class_names, folder, None, None
+            )
+            self._rows = merge_copies(rows, task.multi_label)
             self.facts["shots"] = data_fingerprint(self._rows)
 
     def write(self):
@@ -235,40 +285,14 @@ class Job:
 
     def _of_each_class(self, captions):
         """Sentences of each class as `Caption`s."""
-        index = {name: i for i, name in enumerate(self.task.class_names)}
-        if unknown := sorted(captions.keys() - index.keys()):
-            raise InputError(
-                f"captions: {', '.join(map(repr, unknown))} is not among the "
-                "class names"
-            )
-        return [
-            Caption(sentence, (index[name],))
-            for name, sentences in captions.items()
-            for sentence in sentences
+        names = self.task.class_names
+        found = [
+            Caption(sentence, (names.index(name),))
+            for name, sentence in pairs_of("captions", captions, names, str)
         ]
-
-    def _recordings(self, shots):
-        """Rows of a manifest, before they are checked."""
-        if isinstance(shots, dict):
-            pairs = [(file, n) for n, files in shots.items() for file in files]
-        elif Path(shots).is_dir():
-            pairs = [
-                (file, label)
-                for label, path in _class_folders(shots, self.task.class_names)
-                for file in find_recordings([os.fspath(path)])[0]
-            ]
-        else:
-            pairs = [
-                (Path(shots).parent / row["wav"], row["label"])
-                for row in read_table(shots, ("wav", "label"))
-            ]
-        files = {}  # path -> labels
-        for file, label in pairs:
-            files.setdefault(os.fspath(file), []).append(label)
-        return [
-            {"ID": path, "wav": path, "label": "|".join(labels)}
-            for path, labels in files.items()
-        ]
+        if not found:
+            raise InputError("captions: there is no sentence; give some")
+        return found
 
     def supervise(self, learn_from):
         """All items of a kind, as an `EmbeddingDataset`."""
@@ -280,18 +304,19 @@ class Job:
             source = Captions(self.captions, valid_fraction=0, seed=self.seed)
         return source.datasets(self.task, self.clap, self.features).train
 
-    def learn(self, method, source, options, facts={}, given=None, test=None):
-        """Learn as a `Choice` says: the `AdaptationBrain` after its ``fit``.
+    def learn(self, method, source, options, given=None, test=None, facts={}):
+        """Learn with a method: the `AdaptationBrain` after its ``fit``.
 
         ``given``, a `Supervision`, takes the place of the method's own, and
         then no checkpoint is kept; ``test`` is an `EmbeddingDataset` to score.
         """
         path = find_method(method)
-        if options.get("transduction"):
-            raise InputError(
-                "transduction scores a whole test set, and nothing is tested "
-                "here; remove it"
-            )
+        check_options(options)
+        # YAML does not know numpy's numbers.
+        options = {
+            k: v.item() if isinstance(v, np.generic) else v
+            for k, v in options.items()
+        }
         overrides = {
             "output_folder": str(self.folder),
             "save_folder": str(self.folder / "save"),
@@ -313,7 +338,7 @@ class Job:
             hparams["learner"],
             hparams["baseline"],
         )
-        if made.valid is None:
+        if made.valid is None and "selection" not in options:
             hparams["results"].selection = None
         brain = AdaptationBrain(
             self.task,
@@ -342,6 +367,29 @@ class Job:
         )
         return brain
 
+    def choose_source(self, method, learn_from=None):
+        """What a method is to learn from; says what is given and not used.
+
+        Raises
+        ------
+        InputError
+            If it cannot learn from ``learn_from``, or that was not given.
+        """
+        usable = self.sources(method)
+        source = usable[0] if learn_from is None else learn_from
+        if source not in usable:
+            raise InputError(
+                f"learn_from is {learn_from!r}; of what is given, {method} can "
+                f"learn from {' or '.join(s or 'nothing' for s in usable)}"
+            )
+        for kind in self.given:
+            if kind != source:
+                logger.warning(
+                    "%s learns from %s here, so the %s are not used",
+                    *(method, source or "nothing", kind),
+                )
+        return source
+
     def sources(self, method):
         """What a method can learn from and is there, recordings first.
 
@@ -361,17 +409,26 @@ class Job:
         return usable or [None]
 
 
-def _class_folders(folder, class_names):
-    """Pairs of a class and its folder, which may write a space as ``_``."""
-    index = {name.casefold(): name for name in class_names}
-    for path in sorted(Path(folder).iterdir()):
-        if not path.is_dir():
-            continue
-        name = path.name.casefold()
-        label = index.get(name) or index.get(name.replace("_", " "))
-        if label is None:
-            raise InputError(
-                f"{path}: there is no class of this name; rename the folder, "
-                "or add the class"
-            )
-        yield label, path
+def check_options(options):
+    """Refuse options that only a recipe, which tests, can follow.
+
+    Raises
+    ------
+    InputError
+        If there is one.
+
+    Example
+    -------
+    >>> check_options({"folds": [1]})
+    Traceback (most recent call last):
+    ...
+    afpt_plugin.errors.InputError: folds: nothing is tested here, so ...
+    """
+    wrong = [name for name in OF_RECIPES if options.get(name)]
+    if options.get("selection") == "audio":
+        wrong.append("selection: audio")
+    if wrong:
+        raise InputError(
+            f"{', '.join(wrong)}: nothing is tested here, so options of a "
+            "recipe's data set and test cannot be followed; remove them"
+        )

@@ -4,8 +4,6 @@ Authors
  * The afpt_plugin developers 2026
 """
 
-from typing import NamedTuple
-
 import torch
 from speechbrain.utils.logger import get_logger
 
@@ -25,56 +23,56 @@ SLOW = ("coop", "coop_class_specific", "kgcoop", "upstream", "zebra")
 SIMPLE = ("zero_shot", "template_ensemble", "caption_mean")
 
 
-class Choice(NamedTuple):
-    """What `afpt_plugin.adaptation.Job.learn` takes."""
+def own_options(method, options):
+    """Those of some options that a method has.
 
-    method: str
-    source: str | None  # what it learns from
-    options: dict  # of its YAML
-    facts: dict  # why, for the export; empty where it was not chosen
+    Example
+    -------
+    >>> own_options("palm", {"lr": 0.1, "n_ctx": 4})
+    {'lr': 0.1}
+    """
+    known = option_names(find_method(method))
+    return {k: v for k, v in options.items() if k in known}
 
 
-def choose_method(job, method="auto", candidates=None, options={}):
-    """A method as it is named, or the best one in a cross-validation.
+def choose_method(job, candidates=None, options={}):
+    """The best candidate in a cross-validation on what is given.
 
-    Candidates that learn from what is given are tested on what they were not
-    trained on; the others (zero-shot, or captions where there are recordings)
-    on all.
+    Those that learn from it are tested on what they were not trained on;
+    the others (zero-shot, or captions where there are recordings) on all.
 
     Arguments
     ---------
     job : afpt_plugin.adaptation.Job
         What is given.
-    method : str
-        A method's name, or ``auto``.
     candidates : list of str, optional
         Names of methods; by default all but the `SLOW` ones.
     options : dict
-        Of the method; of ``auto``, those of the candidates that have them.
+        Options of the methods that have them.
 
     Returns
     -------
-    Choice
+    method : str
+        Its name.
+    source : str
+        What it learns from.
+    facts : dict
+        Why, for the export.
 
     Raises
     ------
     InputError
-        If there is too little to compare, or no candidate has an option.
+        If there is too little to compare, or nothing could be tried.
     """
-    if method != "auto":
-        source = options.get("learn_from") or job.sources(method)[0]
-        options = {k: options[k] for k in options if k != "learn_from"}
-        return Choice(method, source, options, {})
     names = candidates or [n for n in method_names() if n not in SLOW]
-    names = sorted(names, key=lambda name: name not in SIMPLE)
-    own = {}
-    for name in names:
-        known = option_names(find_method(name)) - {"learn_from"}
-        own[name] = {k: options[k] for k in options if k in known}
-    if unknown := sorted(options.keys() - set().union(*own.values())):
+    names = sorted(dict.fromkeys(names), key=lambda name: name not in SIMPLE)
+    # A mistake is found now, not after an hour.
+    sources = {method: job.sources(method) for method in names}
+    known = set().union(*(option_names(find_method(n)) for n in names))
+    if unknown := sorted(options.keys() - (known - {"learn_from"})):
         raise InputError(
-            f"auto: {', '.join(unknown)} is no option of the methods that are "
-            "tried; remove it, or name the method"
+            f"auto: {', '.join(unknown)} is not an option of "
+            f"{', '.join(names)}, or is what auto chooses; remove it"
         )
     judge = "shots" if job.manifest else "captions"
     items = job.supervise(judge)
@@ -89,7 +87,8 @@ def choose_method(job, method="auto", candidates=None, options={}):
     folds = iterative_folds(target.numpy(), n_folds, job.seed)  # [N]
     tried, hits = [], []
     for method in names:
-        for source in job.sources(method):
+        for source in sources[method]:
+            own = own_options(method, options)
             if source != judge:
                 given = Supervision(None, None, {"kind": "nothing"})
                 if source is not None:
@@ -103,8 +102,7 @@ def choose_method(job, method="auto", candidates=None, options={}):
                     )
                     for fold in range(n_folds)
                 ]
-            choice = Choice(method, source, own[method], {})
-            score, right = _validate(job, choice, parts)
+            score, right = _validate(job, method, source, own, parts)
             tried.append({"method": method, "from": source, "score": score})
             hits.append(right)
             logger.info("auto: %s from %s: %.3f", method, source, score)
@@ -122,18 +120,17 @@ def choose_method(job, method="auto", candidates=None, options={}):
             f"; against {first['method']}, {won} more are right, {lost} less"
         )
     auto = {"rule": rule, "tried": tried}
-    method = best["method"]
-    return Choice(method, best["from"], own[method], {"auto": auto})
+    return best["method"], best["from"], {"auto": auto}
 
 
-def _validate(job, choice, parts):
+def _validate(job, method, source, options, parts):
     """The metric over pairs of training material and items to score.
 
     Also, of one label, which of them are right.
     """
     logits, targets, right = [], [], {}
     for given, test in parts:
-        brain = job.learn(*choice, given, test)
+        brain = job.learn(method, source, options, given, test)
         brain.score_recordings()
         found, target = brain.scores.collect()
         values = found[primary_head(found)]  # [M, n_classes]

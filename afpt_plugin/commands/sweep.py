@@ -65,11 +65,12 @@ def add_parser(subparsers):
 
 def run(args):
     """Run the grid; the exit status is returned."""
-    from afpt_plugin.sweep import read_grid, run_sweep, write_cells
+    from afpt_plugin.grids import read_grid
+    from afpt_plugin.sweep import run_sweep, write_cells
 
     cells = read_grid(args.grid, args.results, _options(args.set))
     if args.dry_run:
-        done = sum(cell.result is not None for cell in cells)
+        done = sum(cell.is_done for cell in cells)
         sys.stdout.write("".join(f"{cell.command}\n" for cell in cells))
         sys.stderr.write(f"{len(cells)} cells, {done} of them have results\n")
         return 0
@@ -97,5 +98,16 @@ def _options(given):
             raise InputError(f"--set {text}: give OPTION=VALUE")
         *dataset, name = name.split(".", 1)
         place = options.setdefault(dataset[0], {}) if dataset else options
-        place[name] = yaml.safe_load(value)
+        try:
+            place[name] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            reason = " ".join(str(error).split())
+            raise InputError(
+                f"--set {text}: the value is not valid YAML: {reason}"
+            ) from error
+        except TypeError:
+            raise InputError(
+                f"--set {text}: {dataset[0]} has a value already; give options "
+                "of a data set one by one"
+            ) from None
     return options

@@ -110,25 +110,28 @@ def run(args):
     """Tune, and write the export folder; the exit status is returned."""
     import speechbrain as sb
 
-    from afpt_plugin.adaptation import Job, make_task
-    from afpt_plugin.auto import choose_method
+    from afpt_plugin.adaptation import Job, check_candidates, make_task
+    from afpt_plugin.auto import choose_method, own_options
     from afpt_plugin.backbones import load_clap
     from afpt_plugin.data.tables import read_class_names
     from afpt_plugin.experiment import check_device, find_method
 
     class_names = read_class_names(args.class_names)
     output = Path(args.output)
-    fresh = _check_output(output, args.overwrite)
+    check_candidates(args.method, args.candidates)
+    _check_output(output, args.overwrite)
     options = _options(args)
     seed = 1 if args.seed is None else args.seed
-    with _leaving_nothing(output, fresh):
+    with _leaving_nothing(output):
         task = make_task(args.class_names, class_names, args.multi_label)
         device = check_device(args.device)
         clap = load_clap(args.clap or "mini", args.weights, device)
         training = output / "training"
+        _mark(output)
         job = Job(task, clap, training, seed, args.shots, args.captions)
-        if args.method != "auto":
-            job.sources(args.method)  # refuses what needs more
+        method = args.method
+        if method != "auto":
+            source = job.choose_source(method)
         # Start from scratch, unless a killed run of the same settings can
         # continue
         _start(
@@ -136,7 +139,8 @@ def run(args):
             {
                 **options,
                 **job.facts,
-                "method": args.method,
+                "method": method,
+                "candidates": args.candidates,
                 "seed": seed,
                 "class_names": class_names,
                 "clap_fingerprint": clap.fingerprint,
@@ -150,11 +154,12 @@ def run(args):
         logging.getLogger("afpt_plugin.brain").setLevel(logging.WARNING)
         sb.create_experiment_directory(str(training))
         job.write()
-        choice = choose_method(job, args.method, args.candidates, options)
-        if choice.facts:
-            sys.stdout.write(_explain(choice))
-        brain = job.learn(*choice)
-        method = choice.method
+        facts = {}
+        if method == "auto":
+            method, source, facts = choose_method(job, args.candidates, options)
+            sys.stdout.write(_explain(method, source, facts["auto"]))
+            options = own_options(method, options)
+        brain = job.learn(method, source, options, facts=facts)
         shutil.copy(find_method(method), training / "hyperparams.yaml")
         selected = brain.finish(output)
     # What remains is kilobytes.
@@ -169,22 +174,22 @@ def run(args):
     return 0
 
 
-def _explain(choice):
+def _explain(method, source, auto):
     """Why a method was chosen, as a table and a sentence."""
     import pandas as pd
 
-    auto = choice.facts["auto"]
     table = pd.DataFrame(auto["tried"]).fillna("nothing")
     table["score"] = (100 * table["score"]).map("{:.1f} %".format)
     return (
-        f"{table.to_string(index=False)}\n{choice.method} from "
-        f"{choice.source or 'nothing'} was chosen: {auto['rule']}\n"
+        f"{table.to_string(index=False)}\n"
+        f"{method} from {source or 'nothing'} was chosen: {auto['rule']}\n"
     )
 
 
 @contextlib.contextmanager
-def _leaving_nothing(output, fresh):
-    """After a mistake of the user's, empty a folder that was ``fresh``."""
+def _leaving_nothing(output):
+    """After a mistake of the user's, remove a folder that was not there."""
+    fresh = not output.exists() or not any(output.iterdir())
     existed = output.exists()
     try:
         yield
@@ -226,13 +231,13 @@ def _options(args):
 
 
 def _check_output(output, overwrite):
-    """Whether a folder is new or empty; one that is not ours is refused."""
+    """Refuse a folder that holds something else, or a finished export."""
     from afpt_plugin.export import SETTINGS_FILE
 
     if output.exists() and not output.is_dir():
         raise InputError(f"{output} is a file; give a folder")
     if not output.exists() or not any(output.iterdir()):
-        return True
+        return
     if not (output / "training" / "settings.json").is_file():
         raise InputError(
             f"{output} holds files that `afpt tune` did not write; give a new "
@@ -240,10 +245,17 @@ def _check_output(output, overwrite):
         )
     if (output / SETTINGS_FILE).exists() and not overwrite:
         raise InputError(
-            f"{output} holds finished prompts; give another folder, or "
+            f"{output} holds a finished run; give another folder, or "
             "--overwrite to replace them"
         )
-    return False
+
+
+def _mark(output):
+    """Show that the folder is ours, before anything takes long."""
+    path = output / "training" / "settings.json"
+    with refuse_unwritable(output):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
 
 
 def _start(output, settings):
@@ -255,8 +267,8 @@ def _start(output, settings):
     path = output / "training" / "settings.json"
     text = json.dumps(settings, indent=2, ensure_ascii=False)
     finished = (output / SETTINGS_FILE).exists()
-    if path.exists():
-        if not finished and path.read_text(encoding="utf-8") == text:
+    if known := path.read_text(encoding="utf-8"):
+        if not finished and known == text:
             return
         if not finished:
             get_logger(__name__).warning(

@@ -149,9 +149,12 @@ def check_recordings(
 
     Manifest rows of the good ones are returned, and those left out with the
     reason. ``recordings.json`` keeps the facts of good files, so that a file of
-    unchanged path, size and time of modification is not read again.
+    unchanged path, size and time of modification is not read again. Without
+    ``allow_missing`` (None) there is no such option for the message to name.
     """
-    if type(allow_missing) is not int or allow_missing < 0:
+    if allow_missing is not None and (
+        type(allow_missing) is not int or allow_missing < 0
+    ):
         raise InputError(
             f"allow_missing: {allow_missing!r} is not a number of recordings; "
             "use 0, 1, 2, ..."
@@ -193,10 +196,15 @@ def _report(left_out, n_rows, allow_missing, save_folder):
     if not left_out:
         path.unlink(missing_ok=True)
         return
-    rows = [left_out[0], *map(dict.values, left_out)]
-    write_if_changed(path, csv_text(rows))
     bad = [f"{row['wav']}: {row['reason']}" for row in left_out]
     found = f"{len(bad)} of {n_rows} recordings"
+    if allow_missing is None:
+        raise InputError(
+            f"{found} cannot be used:\n{some_of(bad, MAX_NAMES)}\n"
+            "Restore them, or take them out."
+        )
+    rows = [left_out[0], *map(dict.values, left_out)]
+    write_if_changed(path, csv_text(rows))
     allowed = f"(allow_missing: {allow_missing}):\n{some_of(bad, MAX_NAMES)}"
     if len(bad) == n_rows or len(bad) > allow_missing:
         way_out = f", or leave them out with --allow_missing {len(bad)}"

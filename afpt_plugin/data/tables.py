@@ -187,7 +187,8 @@ def check_class_names(class_names):
     ...
     afpt_plugin.errors.InputError: the class names repeat 'dog'; ...
     """
-    if isinstance(class_names, str) or not class_names:
+    names = class_names
+    if isinstance(names, (str, int, float)) or not len(names or ()):
         raise InputError(
             f"the class names are {class_names!r:.60}; give a list of at least "
             "one name"

@@ -178,7 +178,9 @@ class RunResults:
         try:
             text = (self.folder / "results.json").read_text(encoding="utf-8")
             known = json.loads(text)
-            varying = {key: known[key] for key in ("fold", "data_fingerprint")}
+            varying = {
+                key: known[key] for key in ("fold", "data_fingerprint", "seed")
+            }
             self._compare(known["identity"] | varying)
         except (OSError, ValueError, KeyError, TypeError) as error:
             if isinstance(error, InputError):

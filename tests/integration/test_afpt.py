@@ -12,8 +12,10 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+import soundfile
 from processes import ROOT, run
 
 from afpt_plugin import __version__
@@ -163,9 +165,27 @@ def test_a_tune_of_other_settings_starts_anew(folder, capsys, monkeypatch):
     assert len(log) == 2
     # Finished prompts are not replaced by accident.
     capsys.readouterr()
-    assert "other holds finished" in check_mistake(capsys, *TUNE, "other")
+    assert "other holds a finished" in check_mistake(capsys, *TUNE, "other")
     tune("other", "--epochs", "1", "--overwrite")
     assert read_export("other").learner_settings["n_ctx"] == 5
+
+
+def test_a_tune_killed_while_it_checks_recordings_can_go_on(
+    folder, monkeypatch
+):
+    """The folder is its own before anything takes long."""
+    for name in NAMES:
+        Path("labeled", name).mkdir(parents=True, exist_ok=True)
+        sig = np.sin(np.arange(8000) * len(name) / 9)
+        soundfile.write(f"labeled/{name}/a.wav", sig, 8000)
+    shots = ("--method", "tip_adapter", "--shots", "labeled")
+    with monkeypatch.context() as patch:
+        patch.setattr("afpt_plugin.adaptation.merge_copies", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            tune("cut", *shots)
+    assert Path("cut/training/recordings.json").exists()
+    tune("cut", *shots)
+    assert read_export("cut").learner == "TipAdapter"
 
 
 def test_words_follow_tune(folder, tuned, capsys):
@@ -263,6 +283,9 @@ def test_mine_with_synonyms_and_hits_alone(folder, capsys):
         ("--device", "gpu", "'gpu'"),
         ("--epochs", "0", "--epochs is 0"),
         ("--seed", "-1", "--seed is -1"),
+        ("--candidates", "palm", "auto"),
+        ("--shots", "none", "a folder for each class"),
+        ("--shots", "", "shots: a str"),
         ("--n-ctx", "0", "--n-ctx is 0"),
         ("--ctx-init", " ", "--ctx-init is empty"),
         ("--output", "corpus.csv", "corpus.csv is a file"),

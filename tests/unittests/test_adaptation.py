@@ -120,16 +120,6 @@ def test_auto_without_recordings_is_judged_by_captions(clap):
     assert "captions" in facts["rule"] and len(facts["tried"]) == 2
 
 
-def test_auto_gives_an_option_to_the_candidates_that_have_it(clap, labeled):
-    """The winner may be one that does not."""
-    auto = adapt(
-        *(clap, NAMES, "auto", labeled),
-        candidates=["zero_shot", "linear_probe", "tip_adapter_f"],
-        number_of_epochs=1,
-    )
-    assert auto.hparams.export.facts["method"] == "linear_probe"
-
-
 @pytest.mark.parametrize(
     ("method", "given", "fact"),
     [
@@ -142,7 +132,32 @@ def test_auto_gives_an_option_to_the_candidates_that_have_it(clap, labeled):
         ("zero_shot", {"k": 3}, "'k'"),
         ("zero_shot", {"transduction": "em"}, "nothing is tested"),
         ("auto", {"candidates": ["magic"]}, "magic"),
-        ("auto", {"candidates": ["zero_shot"], "n_ctxs": 2}, "n_ctxs is no"),
+        ("auto", {"candidates": "palm"}, "list of methods"),
+        ("auto", {"candidates": []}, "list of methods"),
+        ("auto", {"candidates": ["zero_shot"], "lr": 1.0}, "lr is not"),
+        ("auto", {"learn_from": "captions"}, "learn_from"),
+        ("zero_shot", {"candidates": ["palm"]}, "auto"),
+        ("zero_shot", {"learn_from": "shots"}, "learn from nothing"),
+        ("zero_shot", {"folds": [1]}, "folds: nothing is tested"),
+        ("palm", {"selection": "audio"}, "selection: audio"),
+        ("palm", {"selection": "captions"}, "held-out"),
+        ("zero_shot", {"seed": -1}, "seed is -1"),
+        ("zero_shot", {"device": "gpu"}, "device 'gpu'"),
+        ("zero_shot", {"multi_label": "no"}, "multi_label is 'no'"),
+        ("zero_shot", {"output": "/dev/null/a"}, "not writable"),
+        ("linear_probe", {"learn_from": "shots"}, "learn from captions"),
+        ("linear_probe", {"shots": []}, "a list"),
+        ("linear_probe", {"shots": {}}, "a dict"),
+        ("linear_probe", {"shots": ""}, "a str"),
+        ("linear_probe", {"shots": np.zeros((2, 3))}, "a ndarray"),
+        ("linear_probe", {"shots": {"dog": []}}, "no recording"),
+        ("linear_probe", {"shots": {"dog": "a.wav"}}, "list of paths"),
+        ("linear_probe", {"shots": {"dog": [np.zeros(9)]}}, "a ndarray"),
+        ("linear_probe", {"shots": {0: ["a.wav"]}}, "0 is not among"),
+        ("caption_mean", {"captions": ["meow"]}, "a list"),
+        ("caption_mean", {"captions": {"dog": "meow"}}, "list of sentences"),
+        ("caption_mean", {"captions": {"dog": [1]}}, "lists a int"),
+        ("caption_mean", {"captions": {"dog": []}}, "no sentence"),
         ("auto", {"captions": {n: [f"{n} far"] for n in NAMES}}, "auto needs"),
     ],
 )
@@ -155,6 +170,72 @@ def test_a_folder_that_is_no_class_is_named(clap, labeled):
     (labeled / "cat").mkdir()
     with pytest.raises(InputError, match="cat.* no class"):
         adapt(clap, NAMES, "linear_probe", labeled)
+
+
+def test_the_message_names_no_option_of_a_recipe(clap):
+    with pytest.raises(InputError, match="missing") as caught:
+        adapt(clap, NAMES, "linear_probe", {"dog": ["none.wav"]})
+    assert "allow_missing" not in str(caught.value)
+
+
+def test_what_is_given_and_not_used_is_said(clap, labeled, caplog):
+    (labeled / "notes.txt").touch()
+    (labeled / "dog" / "notes.txt").touch()
+    (labeled / ".hidden").mkdir()
+    captions = {name: [f"{name} far"] for name in NAMES}
+    adapt(clap, NAMES, "linear_probe", labeled, captions)
+    assert "the captions are not used" in caplog.text
+    assert "1 files that lie in no class's folder" in caplog.text
+    assert "unsupported extension (.txt)" in caplog.text
+
+
+@pytest.mark.parametrize("layout", ["folder", "dict"])
+def test_a_recording_of_two_classes_needs_several_labels(clap, labeled, layout):
+    """Copies count as one recording, so one's label would be lost."""
+    copy = labeled / "bell" / "copy.wav"
+    copy.write_bytes((labeled / "dog" / "0.wav").read_bytes())
+    shots = labeled
+    if layout == "dict":
+        files = [labeled / "bell" / "0.wav", labeled / "dog" / "0.wav"]
+        shots = {"bell": files, "dog": files[1:]}
+    with pytest.raises(InputError, match="labeled bell and dog"):
+        adapt(clap, NAMES, "linear_probe", shots)
+    classifier = adapt(clap, NAMES, "tip_adapter", shots, multi_label=True)
+    n_labels = classifier.learner.labels.sum(1)
+    assert (n_labels == 2).sum() == 1
+
+
+def test_class_names_that_are_one_folder_name_stay_apart(clap, labeled):
+    (labeled / "bell").rename(labeled / "DOG")
+    classifier = adapt(clap, ["dog", "DOG"], "tip_adapter", labeled)
+    assert classifier.learner.labels.sum(0).tolist() == [4, 4]
+
+
+def test_auto_takes_options_that_only_some_candidates_have(clap, monkeypatch):
+    """The one that is chosen may lack them."""
+    tried = []
+
+    def validate(job, method, source, options, parts):
+        tried.append((method, options))
+        return float(method == "zero_shot"), {}
+
+    monkeypatch.setattr("afpt_plugin.auto._validate", validate)
+    names = ["palm", "zero_shot", "palm"]
+    options = {"lr": np.float64(0.1)}
+    classifier = adapt(clap, NAMES, "auto", candidates=names, **options)
+    assert classifier.hparams.export.facts["method"] == "zero_shot"
+    assert tried == [("zero_shot", {}), ("palm", options)]
+
+
+def test_options_may_be_numbers_of_numpy(clap):
+    classifier = adapt(clap, NAMES, "linear_probe", C=np.float64(2))
+    assert classifier.hparams.export.learner_settings["C"] == 2
+
+
+@pytest.mark.parametrize("names", ["dog bell", None, 3, []])
+def test_class_names_are_a_list(clap, names):
+    with pytest.raises(InputError, match="give a list"):
+        adapt(clap, names)
 
 
 def test_one_class_is_not_enough(clap):

@@ -510,6 +510,10 @@ def test_an_untrained_run_is_not_written_over_by_another(
     run_whole(clap, recordings, folder, learner=Template("a sound of {}"))
     with pytest.raises(InputError, match="learner"):
         make_run(clap, recordings, folder, learner=Template("{} far away"))
+    # Its shots would be others.
+    with pytest.raises(InputError, match="seed"):
+        same = Template("a sound of {}")
+        make_run(clap, recordings, folder, learner=same, seed=2)
 
 
 def test_a_half_written_checkpoint_does_not_count(tmp_path):

@@ -9,9 +9,17 @@ import pytest
 from afpt_plugin.cli import main
 from afpt_plugin.errors import InputError
 from afpt_plugin.experiment import method_names
-from afpt_plugin.sweep import read_grid, run_sweep
+from afpt_plugin.grids import read_grid
+from afpt_plugin.sweep import run_sweep
 
 GRIDS = sorted(Path("recipes/grids").glob("*.yaml"))
+
+
+def exit_status(arguments):
+    """Of `afpt`, however it ends."""
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    return ended.value.code
 
 
 def write_grid(folder, text):
@@ -79,10 +87,26 @@ cells:
         ("cells: [{dataset: Birds}]", "Birds"),
         ("cells: [{dataset: ESC50, method: magic}]", "magic"),
         ("cells: [{dataset: ESC50, method: zero_shot, k: 3}]", "option k"),
-        ("cells: [{dataset: ESC50}]\noption: {k: 3}", "nothing else"),
-        ("cells: [{dataset: ESC50, transfer: True}]", "transfer is True"),
-        ("cells: [{dataset: ESC50, transfer: {clases: new}}]", "clases"),
-        ("cells: [{dataset: ESC50, typo: {k: 3}}]", "option typo"),
+        ("{cells: [{dataset: ESC50}], option: {k: 3}}", "nothing else"),
+        ("{cells: [{dataset: ESC50}], options: {3: 4}}", "option 3"),
+        ("cells: [{dataset: ESC50, method: ../grids/smoke}]", "no YAML"),
+        ("cells: [{dataset: ESC50, ESC50: 3}]", "ESC50 is 3"),
+        ("cells: [{dataset: ESC50, seed: []}]", "seed is an empty list"),
+        ("cells: [{dataset: ESC50, ESC50: {seed: []}}]", "seed is an empty"),
+        ("cells: [{dataset: ESC50, clap: 2020-01-01}]", "quotes"),
+        ("cells: [{dataset: ESC50, output_folder: a}]", "--results"),
+        ("cells: [{dataset: ESC50, transfer: new}]", "transfer is 'new'"),
+        ("cells: [{dataset: ESC50, transfer: {foo: 3}}]", "option foo"),
+        (
+            "cells: [{dataset: ESC50, folds: each, source_folds: two}]",
+            "source_folds is 'two'",
+        ),
+        # Two texts that are one word in a folder's name, or none at all
+        (
+            "cells: [{dataset: ESC50, prompt_template: ['a {}', 'a {}!']}]",
+            "two cells",
+        ),
+        ("cells: [{dataset: ESC50, data_folder: [a, b]}]", "two cells"),
     ],
 )
 def test_a_wrong_grid_is_refused_before_anything_runs(tmp_path, text, fact):
@@ -90,6 +114,40 @@ def test_a_wrong_grid_is_refused_before_anything_runs(tmp_path, text, fact):
         read_grid(write_grid(tmp_path, text), "out")
     with pytest.raises(InputError, match="="):
         read_grid(write_grid(tmp_path, text), "k=3")
+
+
+def test_an_option_may_be_a_mapping(tmp_path):
+    text = (
+        "cells: [{dataset: ESC50, method: palm, clip_options: {crop: random}}]"
+    )
+    (cell,) = read_grid(write_grid(tmp_path, text), "out")
+    assert '--clip_options={"crop": "random"}' in cell.arguments
+
+
+@pytest.mark.parametrize("given", ["k=[1", "k=!a 3", "US8K.k=3"])
+def test_a_wrong_set_is_refused(tmp_path, given, capsys):
+    path = write_grid(tmp_path, "cells: [{dataset: US8K, method: palm}]")
+    command = ["sweep", str(path), "--dry-run", "--set", "US8K=3"]
+    assert exit_status([*command, "--set", given]) == 2
+    assert f"--set {given}" in capsys.readouterr().err
+
+
+def test_results_of_another_data_set_are_not_taken(tmp_path):
+    """The cell's folder does not tell where its recordings lie."""
+    path = write_grid(tmp_path, "cells: [{dataset: US8K, method: zero_shot}]")
+    (cell,) = read_grid(path, tmp_path / "out")
+    assert not cell.is_done
+    cell.folder.mkdir(parents=True)
+    (cell.folder / "results.json").write_text("{}")
+    copy = cell.folder / "hyperparams.yaml"
+    copy.write_text("weights:   # none\ndata_folder: samples\n")
+    assert cell.is_done
+    (other,) = read_grid(path, tmp_path / "out", {"data_folder": "/there"})
+    assert other.folder == cell.folder and not other.is_done
+    copy.write_text("weights:\ndata_folder: /there # a note\n")
+    assert other.is_done and not cell.is_done
+    (cell.folder / "error.txt").touch()
+    assert not other.is_done
 
 
 @pytest.mark.parametrize("path", GRIDS, ids=lambda path: path.stem)
