@@ -423,12 +423,9 @@ class RunResults:
                     type(each).__name__,
                 )
                 return
-        metrics = {
-            head: values
-            for head, values in (metrics or {}).items()
-            # An export scores one recording at a time.
-            if not head.endswith("transductive")
-        }
+        # An export scores one recording at a time.
+        heads = [h for h in metrics or {} if not h.endswith("transductive")]
+        metrics = {head: metrics[head] for head in heads}
         facts = {
             **self.facts,
             "dataset": self.task.name,
