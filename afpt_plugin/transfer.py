@@ -24,7 +24,6 @@ class Transferred(Learner):
     ---------
     source : str or pathlib.Path
         The export folder, see `afpt_plugin.export`.
-
     """
 
     def __init__(self, source):

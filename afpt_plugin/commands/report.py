@@ -164,10 +164,9 @@ def _details(rows, heads):
 
     def texts(column):
         """A column's means with their deviations."""
-        std = rows.get(f"{column}_std", pd.Series(float("nan"), rows.index))
-        return list(map(percent, rows[column], std))
+        return list(map(percent, rows[column], rows[f"{column}_std"]))
 
-    cells = pd.DataFrame({"row": rows.index}, index=rows.index)
+    cells = pd.DataFrame(index=rows.index)
     cells["row"] = [f"{n} {mark}".strip() for n, mark in rows["mark"].items()]
     cells["method"] = rows.apply(_row_title, axis=1)
     shared = []

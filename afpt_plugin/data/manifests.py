@@ -142,7 +142,9 @@ def _check_row(row, class_names, seen):
             raise InputError(f"wrong label: {label!r} is not a class")
 
 
-def check_recordings(rows, class_names, folder, allow_missing, cache_folder):
+def check_recordings(
+    rows, class_names, folder, allow_missing=0, cache_folder=None
+):
     """Decode and hash recordings, see `prepare_manifests`.
 
     Manifest rows of the good ones are returned, and those left out with the

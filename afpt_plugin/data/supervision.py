@@ -251,14 +251,16 @@ class Shots:
 
     def __init__(self, manifest, k=4, valid_k=0, seed=0, clip_options=None):
         k = None if k == "all" else k
-        for name, value, least in (("k", k, 1), ("valid_k", valid_k, 0)):
-            if (name, value) == ("k", None):
-                continue
-            if type(value) is not int or value < least:
-                raise InputError(
-                    f"{name} is {value!r}; give a number of recordings of at "
-                    f"least {least}" + ", or `all`" * (name == "k")
-                )
+        if k is not None and (type(k) is not int or k < 1):
+            raise InputError(
+                f"k is {k!r}; give a number of recordings of at least 1, or "
+                "`all`"
+            )
+        if type(valid_k) is not int or valid_k < 0:
+            raise InputError(
+                f"valid_k is {valid_k!r}; give a number of recordings of at "
+                "least 0"
+            )
         if k is None and valid_k:
             raise InputError(
                 f"valid_k is {valid_k}, but all recordings are learned from; "

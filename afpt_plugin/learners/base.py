@@ -78,20 +78,14 @@ class Learner(torch.nn.Module):
     padding_weight = False
     #: False for a learner without fine scores: no parts are read for it.
     uses_parts = True
+    #: Hyperparameters that `setup` chose, and by which rule, as JSON values:
+    #: ``{"C": 0.1, "rule": "5-fold cross-validation of the training items"}``.
+    chosen = {}
 
     @property
     def n_learned(self):
         """How many numbers were learned, by gradients or in closed form."""
         return sum(p.numel() for p in self.parameters() if p.requires_grad)
-
-    @property
-    def chosen(self):
-        """Hyperparameters that `setup` chose, and by which rule.
-
-        A dict of JSON values, empty if there is nothing to choose, e.g.
-        ``{"C": 0.1, "rule": "5-fold cross-validation of the shots"}``.
-        """
-        return {}
 
     def penalty(self, logits, classes):
         """A learner's own term of the training loss, a scalar.

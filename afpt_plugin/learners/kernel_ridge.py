@@ -61,7 +61,6 @@ class KernelRidge(Learner):
         check_positive(beta=beta, ridge=ridge)
         self.templates = Template(templates).templates
         self.beta, self.ridge = beta, ridge
-        self._chosen = {}
 
     @torch.no_grad()
     def setup(self, clap, class_names, shots=None, logit_scale=None):
@@ -70,7 +69,7 @@ class KernelRidge(Learner):
         zero_shot = normalize(zero_shot, dim=-1).cpu()  # [n_classes, D]
         support = torch.empty(0, clap.embed_dim)
         gamma = torch.empty(0, len(class_names))
-        beta = 0.0
+        beta = 0.0  # until an export or shots say otherwise
         if shots is not None:
             support = normalize(shots.whole, dim=-1).cpu()  # [N, D]
             candidates = grid(
@@ -86,26 +85,18 @@ class KernelRidge(Learner):
 
             (beta, ridge), rule = choose(shots, candidates, fit)
             gamma = _regression(shots, zero_shot)[0](beta, ridge)
-            self._chosen = {
-                "beta": float(beta),
-                "ridge": float(ridge),
-                "rule": rule,
-            }
+            beta, ridge = float(beta), float(ridge)
+            self.chosen = {"beta": beta, "ridge": ridge, "rule": rule}
         self.register_buffer("zero_shot", zero_shot, persistent=False)
         self.register_buffer("support", support)
         self.register_buffer("gamma", gamma)  # [N, n_classes]
-        self.register_buffer("chosen_beta", torch.tensor(float(beta)))
+        self.register_buffer("chosen_beta", torch.tensor(beta))
         return super().setup(clap, class_names, shots, logit_scale)
 
     @property
     def n_learned(self):
         """How many coefficients; see `Learner.n_learned`."""
         return self.gamma.numel()
-
-    @property
-    def chosen(self):
-        """Beta and lambda, and how they were chosen; see `Learner.chosen`."""
-        return self._chosen
 
     def classes(self, clap):
         """The template's; see `Learner.classes`."""

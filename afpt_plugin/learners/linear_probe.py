@@ -55,7 +55,6 @@ class LinearProbe(Learner):
         super().__init__()
         check_positive(C=C)
         self.C = C
-        self._chosen = {}
 
     def setup(self, clap, class_names, shots=None, logit_scale=None):
         """Fit the regression; see `Learner.setup`."""
@@ -66,7 +65,7 @@ class LinearProbe(Learner):
             if found is None:
                 found, rule = _search(shots)
             weight, bias = _fit(shots, found)
-            self._chosen = {"C": float(found), "rule": rule}
+            self.chosen = {"C": float(found), "rule": rule}
         self.register_buffer("weight", weight)  # [n_classes, D]
         self.register_buffer("bias", bias)  # [n_classes]
         return super().setup(clap, class_names, shots, logit_scale)
@@ -75,11 +74,6 @@ class LinearProbe(Learner):
     def n_learned(self):
         """How many weights and biases; see `Learner.n_learned`."""
         return self.weight.numel() + self.bias.numel()
-
-    @property
-    def chosen(self):
-        """C, and how it was chosen; see `Learner.chosen`."""
-        return self._chosen
 
     def classes(self, clap):
         """The weights, which need not look like texts; see `Learner.classes`."""

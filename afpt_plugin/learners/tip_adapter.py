@@ -75,7 +75,6 @@ class TipAdapter(Learner):
         self.templates = Template(templates).templates
         self.alpha, self.beta = alpha, beta
         self.learn_keys = learn_keys
-        self._chosen = {}
 
     @torch.no_grad()
     def setup(self, clap, class_names, shots=None, logit_scale=None):
@@ -107,7 +106,7 @@ class TipAdapter(Learner):
 
             found, rule = choose(shots, candidates, fit)
             alpha, beta = map(float, found)
-            self._chosen = {"alpha": alpha, "beta": beta, "rule": rule}
+            self.chosen = {"alpha": alpha, "beta": beta, "rule": rule}
         self.register_buffer("zero_shot", zero_shot, persistent=False)
         self.register_buffer("labels", labels)
         self.register_buffer(
@@ -119,11 +118,6 @@ class TipAdapter(Learner):
             self.register_buffer("keys", keys)
         self.clap_scale = float(clap.logit_scale)
         return super().setup(clap, class_names, shots, logit_scale)
-
-    @property
-    def chosen(self):
-        """Alpha and beta, and how they were chosen; see `Learner.chosen`."""
-        return self._chosen
 
     def classes(self, clap):
         """The template's; see `Learner.classes`."""

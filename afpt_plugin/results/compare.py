@@ -135,8 +135,7 @@ def _pairs(run, head, base):
     except (KeyError, TypeError, ValueError) as error:
         raise run.unusable(source, error) from error
     pairs = values.iloc[:, 0] - values.iloc[:, 1]
-    metrics = run.results["metrics"]
-    gain = metrics[head][metric] - metrics.get(base, {}).get(metric, np.nan)
+    gain = run.value(head) - run.value(base)
     if not abs(pairs.mean() - gain) < 1e-6:
         raise InputError(
             f"the {source} of {run.name} does not give the metrics reported"
@@ -156,7 +155,6 @@ def _interval(runs, head, base):
     values have ten resamples.
     """
     unit = "recordings" if runs[0].names["metric"] == "acc" else "classes"
-    sources = None
     try:
         seeds = {}
         for run in runs:
@@ -172,25 +170,20 @@ def _interval(runs, head, base):
         if pairs.isna().any(axis=None):
             raise InputError(f"the runs are not of the same {unit}")
         pairs = pairs.mean(axis=1)
-        over = f"{len(pairs)} {unit}"
+        sources = own = pairs.index.to_series()
         if unit == "recordings":
             table = pd.concat([run.predictions for run in runs])
             table = table[~table.index.duplicated()].loc[pairs.index]
-            own = table.index.to_series()
             sources = table.get("source", own)
             sources = sources.where(sources.fillna("") != "", own)
             if sources.nunique() < len(pairs):
-                unit, over = "sources", f"{sources.nunique()} sources"
-        if (len(pairs) if sources is None else sources.nunique()) < 2:
+                unit = "sources"
+        if sources.nunique() < 2:
             raise InputError(f"there are fewer than two {unit}")
     except InputError as error:
-        metric = runs[0].names["metric"]
-        gains = [
-            run.results["metrics"][head][metric]
-            - run.results["metrics"].get(base, {}).get(metric, np.nan)
-            for run in runs
-        ]
-        return np.mean(gains), np.nan, np.nan, f"none: {error}"
+        gain = np.mean([run.value(head) - run.value(base) for run in runs])
+        return gain, np.nan, np.nan, f"none: {error}"
+    over = f"{sources.nunique()} {unit}"
     return pairs.mean(), *bootstrap_interval(pairs, sources), over
 
 
@@ -217,15 +210,6 @@ def _clips(runs):
     return f"{len(tested)} recordings ({digest[:12]})"
 
 
-def _mean_of(runs, key, part=None):
-    """The mean of a number of `results.json`; NaN where a run has none."""
-    values = [
-        run.results if part is None else run.results.get(part) for run in runs
-    ]
-    values = [(value or {}).get(key) for value in values]
-    return pd.Series(values, dtype=float).mean(skipna=False)
-
-
 def _summary(runs, heads):
     """A row of the table."""
     results, facts = runs[0].results, runs[0].facts
@@ -236,7 +220,13 @@ def _summary(runs, heads):
         for t in zip(*(r.cell for r in runs), strict=True)
     )
     folds = sorted(filter(None, folds), key=lambda fold: (len(fold), fold))
-    transferred = "learner.learned.dataset" in facts
+    counts = [run.results.get("n_parameters") for run in runs]
+    seconds = [
+        (run.results.get("timings") or {}).get("adapt_seconds") for run in runs
+    ]
+    if "learner.learned.dataset" in facts:
+        # Nothing was adapted where something learned elsewhere was tested.
+        seconds = [np.nan]
     row = {
         **runs[0].names,
         "learner": facts["learner.name"],
@@ -246,22 +236,14 @@ def _summary(runs, heads):
         "seeds": " ".join(seeds),
         "folds": " ".join(folds),
         "chosen_by": _rule(runs),
-        "n_parameters": _mean_of(runs, "n_parameters"),
-        # Nothing was adapted where something learned elsewhere was tested.
-        "adapt_seconds": np.nan
-        if transferred
-        else _mean_of(runs, "adapt_seconds", "timings"),
+        # NaN where a run does not say it
+        "n_parameters": np.mean(np.array(counts, dtype=float)),
+        "adapt_seconds": np.mean(np.array(seconds, dtype=float)),
         "primary": primary,
     }
     for metric, prefix in ((row["metric"], ""), ("lwlrap", "lwlrap_")):
-        values = pd.DataFrame(
-            [
-                [r.results["metrics"].get(h, {}).get(metric) for h in heads]
-                for r in runs
-            ],
-            columns=heads,
-            dtype=float,
-        )
+        values = [[run.value(head, metric) for head in heads] for run in runs]
+        values = pd.DataFrame(values, columns=heads, dtype=float)
         row |= values.mean(skipna=False).add_prefix(prefix).to_dict()
         # Of a sample; a single run has none.
         std = values.std(skipna=False).add_prefix(prefix).add_suffix("_std")
@@ -400,22 +382,25 @@ def compare_runs(folder):
     marks, sentences = _mark_rows(table, facts)
     table.insert(len(NAMES), "settings", settings)
     table.insert(len(NAMES) + 1, "mark", marks)
-    cells = []
-    for row, runs in zip(index, found.groups, strict=True):
-        metric, primary = table.loc[row, ["metric", "primary"]]
-        for run in runs:
-            value = run.results["metrics"][primary][metric]
-            cells.append((row, *run.cell, value))
-        seeds, folds = map(set, zip(*(run.cell for run in runs), strict=True))
-        if len(runs) < len(seeds) * len(folds):
+    cells = pd.DataFrame(
+        [
+            (row, *run.cell, run.value(table["primary"][row]))
+            for row, runs in zip(index, found.groups, strict=True)
+            for run in runs
+        ],
+        columns=["row", "seed", "fold", "value"],
+    )
+    for row, own in cells.groupby("row"):
+        n_seeds, n_folds = own[["seed", "fold"]].nunique()
+        if len(own) < n_seeds * n_folds:
             notes[table["dataset"][row]].append(
-                f"Row {row} has {len(runs)} runs, but {len(seeds)} seeds and "
-                f"{len(folds)} folds: some of them are missing."
+                f"Row {row} has {len(own)} runs, but {n_seeds} seeds and "
+                f"{n_folds} folds: some of them are missing."
             )
     return Comparison(
         table,
         [head for head in heads if table[head].notna().any()],
-        pd.DataFrame(cells, columns=["row", "seed", "fold", "value"]),
+        cells,
         sentences,
         notes,
         *found[1:],

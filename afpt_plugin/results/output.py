@@ -105,9 +105,9 @@ def write_predictions(folder, ids, targets, class_names, logits, sources=None):
     """Write `predictions.csv`, one row a recording.
 
     Columns: `id`; `source`, if any is known; `label`, the true names joined by
-    `|`; and for each head its predicted class and, for single-label targets, `<head>_score` (the softmax
-    of the logits) and `<head>_rank` (place of the true label, 1 is right), or
-    for multi-label targets `<head>_logit`.
+    `|`; and for each head its predicted class and, for single-label targets,
+    `<head>_score` (the softmax of the logits) and `<head>_rank` (place of the
+    true label, 1 is right), or for multi-label targets `<head>_logit`.
 
     Arguments
     ---------

@@ -70,6 +70,11 @@ class Run:
         """Seed and fold, as texts; without a fold, all was tested."""
         return str(self.results["seed"]), self.results.get("fold") or ""
 
+    def value(self, head, metric=None):
+        """A head's number, by default of the run's metric; NaN without any."""
+        values = self.results["metrics"].get(head, {})
+        return values.get(metric or self.names["metric"], float("nan"))
+
     @functools.cached_property
     def predictions(self):
         """The table ``predictions.csv`` as texts, by the recording's ID.
