@@ -150,13 +150,6 @@ def check_recordings(rows, class_names, folder, allow_missing, cache_folder):
     unchanged path, size and time of modification is not read again. Without
     ``allow_missing`` (None) there is no such option for the message to name.
     """
-    if allow_missing is not None and (
-        type(allow_missing) is not int or allow_missing < 0
-    ):
-        raise InputError(
-            f"allow_missing: {allow_missing!r} is not a number of recordings; "
-            "use 0, 1, 2, ..."
-        )
     cache_path = Path(cache_folder or folder, "recordings.json")
     known, cache = _read_cache(cache_path), {}
     good, left_out, seen = [], [], set()
@@ -288,6 +281,11 @@ def prepare_manifests(
         refuse_no_training(task, [row for row in rows if row.get("train")])
     else:
         rows = [row for row in rows if not row.get("train")]
+    if type(allow_missing) is not int or allow_missing < 0:
+        raise InputError(
+            f"allow_missing: {allow_missing!r} is not a number of recordings; "
+            "use 0, 1, 2, ..."
+        )
     good, left_out = check_recordings(
         rows, task.class_names, save_folder, allow_missing, cache_folder
     )
