@@ -156,7 +156,7 @@ def recording_dataset(
         row["ID"]: {
             "key": key,
             "labels": [index[name] for name in row["label"].split("|")],
-            "source": row["source"],
+            "source": row.get("source", ""),
         }
         for row, key in zip(rows, keys, strict=True)
     }
