@@ -164,6 +164,12 @@ RULES = (
         r"python benchmarks/development\.py ",
         skip="needs gigabytes of packages; test_benchmarks.py has small ones",
     ),
+    Rule(
+        r"python benchmarks/adapt\.py ",
+        options={"--methods": "tip_adapter", "--n_recordings": "20"},
+        prints=r"\| tip_adapter \|",
+        slow=True,
+    ),
     Rule(r"python benchmarks/frames\.py ", prints=r"\| tuned \|", slow=True),
     Rule(
         r"python benchmarks/speed\.py --what \w+",
