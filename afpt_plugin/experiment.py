@@ -130,10 +130,24 @@ def method_names():
 def find_method(name):
     """The YAML file of a method.
 
+    Arguments
+    ---------
+    name : str
+        One of `method_names`.
+
+    Returns
+    -------
+    pathlib.Path
+
     Raises
     ------
     InputError
         If there is none of this name.
+
+    Example
+    -------
+    >>> find_method("palm").name
+    'palm.yaml'
     """
     path = METHODS / f"{name}.yaml"
     if name not in method_names():

@@ -143,12 +143,30 @@ def _check_row(row, class_names, seen):
 
 
 def check_recordings(rows, class_names, folder, allow_missing, cache_folder):
-    """Decode and hash recordings, see `prepare_manifests`.
+    """Decode and hash recordings, and stop on bad ones.
 
-    Manifest rows of the good ones are returned, and those left out with the
-    reason. ``recordings.json`` keeps the facts of good files, so that a file of
-    unchanged path, size and time of modification is not read again. Without
-    ``allow_missing`` (None) there is no such option for the message to name.
+    Arguments
+    ---------
+    rows, allow_missing, cache_folder
+        See `prepare_manifests`; with ``allow_missing`` None, there is no such
+        option for the message to name.
+    class_names : list of str
+        The classes that labels may name.
+    folder : str or pathlib.Path
+        For ``problems.csv``, and ``recordings.json``, the facts of good files:
+        one of unchanged path, size and time of modification is not read again.
+
+    Returns
+    -------
+    good : list of dict
+        Rows of a manifest.
+    left_out : list of dict
+        The others, each with its ``reason``.
+
+    Raises
+    ------
+    InputError
+        If more recordings than allowed are bad, or none is good.
     """
     cache_path = Path(cache_folder or folder, "recordings.json")
     known, cache = _read_cache(cache_path), {}
