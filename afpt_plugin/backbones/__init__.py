@@ -5,11 +5,12 @@ Authors
 """
 
 from importlib import import_module
+from pathlib import Path
 
 from afpt_plugin.backbones.base import FrozenClap
 from afpt_plugin.errors import InputError
 
-__all__ = ["BACKBONES", "FrozenClap", "load_clap"]
+__all__ = ["BACKBONES", "HUB_NAMES", "FrozenClap", "load_clap"]
 
 #: name -> module and loader in it, ``loader(weights) -> FrozenClap``; imported
 #: only when asked for, since each pulls in its own libraries.
@@ -19,6 +20,16 @@ BACKBONES = {
     "ms-2023": ("afpt_plugin.backbones.ms_clap", "load_ms_clap_2023"),
 }
 
+#: Short names of repositories on the hub.
+HUB_NAMES = {
+    "laion": "laion/clap-htsat-unfused",
+    "laion-fused": "laion/clap-htsat-fused",
+    "laion-general": "laion/larger_clap_general",
+}
+
+#: Behind the name of a ClapModel: round samples as the original LAION code.
+INT16 = ":int16"
+
 
 def load_clap(clap, weights=None, device=None):
     """Load a frozen CLAP.
@@ -26,7 +37,10 @@ def load_clap(clap, weights=None, device=None):
     Arguments
     ---------
     clap : str or FrozenClap
-        A name in `BACKBONES`, or a backbone of your own, returned as it is.
+        A name in `BACKBONES` or `HUB_NAMES`; any ``user/name`` on the hub, or
+        a local folder, of a `transformers.ClapModel`, both with ``:int16``
+        behind it or not (see `afpt_plugin.backbones.hf_clap`); or a backbone
+        of your own, returned as it is.
     weights : str or pathlib.Path, optional
         A local checkpoint; by default the packaged weights or the hub's.
     device : str or torch.device, optional
@@ -47,16 +61,24 @@ def load_clap(clap, weights=None, device=None):
     >>> load_clap("maxi")
     Traceback (most recent call last):
     ...
-    afpt_plugin.errors.InputError: the CLAP 'maxi' is unknown; choose one of mini, ms-2022, ms-2023, or pass a FrozenClap
+    afpt_plugin.errors.InputError: the CLAP 'maxi' is unknown; choose one of mini, ms-2022, ms-2023, laion, laion-fused, laion-general, a ClapModel on the hub (user/name) or its folder, or pass a FrozenClap
     """
     if not isinstance(clap, FrozenClap):
-        if clap not in BACKBONES:
+        clap = str(clap)
+        source = clap.removesuffix(INT16)
+        if clap in BACKBONES:
+            module, loader = BACKBONES[clap]
+            clap = getattr(import_module(module), loader)(weights)
+        elif source in HUB_NAMES or "/" in source or Path(source).is_dir():
+            load = import_module("afpt_plugin.backbones.hf_clap").load_hf_clap
+            int16, source = clap != source, HUB_NAMES.get(source, source)
+            clap = load(source, weights, int16)
+        else:
             raise InputError(
                 f"the CLAP {clap!r} is unknown; choose one of "
-                f"{', '.join(BACKBONES)}, or pass a FrozenClap"
+                f"{', '.join([*BACKBONES, *HUB_NAMES])}, a ClapModel on the "
+                "hub (user/name) or its folder, or pass a FrozenClap"
             )
-        module, loader = BACKBONES[clap]
-        clap = getattr(import_module(module), loader)(weights)
     elif weights is not None:
         raise InputError(
             f"weights={str(weights)!r} were given beside a CLAP that is "

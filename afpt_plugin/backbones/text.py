@@ -1,4 +1,4 @@
-"""Text towers that take a learned context: BERT and GPT-2.
+"""Text towers that take a learned context: BERT, RoBERTa and GPT-2.
 
 The context enters as token embeddings, so a tower here is a transformers model,
 a projection, a tokenizer, and the knowledge of where the context goes and which
@@ -171,6 +171,11 @@ class TextEncoder(torch.nn.Module):
 
     def _share(self, ctx, embed_twice):
         """What all chunks have in common; here, how tokens are embedded."""
+        if embed_twice:
+            raise InputError(
+                "the authors' double embedding exists for BERT only: use "
+                "--clap ms-2022 with --upstream_exact True"
+            )
         return self.base.get_input_embeddings()
 
     def _encode_chunk(self, embed, ctx, names):
@@ -309,13 +314,17 @@ class BertTextEncoder(TextEncoder):
         states = self.base.embeddings(inputs_embeds=prompt_embeddings)
         for layer in layers:
             states = layer(states, mask)[0]
-        attention = last.attention.self
+        return self._run_layer(last, states[:, :1], states, mask)[:, 0]
+
+    def _run_layer(self, layer, asking, states, mask):
+        """What a layer makes of the positions that ask, [N, T, d]."""
+        attention = layer.attention.self
         query, key, value = (
             project(inputs)
             .unflatten(-1, (attention.num_attention_heads, -1))
             .transpose(1, 2)
             for project, inputs in (
-                (attention.query, states[:, :1]),
+                (attention.query, asking),
                 (attention.key, states),
                 (attention.value, states),
             )
@@ -324,10 +333,49 @@ class BertTextEncoder(TextEncoder):
         attended = scaled_dot_product_attention(
             query, key, value, mask, dropout_p=dropout
         )
-        cls = last.attention.output(
-            attended.transpose(1, 2).flatten(2), states[:, :1]
+        attended = layer.attention.output(
+            attended.transpose(1, 2).flatten(2), asking
         )
-        return last.feed_forward_chunk(cls)[:, 0]
+        return layer.feed_forward_chunk(attended)
+
+
+class RobertaTextEncoder(BertTextEncoder):
+    """The RoBERTa of transformers' `ClapTextModel`: the context follows ``<s>``.
+
+    Position ids begin behind the padding's. The sentence is ``<s>``, the words
+    are all other positions, ``</s>`` among them. Attention is computed here,
+    since `ClapTextModel` has nothing but its own slow one.
+
+    Arguments
+    ---------
+    base, projection, tokenizer, embed_dim
+        See `TextEncoder`; ``projection`` begins with the tower's pooler.
+    max_length : int
+        How many tokens the CLAP was trained with.
+    """
+
+    before_name = " "
+
+    def __init__(self, base, projection, tokenizer, embed_dim, max_length=77):
+        super().__init__(base, projection, tokenizer, embed_dim)
+        self.trained_length = max_length
+
+    @property
+    def max_length(self):
+        """The most tokens that the tower was trained with, or has room for."""
+        config = self.base.config
+        room = config.max_position_embeddings - config.pad_token_id - 1
+        return min(self.trained_length, room)
+
+    _share = TextEncoder._share  # double embedding is the authors', of BERT
+
+    def _prompt_states(self, prompt_embeddings, mask):
+        mask = mask[:, None, None].bool()  # [N, 1, 1, n_ctx + L]
+        states = self.base.embeddings(inputs_embeds=prompt_embeddings)
+        *layers, last = self.base.encoder.layer
+        for layer in layers:
+            states = self._run_layer(layer, states, states, mask)
+        return self._run_layer(last, states[:, :1], states, mask)[:, 0]
 
 
 class Gpt2TextEncoder(TextEncoder):
@@ -360,12 +408,7 @@ class Gpt2TextEncoder(TextEncoder):
 
     def _share(self, ctx, embed_twice):
         """Keys and values of the contexts, two [K, heads, n_ctx, .] a layer."""
-        if embed_twice:
-            raise InputError(
-                "the authors' double embedding exists for BERT only: use "
-                "--clap ms-2022 with --upstream_exact True"
-            )
-        if ctx.shape[1] > 1:
+        if embed_twice or ctx.shape[1] > 1:
             return super()._share(ctx, embed_twice)
         states = self.base(inputs_embeds=ctx[:, 0], use_cache=True)
         return states.past_key_values.to_legacy_cache()

@@ -135,6 +135,42 @@ def fetch_file(
         ) from error
 
 
+def no_init_weights():
+    """Draw no weights for models of transformers built in a ``with`` block.
+
+    A checkpoint overwrites every one of them, or is refused, and drawing 200
+    million random numbers takes seconds.
+
+    Returns
+    -------
+    contextlib.AbstractContextManager
+    """
+    try:  # where transformers 5 has it
+        from transformers.initialization import no_init_weights as quickly
+    except ImportError:
+        from transformers.modeling_utils import no_init_weights as quickly
+    return quickly()
+
+
+def read_safetensors(path):
+    """Read a safetensors file; takes and returns what `read_pth` does.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or damaged.
+    """
+    import safetensors.torch
+
+    try:
+        return safetensors.torch.load_file(path)
+    except (OSError, safetensors.SafetensorError) as error:
+        raise InputError(
+            f"{path} is not a safetensors file, or a damaged one ({error}): "
+            "download it again"
+        ) from error
+
+
 def read_pth(path):
     """Read a PyTorch checkpoint without running any code that is in it.
 

@@ -1,0 +1,404 @@
+"""LAION's CLAPs and any other `ClapModel` of transformers (RoBERTa + HTSAT).
+
+Both towers are transformers' own modules, in a folder that ``save_pretrained``
+of a `ClapModel` and of a `ClapProcessor` wrote, or on the hub::
+
+    clap = load_clap("laion/clap-htsat-unfused")
+    clap = load_clap("laion", weights="folder/of/the/downloaded/repository")
+
+Embeddings are those of ``get_text_features`` and ``get_audio_features``, not
+normalized. What transformers' feature extractor does at random is done by rule,
+so a recording's embedding depends on the recording alone:
+
+* One longer than a window (10 s) is not cropped. It becomes windows, one after
+  the other, whose mean, weighted by their lengths, is projected to the clip.
+* A model that fuses (``-fused``) makes its clip of the whole recording shrunk to
+  a window and of three crops: the middle ones of the thirds from which
+  transformers draws. Its frames are the windows', since fusion mixes times.
+* No shorter recording is fused. transformers fuses one of every batch.
+
+With ``:int16`` behind a name, samples are rounded as LAION's own code does.
+
+Authors
+ * The afpt_plugin developers 2026
+"""
+
+import re
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import torch
+from speechbrain.utils.fetching import FetchFrom, FetchSource
+from torch.nn.functional import interpolate, pad
+from torch.nn.utils.rnn import pad_sequence
+
+from afpt_plugin.backbones.base import Embeddings, FrozenClap
+from afpt_plugin.backbones.text import RobertaTextEncoder
+from afpt_plugin.backbones.weights import (
+    fetch_file,
+    fill_from_checkpoint,
+    no_init_weights,
+    read_pth,
+    read_safetensors,
+)
+from afpt_plugin.errors import InputError
+
+#: What the cards say. LAION's original files (lukewys/laion_clap) are CC0-1.0.
+LICENCES = {
+    "laion/clap-htsat-unfused": "apache-2.0",
+    "laion/clap-htsat-fused": "apache-2.0",
+    "laion/larger_clap_general": "apache-2.0",
+    "laion/larger_clap_music_and_speech": "apache-2.0",
+}
+
+#: The files of a repository; any one of those in a row will do. The weights
+#: come first: whoever fetches them has the same version of the others.
+FILES = (
+    ("model.safetensors", "pytorch_model.bin"),
+    ("config.json",),
+    ("preprocessor_config.json", "processor_config.json"),
+    ("tokenizer.json",),
+)
+
+#: What of the feature extractor's settings decides an embedding.
+SETTINGS = (
+    *("sampling_rate", "max_length_s", "padding", "truncation", "hop_length"),
+    *("fft_window_size", "feature_size", "frequency_min", "frequency_max"),
+)
+
+# Windows in HTSAT at once: more are no faster on a CPU and take more memory.
+CHUNK = 16
+
+
+class HfClap(FrozenClap):
+    """A frozen `ClapModel`; use `load_hf_clap` to get one with weights.
+
+    Words go through the pooler and the projection of ``<s>``. Frames are the
+    columns of HTSAT's last map, averaged over frequency and projected: 32 in a
+    window, whose mean is what the clip is the projection of.
+
+    Arguments
+    ---------
+    model : transformers.ClapModel
+        With its weights.
+    tokenizer : transformers.PreTrainedTokenizerFast
+        Its tokenizer.
+    extractor : transformers.ClapFeatureExtractor
+        Its feature extractor, of which only settings are used.
+    name, licence : str
+        Of the checkpoint.
+    int16 : bool
+        Round samples to 16 bits.
+    """
+
+    constant_buffers = (
+        *("position_ids", "token_type_ids"),
+        *("relative_position_index", "num_batches_tracked"),
+    )
+
+    def __init__(
+        self, model, tokenizer, extractor, name, licence="unknown", int16=False
+    ):
+        config = model.config.audio_config
+        settings = {key: getattr(extractor, key) for key in SETTINGS}
+        settings |= {"fusion": config.enable_fusion, "int16": int16}
+        super().__init__(name, extractor.sampling_rate, settings)
+        self.licence = licence
+        text_model, self.audio_model = model.text_model, model.audio_model
+        head = (text_model.pooler.dense, text_model.pooler.activation)
+        text_model.pooler = None  # it would look at <s> alone
+        self.caption_encoder = RobertaTextEncoder(
+            text_model,
+            torch.nn.Sequential(*head, model.text_projection),
+            tokenizer,
+            model.config.projection_dim,
+        )
+        self.audio_projection = model.audio_projection
+        self.logit_scale_a = model.logit_scale_a
+        self.logit_scale_t = model.logit_scale_t
+
+        self.clip_seconds = extractor.max_length_s
+        self.window_samples = extractor.nb_max_samples
+        self.hop_length = extractor.hop_length
+        fusion = extractor.truncation == "fusion"
+        filters = extractor.mel_filters
+        filters = filters if fusion else extractor.mel_filters_slaney
+        # In double: single precision's rounding is louder than what a
+        # recording of a lower rate has in the upper bands.
+        n_fft = extractor.fft_window_size
+        window = torch.hann_window(n_fft, dtype=torch.double)
+        self.register_buffer("stft_window", window, persistent=False)
+        filters = torch.from_numpy(filters).double()  # [n_fft / 2 + 1, mels]
+        self.register_buffer("mel_filters", filters, persistent=False)
+
+        # Columns of HTSAT's image, of which each stage but the first halves
+        # the number; the image has rows of `width` that follow each other.
+        self.n_mel_frames = self.window_samples // self.hop_length + 1
+        rows = config.spec_size // config.num_mel_bins
+        self.image_columns = config.spec_size * rows
+        stride = self.audio_model.audio_encoder.patch_stride[1]
+        cell = stride * 2 ** (len(config.depths) - 1)
+        self.frames_per_window = config.spec_size // cell * rows
+        if (
+            self.n_mel_frames > self.image_columns
+            or filters.shape[1] != config.num_mel_bins
+        ):
+            raise InputError(
+                f"{name}: the feature extractor makes {self.n_mel_frames} x "
+                f"{filters.shape[1]} values of a window, but HTSAT takes at "
+                f"most {self.image_columns} x {config.num_mel_bins}: the "
+                "folder's preprocessor_config.json is another model's"
+            )
+        self.freeze()
+
+    @property
+    def log_logit_scale(self):
+        """The scale of a recording's logits, before the exponential (tensor)."""
+        return self.logit_scale_a
+
+    @torch.no_grad()
+    def encode_audio(self, wavs, lens):
+        """Embed recordings of any length, see `FrozenClap.encode_audio`."""
+        n_samples = (lens * wavs.shape[1]).round().long().clamp(min=1)
+        wavs = wavs.float()
+        if self.preprocessing["int16"]:
+            wavs = (wavs.clamp(-1, 1) * 32767).trunc() / 32767
+        lengths = n_samples.tolist()
+        sigs = [wav[:n] for wav, n in zip(wavs, lengths, strict=True)]
+        windows = [self._cut(sig) for sig in sigs]
+        latents = self._latents(list(chain(*windows)))  # [W of all, T, C]
+        latents = latents.split([len(own) for own in windows])
+        clips = torch.stack(list(map(self._pool, sigs, windows, latents)))
+        frames = [own.flatten(0, 1) for own in latents]
+        frames = pad_sequence(frames, batch_first=True)  # [B, W * T, C]
+        # A frame is real if its center is; a recording keeps one at least.
+        centers = self.frame_centers(wavs.shape[1], frames.shape[1])
+        mask = centers.to(n_samples.device) < n_samples[:, None]
+        mask[:, 0] = True
+        project = self.audio_projection
+        return Embeddings(project(clips), project(frames), mask)
+
+    def frame_centers(self, n_samples, n_frames):
+        """Say where frames lie: window after window.
+
+        Takes and returns what `FrozenClap.frame_centers` does.
+        """
+        frame = torch.arange(n_frames).double()
+        window = frame.div(self.frames_per_window, rounding_mode="floor")
+        frame -= window * self.frames_per_window
+        width = self.image_columns / self.frames_per_window
+        # HTSAT stretches a spectrogram so that its first and last frames are
+        # the first and last columns of the image.
+        stretch = (self.n_mel_frames - 1) / (self.image_columns - 1)
+        columns = frame * width + (width - 1) / 2
+        within = columns * stretch * self.hop_length
+        return (window * self.window_samples + within).float()
+
+    def log_mel(self, sigs):
+        """Compute transformers' features, in decibels.
+
+        Arguments
+        ---------
+        sigs : torch.Tensor
+            [N, samples]
+
+        Returns
+        -------
+        torch.Tensor
+            [N, samples // hop + 1, mels]
+        """
+        spectrum = torch.stft(
+            sigs.double(),
+            len(self.stft_window),
+            self.hop_length,
+            window=self.stft_window,
+            return_complex=True,
+        )  # [N, n_fft / 2 + 1, frames]
+        power = torch.view_as_real(spectrum).square().sum(-1)
+        mel = power.transpose(1, 2) @ self.mel_filters
+        return 10 * mel.clamp(min=1e-10).log10().float()
+
+    def _cut(self, sig):
+        """Windows, one after the other; a rest of less than a hop is left."""
+        windows = list(sig.split(self.window_samples))
+        if len(windows) > 1 and len(windows[-1]) < self.hop_length:
+            windows.pop()
+        return windows
+
+    def _fill(self, sig):
+        """Repeat and pad to one window, as the feature extractor does."""
+        times, padding = 1, self.preprocessing["padding"]
+        if padding.startswith("repeat"):
+            times = self.window_samples // len(sig) + (padding == "repeat")
+        sig = sig.repeat(times)[: self.window_samples]
+        return pad(sig, (0, self.window_samples - len(sig)))
+
+    def _latents(self, windows):
+        """HTSAT's last map, averaged over frequency, [N, T, C]."""
+        found = []
+        for start in range(0, len(windows), CHUNK):
+            sigs = map(self._fill, windows[start : start + CHUNK])
+            mels = self.log_mel(torch.stack(list(sigs)))[:, None]
+            not_longer = mels.new_zeros(len(mels), 1)
+            maps = self.audio_model(mels, not_longer).last_hidden_state
+            found.append(maps.mean(2).transpose(1, 2))
+        return torch.cat(found)
+
+    def _pool(self, sig, windows, latents):
+        """What the clip is the projection of, [C]."""
+        if len(windows) > 1 and self.preprocessing["fusion"]:
+            mels = self._fuse(self.log_mel(sig[None])[0])
+            return self.audio_model(mels, mels.new_ones(1, 1)).pooler_output[0]
+        lengths = [float(len(window)) for window in windows]
+        weights = latents.new_tensor(lengths) / sum(lengths)  # [W]
+        return weights @ latents.mean(1)
+
+    def _fuse(self, mel):
+        """Shrink a recording's features [frames, mels] and crop them thrice."""
+        size = self.n_mel_frames
+        thirds = np.array_split(np.arange(len(mel) - size + 1), 3)
+        starts = [
+            third[len(third) // 2] if len(third) else 0 for third in thirds
+        ]
+        shrunk = interpolate(
+            mel[None, None], (size, mel.shape[1]), mode="bilinear"
+        )
+        crops = [mel[start : start + size] for start in starts]
+        return torch.stack([shrunk[0, 0], *crops])[None]  # [1, 4, frames, mels]
+
+
+def load_hf_clap(source, weights=None, int16=False):
+    """Load a `ClapModel` from the hub, its cache or a folder.
+
+    Arguments
+    ---------
+    source : str
+        ``user/name`` on the hub, or a folder.
+    weights : str or pathlib.Path, optional
+        A local copy of that repository: its folder, or the weights in it.
+    int16 : bool
+        Round samples to 16 bits, as LAION's own code does.
+
+    Returns
+    -------
+    HfClap
+        Frozen, in evaluation mode, on the CPU.
+
+    Raises
+    ------
+    InputError
+        If a file is missing and cannot be fetched, is damaged, or belongs to
+        another kind of model.
+
+    Example
+    -------
+    >>> load_hf_clap("laion/clap-htsat-unfused", weights="missing")
+    Traceback (most recent call last):
+    ...
+    afpt_plugin.errors.InputError: laion/clap-htsat-unfused needs the folder of its repository, but 'missing' does not exist; ...
+    """
+    path, folder = _find_files(source, weights)
+    from transformers import ClapConfig, ClapFeatureExtractor, ClapModel
+    from transformers import PreTrainedTokenizerFast
+
+    try:
+        settings, _ = ClapConfig.get_config_dict(folder)
+        if settings.get("model_type") != "clap":
+            raise ValueError(
+                f"its model_type is {settings.get('model_type')!r}"
+            )
+        config = ClapConfig.from_dict(settings)
+        extractor = ClapFeatureExtractor.from_pretrained(folder)
+        tokenizer = PreTrainedTokenizerFast(
+            tokenizer_file=str(folder / "tokenizer.json"), padding_side="right"
+        )
+    except Exception as error:  # the tokenizers library raises nothing else
+        raise InputError(
+            f"{folder} is not a folder of a transformers ClapModel: "
+            f"{' '.join(str(error).split())[:300]}"
+        ) from error
+    tokenizer.pad_token = tokenizer.convert_ids_to_tokens(
+        config.text_config.pad_token_id
+    )
+    read = read_safetensors if path.suffix == ".safetensors" else read_pth
+    with no_init_weights():
+        model = ClapModel(config)
+    fill_from_checkpoint(model, read(path), path, HfClap.constant_buffers)
+    return HfClap(
+        model,
+        tokenizer,
+        extractor,
+        name=f"{source}:int16" if int16 else source,
+        licence=LICENCES.get(source) or _read_licence(folder / "README.md"),
+        int16=int16,
+    )
+
+
+def _find_files(source, weights):
+    """The file of the weights, and the folder of all the others."""
+    advice = (
+        f"download the repository https://huggingface.co/{source} where there "
+        "is a network and pass --weights FOLDER, or use the packaged model "
+        "with --clap mini"
+    )
+    place = Path(weights or source)
+    if place.exists():
+        folder = place.parent if place.is_file() else place
+        for names in FILES if place.is_dir() else FILES[1:]:
+            found = [folder / name for name in names]
+            found = [path for path in found if path.is_file()]
+            if not found:
+                raise InputError(
+                    f"the folder {folder} lacks {' or '.join(names)}: write "
+                    "it with save_pretrained of the ClapModel and of its "
+                    "ClapProcessor, or download the whole repository"
+                )
+            if names == FILES[0]:
+                place = found[0]
+        return place, folder
+    if weights is not None:
+        raise InputError(
+            f"{source} needs the folder of its repository, but "
+            f"{str(weights)!r} does not exist; {advice}"
+        )
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", source):
+        raise InputError(
+            f"the CLAP {source!r} is neither a folder nor the name of a "
+            "ClapModel on the hub (user/name): check it, or use --clap mini"
+        )
+    advice = f"to use {source}, {advice}"
+    found = [_fetch(names, source, advice) for names in FILES]
+    return found[0], found[-1].parent
+
+
+def _fetch(names, repo_id, advice):
+    """The first of these files that the hub's cache has, or else the hub."""
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import (
+        EntryNotFoundError,
+        LocalEntryNotFoundError,
+    )
+
+    for name in names:
+        path = try_to_load_from_cache(repo_id, name)
+        if isinstance(path, str):
+            return Path(path)
+    source = FetchSource(FetchFrom.HUGGING_FACE, repo_id)
+    for name in names[:-1]:
+        try:
+            return fetch_file(name, source, advice=advice)
+        except InputError as error:
+            cause = error.__cause__
+            absent = isinstance(cause, EntryNotFoundError)
+            if not absent or isinstance(cause, LocalEntryNotFoundError):
+                raise
+    return fetch_file(names[-1], source, advice=advice)
+
+
+def _read_licence(card):
+    """What the head of a model's card says, or ``"unknown"``."""
+    text = card.read_text(encoding="utf-8") if card.is_file() else ""
+    head = text.partition("---")[2].partition("---")[0]
+    found = re.search(r"^license: *(\S+)", head, re.MULTILINE)
+    return found[1] if found else "unknown"
