@@ -46,10 +46,11 @@ from afpt_plugin.errors import InputError
 
 #: What the cards say. LAION's original files (lukewys/laion_clap) are CC0-1.0.
 LICENCES = {
-    "laion/clap-htsat-unfused": "apache-2.0",
-    "laion/clap-htsat-fused": "apache-2.0",
-    "laion/larger_clap_general": "apache-2.0",
-    "laion/larger_clap_music_and_speech": "apache-2.0",
+    f"laion/{name}": "apache-2.0"
+    for name in (
+        *("clap-htsat-unfused", "clap-htsat-fused", "larger_clap_general"),
+        *("larger_clap_music", "larger_clap_music_and_speech"),
+    )
 }
 
 #: The files of a repository; any one of those in a row will do. The weights
@@ -121,35 +122,25 @@ class HfClap(FrozenClap):
         self.clip_seconds = extractor.max_length_s
         self.window_samples = extractor.nb_max_samples
         self.hop_length = extractor.hop_length
-        fusion = extractor.truncation == "fusion"
-        filters = extractor.mel_filters
-        filters = filters if fusion else extractor.mel_filters_slaney
+        self.n_mel_frames = self.window_samples // self.hop_length + 1
+        filters = extractor.mel_filters_slaney
+        if extractor.truncation == "fusion":
+            filters = extractor.mel_filters
         # In double: single precision's rounding is louder than what a
         # recording of a lower rate has in the upper bands.
-        n_fft = extractor.fft_window_size
-        window = torch.hann_window(n_fft, dtype=torch.double)
+        n_fft, double = extractor.fft_window_size, torch.double
+        window = torch.hann_window(n_fft, dtype=double)
         self.register_buffer("stft_window", window, persistent=False)
-        filters = torch.from_numpy(filters).double()  # [n_fft / 2 + 1, mels]
+        filters = torch.tensor(filters, dtype=double)  # [n_fft / 2 + 1, mels]
         self.register_buffer("mel_filters", filters, persistent=False)
 
-        # Columns of HTSAT's image, of which each stage but the first halves
-        # the number; the image has rows of `width` that follow each other.
-        self.n_mel_frames = self.window_samples // self.hop_length + 1
+        # HTSAT folds a spectrogram into the rows of a square image. Each stage
+        # but the first halves the number of its columns.
         rows = config.spec_size // config.num_mel_bins
         self.image_columns = config.spec_size * rows
         stride = self.audio_model.audio_encoder.patch_stride[1]
         cell = stride * 2 ** (len(config.depths) - 1)
         self.frames_per_window = config.spec_size // cell * rows
-        if (
-            self.n_mel_frames > self.image_columns
-            or filters.shape[1] != config.num_mel_bins
-        ):
-            raise InputError(
-                f"{name}: the feature extractor makes {self.n_mel_frames} x "
-                f"{filters.shape[1]} values of a window, but HTSAT takes at "
-                f"most {self.image_columns} x {config.num_mel_bins}: the "
-                "folder's preprocessor_config.json is another model's"
-            )
         self.freeze()
 
     @property
@@ -184,16 +175,15 @@ class HfClap(FrozenClap):
 
         Takes and returns what `FrozenClap.frame_centers` does.
         """
-        frame = torch.arange(n_frames).double()
-        window = frame.div(self.frames_per_window, rounding_mode="floor")
-        frame -= window * self.frames_per_window
         width = self.image_columns / self.frames_per_window
+        columns = (torch.arange(self.frames_per_window) + 0.5) * width - 0.5
         # HTSAT stretches a spectrogram so that its first and last frames are
         # the first and last columns of the image.
         stretch = (self.n_mel_frames - 1) / (self.image_columns - 1)
-        columns = frame * width + (width - 1) / 2
+        n_windows = n_frames // self.frames_per_window
+        starts = self.window_samples * torch.arange(n_windows)
         within = columns * stretch * self.hop_length
-        return (window * self.window_samples + within).float()
+        return (starts[:, None] + within).flatten()
 
     def log_mel(self, sigs):
         """Compute transformers' features, in decibels.
@@ -296,11 +286,15 @@ def load_hf_clap(source, weights=None, int16=False):
     >>> load_hf_clap("laion/clap-htsat-unfused", weights="missing")
     Traceback (most recent call last):
     ...
-    afpt_plugin.errors.InputError: laion/clap-htsat-unfused needs the folder of its repository, but 'missing' does not exist; ...
+    afpt_plugin.errors.InputError: laion/clap-htsat-unfused needs a folder of a ClapModel, ... but 'missing' does not exist; ...
     """
     path, folder = _find_files(source, weights)
-    from transformers import ClapConfig, ClapFeatureExtractor, ClapModel
-    from transformers import PreTrainedTokenizerFast
+    from transformers import (
+        ClapConfig,
+        ClapFeatureExtractor,
+        ClapModel,
+        PreTrainedTokenizerFast,
+    )
 
     try:
         settings, _ = ClapConfig.get_config_dict(folder)
@@ -357,15 +351,11 @@ def _find_files(source, weights):
             if names == FILES[0]:
                 place = found[0]
         return place, folder
-    if weights is not None:
+    if weights is not None or not re.fullmatch(r"[\w.-]+/[\w.-]+", source):
         raise InputError(
-            f"{source} needs the folder of its repository, but "
-            f"{str(weights)!r} does not exist; {advice}"
-        )
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", source):
-        raise InputError(
-            f"the CLAP {source!r} is neither a folder nor the name of a "
-            "ClapModel on the hub (user/name): check it, or use --clap mini"
+            f"{source} needs a folder of a ClapModel, the weights in one, or "
+            f"a name on the hub (user/name), but {str(place)!r} does not "
+            f"exist; {advice}"
         )
     advice = f"to use {source}, {advice}"
     found = [_fetch(names, source, advice) for names in FILES]
@@ -374,26 +364,20 @@ def _find_files(source, weights):
 
 def _fetch(names, repo_id, advice):
     """The first of these files that the hub's cache has, or else the hub."""
-    from huggingface_hub import try_to_load_from_cache
-    from huggingface_hub.errors import (
-        EntryNotFoundError,
-        LocalEntryNotFoundError,
-    )
+    from huggingface_hub import errors, try_to_load_from_cache
 
-    for name in names:
-        path = try_to_load_from_cache(repo_id, name)
-        if isinstance(path, str):
-            return Path(path)
+    def is_cached(name):
+        return isinstance(try_to_load_from_cache(repo_id, name), str)
+
     source = FetchSource(FetchFrom.HUGGING_FACE, repo_id)
-    for name in names[:-1]:
+    names = list(filter(is_cached, names)) or names
+    for name in names:
         try:
             return fetch_file(name, source, advice=advice)
         except InputError as error:
-            cause = error.__cause__
-            absent = isinstance(cause, EntryNotFoundError)
-            if not absent or isinstance(cause, LocalEntryNotFoundError):
+            absent = isinstance(error.__cause__, errors.EntryNotFoundError)
+            if not absent or name == names[-1]:
                 raise
-    return fetch_file(names[-1], source, advice=advice)
 
 
 def _read_licence(card):
