@@ -39,9 +39,12 @@ def write_folder(folder, text, audio, fused):
     """What ``save_pretrained`` leaves of a model of random weights."""
     torch.manual_seed(0)
     audio = audio | (FUSION if fused else {})
-    model = ClapModel(
-        ClapConfig(text, audio, projection_dim=24 if text else 512)
+    config = ClapConfig(
+        text_config=text,
+        audio_config=audio,
+        projection_dim=24 if text else 512,
     )
+    model = ClapModel(config)
     for key, value in model.state_dict().items():
         if key.endswith("running_mean"):
             value.normal_(-20, 3)  # decibels
