@@ -126,7 +126,7 @@ def fetch_file(
         return get(fetch_config=config)
     except InputError:
         raise
-    except (OSError, ValueError) as error:  # the hub's are among them
+    except Exception as error:  # the hub's clients share no base class
         cache = config.huggingface_cache_dir or constants.HF_HUB_CACHE
         raise InputError(
             f"{place}: neither a folder of this name, nor the cache {cache}, "
