@@ -86,6 +86,9 @@ class FrozenClap(torch.nn.Module):
     #: A `afpt_plugin.backbones.text` encoder, set by the subclass.
     caption_encoder: torch.nn.Module
 
+    #: Of the weights, for who passes on what was made with them.
+    licence = "unknown"
+
     #: Ends of buffer names that are computed, not learned: they may differ
     #: between library versions, so they neither have to be in a checkpoint
     #: nor count towards the fingerprint.

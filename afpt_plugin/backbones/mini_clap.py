@@ -104,6 +104,7 @@ class MiniClap(FrozenClap):
         Which of YAMNet's scores are mixed into embeddings, [K].
     """
 
+    licence = "apache-2.0"
     constant_buffers = ("patches.window", "patches.mel_filters")
 
     def __init__(self, text_tower, tokenizer, label_index):

@@ -56,6 +56,8 @@ class MsClap(FrozenClap):
         See `MsClap2022`.
     """
 
+    licence = "ms-pl (card of microsoft/msclap), MIT (code of msclap)"
+
     #: The shortest waveform that has a frame, set by the subclass.
     min_samples: int
 

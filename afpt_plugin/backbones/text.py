@@ -350,22 +350,22 @@ class RobertaTextEncoder(BertTextEncoder):
     ---------
     base, projection, tokenizer, embed_dim
         See `TextEncoder`; ``projection`` begins with the tower's pooler.
-    max_length : int
-        How many tokens the CLAP was trained with.
+    max_tokens : int
+        The most tokens that the CLAP was trained with.
     """
 
     before_name = " "
 
-    def __init__(self, base, projection, tokenizer, embed_dim, max_length=77):
+    def __init__(self, base, projection, tokenizer, embed_dim, max_tokens):
         super().__init__(base, projection, tokenizer, embed_dim)
-        self.trained_length = max_length
+        self.max_tokens = max_tokens
 
     @property
     def max_length(self):
-        """The most tokens that the tower was trained with, or has room for."""
+        """The most tokens that the tower was trained with and has room for."""
         config = self.base.config
         room = config.max_position_embeddings - config.pad_token_id - 1
-        return min(self.trained_length, room)
+        return min(self.max_tokens, room)
 
     _share = TextEncoder._share  # double embedding is the authors', of BERT
 

@@ -76,8 +76,13 @@ def add_parser(subparsers):
             "labeled recordings: a folder a class, or a CSV file wav,label",
         ),
         ("captions", "FILE", "CSV file of caption,label; | joins labels"),
-        ("clap", "NAME", "mini (default), ms-2022 or ms-2023"),
-        ("weights", "FILE", "local checkpoint of that CLAP"),
+        (
+            "clap",
+            "NAME",
+            "mini (default), ms-2022, ms-2023, laion, laion-fused, "
+            "laion-general, or a ClapModel: user/name on the hub, or a folder",
+        ),
+        ("weights", "FILE", "local checkpoint of that CLAP, or its folder"),
         (
             "prompt-template",
             "TEXT",
