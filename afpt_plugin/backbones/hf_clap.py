@@ -320,7 +320,8 @@ def load_hf_clap(source, weights=None, int16=False):
         model,
         tokenizer,
         extractor,
-        name=f"{source}:int16" if int16 else source,
+        # With a slash, as `load_clap` tells a ClapModel from a misspelt name
+        ("" if "/" in source else "./") + source + ":int16" * int16,
         licence=LICENCES.get(source) or _read_licence(folder / "README.md"),
         int16=int16,
     )

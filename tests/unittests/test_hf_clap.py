@@ -326,7 +326,7 @@ def test_what_is_loaded_is_frozen_and_complete(pair):
 
 
 def test_a_checkpoint_in_either_format_is_read_and_a_lack_is_named(
-    plain, tmp_path
+    plain, tmp_path, monkeypatch
 ):
     shutil.copytree(plain.folder, tmp_path, dirs_exist_ok=True)
     (tmp_path / "README.md").write_text("---\nlicense: cc-by-4.0\n---\nA CLAP")
@@ -340,6 +340,8 @@ def test_a_checkpoint_in_either_format_is_read_and_a_lack_is_named(
     assert (clap.name, clap.licence) == ("someone/clap", "cc-by-4.0")
     assert clap.fingerprint == plain.clap.fingerprint
     assert load_clap("laion", weights=tmp_path).licence == "apache-2.0"
+    monkeypatch.chdir(tmp_path.parent)  # an export holds the name alone
+    assert load_clap(tmp_path.name).name == f"./{tmp_path.name}"
     del state["text_projection.linear2.bias"]
     torch.save(state, path)
     with raises_with("lacks 1 of", "text_projection.linear2.bias"):
