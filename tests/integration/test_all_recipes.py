@@ -18,8 +18,8 @@ ROWS = [
 
 
 def is_slow(row):
-    """Whether a row is run by other tests, too; see test_esc50_recipe.py."""
-    return row["Dataset"] == "ESC50"
+    """Whether other tests run it: test_esc50_recipe.py, or the smoke grid's."""
+    return row["Dataset"] == "ESC50" or "/methods/" in row["Hparam_file"]
 
 
 def small_run(script, hparams, recordings, results_folder, *flags):
