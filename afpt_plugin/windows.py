@@ -38,6 +38,7 @@ class FrameScores(NamedTuple):
     logits: torch.Tensor  # [T, n_classes], scaled cosines
     start: torch.Tensor  # [T], in seconds from the recording's start
     center: torch.Tensor  # [T], in seconds, ascending
+    extent: torch.Tensor  # [T, 2], from when to when no other frame is nearer
 
 
 class RecordingScores(NamedTuple):
@@ -97,14 +98,25 @@ def join_windows(n_samples, size, rate, logits, frames=None):
     frame_logits, mask, times = frames
     times = times / rate
     center = start[:, None] + times  # [W, T]
-    keep = mask & (center < ends[:, None])  # [W, T]
-    keep[1:] &= center[1:] >= begins[1:, None]
+    once = center < ends[:, None]  # [W, T]
+    once[1:] &= center[1:] >= begins[1:, None]
+    keep = mask & once
     if not keep.any():
         # A recording shorter than a frame was looped: it has the first one.
         keep[0, int(mask[0].int().argmax())] = True
-    center, order = center[keep].clamp(max=seconds).sort(stable=True)
+    # Where nothing is heard belongs to no frame, so `keep` is applied last.
+    once |= keep
+    center, order = center[once].clamp(max=seconds).sort(stable=True)
+    real = keep[once][order]
+    middles = (center[1:] + center[:-1]) / 2
+    borders = [center.new_zeros(1), middles, center.new_tensor([seconds])]
+    extent = torch.cat(borders).unfold(0, 2, 1)[real]  # [T, 2]
+    center = center[real]  # [T]
     step = times.diff().median() if len(times) > 1 else torch.tensor(window)
     frames = FrameScores(
-        frame_logits[keep][order], (center - step / 2).clamp(min=0), center
+        frame_logits[once][order][real],
+        (center - step / 2).clamp(min=0),
+        center,
+        extent,
     )
     return RecordingScores(seconds, start, weight, logits, frames)

@@ -17,6 +17,14 @@ from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from afpt_plugin.commands import open_table
+from afpt_plugin.commands.events import (
+    ENDINGS,
+    add_options,
+    check_threshold,
+    read_options,
+    table_path,
+    writing_events,
+)
 from afpt_plugin.errors import InputError, refuse_unwritable
 from afpt_plugin.files import write_if_changed
 
@@ -36,6 +44,14 @@ output: one row per recording: file, seconds, error, class_1, score_1, class_2, 
   --frames adds scores.frames.csv: one row per frame: file, start and center in
   seconds, and one column per class with its logit.
 
+events: --format writes to --output when each class is heard, and the table above
+  beside it: labels.scores.csv. dcase is one .tsv file: filename, onset, offset,
+  event_label. audacity (labels) and raven (selection tables with BirdNET's
+  columns) are a .txt file of one recording, or a folder with a file for each. A
+  recording's name begins after the folder that all of them share. A class is
+  heard in frames whose score is above --threshold: a probability, by default
+  0.5; if a recording may have several classes, a logit as --frames shows it.
+
 disk: until the output is complete, embeddings lie beside it in the folder
   scores.csv.features: for 100,000 windows of 5 s, 2 GB with mini, 8 GB with
   ms-2022 and 13 GB with ms-2023. --features keeps them, so that the same
@@ -44,6 +60,10 @@ disk: until the output is complete, embeddings lie beside it in the folder
 examples:
   afpt classify recordings/ --source results/ESC50/export --output scores.csv
   afpt classify dog.wav --source export --output dog.csv --frames --figure dog.png
+  afpt classify dog.wav --source export --output dog.txt --smooth 1.5
+  afpt classify recordings/ --source export --output events.tsv
+  afpt classify recordings/ --source export --output labels --format raven \\
+      --threshold 0.6 --min-length 0.5
   torchrun --nproc_per_node 2 -m afpt_plugin.cli classify recordings/ \\
       --source export --output scores.parquet
 """
@@ -68,7 +88,11 @@ def add_parser(subparsers):
     )
     for option, metavar, text in (
         ("--source", "EXPORT", "export/ folder of a run, or a hub repository"),
-        ("--output", "SCORES", "the table to write, a .csv or .parquet file"),
+        (
+            "--output",
+            "SCORES",
+            "the table to write, .csv or .parquet; or events",
+        ),
     ):
         parser.add_argument(option, required=True, metavar=metavar, help=text)
     for option, default, text in (
@@ -85,6 +109,7 @@ def add_parser(subparsers):
         ("--device", "NAME", "cpu, cuda:0, ... (default: a GPU if present)"),
     ):
         parser.add_argument(option, metavar=metavar, help=text)
+    add_options(parser)
     for option, text in (
         ("--frames", "also score every frame"),
         ("--allow-errors", "exit with status 0 despite unreadable files"),
@@ -98,8 +123,11 @@ def run(args):
     from afpt_plugin.data.audio import find_recordings
 
     output = Path(args.output)
-    _check_arguments(args, output)
+    events = read_options(args, output)
+    _check_arguments(args, output, events)
     files, skipped = find_recordings(args.files)
+    if events:
+        output = table_path(output, len(files))
     if args.figure and len(files) != 1:
         raise InputError(
             f"--figure draws one recording, but {len(files)} are given; name "
@@ -119,7 +147,7 @@ def run(args):
         args.source, run_opts={"device": device}, weights=args.weights
     )
     keys = {path: _key(path) for path in files}
-    facts = _facts(classifier, keys, args)
+    facts = _facts(classifier, keys, args, events)
     features = Path(args.features or f"{output}.features")
     # After the export was fetched, which each process does for itself.
     ddp_init_group({"distributed_backend": "gloo"})
@@ -171,13 +199,15 @@ def run(args):
     return int(n_errors > 0 and not args.allow_errors)
 
 
-def _check_arguments(args, output):
-    if output.suffix.lower() not in SUFFIXES:
+def _check_arguments(args, output, events):
+    suffix = output.suffix.lower()
+    if not events and suffix not in SUFFIXES:
         raise InputError(
             f"--output {output}: the extension is {output.suffix!r}; give "
-            f"{' or '.join(SUFFIXES)}"
+            f"{' or '.join(SUFFIXES)}, or for events {' or '.join(ENDINGS)}, "
+            "or --format and a folder"
         )
-    if output.is_dir():
+    if output.is_dir() and suffix in (*SUFFIXES, *ENDINGS):
         raise InputError(f"--output {output} is a folder; name a file")
     for name in ("top", "batch_size"):
         if getattr(args, name) < 1:
@@ -206,11 +236,14 @@ def _key(path):
     return hashlib.sha256(named).hexdigest()
 
 
-def _facts(classifier, keys, args):
+def _facts(classifier, keys, args, events):
     """What the tables depend on; written beside them."""
     export, names = classifier.hparams.export, classifier.class_names
-    if args.frames or args.figure:
+    if args.frames or args.figure or events:
         classifier.check_frames()
+    if events:
+        threshold = check_threshold(events["threshold"], export)
+        events = {**events, "threshold": threshold}
     taken = sorted(set(names) & {"file", "start", "center"})
     if args.frames and taken:
         raise InputError(
@@ -228,6 +261,7 @@ def _facts(classifier, keys, args):
         "frames": args.frames,
         "recordings": hashlib.sha256(listed.encode()).hexdigest(),
         "n_recordings": len(keys),
+        **events,
     }
 
 
@@ -235,13 +269,19 @@ def _paths(output, facts):
     """The facts and the tables, in the order in which they appear."""
     frames = output.with_name(f"{output.stem}.frames{output.suffix}")
     tables = [frames, output] if facts["frames"] else [output]
+    if "events" in facts:
+        tables.insert(0, output.with_name(facts["events"]))
     return output.with_name(f"{output.name}.json"), tables
 
 
 def _finished(output, facts):
     """How many errors a finished output has; None if there is work to do."""
     facts_path, tables = _paths(output, facts)
-    existing = [path for path in tables if path.exists()]
+    existing = [
+        path
+        for path in tables
+        if (any(path.iterdir()) if path.is_dir() else path.exists())
+    ]
     if not existing:
         return None
     found = None
@@ -251,10 +291,17 @@ def _finished(output, facts):
         if not isinstance(found, dict) or found.get(name) != value:
             raise InputError(
                 f"{existing[0]} exists, but {facts_path} does not say that "
-                f"this command made it ({name} differs); remove the table or "
-                "give another --output"
+                f"this command made it ({name} differs); give another --output "
+                "or remove it"
             )
-    return found["n_errors"] if existing == tables else None
+    if existing == tables:
+        return found["n_errors"]
+    if "events" in facts and existing[0] == tables[0]:
+        raise InputError(  # Somebody may have corrected them.
+            f"{tables[0]} exists, but {tables[-1]} is missing; give another "
+            "--output or remove it"
+        )
+    return None
 
 
 def _encode(classifier, keys, folder, batch_size):
@@ -325,9 +372,12 @@ def _write(classifier, store, keys, output, facts):
     with (
         # The last to appear: with it, the output is complete.
         open_table(tables[-1], columns) as add_row,
-        open_table(tables[0], {"file": text, **frame_columns})
+        open_table(tables[-2], {"file": text, **frame_columns})
         if facts["frames"]
         else nullcontext() as add_frames,
+        writing_events(tables[0], facts, classifier.sample_rate, keys)
+        if "events" in facts
+        else nullcontext() as add_events,
     ):
         for path, key in tqdm(keys.items(), desc="classifying", unit="file"):
             name = _text(path)
@@ -346,12 +396,14 @@ def _write(classifier, store, keys, output, facts):
             pairs = ([value] for pair in pairs for value in pair)
             add_row([name], [round(found.seconds, 3)], [None], *pairs)
             if facts["frames"]:
-                logits, *times = found.frames
+                logits, *times = found.frames[:3]
                 add_frames(
                     [name] * len(logits),
                     *(time.round(decimals=3).numpy() for time in times),
                     *logits.T.contiguous().numpy(),
                 )
+            if add_events:
+                add_events(path, found.frames)
         facts = {**facts, "n_errors": n_errors}
         write_if_changed(facts_path, json.dumps(facts, indent=2) + "\n")
     return n_errors

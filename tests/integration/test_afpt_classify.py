@@ -303,6 +303,85 @@ def test_two_ranks_write_what_one_writes(score, export, bells, tmp_path):
     assert not (tmp_path / "two.csv.features").exists()
 
 
+def test_events_are_written_in_three_formats(score, folder, encoded, tmp_path):
+    """A table of scores lies beside them, and a second run does nothing."""
+    features = ("--features", tmp_path / "kept", "--threshold", 0.2)
+    wanted = {"dog.wav", "more/bells, loud.flac"}
+    tsv = tmp_path / "events.tsv"
+    assert score(tsv, folder, *features, "--frames") == 0
+    events = pd.read_csv(tsv, sep="\t")
+    assert set(events["filename"]) == wanted
+    assert set(events["event_label"]) <= set(NAMES)
+    assert (events["onset"] < events["offset"]).all()
+    # Of each frame and class, what is above the threshold is in an event.
+    frames = pd.read_csv(tmp_path / "events.scores.frames.csv")
+    logits = np.exp(frames[NAMES].to_numpy())
+    heard = logits / logits.sum(1, keepdims=True) > 0.2
+    for row, label in np.ndindex(heard.shape):
+        file = os.path.relpath(frames["file"][row], folder)
+        center = frames["center"][row]
+        found = events[
+            (events["filename"] == file)
+            & (events["event_label"] == NAMES[label])
+            & (events["onset"] <= center)
+            & (events["offset"] >= center)
+        ]
+        assert len(found) == heard[row, label]
+    for style in ("audacity", "raven"):
+        labels = tmp_path / style
+        options = (folder, *features, "--format", style)
+        assert score(labels, *options) == 0
+        found = {str(p.relative_to(labels)) for p in labels.rglob("*.txt")}
+        assert found == {f"{name}.txt" for name in wanted}
+        table = pd.read_csv(tmp_path / f"{style}.scores.csv")
+        assert table["seconds"].tolist() == [1.0, 3.0]
+        before = (labels / "dog.wav.txt").read_text()
+        assert score(labels, *options) == 0
+        assert (labels / "dog.wav.txt").read_text() == before
+    assert "\t8000\t" in before  # what the backbone hears, in Hz
+    assert sum(encoded) == 2
+
+
+def test_one_recording_makes_one_file_of_labels(
+    score, folder, capsys, tmp_path
+):
+    """A file in, a file out; what somebody may have corrected stays."""
+    labels, path = tmp_path / "dog.txt", folder / "dog.wav"
+    options = (path, "--threshold", 0)
+    assert score(labels, *options) == 0
+    lines = labels.read_text().splitlines()
+    assert {line.split("\t")[2] for line in lines} == set(NAMES)
+    # With one label per recording, 0 hears every class from start to end.
+    assert {line.split("\t")[0] for line in lines} == {"0.000000"}
+    assert {line.split("\t")[1] for line in lines} == {"1.000000"}
+    labels.write_text("mine")
+    (tmp_path / "dog.scores.csv").unlink()
+    with pytest.raises(SystemExit, match="2"):
+        score(labels, *options)
+    assert "dog.scores.csv is missing" in capsys.readouterr().err
+    assert labels.read_text() == "mine"
+    other = tmp_path / "other.txt"
+    assert score(other, path) == 0
+    with pytest.raises(SystemExit, match="2"):
+        score(other, path, "--smooth", 2)
+    assert "(smooth differs)" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_in_use_is_left_alone(score, folder, capsys, tmp_path):
+    """An empty one is filled; a damaged recording has no file in it."""
+    (tmp_path / "labels").mkdir()
+    (folder / "cut.wav").touch()
+    options = (folder, "--format", "raven")
+    assert score(tmp_path / "labels", *options) == 1
+    names = {p.name for p in (tmp_path / "labels").iterdir()}
+    assert names == {"dog.wav.txt", "more"}
+    before = sorted(folder.rglob("*"))
+    with pytest.raises(SystemExit, match="2"):
+        score(folder, *options)
+    assert "recordings exists" in capsys.readouterr().err
+    assert sorted(folder.rglob("*")) == before
+
+
 def test_long_recordings_are_encoded_one_at_a_time(
     score, folder, encoded, tmp_path, monkeypatch
 ):
@@ -350,6 +429,23 @@ def test_a_file_named_twice_or_strangely_has_one_row(score, folder, tmp_path):
         ("{folder} --source {export} --batch-size 0", "--batch-size is 0"),
         ("{folder} --source {export} --device tpu9", "tpu9"),
         ("{folder} --source {export} --output s.xls", ".xls"),
+        ("{folder} --source {export} --output out.txt", "2 are given"),
+        ("{folder} --source {export} --output out --format dcase", ".tsv"),
+        ("{folder} --source {export} --output . --format raven", ". exists"),
+        (
+            "{folder} --source {export} --output out.csv --format audacity",
+            "a .txt file or a folder",
+        ),
+        ("{folder} --source {export} --smooth 1", "--format"),
+        (
+            "{folder} --source {export} --output out.tsv --min-length -1",
+            "--min-length is -1",
+        ),
+        (
+            "{folder} --source {export} --output out.tsv --threshold nan",
+            "probabilities",
+        ),
+        ("{folder} --source {several} --output out.tsv", "--threshold by"),
         ("{folder} --source {export} --output {dir}", "dir.csv"),
         (
             "{folder} --source {export} --output {export}/README.md/s.csv",
@@ -366,6 +462,8 @@ def test_wrong_input_is_one_sentence(
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     clash = save(tmp_path / "clash", clap, ["dog", "start"])
     places = {"folder": folder, "export": export, "clash": clash}
+    if "{several}" in arguments:
+        places["several"] = save(tmp_path / "several", clap, multi_label=True)
     for name, place in (("empty", "empty"), ("dir", "dir.csv")):
         places[name] = tmp_path / place
         places[name].mkdir()

@@ -222,7 +222,8 @@ def make_frames(n_frames=20):
     logits[:, 2] = -5.0
     logits[8:12, 1] = 9.0
     start = 0.1 * torch.arange(n_frames)
-    return FrameScores(logits, start, start + 0.05)
+    extent = torch.stack([start, start + 0.1], 1)
+    return FrameScores(logits, start, start + 0.05, extent)
 
 
 def test_frames_are_drawn_below_the_spectrogram(drawn):

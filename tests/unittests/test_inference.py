@@ -268,6 +268,8 @@ def test_frames_of_a_long_recording_follow_each_other(clap, classifier):
     frames = classifier.score_recordings([sig])[0].frames
     torch.testing.assert_close(frames.center.float(), times + 0.05)
     torch.testing.assert_close(frames.start.float(), times)
+    extent = torch.stack([times, times + 0.1], 1)
+    torch.testing.assert_close(frames.extent.float(), extent)
     wanted = by_hand(clap, classifier, sig)
     torch.testing.assert_close(frames.logits, wanted, rtol=0, atol=1e-5)
 
@@ -290,6 +292,9 @@ def test_repeats_of_a_short_recording_have_no_frames(classifier):
     # Shorter than half a frame: one is left, and it lies within
     assert short.frames.logits.shape == (1, 3)
     assert short.frames.center.tolist() == [0.01]
+    # Together they reach to the end of the sound, and not beyond
+    assert long.frames.extent[-1].tolist() == pytest.approx([0.2, 0.32])
+    assert short.frames.extent.tolist() == [[0, 0.01]]
 
 
 def test_a_backbone_that_knows_its_frames_is_asked(clap, classifier):
@@ -338,6 +343,7 @@ def test_where_nothing_is_heard_there_is_no_frame(clap, classifier):
     (scores,) = classifier.score_recordings([sig])
     assert scores.frames.center.min() > 0.5
     assert len(scores.frames.center) == 5
+    assert scores.frames.extent[0].tolist() == pytest.approx([0.5, 0.6])
     (scores,) = classifier.score_recordings([torch.zeros(800)])
     assert len(scores.frames.center) == 1
 
