@@ -128,6 +128,7 @@ def _class_folders(folder, class_names):
     """Pairs of a class and its folder, which may write a space as ``_``."""
 
     def key(name):
+        """What a name and a folder are compared by."""
         return name.casefold().replace("_", " ")
 
     index = {key(name): name for name in class_names}
