@@ -365,6 +365,7 @@ def _fetch(names, repo_id, advice):
     from huggingface_hub import errors, try_to_load_from_cache
 
     def is_cached(name):
+        """Whether the hub's cache holds a file."""
         return isinstance(try_to_load_from_cache(repo_id, name), str)
 
     source = FetchSource(FetchFrom.HUGGING_FACE, repo_id)
