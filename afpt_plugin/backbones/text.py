@@ -306,14 +306,20 @@ class BertTextEncoder(TextEncoder):
         return whole if embed_twice else whole.word_embeddings
 
     def _prompt_states(self, prompt_embeddings, mask):
-        """Of the last layer, nothing is computed but what makes sentences."""
+        """Of the last layer, nothing is computed but what makes sentences.
+
+        Attention is computed here: layers differ between versions of
+        transformers, and `ClapTextModel` has nothing but its own slow one.
+        """
         if self.mean_pooling:
             return super()._prompt_states(prompt_embeddings, mask)
-        *layers, last = self.base.encoder.layer
-        mask = self.base.get_extended_attention_mask(mask, mask.shape)
+        # To be added, since booleans round gradients otherwise.
+        mask = mask[:, None, None].to(prompt_embeddings.dtype)
+        mask = (1 - mask) * torch.finfo(mask.dtype).min  # [N, 1, 1, n_ctx + L]
         states = self.base.embeddings(inputs_embeds=prompt_embeddings)
+        *layers, last = self.base.encoder.layer
         for layer in layers:
-            states = layer(states, mask)[0]
+            states = self._run_layer(layer, states, states, mask)
         return self._run_layer(last, states[:, :1], states, mask)[:, 0]
 
     def _run_layer(self, layer, asking, states, mask):
@@ -343,8 +349,7 @@ class RobertaTextEncoder(BertTextEncoder):
     """The RoBERTa of transformers' `ClapTextModel`: the context follows ``<s>``.
 
     Position ids begin behind the padding's. The sentence is ``<s>``, the words
-    are all other positions, ``</s>`` among them. Attention is computed here,
-    since `ClapTextModel` has nothing but its own slow one.
+    are all other positions, ``</s>`` among them.
 
     Arguments
     ---------
@@ -368,14 +373,6 @@ class RobertaTextEncoder(BertTextEncoder):
         return min(self.max_tokens, room)
 
     _share = TextEncoder._share  # double embedding is the authors', of BERT
-
-    def _prompt_states(self, prompt_embeddings, mask):
-        mask = mask[:, None, None].bool()  # [N, 1, 1, n_ctx + L]
-        states = self.base.embeddings(inputs_embeds=prompt_embeddings)
-        *layers, last = self.base.encoder.layer
-        for layer in layers:
-            states = self._run_layer(layer, states, states, mask)
-        return self._run_layer(last, states[:, :1], states, mask)[:, 0]
 
 
 class Gpt2TextEncoder(TextEncoder):
@@ -410,8 +407,8 @@ class Gpt2TextEncoder(TextEncoder):
         """Keys and values of the contexts, two [K, heads, n_ctx, .] a layer."""
         if embed_twice or ctx.shape[1] > 1:
             return super()._share(ctx, embed_twice)
-        states = self.base(inputs_embeds=ctx[:, 0], use_cache=True)
-        return states.past_key_values.to_legacy_cache()
+        cache = self.base(inputs_embeds=ctx[:, 0], use_cache=True)[1]
+        return [(layer.keys, layer.values) for layer in cache.layers]
 
     def _encode_chunk(self, shared, ctx, names):
         """``name <|endoftext|>``, seeing the context."""
@@ -421,17 +418,16 @@ class Gpt2TextEncoder(TextEncoder):
 
         (n_contexts, _, n_ctx, _), n_classes = ctx.shape, len(names.input_ids)
         # [K, heads, n_ctx, d_head] -> [K * n_classes, heads, n_ctx, d_head]
-        cache = DynamicCache.from_legacy_cache(
-            tuple(
-                tuple(part.repeat_interleave(n_classes, 0) for part in layer)
-                for layer in shared
-            )
-        )
+        cache = DynamicCache()
+        for index, layer in enumerate(shared):
+            copies = (part.repeat_interleave(n_classes, 0) for part in layer)
+            cache.update(*copies, index)
         input_ids, mask = (t.repeat(n_contexts, 1) for t in names)
+        # By position, since transformers 5 has another name for the cache.
         states = self.base(
-            input_ids=input_ids,
+            input_ids,
+            cache,
             attention_mask=pad(mask, (n_ctx, 0), value=1),
-            past_key_values=cache,
             use_cache=True,
         )[0]
         sentences = self._sentence(states, mask)

@@ -6,8 +6,8 @@ from functools import partial
 import pytest
 import torch
 from data_sets import SETS
+from tokenizers.pre_tokenizers import ByteLevel
 from transformers import BertConfig, BertModel, GPT2TokenizerFast
-from transformers.models.gpt2.tokenization_gpt2 import bytes_to_unicode
 
 from afpt_plugin.backbones.base import Embeddings, FrozenClap
 from afpt_plugin.backbones.text import BertTextEncoder
@@ -85,7 +85,7 @@ def tokenizer(tmp_path_factory):
 def gpt2_folder(tmp_path_factory):
     """GPT-2's byte alphabet without merges, as files; id 0 is ``!``."""
     folder = tmp_path_factory.mktemp("gpt2")
-    tokens = [*bytes_to_unicode().values(), "<|endoftext|>"]
+    tokens = [*sorted(ByteLevel.alphabet()), "<|endoftext|>"]
     vocab = {token: index for index, token in enumerate(tokens)}
     (folder / "vocab.json").write_text(json.dumps(vocab))
     (folder / "merges.txt").write_text("#version: 0.2\n")

@@ -13,13 +13,13 @@ import torch
 from huggingface_hub import constants, utils
 from huggingface_hub.errors import OfflineModeIsEnabled
 from transformers import BertConfig, BertModel, GPT2Config, GPT2Model, logging
-from transformers.modeling_utils import no_init_weights
 
 from afpt_plugin.backbones import load_clap, ms_clap, weights
 from afpt_plugin.backbones.ms_clap import MsClap2022, MsClap2023
 from afpt_plugin.backbones.weights import (
     fill_from_checkpoint,
     find_weights,
+    no_init_weights,
     read_pth,
 )
 from afpt_plugin.errors import InputError

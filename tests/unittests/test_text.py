@@ -263,7 +263,8 @@ def test_glibc_gives_back_what_a_chunk_took(bert, monkeypatch):
 def test_groups_of_classes_are_only_as_long_as_their_own_names(bert):
     ctx, tokens = make_ctx(2, 4), bert.tokenize_class_names(MANY_NAMES)
     shapes = []
-    hook = bert.base.encoder.layer[0].register_forward_hook(
+    query = bert.base.encoder.layer[0].attention.self.query
+    hook = query.register_forward_hook(
         lambda module, inputs, output: shapes.append(inputs[0].shape[:2])
     )
     bert.encode_prompts(ctx, tokens)
