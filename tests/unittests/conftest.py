@@ -2,6 +2,7 @@
 
 import json
 from functools import partial
+from importlib.util import find_spec
 
 import pytest
 import torch
@@ -79,6 +80,13 @@ def tokenizer(tmp_path_factory):
     path = tmp_path_factory.mktemp("vocabulary") / "vocab.txt"
     path.write_text("\n".join(WORDS) + "\n", encoding="utf-8")
     return BertTokenizerFast(str(path))
+
+
+@pytest.fixture(scope="session")
+def msclap():
+    """Skip where msclap cannot be installed, see constraints-modern.txt."""
+    if find_spec("msclap") is None:
+        pytest.skip("msclap is not installed")
 
 
 @pytest.fixture(scope="session")

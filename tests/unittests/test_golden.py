@@ -49,7 +49,7 @@ def golden():
 
 
 @pytest.fixture(scope="module")
-def clap(golden):
+def clap(golden, msclap):
     """The golden model: every size comes from the file or its README."""
     from transformers import BertConfig
 

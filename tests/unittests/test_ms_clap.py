@@ -46,14 +46,14 @@ def fill_at_random(model):
 
 
 @pytest.fixture(scope="module")
-def clap_2022(bert_config, tokenizer):
+def clap_2022(bert_config, tokenizer, msclap):
     """MS-CLAP 2022 with a tiny BERT."""
     with no_init_weights():
         return fill_at_random(MsClap2022(bert_config, 24, tokenizer))
 
 
 @pytest.fixture(scope="module")
-def clap_2023():
+def clap_2023(msclap):
     """MS-CLAP 2023 with a tiny GPT-2."""
     config = GPT2Config(vocab_size=64, n_embd=32, n_layer=1, n_head=4)
     with no_init_weights():
@@ -251,6 +251,13 @@ def test_a_missing_network_is_one_error_with_the_two_ways_out(
         load_clap("ms-2023", weights=tmp_path / "x.pth")
 
 
+def test_any_error_of_the_hubs_own_client_is_that_error(monkeypatch, tmp_path):
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    with raises_with("ms-2022", "x.pth", "http://127.0.0.1:9", *WAYS_OUT):
+        find_weights(None, "microsoft/msclap", "x.pth", "ms-2022")
+
+
 def test_the_cache_is_used_without_asking_the_network(monkeypatch, tmp_path):
     def download(repo_id, filename, local_files_only=False, **options):
         assert local_files_only
@@ -265,7 +272,7 @@ def test_the_cache_is_used_without_asking_the_network(monkeypatch, tmp_path):
 
 
 def test_importing_msclap_silences_neither_warnings_nor_transformers(
-    monkeypatch,
+    monkeypatch, msclap
 ):
     for name in ("msclap", "msclap.CLAPWrapper"):
         monkeypatch.delitem(sys.modules, name, raising=False)
