@@ -2,8 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+MODERN := .venv-modern
 
-.PHONY: demo test test-all clean
+.PHONY: demo test test-all test-modern clean
 
 # Stamps: reinstall when what is installed changes.
 $(BIN)/python:
@@ -24,5 +25,15 @@ test test-all: $(VENV)/installed-test
 	$(BIN)/yamllint .
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile $(PYTEST_OPTIONS)
 
+# The newest libraries, without msclap: tests of MS-CLAP are skipped.
+$(MODERN)/installed: setup.py constraints-modern.txt
+	$(PYTHON) -m venv $(MODERN)
+	$(MODERN)/bin/python -m pip install --quiet --requirement constraints-modern.txt
+	$(MODERN)/bin/python -m pip install --quiet --no-deps --editable .
+	touch $@
+
+test-modern: $(MODERN)/installed
+	OMP_NUM_THREADS=1 $(MODERN)/bin/python -m pytest -q -n 2 --dist loadfile -m "not slow"
+
 clean:
-	rm -rf $(VENV) results
+	rm -rf $(VENV) $(MODERN) results

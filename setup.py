@@ -36,6 +36,10 @@ setup(
     license="Apache-2.0",
     license_files=["LICENSE"],
     python_requires=">=3.10",
+    classifiers=[
+        f"Programming Language :: Python :: 3.{minor}"
+        for minor in range(10, 15)
+    ],
     packages=find_packages(include=["afpt_plugin", "afpt_plugin.*"]),
     package_data={"afpt_plugin": ["assets/*", "assets/*/*"]},
     cmdclass={"build_py": BuildWithMethods},
@@ -44,10 +48,11 @@ setup(
         "hyperpyyaml",
         "jinja2",
         "matplotlib",
-        "msclap>=1.3.4",
-        "pandas<3",
+        # It wants numpy < 2, which has no wheels for later Pythons.
+        'msclap>=1.3.4; python_version < "3.13"',
+        "pandas>=2",
         "pooch",
-        "pyarrow<24",
+        "pyarrow",
         "pyyaml",
         "safetensors",
         "scikit-learn",
@@ -59,7 +64,7 @@ setup(
         "torch>=2.4",
         "torchaudio>=2.4",
         "tqdm",
-        "transformers>=4.48,<5",
+        "transformers>=4.57,<6",
     ],
     extras_require={
         # The embedded default's text tower

@@ -348,8 +348,8 @@ def _quiet_import():
     # transformers; neither is ours to decide.
     if find_spec("msclap") is None:
         raise InputError(
-            "MS-CLAP needs the package msclap: pip install msclap, or use the "
-            "packaged model with --clap mini"
+            "MS-CLAP needs the package msclap: pip install msclap on Python "
+            "3.12 or earlier, or use the packaged model with --clap mini"
         )
     from transformers import logging
 
