@@ -370,7 +370,7 @@ def test_htsat_frames_behind_the_end_of_a_recording_are_masked(clap_2023):
 @torch.no_grad()
 @pytest.mark.parametrize("version", ["2022", "2023"])
 def test_a_checkpoint_of_the_real_size_gives_msclaps_embeddings(
-    tmp_path, gpt2_folder, warned, version
+    tmp_path, gpt2_folder, warned, version, msclap
 ):
     with warnings.catch_warnings():
         from msclap.models.clap import AudioEncoder, Projection
