@@ -166,14 +166,15 @@ def read_grid(path, results, given=None):
             _check_block(block, transfer)
             for values in _multiply(root, block):
                 # What is said of all cells is for the methods that have it.
-                known = _known_options(root, values)
+                file = _method_file(root, values)
+                known = option_names(file) | {"dataset", "method"}
                 taken |= known
                 values = {
                     key: value
                     for key, value in values.items()
                     if key in known or key not in shared
                 }
-                cell = _make_cell(root, results, values)
+                cell = _make_cell(root, results, values, file)
                 add(cell)
                 if transfer is None:
                     continue
@@ -323,14 +324,8 @@ def _method_file(root, values):
     )
 
 
-def _known_options(root, values):
-    """Options of a block's method, with those that a grid itself reads."""
-    return option_names(_method_file(root, values)) | {"dataset", "method"}
-
-
-def _make_cell(root, results, values):
-    """The `Cell` of one value for each option."""
-    file = _method_file(root, values)
+def _make_cell(root, results, values, file):
+    """The `Cell` of one value for each option of a method's file."""
     # What is named by a data set has been said, or is not for this one.
     values = {
         k: v
