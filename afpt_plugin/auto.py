@@ -19,7 +19,7 @@ logger = get_logger(__name__)
 #: step of 50 to 200 epochs passes the text tower.
 SLOW = ("coop", "coop_class_specific", "kgcoop", "upstream", "zebra")
 
-# What `auto` tries first wins a tie: what learns least.
+# Tried first, in this order, so that what learns least wins a tie.
 SIMPLE = ("zero_shot", "template_ensemble", "caption_mean")
 
 
