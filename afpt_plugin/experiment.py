@@ -347,7 +347,8 @@ def set_up(task, clap, data, supervision, learner, baseline):
     facts, test, rows = {"data": data}, None, data.get("rows")
     folder = data["feature_folder"]
     if rows is not None:
-        facts["run_kind"] = announce(task, clap, data["n_samples"])
+        kind = data.get("run_kind") or announce(task, clap, data["n_samples"])
+        facts["run_kind"] = kind
     items = supervision.datasets(task, clap, folder, rows)
     if rows is not None:
         test = recording_dataset(

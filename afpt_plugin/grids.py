@@ -145,7 +145,7 @@ def read_grid(path, results, given=None):
             "options, and may have `options` of all cells, but nothing else; "
             "see recipes/grids"
         )
-    root = _recipes_folder(path)
+    root, features = _recipes_folder(path), Path(results, "features")
     cells, taken = {}, {"dataset", "method"}
 
     def add(cell):
@@ -164,7 +164,7 @@ def read_grid(path, results, given=None):
         transfer = block.pop("transfer", None)
         try:
             _check_block(block, transfer)
-            for values in _multiply(root, block):
+            for values in _multiply(root, block, features):
                 # What is said of all cells is for the methods that have it.
                 file = _method_file(root, values)
                 known = option_names(file) | {"dataset", "method"}
@@ -185,7 +185,7 @@ def read_grid(path, results, given=None):
                 if "dataset" not in transfer:
                     kept += own
                 there |= {k: [values[k]] for k in kept if k in values}
-                for chosen in _multiply(root, {**there, **transfer}):
+                for chosen in _multiply(root, {**there, **transfer}, features):
                     add(
                         _make_transfer(
                             root, results, chosen, cell, set(transfer)
@@ -266,7 +266,7 @@ def _load_clap(clap, weights, device):
     return load_clap(clap, weights, device)
 
 
-def _multiply(root, block):
+def _multiply(root, block, features):
     """Each combination of a block's values, ``folds: each`` spelled out."""
     datasets = block.get("dataset", [])
     datasets = datasets if isinstance(datasets, list) else [datasets]
@@ -293,12 +293,6 @@ def _multiply(root, block):
             if folds != "each":
                 yield values
                 continue
-            task = next(
-                found
-                for found in vars(load_recipe(script)).values()
-                if isinstance(found, Task)
-            )
-            folds = task.folds
             if n_folds := values.get("source_folds"):
                 if type(n_folds) is not int or n_folds < 2:
                     raise InputError(
@@ -306,10 +300,21 @@ def _multiply(root, block):
                         "least 2"
                     )
                 folds = range(1, n_folds + 1)
+            else:
+                folds = _task_of(script, values, features).folds
             for fold in folds:
                 yield {**values, "folds": [fold]}
             if not folds:
                 yield {k: v for k, v in values.items() if k != "folds"}
+
+
+def _task_of(script, values, features):
+    """A recipe's `Task`, which may depend on the data."""
+    names = vars(load_recipe(script))
+    if find := names.get("find_own_data"):
+        places = {"data_folder": "samples", "feature_folder": features}
+        return find({**places, **values})[0]
+    return next(found for found in names.values() if isinstance(found, Task))
 
 
 def _method_file(root, values):

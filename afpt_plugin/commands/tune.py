@@ -36,7 +36,7 @@ example:
   afpt tune --class-names names.txt --output my_sounds
   afpt classify recordings/ --source my_sounds --output scores.csv
 with labeled recordings, in labeled/dog/, labeled/rain/ and labeled/car horn/:
-  afpt tune --class-names names.txt --shots labeled --method auto --output my_sounds
+  afpt tune --shots labeled --method auto --output my_sounds
 """
 
 
@@ -52,9 +52,8 @@ def add_parser(subparsers):
     add = parser.add_argument
     add(
         "--class-names",
-        required=True,
         metavar="FILE",
-        help="the class names, one per line",
+        help="the class names, one per line (default: the labels of --shots)",
     )
     add("--output", required=True, metavar="DIR", help="a new or empty folder")
     add(
@@ -72,8 +71,10 @@ def add_parser(subparsers):
     for option, metavar, text in (
         (
             "shots",
-            "DIR",
-            "labeled recordings: a folder a class, or a CSV file wav,label",
+            "SOURCE",
+            "labeled recordings: a folder a class; a .csv, .tsv or .parquet "
+            "table with path,label (maybe source, split); a data set of "
+            "Hugging Face, user/name or written by save_to_disk",
         ),
         ("captions", "FILE", "CSV file of caption,label; | joins labels"),
         (
@@ -97,7 +98,15 @@ def add_parser(subparsers):
         ("device", "NAME", "cpu, cuda:0, ... (default: a GPU if present)"),
     ):
         add(f"--{option}", metavar=metavar, help=text)
+    add(
+        "--columns",
+        nargs="+",
+        default=[],
+        metavar="NAME=COLUMN",
+        help="what the table calls a column, e.g. label=category",
+    )
     for option, text in (
+        ("allow-missing", "bad recordings that may be left out (default: 0)"),
         ("n-ctx", "context vectors; those without a word start at random"),
         ("epochs", "passes over the captions (default: 10)"),
         ("seed", "random seed (default: 1)"),
@@ -121,19 +130,29 @@ def run(args):
     from afpt_plugin.data.tables import read_class_names
     from afpt_plugin.experiment import check_device, find_method
 
-    class_names = read_class_names(args.class_names)
+    if args.class_names is None and args.shots is None:
+        raise InputError(
+            "there are no classes; give --class-names, or --shots with labels"
+        )
+    class_names = args.class_names and read_class_names(args.class_names)
+    columns = dict(pair.partition("=")[::2] for pair in args.columns)
     output = Path(args.output)
     check_candidates(args.method, args.candidates)
     _check_output(output, args.overwrite)
     options = _options(args)
     seed = 1 if args.seed is None else args.seed
     with _leaving_nothing(output):
-        task = make_task(args.class_names, class_names, args.multi_label)
-        device = check_device(args.device)
-        clap = load_clap(args.clap or "mini", args.weights, device)
         training = output / "training"
         _mark(output)
-        job = Job(task, clap, training, seed, args.shots, args.captions)
+        name = args.class_names or args.shots
+        task, shots = make_task(
+            *(name, class_names, args.multi_label),
+            *(args.shots, training, columns),
+        )
+        device = check_device(args.device)
+        clap = load_clap(args.clap or "mini", args.weights, device)
+        allowed = args.allow_missing or 0
+        job = Job(task, clap, training, seed, shots, args.captions, allowed)
         method = args.method
         if method != "auto":
             source = job.choose_source(method)
@@ -147,7 +166,7 @@ def run(args):
                 "method": method,
                 "candidates": args.candidates,
                 "seed": seed,
-                "class_names": class_names,
+                "class_names": task.class_names,
                 "clap_fingerprint": clap.fingerprint,
                 "multi_label": args.multi_label,
             },
@@ -172,7 +191,7 @@ def run(args):
     n_epochs = len(brain.results.history)
     epoch = f", epoch {selected} of {n_epochs}" if selected else ""
     sys.stdout.write(
-        f"{output} holds {method} for {len(class_names)} classes{epoch}. To "
+        f"{output} holds {method} for {task.n_classes} classes{epoch}. To "
         f"use it:\n"
         f"  afpt classify RECORDINGS --source {output} --output scores.csv\n"
     )

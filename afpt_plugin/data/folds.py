@@ -146,5 +146,6 @@ def refuse_no_training(task, rows):
     if not rows:
         raise InputError(
             f"{task.name}: no recording is left to learn from; test on fewer "
-            "folds (e.g. --folds [1]), or learn from captions"
+            "folds (e.g. --folds [1]; --source_folds 5 makes some), or learn "
+            "from captions"
         )

@@ -1,4 +1,4 @@
-"""Labeled recordings and sentences as a user has them: folders, tables, dicts.
+"""Labeled recordings and sentences as a user gives them to `adapt`.
 
 Authors
  * The afpt_plugin developers 2026
@@ -6,19 +6,17 @@ Authors
 
 import os
 from collections.abc import Iterable
-from pathlib import Path
 
 from speechbrain.utils.logger import get_logger
 
-from afpt_plugin.data.audio import find_recordings
-from afpt_plugin.data.tables import read_table
+from afpt_plugin.data.own_data import read_own_data
 from afpt_plugin.errors import InputError
 
 logger = get_logger(__name__)
 
 WANTED = {
-    "shots": "a folder with a folder for each class, a CSV file (wav,label), "
-    "or a dict of each class's files",
+    "shots": "a folder with a folder for each class, a table (path,label), a "
+    "data set of Hugging Face, or a dict of each class's files",
     "captions": "a CSV file (caption,label), or a dict of each class's "
     "sentences",
 }
@@ -49,33 +47,33 @@ def check_kind(kind, value):
         )
 
 
-def recordings_of(shots, class_names):
-    """Rows of a manifest, before they are checked."""
-    files, names = {}, class_names  # path -> labels
+def read_shots(shots, folder, columns, class_names, multi_label):
+    """What `adapt` learns from: `read_own_data`, without what is for a test.
+
+    Raises
+    ------
+    InputError
+        If there is no recording, or see `read_own_data`.
+    """
+    check_kind("shots", shots)
     if isinstance(shots, dict):
-        kinds = str, os.PathLike
-        for label, path in pairs_of("shots", shots, names, kinds):
-            files.setdefault(os.fspath(path), []).append(label)
-    elif Path(shots).is_dir():
-        for label, path in _class_folders(shots, names):
-            found, skipped = find_recordings([os.fspath(path)])
-            if skipped:
-                logger.warning(
-                    "%s: %d files skipped: unsupported extension (%s)",
-                    *(path, skipped.total(), ", ".join(sorted(skipped))),
-                )
-            for file in found:
-                files.setdefault(file, []).append(label)
-    else:
-        place = Path(shots).parent
-        remedy = f"Give {WANTED['shots']}"
-        for row in read_table(shots, ("wav", "label"), remedy=remedy):
-            labels = row["label"].split("|")
-            files.setdefault(str(place / row["wav"]), []).extend(labels)
-    return [
-        {"ID": path, "wav": path, "label": "|".join(dict.fromkeys(labels))}
-        for path, labels in files.items()
-    ]
+        names = shots if class_names is None else class_names
+        lists = {}
+        for name, path in pairs_of("shots", shots, names, (str, os.PathLike)):
+            lists.setdefault(name, []).append(path)
+        shots = lists
+    own = read_own_data(shots, folder, columns, class_names, multi_label)
+    rows = [row for row in own.rows if row["split"] != "test"]
+    if not rows:
+        raise InputError(
+            "shots: there is no recording to learn from; give some"
+        )
+    if n_tested := len(own.rows) - len(rows):
+        logger.info(
+            "%s: %d recordings are for the test (split), and not learned from",
+            *(shots, n_tested),
+        )
+    return own._replace(rows=rows)
 
 
 def merge_copies(rows, multi_label):
@@ -122,33 +120,3 @@ def pairs_of(what, given, class_names, kinds):
                     f"list of {wanted}"
                 )
             yield name, item
-
-
-def _class_folders(folder, class_names):
-    """Pairs of a class and its folder, which may write a space as ``_``."""
-
-    def key(name):
-        """What a name and a folder are compared by."""
-        return name.casefold().replace("_", " ")
-
-    index = {key(name): name for name in class_names}
-    loose = 0
-    for path in sorted(Path(folder).iterdir()):
-        if path.name.startswith("."):
-            continue
-        if not path.is_dir():
-            loose += 1
-            continue
-        exact = path.name in class_names
-        label = path.name if exact else index.get(key(path.name))
-        if label is None:
-            raise InputError(
-                f"{path}: there is no class of this name; rename the folder, "
-                "or add the class"
-            )
-        yield label, path
-    if loose:
-        logger.warning(
-            "%s: %d files that lie in no class's folder are not used",
-            *(folder, loose),
-        )

@@ -147,13 +147,14 @@ def check_recordings(rows, class_names, folder, allow_missing, cache_folder):
 
     Arguments
     ---------
-    rows, allow_missing, cache_folder
-        See `prepare_manifests`; with ``allow_missing`` None, there is no such
-        option for the message to name.
+    rows, allow_missing
+        See `prepare_manifests`.
     class_names : list of str
         The classes that labels may name.
-    folder : str or pathlib.Path
-        For ``problems.csv``, and ``recordings.json``, the facts of good files:
+    folder : str or pathlib.Path, optional
+        For ``problems.csv``; by default, messages list all that is bad.
+    cache_folder : str or pathlib.Path, optional
+        For ``recordings.json``, the facts of good files, by default ``folder``:
         one of unchanged path, size and time of modification is not read again.
 
     Returns
@@ -168,6 +169,11 @@ def check_recordings(rows, class_names, folder, allow_missing, cache_folder):
     InputError
         If more recordings than allowed are bad, or none is good.
     """
+    if type(allow_missing) is not int or allow_missing < 0:
+        raise InputError(
+            f"allow_missing: {allow_missing!r} is not a number of recordings; "
+            "use 0, 1, 2, ..."
+        )
     cache_path = Path(cache_folder or folder, "recordings.json")
     known, cache = _read_cache(cache_path), {}
     good, left_out, seen = [], [], set()
@@ -182,8 +188,10 @@ def check_recordings(rows, class_names, folder, allow_missing, cache_folder):
                 values += (row["label"], row.get("source", ""), facts["sha256"])
                 good.append(dict(zip(MANIFEST_COLUMNS, values, strict=True)))
             except InputError as error:
-                bad = {"ID": row["ID"], "wav": wav, "reason": str(error)}
-                left_out.append(bad)
+                reason = str(error)
+                if "place" in row:
+                    reason += f" ({row['place']})"
+                left_out.append({"ID": row["ID"], "wav": wav, "reason": reason})
             seen.add(row["ID"])
     finally:
         # Also after an interruption: what was read need not be read again.
@@ -195,30 +203,30 @@ def check_recordings(rows, class_names, folder, allow_missing, cache_folder):
             "%d recordings are silent (all zeros):\n%s",
             *(len(silent), some_of(silent, MAX_NAMES)),
         )
-    _report(left_out, len(rows), allow_missing, Path(folder))
+    path = folder and Path(folder, "problems.csv")
+    _report(left_out, len(rows), allow_missing, path)
     return good, left_out
 
 
-def _report(left_out, n_rows, allow_missing, save_folder):
+def _report(left_out, n_rows, allow_missing, path):
     """List bad recordings in a file; warn of them, or refuse to go on."""
-    path = save_folder / "problems.csv"
     if not left_out:
-        path.unlink(missing_ok=True)
+        if path:
+            path.unlink(missing_ok=True)
         return
     bad = [f"{row['wav']}: {row['reason']}" for row in left_out]
     found = f"{len(bad)} of {n_rows} recordings"
-    if allow_missing is None:
-        raise InputError(
-            f"{found} cannot be used:\n{some_of(bad, MAX_NAMES)}\n"
-            "Restore them, or take them out."
-        )
-    rows = [left_out[0], *map(dict.values, left_out)]
-    write_if_changed(path, csv_text(rows))
-    allowed = f"(allow_missing: {allow_missing}):\n{some_of(bad, MAX_NAMES)}"
+    listed = some_of(bad, MAX_NAMES if path else len(bad))
+    if path:
+        rows = [left_out[0], *map(dict.values, left_out)]
+        write_if_changed(path, csv_text(rows))
+    allowed = f"(allow_missing: {allow_missing}):\n{listed}"
     if len(bad) == n_rows or len(bad) > allow_missing:
-        way_out = f", or leave them out with --allow_missing {len(bad)}"
+        all_of_them = f"{path} lists all of them. " if path else ""
+        option = "--allow_missing " if path else "allow_missing: "
+        way_out = f", or leave them out with {option}{len(bad)}"
         raise InputError(
-            f"{found} cannot be used {allowed}\n{path} lists all of them. "
+            f"{found} cannot be used {allowed}\n{all_of_them}"
             f"Restore them{way_out if len(bad) < n_rows else ''}."
         )
     logger.warning("%s are left out %s", found, allowed)
@@ -292,18 +300,13 @@ def prepare_manifests(
     """
     settings = {"data_folder": str(root), **settings}
     kind, n_shared = None, 0
-    if task.folds:
+    if task.folds or source_folds:
         rows, chosen, kind = select_folds(task, root, rows, folds, source_folds)
         settings["folds"] = chosen
     if with_train:  # before all are decoded
         refuse_no_training(task, [row for row in rows if row.get("train")])
     else:
         rows = [row for row in rows if not row.get("train")]
-    if type(allow_missing) is not int or allow_missing < 0:
-        raise InputError(
-            f"allow_missing: {allow_missing!r} is not a number of recordings; "
-            "use 0, 1, 2, ..."
-        )
     good, left_out = check_recordings(
         rows, task.class_names, save_folder, allow_missing, cache_folder
     )

@@ -265,6 +265,23 @@ def read_class_names(path):
     return names
 
 
+def text_of(value):
+    """A value as CSV files hold it; a list's values likewise.
+
+    Example
+    -------
+    >>> text_of(None), text_of(3.0), text_of(["dog", None])
+    ('', '3', ['dog', ''])
+    """
+    if isinstance(value, list):
+        return [text_of(part) for part in value]
+    if value is None or value != value:  # NaN
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value)
+
+
 def csv_text(rows, delimiter=","):
     """Write rows, sequences of values, as the text of a CSV file.
 

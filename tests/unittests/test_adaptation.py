@@ -61,7 +61,7 @@ def test_recordings_come_as_a_folder_a_table_or_a_dict(clap, labeled, tmp_path):
     rows = [
         f"{path.relative_to(tmp_path)},{path.parent.name}" for path in files
     ]
-    table.write_text("\n".join(["wav,label", *rows]))
+    table.write_text("\n".join(["path,label", *rows]))
     given = {name: sorted((labeled / name).iterdir()) for name in NAMES}
     weights = [
         adapt(clap, NAMES, "linear_probe", shots).learner.weight
@@ -172,10 +172,10 @@ def test_a_folder_that_is_no_class_is_named(clap, labeled):
         adapt(clap, NAMES, "linear_probe", labeled)
 
 
-def test_the_message_names_no_option_of_a_recipe(clap):
+def test_the_message_names_no_option_of_a_command_line(clap):
     with pytest.raises(InputError, match="missing") as caught:
         adapt(clap, NAMES, "linear_probe", {"dog": ["none.wav"]})
-    assert "allow_missing" not in str(caught.value)
+    assert "--allow" not in str(caught.value)
 
 
 def test_what_is_given_and_not_used_is_said(clap, labeled, caplog):

@@ -1,0 +1,184 @@
+"""Data sets of Hugging Face's `datasets`, as records of recordings.
+
+The library is an extra: ``pip install "afpt-plugin[datasets]"``. It never decodes
+audio here (that would take torchcodec): recordings come as bytes and are decoded
+as every other file is.
+
+Authors
+ * The afpt_plugin developers 2026
+"""
+
+from pathlib import Path
+
+from tqdm import tqdm
+
+from afpt_plugin.data.tables import text_of
+from afpt_plugin.errors import InputError, refuse_unwritable
+from afpt_plugin.files import replacing
+
+# What `save_to_disk` writes beside the data.
+MARKERS = ("dataset_dict.json", "state.json")
+
+
+def is_saved(path):
+    """Whether a folder was written by ``save_to_disk``.
+
+    Example
+    -------
+    >>> is_saved("no/such/folder")
+    False
+    """
+    return any(Path(path, marker).is_file() for marker in MARKERS)
+
+
+def read_hf_dataset(source, folder, columns):
+    """Read a data set, from the hub or from disk.
+
+    Arguments
+    ---------
+    source : str
+        ``user/name``, ``user/name:configuration``, or a folder.
+    folder : str or pathlib.Path
+        Its recordings are written below it, each once.
+    columns : dict
+        See `afpt_plugin.data.own_data.read_own_data`; by default, ``path`` is
+        the only column of audio.
+
+    Returns
+    -------
+    records : list of dict
+        ``path``, ``ID``, ``label`` (a list), ``place`` and what else the data
+        set says.
+    class_names : list of str or None
+        In its own order, if it has one.
+
+    Raises
+    ------
+    InputError
+        If it is not there, or has no such columns.
+    """
+    splits = _load(source)
+    records, class_names = [], None
+    for split, data in splits.items():
+        names = _find_columns(source, data, columns)
+        label = data.features[names["label"]]
+        label = getattr(label, "feature", label)  # of a list of labels
+        if hasattr(label, "int2str"):
+            class_names = [name.replace("_", " ") for name in label.names]
+        elif label.dtype not in ("string", "large_string"):
+            raise InputError(
+                f"{source}: the column {names['label']} holds no names "
+                f"({label.dtype}); {_columns_of(data)}"
+            )
+        own = {n: theirs for n, theirs in names.items() if n != "path"}
+        table = data.select_columns(list(own.values()))
+        paths = _write_recordings(data, names["path"], split, folder)
+        for number, (path, row) in enumerate(
+            zip(paths, table.to_list(), strict=True)
+        ):
+            place = f"{split}, row {number}"
+            record = {n: text_of(row[theirs]) for n, theirs in own.items()}
+            record["label"] = _labels(label, row[names["label"]])
+            record |= {"place": place, "ID": f"{split}-{number:06d}"}
+            if path is None:
+                record["problem"] = "no audio"
+            # A lone split says nothing of what is tested.
+            if len(splits) > 1:
+                record.setdefault("split", split)
+            records.append({**record, "path": str(path)})
+    return records, class_names
+
+
+def _load(source):
+    """Name to split of a data set."""
+    try:
+        import datasets
+    except ImportError as error:
+        raise InputError(
+            f"{source}: a data set of Hugging Face needs the library datasets: "
+            'pip install "afpt-plugin[datasets]"'
+        ) from error
+    try:
+        if is_saved(source):
+            found = datasets.load_from_disk(source)
+        else:
+            name, _, configuration = source.partition(":")
+            found = datasets.load_dataset(name, configuration or None)
+    except (
+        datasets.exceptions.DatasetsError,
+        OSError,
+        RuntimeError,
+        ValueError,
+    ) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"{source}: no such file or folder, and as a data set of Hugging "
+            f"Face it cannot be loaded ({type(error).__name__}: {reason:.300})"
+        ) from error
+    if isinstance(found, datasets.Dataset):
+        found = {str(found.split or "all"): found}
+    return found
+
+
+def _find_columns(source, data, columns):
+    """What a split calls each column; those that it does not have are left out."""
+    from datasets import Audio
+
+    audio = [n for n, kind in data.features.items() if isinstance(kind, Audio)]
+    names = {
+        name: columns.get(name, name)
+        for name in ("label", "fold", "source", "split")
+        if name in columns or name in data.column_names or name == "label"
+    }
+    names["path"] = columns.get(
+        "path", audio[0] if len(audio) == 1 else "audio"
+    )
+    missing = [n for n in names.values() if n not in data.column_names]
+    if missing:
+        raise InputError(
+            f"{source}: there is no column {', '.join(missing)}; "
+            f"{_columns_of(data)}"
+        )
+    return names
+
+
+def _columns_of(data):
+    """What a data set offers, for messages."""
+    return (
+        f"its columns are {', '.join(data.column_names)}: choose with columns, "
+        "e.g. label: category"
+    )
+
+
+def _labels(kind, value):
+    """A row's labels as a list of texts."""
+    values = value if isinstance(value, list) else [value]
+    if hasattr(kind, "int2str"):
+        # -1 and None: not labeled
+        return [
+            kind.int2str(v) if v is not None and v >= 0 else "" for v in values
+        ]
+    return [part for v in values for part in text_of(v).split("|")]
+
+
+def _write_recordings(data, column, split, folder):
+    """Write a split's recordings, unless they are there; a path or None of each."""
+    from datasets import Audio
+
+    raw = data.select_columns([column]).cast_column(column, Audio(decode=False))
+    place = Path(folder, "recordings", data._fingerprint)
+    with refuse_unwritable(place):
+        place.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for number in tqdm(range(len(raw)), f"unpacking {split}", disable=None):
+        path = place / f"{split}-{number:06d}"
+        if not path.exists():
+            found = raw[number][column] or {}
+            if found.get("bytes") is not None:
+                with refuse_unwritable(path), replacing(path) as part:
+                    part.write_bytes(found["bytes"])
+            else:
+                # A file beside the data set, or nothing
+                path = found.get("path")
+        paths.append(path)
+    return paths

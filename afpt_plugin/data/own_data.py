@@ -1,0 +1,330 @@
+"""Labeled recordings as people have them, read into one form.
+
+They come as one of these:
+
+- a folder with a folder for each class
+- a table, ``.csv``, ``.tsv`` or ``.parquet``: ``path`` (from the table's folder),
+  ``label`` (``|`` joins several) and, if there are any, ``fold``, ``source``
+  (what a recording was cut from; its clips never lie on both sides of a test)
+  and ``split`` (train, validation or test)
+- a data set of Hugging Face's `datasets`: its name on the hub (``user/name``, or
+  ``user/name:configuration``), or a folder that ``save_to_disk`` wrote
+
+>>> path = getfixture("tmp_path") / "labels.csv"
+>>> _ = path.write_text("path,label\\na.wav,church_bells\\nb.wav,dog\\n")
+>>> own = read_own_data(path)
+>>> own.class_names, own.rows[0]["label"], own.rows[0]["place"]
+(['church bells', 'dog'], 'church bells', 'line 2')
+
+Nothing is decoded here; `afpt_plugin.data.manifests.check_recordings` does that.
+
+Authors
+ * The afpt_plugin developers 2026
+"""
+
+import os
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow
+import pyarrow.parquet
+from speechbrain.utils.logger import get_logger
+
+from afpt_plugin.data.audio import find_recordings
+from afpt_plugin.data.hf_datasets import is_saved, read_hf_dataset
+from afpt_plugin.data.tables import check_class_names, read_table, text_of
+from afpt_plugin.errors import InputError
+from afpt_plugin.task import Task
+
+logger = get_logger(__name__)
+
+#: What a table may say of a recording.
+COLUMNS = ("path", "label", "fold", "source", "split")
+
+#: What the values of ``split`` mean; validation is learned from, too.
+SPLITS = {"test": ("test", "eval", "evaluation")}
+SPLITS["train"] = ("train", "training", "dev", "validation", "valid", "val")
+
+WANTED = (
+    "give a folder with a folder for each class; a .csv, .tsv or .parquet file "
+    "with the columns path and label; or a data set of Hugging Face, on the hub "
+    "(user/name) or written by save_to_disk"
+)
+
+# A data set on the hub, maybe with the name of its configuration.
+HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+(:[\w.-]+)?")
+
+
+class OwnData(NamedTuple):
+    """Somebody's labeled recordings."""
+
+    rows: list  # for `check_recordings`; each also has `place` and `split`
+    class_names: list  # in the order of the class indices
+    multi_label: bool  # whether a recording may have several classes
+
+    @property
+    def is_split(self):
+        """Whether some recordings are for the test, and the others to learn from."""
+        return any(row["split"] == "test" for row in self.rows)
+
+    @property
+    def folds(self):
+        """The recordings' own folds, a sorted tuple; none where they are split."""
+        folds = {row["fold"] for row in self.rows if not self.is_split} - {""}
+        is_number = all(fold.isdecimal() for fold in folds)
+        return tuple(sorted(map(int, folds) if is_number else folds))
+
+    def task(self, name, clip_seconds=None):
+        """Their `Task`; clips are as long as in the paper's benchmarks."""
+        return Task(
+            name,
+            self.class_names,
+            multi_label=self.multi_label,
+            clip_seconds=clip_seconds or (10.0 if self.multi_label else 5.0),
+            folds=self.folds,
+        )
+
+
+def read_own_data(
+    source, folder=None, columns=None, class_names=None, multi_label=None
+):
+    """Read somebody's labeled recordings.
+
+    Arguments
+    ---------
+    source : str, pathlib.Path or dict
+        What the module's text lists, or class name to a list of files.
+    folder : str or pathlib.Path, optional
+        Where recordings that lie within a data set's own files are written to.
+    columns : dict, optional
+        How the table calls a column of `COLUMNS`, e.g. ``{"label": "category"}``.
+    class_names : list of str, optional
+        The classes. A label may write a space as ``_`` and differ in case. By
+        default they are the labels, sorted, or in a data set's own order.
+    multi_label : bool, optional
+        Whether a recording may have several classes; by default, whether one
+        row has.
+
+    Returns
+    -------
+    OwnData
+        What is wrong with a row is its ``problem``.
+
+    Raises
+    ------
+    InputError
+        If there is nothing of the kind, or the classes are ambiguous.
+    """
+    check_columns(columns)
+    if isinstance(source, dict):
+        records = [
+            {"path": os.fspath(path), "label": [label]}
+            for label, paths in source.items()
+            for path in paths
+        ]
+        names = None
+    else:
+        records, names = _read(str(source), folder, columns or {}, class_names)
+    if class_names is None:
+        class_names = names or _names_of(records)
+    check_class_names(class_names)
+    if multi_label is None:
+        multi_label = any(len(record["label"]) > 1 for record in records)
+    rows = _merge(records)
+    known = {_key(name): name for name in class_names}
+    known |= {name: name for name in class_names}
+    for row in rows:
+        labels = [known.get(n, known.get(_key(n), n)) for n in row["label"]]
+        labels = list(dict.fromkeys(labels))
+        if len(labels) > 1 and not multi_label:
+            row.setdefault(
+                "problem",
+                f"it is labeled {' and '.join(sorted(labels))}; correct the "
+                "labels, or allow several (multi_label)",
+            )
+        row["label"] = "|".join(labels)
+    return OwnData(rows, list(class_names), multi_label)
+
+
+def check_columns(columns):
+    """Refuse a mapping of columns that names others than `COLUMNS`.
+
+    Raises
+    ------
+    InputError
+        If it does, or is none.
+
+    Example
+    -------
+    >>> check_columns({"labels": "category"})
+    Traceback (most recent call last):
+    ...
+    afpt_plugin.errors.InputError: columns: 'labels' is not a column; it may rename path, label, fold, source, split
+    """
+    if columns is not None and not isinstance(columns, dict):
+        raise InputError(
+            f"columns is {columns!r:.60}; give names with names, e.g. "
+            "label: category"
+        )
+    for name, theirs in (columns or {}).items():
+        if name not in COLUMNS or not isinstance(theirs, str):
+            wrong = name if name not in COLUMNS else theirs
+            raise InputError(
+                f"columns: {wrong!r} is not a column; it may rename "
+                f"{', '.join(COLUMNS)}"
+            )
+
+
+def _read(source, folder, columns, class_names):
+    """Records, and the class names if the source knows their order."""
+    path = Path(source)
+    if is_saved(path) or not path.exists() and HUB_NAME.fullmatch(source):
+        return read_hf_dataset(source, folder, columns)
+    if path.is_dir():
+        if columns:
+            raise InputError(
+                f"{path}: columns rename those of a table, but this is a "
+                "folder; leave them out"
+            )
+        return _read_folder(path, class_names), None
+    if not path.exists():
+        raise InputError(f"{path}: no such file or folder; {WANTED}")
+    suffix = path.suffix.lower()
+    if suffix not in (".csv", ".tsv", ".parquet"):
+        raise InputError(f"{path}: no table of recordings; {WANTED}")
+    names = {name: columns.get(name, name) for name in COLUMNS}
+    needed = {"path", "label", *columns}
+    required = [names[name] for name in COLUMNS if name in needed]
+    if suffix == ".parquet":
+        rows = _read_parquet(path, required)
+    else:
+        delimiter = "\t" if suffix == ".tsv" else ","
+        remedy = "Name them, or rename those that are there (columns)"
+        table = read_table(path, required, delimiter, remedy)
+        rows = [(f"line {row.line}", row) for row in table]
+    records = []
+    for place, row in rows:
+        label = row[names["label"]]
+        if isinstance(label, str):
+            label = label.split("|")
+        # Nothing but a label can be a list.
+        record = {n: str(row.get(own, "")) for n, own in names.items()}
+        record["label"] = label
+        if not record["path"]:
+            record["problem"] = "no path"
+        record["ID"] = record["path"]
+        record["path"] = str(path.parent / record["path"])
+        records.append({**record, "place": place})
+    return records, None
+
+
+def _read_parquet(path, required):
+    """Pairs of a place and a row, every value as text but lists."""
+    try:
+        table = pyarrow.parquet.read_table(path)
+    except (OSError, pyarrow.ArrowException) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"{path}: cannot be read as parquet ({reason:.200})"
+        ) from error
+    if missing := [n for n in required if n not in table.column_names]:
+        raise InputError(
+            f"{path}: there is no column {', '.join(missing)}; the columns are "
+            f"{', '.join(table.column_names)}. Rename them (columns)"
+        )
+    if not table.num_rows:
+        raise InputError(f"{path}: the table has no row")
+    rows = [
+        {name: text_of(value) for name, value in row.items()}
+        for row in table.to_pylist()
+    ]
+    return [(f"row {number}", row) for number, row in enumerate(rows, start=1)]
+
+
+def _read_folder(folder, class_names):
+    """Records of a folder with a folder for each class."""
+    records, loose = [], 0
+    known = class_names and {_key(name) for name in class_names}
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith("."):
+            continue
+        if not path.is_dir():
+            loose += 1
+            continue
+        if known and _key(path.name) not in known:
+            raise InputError(
+                f"{path}: there is no class of this name; rename the folder, "
+                "or add the class"
+            )
+        files, skipped = find_recordings([os.fspath(path)])
+        if skipped:
+            logger.warning(
+                "%s: %d files skipped: unsupported extension (%s)",
+                *(path, skipped.total(), ", ".join(sorted(skipped))),
+            )
+        for file in files:
+            name = Path(file).relative_to(folder).as_posix()
+            records.append({"path": file, "ID": name, "label": [path.name]})
+    if not records:
+        raise InputError(f"{folder}: there is no folder in it; {WANTED}")
+    if loose:
+        logger.warning(
+            "%s: %d files that lie in no class's folder are not used",
+            *(folder, loose),
+        )
+    return records
+
+
+def _key(name):
+    """What a class name and a label are compared by."""
+    return name.strip().casefold().replace("_", " ")
+
+
+def _names_of(records):
+    """The labels as class names."""
+    spellings = {}
+    for record in records:
+        for label in record["label"]:
+            if name := label.strip().replace("_", " "):
+                spelled = spellings.setdefault(_key(label), {})
+                spelled.setdefault(name, record)
+    for names in spellings.values():
+        if len(names) > 1:
+            shown = [f"{n!r} ({_place(record)})" for n, record in names.items()]
+            raise InputError(
+                f"the labels {' and '.join(shown)} differ in nothing but "
+                "capital letters; spell them alike, or give the class names"
+            )
+    return sorted(name for names in spellings.values() for name in names)
+
+
+def _place(record):
+    return record.get("place") or record["path"]
+
+
+def _merge(records):
+    """Rows of `OwnData`; rows that differ in their label alone are joined."""
+    rows, first = [], {}
+    for record in records:
+        row = {
+            "ID": record.get("ID") or record["path"],
+            "wav": record["path"],
+            "label": [label.strip() for label in record["label"]],
+            **{name: record.get(name, "") for name in COLUMNS[2:]},
+            **{n: record[n] for n in ("place", "problem") if n in record},
+        }
+        split = row["split"].strip().casefold()
+        row["split"] = next((s for s, v in SPLITS.items() if split in v), "")
+        if split and not row["split"]:
+            row.setdefault(
+                "problem",
+                f"the split {split!r} is none of train, validation, test",
+            )
+        same = first.setdefault(row["ID"], row)
+        alike = all(same[name] == row[name] for name in COLUMNS[2:])
+        if same is not row and alike:
+            same["label"] += row["label"]
+        else:
+            rows.append(row)
+    return rows

@@ -1,0 +1,89 @@
+#!/usr/bin/env python3
+"""Recipe for adapting a frozen CLAP to your own data, by default from text alone.
+
+To run this recipe, use the following command:
+> python train.py hparams.yaml --data_folder /path/to/recordings
+(or another method, of recipes/methods)
+
+Authors
+ * The afpt_plugin developers 2026
+"""
+
+import functools
+import sys
+
+import speechbrain as sb
+from own_data_prepare import find_own_data, prepare_own_data
+
+from afpt_plugin.backbones import load_clap
+from afpt_plugin.brain import AdaptationBrain
+from afpt_plugin.errors import exit_on_input_error
+from afpt_plugin.experiment import load_experiment, prepare_data, set_up
+
+
+def run(arguments):
+    """Run one experiment; its `RunResults` are returned.
+
+    Arguments
+    ---------
+    arguments : list of str
+        The YAML file's name, then options, as on the command line.
+    """
+    # Parse the command line and build the YAML's objects
+    hparams_file, run_opts, overrides, hparams = load_experiment(
+        arguments, __file__
+    )
+    # Create the experiment's folder
+    sb.create_experiment_directory(
+        hparams["output_folder"], hparams_file, overrides
+    )
+    # The recordings' classes, or half of them
+    task, rows = find_own_data(hparams["data"])
+    prepare = functools.partial(prepare_own_data, task, rows)
+    task = task.part(hparams["classes"])
+    # Check the recordings
+    data = prepare_data(task, prepare, None, hparams["data"])
+    # Encode all items; make what is learned, and what it is compared with
+    clap = load_clap(hparams["clap"], hparams["weights"], run_opts.device)
+    made = set_up(
+        task,
+        clap,
+        data,
+        hparams["supervision"],
+        hparams["learner"],
+        hparams["baseline"],
+    )
+    brain = AdaptationBrain(
+        task,
+        clap,
+        made.baseline,
+        hparams["results"],
+        made.facts,
+        made.test,
+        hparams["test_loader_kwargs"],
+        augment=hparams["augment"],
+        lr_annealing=hparams["lr_annealing"],
+        test_each_epoch=hparams["test_each_epoch"],
+        transduction=hparams["transduction"],
+        modules=hparams["modules"],
+        opt_class=hparams["opt_class"],
+        hparams=hparams,
+        run_opts=run_opts,
+        checkpointer=hparams["checkpointer"],
+    )
+    # Learn
+    brain.fit(
+        hparams["epoch_counter"],
+        made.train,
+        made.valid,
+        train_loader_kwargs=hparams["train_loader_kwargs"],
+        valid_loader_kwargs=hparams["valid_loader_kwargs"],
+    )
+    # Test the selected epoch on recordings and write the results
+    brain.evaluate()
+    return brain.results
+
+
+if __name__ == "__main__":
+    with exit_on_input_error():
+        run(sys.argv[1:])
