@@ -231,6 +231,7 @@ def _summary(runs, heads):
         **runs[0].names,
         "learner": facts["learner.name"],
         "kind": "debug run" if debug else results.get("run_kind"),
+        "clap_licence": results.get("clap_licence"),
         "clips": _clips(runs),
         "n_runs": len(runs),
         "seeds": " ".join(seeds),
