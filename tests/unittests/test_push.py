@@ -302,7 +302,9 @@ def test_a_refusal_says_what_is_there_now(hub, export, capsys, refusal, state):
     assert state in error and "may write there" in error
     is_there = refusal == "/settings"
     repo = hub.repos.get(REPO, {"private": True, "files": {}})
-    assert repo["private"] and set(repo["files"]) == (FILES if is_there else set())
+    assert repo["private"] and set(repo["files"]) == (
+        FILES if is_there else set()
+    )
 
 
 def test_without_a_network_there_is_one_sentence(
