@@ -55,11 +55,14 @@ class FakeHub(BaseHTTPRequestHandler):
         state.asked.append(f"{self.command} {path}")
         is_known = self.headers.get("Authorization") == "Bearer secret"
         name = re.sub(r"^/(api/models/)?([^/]+/[^/]+).*", r"\2", path)
-        repo = state.repos.get(name)
+        repo = state.repos.get(name.removesuffix(".git"))
         if path == "/":
             self.answer(200)
         elif state.refusal and writes and path.endswith(state.refusal):
             self.answer(403, {"error": "no write access"})
+        elif path.startswith("/upload/"):
+            state.large[path.removeprefix("/upload/")] = body
+            self.answer(200)
         elif path == "/api/repos/create" and is_known:
             asked = json.loads(body)
             name = f"{asked['organization']}/{asked['name']}"
@@ -80,15 +83,28 @@ class FakeHub(BaseHTTPRequestHandler):
             status = 404 if is_known else 401
             self.answer(status, X_Error_Code="RepoNotFound")
         elif "/preupload/" in path:
-            options = {"uploadMode": "regular", "shouldIgnore": False}
-            files = json.loads(body)["files"]
-            files = [{"path": file["path"], **options} for file in files]
+            files = []
+            for file in json.loads(body)["files"]:
+                mode = state.mode
+                if not file["path"].endswith(".safetensors"):
+                    mode = "regular"
+                files.append({"path": file["path"], "uploadMode": mode})
+                files[-1]["shouldIgnore"] = False
             self.answer(200, {"files": files})
+        elif path.endswith("/lfs/objects/batch"):
+            objects = json.loads(body)["objects"]
+            for file in objects:
+                href = f"{constants.ENDPOINT}/upload/{file['oid']}"
+                file["actions"] = {"upload": {"href": href}}
+            self.answer(200, {"objects": objects, "transfer": "basic"})
         elif "/commit/" in path:
             for line in map(json.loads, body.splitlines()):
+                value = line["value"]
                 if line["key"] == "file":
-                    content = base64.b64decode(line["value"]["content"])
-                    repo["files"][line["value"]["path"]] = content
+                    content = base64.b64decode(value["content"])
+                    repo["files"][value["path"]] = content
+                elif line["key"] == "lfsFile":
+                    repo["files"][value["path"]] = state.large[value["oid"]]
             repo["commits"] += 1
             commit = {"commitUrl": f"{constants.ENDPOINT}/{name}/commit/1"}
             self.answer(200, {**commit, "commitOid": "c" * 40})
@@ -119,7 +135,9 @@ class FakeHub(BaseHTTPRequestHandler):
 def hub(tmp_path, monkeypatch):
     """Its repositories, what it was asked, and what it refuses."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), FakeHub)
-    server.state = SimpleNamespace(repos={}, asked=[], refusal=None)
+    server.state = SimpleNamespace(
+        repos={}, asked=[], refusal=None, mode="regular", large={}
+    )
     Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     url = f"http://127.0.0.1:{server.server_port}"
     template = url + "/{repo_id}/resolve/{revision}/{filename}"
@@ -169,8 +187,14 @@ def load(source, clap):
     )
 
 
-def test_what_was_pushed_scores_as_before(hub, export, clap, capsys):
+@pytest.mark.parametrize("mode", ["regular", "lfs"])
+def test_what_was_pushed_scores_as_before(
+    hub, export, clap, capsys, monkeypatch, mode
+):
     """From the folder above, into a private repository, by the three lines."""
+    # Its storage for large files would be a hub of its own.
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    hub.mode = mode
     assert main(["push", str(export.parent), REPO]) == 0
     repo = hub.repos[REPO]
     assert repo["private"] is True and repo["commits"] == 1
