@@ -50,7 +50,15 @@ FORMAT = "afpt-learner-3"
 SETTINGS_FILE = "hyperparams.yaml"
 TENSORS_FILE = "learner.safetensors"
 CARD_FILE = "README.md"
+#: What the card calls the export until `afpt push` knows better.
+CARD_SOURCE = "path/to/this"
 CARD_TEMPLATE = Path(__file__).parent / "assets" / "export_card.md.j2"
+
+# Licenses that the hub has a name for; any other one is "other" there.
+LICENSES = (
+    *("apache-2.0", "bsd-3-clause", "cc-by-4.0", "cc-by-nc-4.0"),
+    *("cc-by-sa-4.0", "cc0-1.0", "mit", "ms-pl", "unknown"),
+)
 
 # What a value of `hyperparams.yaml` must be, and how a message calls that.
 _KINDS = {
@@ -226,7 +234,11 @@ def write_export(
         "clip_seconds": float(task.clip_seconds),
         "channels": channels,
         "metrics": metrics or {},
-        "facts": facts or {},
+        "facts": {
+            "clap_licence": clap.licence,
+            "clap_repo_id": clap.repo_id,
+            **(facts or {}),
+        },
     }
     # Through JSON, since YAML knows neither numpy's numbers nor tuples.
     settings = json.loads(json.dumps(settings))
@@ -273,14 +285,8 @@ def read_export(folder, fetch=None):
     afpt_plugin.errors.InputError: no/such/export: the folder does not exist; ...
     """
     if fetch is None:
-        if not Path(folder).is_dir():
-            raise InputError(
-                f"{folder}: the folder does not exist; give the export/ folder "
-                "of a run"
-            )
-        if Path(folder, "export", SETTINGS_FILE).is_file():
-            folder = Path(folder, "export")
-        fetch = Path(folder).joinpath
+        folder = find_export(folder)
+        fetch = folder.joinpath
     settings = _read_settings(fetch(SETTINGS_FILE))
     path = fetch(TENSORS_FILE)
     wanted = settings.pop("tensors_sha256")
@@ -300,6 +306,23 @@ def read_export(folder, fetch=None):
         return Export(**settings, tensors=tensors)
     except InputError as error:
         raise InputError(f"{folder}: {error}") from None
+
+
+def find_export(folder):
+    """The folder itself, or the one in it that is called ``export``.
+
+    Raises
+    ------
+    InputError
+        If there is no such folder.
+    """
+    if not Path(folder).is_dir():
+        raise InputError(
+            f"{folder}: the folder does not exist; give the export/ folder of "
+            "a run"
+        )
+    inner = Path(folder, "export")
+    return inner if (inner / SETTINGS_FILE).is_file() else Path(folder)
 
 
 def _read_settings(path):
@@ -358,4 +381,13 @@ def _model_card(export):
     template = jinja2.Template(
         CARD_TEMPLATE.read_text(encoding="utf-8"), keep_trailing_newline=True
     )
-    return template.render(export=export, heads=heads, columns=columns)
+    # In parentheses stands where a license was found.
+    name = export.facts["clap_licence"].partition(" (")[0].lower()
+    return template.render(
+        export=export,
+        heads=heads,
+        columns=columns,
+        place=CARD_SOURCE,
+        license=name if name in LICENSES else "other",
+        license_name=re.sub("[^a-z0-9.]+", "-", name).strip("-"),
+    )

@@ -89,6 +89,9 @@ class FrozenClap(torch.nn.Module):
     #: Of the weights, for who passes on what was made with them.
     licence = "unknown"
 
+    #: The hub's repository of the weights, where they have one.
+    repo_id = None
+
     #: Ends of buffer names that are computed, not learned: they may differ
     #: between library versions, so they neither have to be in a checkpoint
     #: nor count towards the fingerprint.

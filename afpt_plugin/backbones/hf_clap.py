@@ -94,6 +94,8 @@ class HfClap(FrozenClap):
         Of the checkpoint.
     int16 : bool
         Round samples to 16 bits.
+    repo_id : str, optional
+        The checkpoint's repository on the hub.
     """
 
     constant_buffers = (
@@ -102,14 +104,21 @@ class HfClap(FrozenClap):
     )
 
     def __init__(
-        self, model, tokenizer, extractor, name, licence="unknown", int16=False
+        self,
+        model,
+        tokenizer,
+        extractor,
+        name,
+        licence="unknown",
+        int16=False,
+        repo_id=None,
     ):
         config = model.config.audio_config
         settings = {key: getattr(extractor, key) for key in SETTINGS}
         fusion = "middles of thirds" if config.enable_fusion else None
         settings |= {"fusion": fusion, "int16": int16, "tokens": MAX_TOKENS}
         super().__init__(name, extractor.sampling_rate, settings)
-        self.licence = licence
+        self.licence, self.repo_id = licence, repo_id
         text_model, self.audio_model = model.text_model, model.audio_model
         head = (text_model.pooler.dense, text_model.pooler.activation)
         text_model.pooler = None  # it would look at <s> alone
@@ -324,6 +333,7 @@ def load_hf_clap(source, weights=None, int16=False):
         ("" if "/" in source else "./") + source + ":int16" * int16,
         licence=LICENCES.get(source) or _read_licence(folder / "README.md"),
         int16=int16,
+        repo_id=None if Path(source).exists() else source,
     )
 
 

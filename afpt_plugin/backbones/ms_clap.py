@@ -58,6 +58,7 @@ class MsClap(FrozenClap):
     """
 
     licence = "ms-pl (card of microsoft/msclap), MIT (code of msclap)"
+    repo_id = REPO_ID
 
     #: The shortest waveform that has a frame, set by the subclass.
     min_samples: int

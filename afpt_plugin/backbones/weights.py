@@ -77,7 +77,7 @@ def fetch_file(
     savedir=None,
     local_strategy=LocalStrategy.SYMLINK,
     fetch_config=None,
-    advice="check its name and the network",
+    advice="check its name, the network and, of a private one, your token",
 ):
     """Fetch a file with SpeechBrain's `fetch`, but look into the cache first.
 
@@ -97,7 +97,8 @@ def fetch_file(
     from huggingface_hub.errors import LocalEntryNotFoundError
     from huggingface_hub.utils import get_session
 
-    config = fetch_config or FetchConfig()
+    # SpeechBrain's default sends no token, so that private ones are not found.
+    config = fetch_config or FetchConfig(token=None)
     origin, place = guess_source(source)
     get = partial(
         fetch, name, source, savedir=savedir, local_strategy=local_strategy
@@ -130,9 +131,14 @@ def fetch_file(
         cache = config.huggingface_cache_dir or constants.HF_HUB_CACHE
         raise InputError(
             f"{place}: neither a folder of this name, nor the cache {cache}, "
-            f"nor {constants.ENDPOINT} gave {name} ({type(error).__name__}: "
-            f"{' '.join(str(error).split())[:200]}); {advice}"
+            f"nor {constants.ENDPOINT} gave {name} ({hub_reason(error)}); "
+            f"{advice}"
         ) from error
+
+
+def hub_reason(error):
+    """What an error of the hub's client says, in one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
 def no_init_weights():

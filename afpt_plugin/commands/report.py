@@ -172,6 +172,7 @@ def _details(rows, heads):
     shared = []
     for title, column in (
         ("backbone", "clap"),
+        ("its license", "clap_licence"),
         ("metric", "metric"),
         ("clips", "clips"),
         ("kind of run", "kind"),

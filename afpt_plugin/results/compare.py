@@ -221,6 +221,7 @@ def _summary(runs, heads):
     )
     folds = sorted(filter(None, folds), key=lambda fold: (len(fold), fold))
     counts = [run.results.get("n_parameters") for run in runs]
+    licences = [run.results.get("clap_licence") for run in runs]
     seconds = [
         (run.results.get("timings") or {}).get("adapt_seconds") for run in runs
     ]
@@ -231,6 +232,7 @@ def _summary(runs, heads):
         **runs[0].names,
         "learner": facts["learner.name"],
         "kind": "debug run" if debug else results.get("run_kind"),
+        "clap_licence": " | ".join(sorted(set(filter(None, licences)))) or None,
         "clips": _clips(runs),
         "n_runs": len(runs),
         "seeds": " ".join(seeds),

@@ -368,6 +368,7 @@ class RunResults:
             "n_recordings": len(scores.ids),
             **self.facts,
             "clap": self.clap.name,
+            "clap_licence": self.clap.licence,
             "seed": self.seed,
             "selection": self.selection,
             "selected_epoch": selected,
@@ -385,7 +386,8 @@ class RunResults:
         self._export(self.folder / "export", selected, metrics)
         name = self.task.metric
         self.train_logger.log_stats(
-            {"epoch loaded": selected},
+            # A number, which is all that TensorBoard takes
+            {"epoch loaded": selected or 0},
             test_stats={head: metrics[head][name] for head in metrics},
         )
         logger.info(

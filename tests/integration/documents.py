@@ -114,6 +114,7 @@ RULES = (
         replace={r"(afpt sweep \S+).*": r"\1 --dry-run"},
         prints=r"recipes/ESC50/train\.py",
     ),
+    Rule(r"afpt push ", skip="needs the hub; test_push.py has one"),
     Rule(r"afpt report results/few_shot", skip="its runs take hours"),
     Rule(
         r"afpt report results",

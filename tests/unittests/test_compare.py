@@ -104,6 +104,15 @@ def interval(row, gain="vs_zero_shot"):
     return row[f"{gain}_low"], row[f"{gain}_high"]
 
 
+def test_the_license_of_the_backbone_is_told(tmp_path, add_run):
+    """Runs of before, which do not know it, are averaged with the others."""
+    add_run("a", 1)
+    add_run("b", 2, clap_licence="ms-pl (card)")
+    comparison = compare_runs(tmp_path)
+    assert comparison.table["n_runs"].tolist() == [2]
+    assert "its license: ms-pl (card)" in format_report(comparison)
+
+
 def test_means_deviations_gains_and_intervals_are_those_by_hand(
     tmp_path, add_run
 ):

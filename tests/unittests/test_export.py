@@ -8,7 +8,11 @@ import pytest
 import safetensors.torch
 import torch
 import yaml
+from huggingface_hub import ModelCard
 
+from afpt_plugin.backbones import FrozenClap
+from afpt_plugin.backbones.mini_clap import MiniClap
+from afpt_plugin.backbones.ms_clap import MsClap
 from afpt_plugin.errors import InputError
 from afpt_plugin.export import read_export, write_export
 from afpt_plugin.files import file_sha256
@@ -58,7 +62,8 @@ def test_what_was_written_comes_back(clap, learner, folder):
     assert (export.logit_scale, export.clip_seconds) == (100.0, 5.0)
     assert export.multi_label is False
     assert export.metrics == {"ensemble": {"acc": 0.5, "n": [1, 2]}}
-    assert export.facts == facts
+    license = {"clap_licence": "unknown", "clap_repo_id": None}
+    assert export.facts == license | facts
     found = export.make_learner(clap)
     assert found.settings() == learner.settings()
     wanted = learner.classes(clap)
@@ -110,6 +115,37 @@ def test_the_model_card_says_how_to_use_it(
         assert text in card
     assert ("|" in card) == (metrics is not None)
     assert "{" not in card and "\n\n\n" not in card
+
+
+@pytest.mark.parametrize(
+    ("licence", "repo_id", "wanted"),
+    [
+        (MsClap.licence, MsClap.repo_id, {"license": "ms-pl"}),
+        (MiniClap.licence, MiniClap.repo_id, {"license": "apache-2.0"}),
+        (FrozenClap.licence, FrozenClap.repo_id, {"license": "unknown"}),
+        (
+            "Our License: 2.0 (by mail)",
+            "we/clap",
+            {"license": "other", "license_name": "our-license-2.0"},
+        ),
+    ],
+)
+def test_the_hub_understands_the_card(
+    clap, learner, tmp_path, licence, repo_id, wanted
+):
+    """The license of the CLAP is in the metadata and, in full, in the text."""
+    clap.licence, clap.repo_id = licence, repo_id
+    write_export(tmp_path, clap, learner, TASK, Template())
+    card = ModelCard.load(tmp_path / "README.md")
+    found = card.data.to_dict()
+    assert found.pop("tags")[-1] == "PromptLearner"
+    if repo_id:
+        wanted = wanted | {"base_model": repo_id}
+    assert found == wanted | {
+        "library_name": "speechbrain",
+        "pipeline_tag": "audio-classification",
+    }
+    assert f" {licence}.\n" in card.text
 
 
 def test_the_fingerprint_knows_what_decides_a_score(clap, learner, tmp_path):

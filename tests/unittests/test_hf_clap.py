@@ -338,6 +338,9 @@ def test_a_checkpoint_in_either_format_is_read_and_a_lack_is_named(
     torch.save(state, path)
     clap = load_clap("someone/clap", weights=path)
     assert (clap.name, clap.licence) == ("someone/clap", "cc-by-4.0")
+    assert (
+        clap.repo_id == clap.name and load_clap(str(tmp_path)).repo_id is None
+    )
     assert clap.fingerprint == plain.clap.fingerprint
     assert load_clap("laion", weights=tmp_path).licence == "apache-2.0"
     monkeypatch.chdir(tmp_path.parent)  # an export holds the name alone

@@ -1,0 +1,199 @@
+"""``afpt push``: put an export on the Hugging Face hub, private by default.
+
+Authors
+ * The afpt_plugin developers 2026
+"""
+
+import argparse
+import contextlib
+import re
+import sys
+import tempfile
+from pathlib import Path
+
+from afpt_plugin.errors import InputError
+
+DESCRIPTION = """\
+Push an export to the Hugging Face hub, where from_hparams finds it.
+
+Its three files become one commit of the repository, which is made if it does
+not exist, and is private unless you say --public. Nothing that this version
+could not load is pushed, and no repository that holds something else is
+touched. Log in before, with `hf auth login` or HF_TOKEN. Who has loaded the
+repository before keeps what is in the cache, until FetchConfig(allow_updates=
+True) asks for what is new.
+"""
+
+EXAMPLE = """\
+example:
+  afpt push my_sounds user/my-sounds
+"""
+
+USAGE = """\
+  from afpt_plugin.inference import PromptedClassifier
+  classifier = PromptedClassifier.from_hparams("{}")
+  print(classifier.classify_file("recording.wav", top_k=3).text_lab)
+"""
+
+# What a status of the hub's answer asks for.
+ADVICE = {
+    401: "log in with `hf auth login`, or set HF_TOKEN to a valid token",
+    403: "use a token that may write there, or another name",
+    None: "check the network and the name, and give the command again",
+}
+
+
+def add_parser(subparsers):
+    """Add the subcommand."""
+    parser = subparsers.add_parser(
+        "push",
+        help="put an export on the Hugging Face hub",
+        description=DESCRIPTION,
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add(
+        "export",
+        metavar="EXPORT",
+        help="folder that `afpt tune` wrote, or the export/ folder of a run",
+    )
+    add("repo_id", metavar="USER/NAME", help="repository on the hub")
+    for option, text in (
+        ("--public", "let everyone read it, after a question"),
+        ("--yes", "answer the question with yes"),
+    ):
+        add(option, action="store_true", help=text)
+    parser.set_defaults(run=run)
+
+
+def run(args):
+    """Push, and say how to load it; the exit status is returned."""
+    from huggingface_hub import (
+        CommitOperationAdd,
+        HfApi,
+        constants,
+        get_token,
+    )
+    from huggingface_hub.errors import RepositoryNotFoundError
+    from huggingface_hub.utils import get_session
+
+    from afpt_plugin.inference import REPO_ID
+
+    repo_id = args.repo_id
+    if not REPO_ID.fullmatch(repo_id):
+        raise InputError(
+            f"{repo_id!r} is not the name of a repository; give user/name"
+        )
+    files = _read_files(args.export, repo_id)
+    if get_token() is None:
+        raise InputError(f"the hub asks for a token: {ADVICE[401]}")
+    api, info = HfApi(), None
+    with _explain(repo_id, "nothing was pushed"):
+        # The hub's client tries six times to learn that there is no network.
+        get_session().head(constants.ENDPOINT, timeout=5)
+        with contextlib.suppress(RepositoryNotFoundError):
+            info = api.model_info(repo_id)
+        if info is not None:
+            _check_content(api, info)
+    is_public = info is not None and not info.private
+    if is_public and not args.public:
+        raise InputError(
+            f"{repo_id} is public, so nothing was pushed: give --public, or "
+            "another name"
+        )
+    if args.public and not args.yes and not _confirm(repo_id):
+        sys.stdout.write("Nothing was pushed.\n")
+        return 1
+    with _explain(repo_id, "nothing was pushed"):
+        api.create_repo(repo_id, private=True, exist_ok=True)
+        # One commit: all of it or nothing
+        api.create_commit(
+            repo_id,
+            [CommitOperationAdd(*file) for file in files.items()],
+            commit_message="Push an export of afpt_plugin",
+        )
+    # Last, so that what everyone can read is complete
+    if args.public and not is_public:
+        with _explain(repo_id, "it was pushed, but is still private"):
+            api.update_repo_settings(repo_id, private=False)
+    kind = "public" if args.public else "private"
+    sys.stdout.write(
+        f"{api.endpoint}/{repo_id} is {kind}. To use it:\n"
+        + USAGE.format(repo_id)
+    )
+    return 0
+
+
+def _read_files(folder, repo_id):
+    """Name -> bytes of an export that can be loaded, with a card for the hub."""
+    from afpt_plugin.export import (
+        CARD_FILE,
+        CARD_SOURCE,
+        SETTINGS_FILE,
+        TENSORS_FILE,
+        find_export,
+        read_export,
+    )
+
+    read_export(folder)
+    folder = find_export(folder)
+    if not (folder / CARD_FILE).is_file():
+        raise InputError(f"{folder} lacks {CARD_FILE}, its card; restore it")
+    names = (SETTINGS_FILE, TENSORS_FILE, CARD_FILE)
+    files = {name: (folder / name).read_bytes() for name in names}
+    files[CARD_FILE] = files[CARD_FILE].replace(
+        CARD_SOURCE.encode(), repo_id.encode()
+    )
+    return files
+
+
+def _check_content(api, info):
+    """Refuse a repository that holds something else than an export."""
+    from afpt_plugin.export import SETTINGS_FILE
+
+    names = {file.rfilename for file in info.siblings} - {".gitattributes"}
+    if SETTINGS_FILE in names:
+        # Not into the cache, where an old file would wait for new ones.
+        with tempfile.TemporaryDirectory() as folder:
+            path = api.hf_hub_download(info.id, SETTINGS_FILE, local_dir=folder)
+            text = Path(path).read_text(encoding="utf-8", errors="replace")
+        if re.search(r"^format: *['\"]?afpt-", text, re.MULTILINE):
+            return
+    if names:
+        raise InputError(
+            f"{info.id} holds {', '.join(sorted(names)[:5])}, which is no "
+            "export, so nothing was pushed: give another name"
+        )
+
+
+def _confirm(repo_id):
+    """Ask whether everyone may read it."""
+    if not sys.stdin.isatty():
+        raise InputError(
+            "--public asks a question, but there is no terminal to answer it; "
+            "give --yes, too"
+        )
+    sys.stdout.write(f"Everyone will be able to read {repo_id}. Go on? [y/N] ")
+    sys.stdout.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+@contextlib.contextmanager
+def _explain(repo_id, state):
+    """Turn any error of the hub's client into one sentence."""
+    from huggingface_hub import constants
+
+    from afpt_plugin.backbones.weights import hub_reason
+
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:  # the hub's clients share no base class
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        raise InputError(
+            f"{repo_id}: {constants.ENDPOINT} cannot be reached or refused "
+            f"({hub_reason(error)}), so {state}; "
+            f"{ADVICE.get(status, ADVICE[None])}"
+        ) from error
