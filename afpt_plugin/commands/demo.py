@@ -1,0 +1,279 @@
+"""``afpt demo``: a page on this machine that scores what you drop or say.
+
+It is served to this machine alone. What is uploaded lies in a folder of its
+own that is removed when the command ends.
+
+Authors
+ * The afpt_plugin developers 2026
+"""
+
+import argparse
+import base64
+import functools
+import os
+import signal
+import sys
+import tempfile
+import threading
+from contextlib import suppress
+from html import escape
+from pathlib import Path
+
+from afpt_plugin.errors import InputError
+
+DESCRIPTION = """\
+Open a page in the browser: drop a recording or speak into the microphone, edit
+the class names, and see the scores, and when each class is heard.
+
+Only this machine can open the page. Recordings do not leave it, and are deleted
+when the command ends (Ctrl+C). The page needs gradio:
+pip install "afpt-plugin[demo-page]"
+"""
+
+EXAMPLE = """\
+example:
+  afpt demo my_sounds
+"""
+
+HINT = "<p>Drop a recording, or record one with the microphone.</p>"
+# Classes in the figure.
+TOP_K = 5
+CSS = """\
+div { max-height: 20rem; overflow-y: auto; }
+table, meter, img { width: 100%; }
+td { border: 0; padding: 0 0.5rem; width: 1%; white-space: nowrap; }
+td:nth-child(2) { width: auto; }
+td:nth-child(3) { text-align: right; }
+[role=alert] { border-left: 4px solid #D55E00; padding: 0.5rem 1rem; }
+"""
+
+
+def add_parser(subparsers):
+    """Add the subcommand."""
+    parser = subparsers.add_parser(
+        "demo",
+        help="try what a run learned on a page in the browser",
+        description=DESCRIPTION,
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "export",
+        metavar="EXPORT",
+        help="export/ folder of a run, or a hub repository",
+    )
+    for option, metavar, text in (
+        ("--weights", "FILE", "local checkpoint of the export's backbone"),
+        ("--device", "NAME", "cpu, cuda:0, ... (default: a GPU if present)"),
+    ):
+        parser.add_argument(option, metavar=metavar, help=text)
+    parser.add_argument(
+        "--port",
+        type=int,
+        metavar="N",
+        help="port of the page (default: the first free one from 7860)",
+    )
+    parser.add_argument(
+        "--no-browser", action="store_true", help="only print the address"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args):
+    """Serve the page until it is interrupted; the exit status is returned."""
+    if args.port is not None and not 1 <= args.port <= 65535:
+        raise InputError(f"--port is {args.port}; give 1 to 65535")
+    with tempfile.TemporaryDirectory(prefix="afpt-demo-") as folder:
+        # What gradio reads when it is imported: uploads and their parts go to
+        # the folder, and neither it nor the browser keeps a record of them.
+        tempfile.tempdir = os.environ["GRADIO_TEMP_DIR"] = folder
+        os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+        os.environ["GRADIO_RUN_HISTORY"] = "False"
+        try:
+            import gradio  # noqa: F401
+        except ModuleNotFoundError as error:
+            raise InputError(
+                f"the page needs gradio ({error}); install it with pip install "
+                '"afpt-plugin[demo-page]"'
+            ) from error
+
+        from afpt_plugin.experiment import check_device
+        from afpt_plugin.inference import PromptedClassifier
+
+        classifier = PromptedClassifier.from_hparams(
+            args.export,
+            run_opts={"device": check_device(args.device)},
+            weights=args.weights,
+        )
+        page = make_page(Scorer(classifier), Path(args.export).name)
+        # The recordings are deleted however the command is ended.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        try:
+            _, url, _ = page.launch(
+                server_name="127.0.0.1",
+                server_port=args.port,
+                inbrowser=not args.no_browser,
+                prevent_thread_lock=True,
+                quiet=True,
+                share=False,
+                ssr_mode=False,
+                footer_links=[],
+            )
+        except OSError as error:
+            raise InputError(
+                f"the page cannot be served ({error}); give another --port"
+            ) from error
+        sys.stdout.write(f"The page is at {url} until you press Ctrl+C.\n")
+        sys.stdout.flush()
+        with suppress(KeyboardInterrupt):
+            threading.Event().wait()
+        page.close(verbose=False)
+    return 0
+
+
+class Scorer:
+    """Scores recordings, with the classes of an export or with others.
+
+    Arguments
+    ---------
+    classifier : PromptedClassifier
+        What the export holds.
+    """
+
+    def __init__(self, classifier):
+        self.classifier = classifier
+        #: The classes as the page shows them at first, one per line.
+        self.names = "\n".join(classifier.class_names)
+        # An edit of the names need not encode the recording again.
+        self.encode = functools.lru_cache(maxsize=1)(self._encode)
+
+    def _encode(self, path):
+        """A recording's waveform and the embeddings of its windows."""
+        sig = self.classifier.load_audio(path)
+        return sig, self.classifier.encode_windows([sig])[0]
+
+    def with_names(self, text):
+        """The classifier of the names in a text, one per line.
+
+        Raises
+        ------
+        InputError
+            If a name is wrong, or the learner serves its own classes only.
+        """
+        if text == self.names:
+            return self.classifier
+        from afpt_plugin.data.tables import parse_class_names
+
+        names = parse_class_names(text, "class names")
+        if len(names) < 2:
+            raise InputError(
+                f"class names: {names[0]!r} alone would win whatever is heard; "
+                "give at least two names, each on a line of its own"
+            )
+        return self.classifier.with_class_names(names)
+
+    def answer(self, path, text):
+        """Score a recording.
+
+        Arguments
+        ---------
+        path : str or None
+            The file, if there is one.
+        text : str
+            The class names, one per line.
+
+        Returns
+        -------
+        str
+            HTML: the scores and the figure, or what is wrong with the recording
+            or the names.
+        """
+        if path is None:
+            return HINT
+        try:
+            classifier = self.with_names(text)
+            sig, windows = self.encode(path)
+        except InputError as error:
+            message = str(error).replace(str(path), Path(path).name)
+            return f"<p role='alert'>⚠ {escape(message)}</p>"
+        found = classifier.score_windows(len(sig), windows)
+        return _table(classifier, found) + _figure(classifier, sig, found)
+
+
+def _table(classifier, found):
+    """All classes with their scores, the best first."""
+    logits, n_classes = found.mean_logits()[None], len(classifier.class_names)
+    best = classifier.rank(logits, n_classes)
+    values, form, kind = best.score[0], ".2f", "logits, not probabilities"
+    if not classifier.hparams.export.multi_label:
+        values, form, kind = values.exp(), ".1%", "probabilities"
+    values = values.tolist()
+    bounds = f"min={min(0, *values)} max={max(1, *values)}"
+    rows = "".join(
+        f"<tr><td>{escape(name)}<td><meter {bounds} value={value}></meter>"
+        f"<td>{value:{form}}"
+        for name, value in zip(best.text_lab[0], values, strict=True)
+    )
+    return (
+        f"<p>{found.seconds:.1f} s; {kind}</p><div><table>{rows}</table></div>"
+    )
+
+
+def _figure(classifier, sig, found):
+    """The spectrogram and the frames' scores, or why there are none."""
+    from afpt_plugin.results.figures import plot_frame_scores
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "frames.png")
+        names, rate = classifier.class_names, classifier.sample_rate
+        plot_frame_scores(sig, rate, found.frames, names, path, top_k=TOP_K)
+        data = base64.b64encode(path.read_bytes()).decode()
+    image = f"<img alt=spectrogram src='data:image/png;base64,{data}'>"
+    why = _mistake(classifier.check_frames)
+    return image + (f"<p>{escape(why)}</p>" if why else "")
+
+
+def _mistake(function, *arguments):
+    """What an `InputError` of a function says; None if it raises none."""
+    try:
+        function(*arguments)
+    except InputError as error:
+        return str(error)
+
+
+def make_page(scorer, title):
+    """The page, a ``gradio.Blocks``, of a `Scorer`."""
+    import gradio as gr
+
+    classifier = scorer.classifier
+    why_fixed = _mistake(classifier.with_class_names, classifier.class_names)
+    learner, clap = type(classifier.learner).__name__, classifier.mods.clap.name
+    with gr.Blocks(title=f"afpt demo: {title}") as page:
+        gr.Markdown(
+            f"### {title}\n{learner} on {clap}. Recordings stay on this machine "
+            "and are deleted when the command ends."
+        )
+        with gr.Row():
+            with gr.Column():
+                recording = gr.Audio(
+                    type="filepath", label="recording", buttons=[]
+                )
+                names = gr.Textbox(
+                    scorer.names,
+                    lines=4,
+                    max_lines=12,
+                    label="class names",
+                    info=why_fixed or "one per line",
+                    interactive=why_fixed is None,
+                )
+                button = gr.Button("Score", variant="primary")
+            with gr.Column(scale=2):
+                answer = gr.HTML(HINT, css_template=CSS)
+        gr.on(
+            [recording.change, button.click],
+            scorer.answer,
+            [recording, names],
+            answer,
+            trigger_mode="always_last",
+        )
+    return page
