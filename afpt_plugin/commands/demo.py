@@ -15,6 +15,7 @@ import signal
 import sys
 import tempfile
 import threading
+import warnings
 from contextlib import suppress
 from html import escape
 from pathlib import Path
@@ -41,7 +42,8 @@ TOP_K = 5
 CSS = """\
 div { max-height: 20rem; overflow-y: auto; }
 table, meter, img { width: 100%; }
-td { border: 0; padding: 0 0.5rem; width: 1%; white-space: nowrap; }
+table, tr, td { border: 0; }
+td { padding: 0 0.5rem; width: 1%; white-space: nowrap; }
 td:nth-child(2) { width: auto; }
 td:nth-child(3) { text-align: right; }
 [role=alert] { border-left: 4px solid #D55E00; padding: 0.5rem 1rem; }
@@ -84,51 +86,61 @@ def run(args):
     if args.port is not None and not 1 <= args.port <= 65535:
         raise InputError(f"--port is {args.port}; give 1 to 65535")
     with tempfile.TemporaryDirectory(prefix="afpt-demo-") as folder:
-        # What gradio reads when it is imported: uploads and their parts go to
-        # the folder, and neither it nor the browser keeps a record of them.
-        tempfile.tempdir = os.environ["GRADIO_TEMP_DIR"] = folder
-        os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-        os.environ["GRADIO_RUN_HISTORY"] = "False"
+        # Whole uploads, and the parts of those that were given up
+        os.environ["GRADIO_TEMP_DIR"] = tempfile.tempdir = folder
         try:
-            import gradio  # noqa: F401
-        except ModuleNotFoundError as error:
-            raise InputError(
-                f"the page needs gradio ({error}); install it with pip install "
-                '"afpt-plugin[demo-page]"'
-            ) from error
-
-        from afpt_plugin.experiment import check_device
-        from afpt_plugin.inference import PromptedClassifier
-
-        classifier = PromptedClassifier.from_hparams(
-            args.export,
-            run_opts={"device": check_device(args.device)},
-            weights=args.weights,
-        )
-        page = make_page(Scorer(classifier), Path(args.export).name)
-        # The recordings are deleted however the command is ended.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-        try:
-            _, url, _ = page.launch(
-                server_name="127.0.0.1",
-                server_port=args.port,
-                inbrowser=not args.no_browser,
-                prevent_thread_lock=True,
-                quiet=True,
-                share=False,
-                ssr_mode=False,
-                footer_links=[],
-            )
-        except OSError as error:
-            raise InputError(
-                f"the page cannot be served ({error}); give another --port"
-            ) from error
-        sys.stdout.write(f"The page is at {url} until you press Ctrl+C.\n")
-        sys.stdout.flush()
-        with suppress(KeyboardInterrupt):
-            threading.Event().wait()
-        page.close(verbose=False)
+            with suppress(KeyboardInterrupt):
+                _serve(args)
+        finally:
+            tempfile.tempdir = None
     return 0
+
+
+def _serve(args):
+    # Neither gradio nor the browser keeps a record of what was scored.
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["GRADIO_RUN_HISTORY"] = "False"
+    try:
+        import gradio  # noqa: F401
+    except ImportError as error:
+        raise InputError(
+            f"the page needs gradio ({error}); install it with "
+            'pip install "afpt-plugin[demo-page]"'
+        ) from error
+
+    from afpt_plugin.experiment import check_device
+    from afpt_plugin.inference import PromptedClassifier
+
+    classifier = PromptedClassifier.from_hparams(
+        args.export,
+        run_opts={"device": check_device(args.device)},
+        weights=args.weights,
+    )
+    page = make_page(Scorer(classifier), args.export)
+    # However the command is ended, the recordings are deleted.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # gradio's own, at every click
+    warnings.filterwarnings("ignore", message="'HTTP_422_UNPROC")
+    try:
+        _, url, _ = page.launch(
+            server_name="127.0.0.1",
+            server_port=args.port,
+            inbrowser=not args.no_browser,
+            prevent_thread_lock=True,
+            quiet=True,
+            share=False,
+            ssr_mode=False,
+            mcp_server=False,
+            footer_links=[],
+        )
+    except OSError as error:
+        raise InputError(f"{error}; give another --port") from error
+    sys.stdout.write(f"The page is at {url} until you press Ctrl+C.\n")
+    sys.stdout.flush()
+    try:
+        threading.Event().wait()
+    finally:
+        page.close(verbose=False)
 
 
 class Scorer:
@@ -248,7 +260,9 @@ def make_page(scorer, title):
     classifier = scorer.classifier
     why_fixed = _mistake(classifier.with_class_names, classifier.class_names)
     learner, clap = type(classifier.learner).__name__, classifier.mods.clap.name
-    with gr.Blocks(title=f"afpt demo: {title}") as page:
+    with gr.Blocks(
+        title=f"afpt demo: {title}", analytics_enabled=False
+    ) as page:
         gr.Markdown(
             f"### {title}\n{learner} on {clap}. Recordings stay on this machine "
             "and are deleted when the command ends."
