@@ -31,21 +31,14 @@ when the command ends (Ctrl+C). The page needs gradio:
 pip install "afpt-plugin[demo-page]"
 """
 
-EXAMPLE = """\
-example:
-  afpt demo my_sounds
-"""
-
 HINT = "<p>Drop a recording, or record one with the microphone.</p>"
-# Classes in the figure.
-TOP_K = 5
 CSS = """\
 div { max-height: 20rem; overflow-y: auto; }
 table, meter, img { width: 100%; }
 table, tr, td { border: 0; }
-td { padding: 0 0.5rem; width: 1%; white-space: nowrap; }
-td:nth-child(2) { width: auto; }
-td:nth-child(3) { text-align: right; }
+td { padding: 0 0.5rem; }
+td:nth-child(2) { width: 60%; }
+td:nth-child(3) { text-align: right; white-space: nowrap; }
 [role=alert] { border-left: 4px solid #D55E00; padding: 0.5rem 1rem; }
 """
 
@@ -56,25 +49,26 @@ def add_parser(subparsers):
         "demo",
         help="try what a run learned on a page in the browser",
         description=DESCRIPTION,
-        epilog=EXAMPLE,
+        epilog="example:\n  afpt demo my_sounds",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "export",
-        metavar="EXPORT",
-        help="export/ folder of a run, or a hub repository",
-    )
-    for option, metavar, text in (
-        ("--weights", "FILE", "local checkpoint of the export's backbone"),
-        ("--device", "NAME", "cpu, cuda:0, ... (default: a GPU if present)"),
+    for option, kind, metavar, text in (
+        (
+            "export",
+            str,
+            "EXPORT",
+            "export/ folder of a run, or a hub repository",
+        ),
+        ("--weights", str, "FILE", "local checkpoint of the export's backbone"),
+        (
+            "--device",
+            str,
+            "NAME",
+            "cpu, cuda:0, ... (default: a GPU if present)",
+        ),
+        ("--port", int, "N", "port (default: the first free one from 7860)"),
     ):
-        parser.add_argument(option, metavar=metavar, help=text)
-    parser.add_argument(
-        "--port",
-        type=int,
-        metavar="N",
-        help="port of the page (default: the first free one from 7860)",
-    )
+        parser.add_argument(option, type=kind, metavar=metavar, help=text)
     parser.add_argument(
         "--no-browser", action="store_true", help="only print the address"
     )
@@ -118,7 +112,10 @@ def _serve(args):
     )
     page = make_page(Scorer(classifier), args.export)
     # However the command is ended, the recordings are deleted.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for name in {"SIGTERM", "SIGHUP"} & set(dir(signal)):
+        signal.signal(getattr(signal, name), signal.default_int_handler)
+    # gradio asks for its own page, which no proxy could find.
+    os.environ["no_proxy"] = "127.0.0.1"
     # gradio's own, at every click
     warnings.filterwarnings("ignore", message="'HTTP_422_UNPROC")
     try:
@@ -130,11 +127,13 @@ def _serve(args):
             quiet=True,
             share=False,
             ssr_mode=False,
-            mcp_server=False,
             footer_links=[],
         )
     except OSError as error:
-        raise InputError(f"{error}; give another --port") from error
+        port = args.port or "7860 and those after it"
+        raise InputError(
+            f"port {port}: taken, or not allowed; give another --port"
+        ) from error
     sys.stdout.write(f"The page is at {url} until you press Ctrl+C.\n")
     sys.stdout.flush()
     try:
@@ -164,14 +163,8 @@ class Scorer:
         sig = self.classifier.load_audio(path)
         return sig, self.classifier.encode_windows([sig])[0]
 
-    def with_names(self, text):
-        """The classifier of the names in a text, one per line.
-
-        Raises
-        ------
-        InputError
-            If a name is wrong, or the learner serves its own classes only.
-        """
+    def _with_names(self, text):
+        """The classifier of the names in a text, one per line."""
         if text == self.names:
             return self.classifier
         from afpt_plugin.data.tables import parse_class_names
@@ -179,31 +172,20 @@ class Scorer:
         names = parse_class_names(text, "class names")
         if len(names) < 2:
             raise InputError(
-                f"class names: {names[0]!r} alone would win whatever is heard; "
-                "give at least two names, each on a line of its own"
+                f"class names: {names[0]!r} alone has nothing to be compared "
+                "with; give at least two names, each on a line of its own"
             )
         return self.classifier.with_class_names(names)
 
     def answer(self, path, text):
-        """Score a recording.
+        """Scores and figure of a file, or what is wrong with it, as HTML.
 
-        Arguments
-        ---------
-        path : str or None
-            The file, if there is one.
-        text : str
-            The class names, one per line.
-
-        Returns
-        -------
-        str
-            HTML: the scores and the figure, or what is wrong with the recording
-            or the names.
+        ``path`` may be None; ``text`` holds the class names, one per line.
         """
         if path is None:
             return HINT
         try:
-            classifier = self.with_names(text)
+            classifier = self._with_names(text)
             sig, windows = self.encode(path)
         except InputError as error:
             message = str(error).replace(str(path), Path(path).name)
@@ -238,7 +220,7 @@ def _figure(classifier, sig, found):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "frames.png")
         names, rate = classifier.class_names, classifier.sample_rate
-        plot_frame_scores(sig, rate, found.frames, names, path, top_k=TOP_K)
+        plot_frame_scores(sig, rate, found.frames, names, path)
         data = base64.b64encode(path.read_bytes()).decode()
     image = f"<img alt=spectrogram src='data:image/png;base64,{data}'>"
     why = _mistake(classifier.check_frames)
@@ -269,9 +251,8 @@ def make_page(scorer, title):
         )
         with gr.Row():
             with gr.Column():
-                recording = gr.Audio(
-                    type="filepath", label="recording", buttons=[]
-                )
+                options = {"label": "recording", "buttons": []}
+                recording = gr.Audio(type="filepath", **options)
                 names = gr.Textbox(
                     scorer.names,
                     lines=4,
@@ -286,8 +267,8 @@ def make_page(scorer, title):
         gr.on(
             [recording.change, button.click],
             scorer.answer,
-            [recording, names],
-            answer,
+            inputs=[recording, names],
+            outputs=answer,
             trigger_mode="always_last",
         )
     return page

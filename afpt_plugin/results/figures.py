@@ -9,6 +9,7 @@ Authors
 """
 
 from contextlib import contextmanager
+from textwrap import fill
 
 import numpy as np
 
@@ -443,7 +444,7 @@ def plot_frame_scores(sig, sample_rate, frames, class_names, path, top_k=5):
                 color=palette[place % len(palette)],
                 linestyle=styles[place // len(palette) % len(styles)],
                 # matplotlib would hide a label that begins with _
-                label=f"\u200b{name}",
+                label=f"\u200b{fill(name, 36)}",
             )
         below.grid(axis="y")
         below.set(xlim=(0, seconds), xlabel="time [s]")
