@@ -110,7 +110,7 @@ def _serve(args):
         run_opts={"device": check_device(args.device)},
         weights=args.weights,
     )
-    page = make_page(Scorer(classifier), args.export)
+    page = make_page(classifier, args.export)
     # However the command is ended, the recordings are deleted.
     for name in {"SIGTERM", "SIGHUP"} & set(dir(signal)):
         signal.signal(getattr(signal, name), signal.default_int_handler)
@@ -142,56 +142,46 @@ def _serve(args):
         page.close(verbose=False)
 
 
-class Scorer:
-    """Scores recordings, with the classes of an export or with others.
+def make_answer(classifier):
+    """A function of a file's path, or None, and of class names, one per line.
 
-    Arguments
-    ---------
-    classifier : PromptedClassifier
-        What the export holds.
+    It returns HTML: scores and figure, or what is wrong with the recording or
+    the names.
     """
+    own_names = "\n".join(classifier.class_names)
 
-    def __init__(self, classifier):
-        self.classifier = classifier
-        #: The classes as the page shows them at first, one per line.
-        self.names = "\n".join(classifier.class_names)
-        # An edit of the names need not encode the recording again.
-        self.encode = functools.lru_cache(maxsize=1)(self._encode)
+    # An edit of the names need not encode the recording again.
+    @functools.lru_cache(maxsize=1)
+    def encode(path):
+        sig = classifier.load_audio(path)
+        return sig, classifier.encode_windows([sig])[0]
 
-    def _encode(self, path):
-        """A recording's waveform and the embeddings of its windows."""
-        sig = self.classifier.load_audio(path)
-        return sig, self.classifier.encode_windows([sig])[0]
-
-    def _with_names(self, text):
-        """The classifier of the names in a text, one per line."""
-        if text == self.names:
-            return self.classifier
+    def with_names(text):
         from afpt_plugin.data.tables import parse_class_names
 
+        if text == own_names:
+            return classifier
         names = parse_class_names(text, "class names")
         if len(names) < 2:
             raise InputError(
                 f"class names: {names[0]!r} alone has nothing to be compared "
                 "with; give at least two names, each on a line of its own"
             )
-        return self.classifier.with_class_names(names)
+        return classifier.with_class_names(names)
 
-    def answer(self, path, text):
-        """Scores and figure of a file, or what is wrong with it, as HTML.
-
-        ``path`` may be None; ``text`` holds the class names, one per line.
-        """
+    def answer(path, text):
         if path is None:
             return HINT
         try:
-            classifier = self._with_names(text)
-            sig, windows = self.encode(path)
+            chosen = with_names(text)
+            sig, windows = encode(path)
         except InputError as error:
             message = str(error).replace(str(path), Path(path).name)
             return f"<p role='alert'>⚠ {escape(message)}</p>"
-        found = classifier.score_windows(len(sig), windows)
-        return _table(classifier, found) + _figure(classifier, sig, found)
+        found = chosen.score_windows(len(sig), windows)
+        return _table(chosen, found) + _figure(chosen, sig, found)
+
+    return answer
 
 
 def _table(classifier, found):
@@ -235,11 +225,10 @@ def _mistake(function, *arguments):
         return str(error)
 
 
-def make_page(scorer, title):
-    """The page, a ``gradio.Blocks``, of a `Scorer`."""
+def make_page(classifier, title):
+    """The page of a `PromptedClassifier`, a ``gradio.Blocks``."""
     import gradio as gr
 
-    classifier = scorer.classifier
     why_fixed = _mistake(classifier.with_class_names, classifier.class_names)
     learner, clap = type(classifier.learner).__name__, classifier.mods.clap.name
     with gr.Blocks(
@@ -254,7 +243,7 @@ def make_page(scorer, title):
                 options = {"label": "recording", "buttons": []}
                 recording = gr.Audio(type="filepath", **options)
                 names = gr.Textbox(
-                    scorer.names,
+                    "\n".join(classifier.class_names),
                     lines=4,
                     max_lines=12,
                     label="class names",
@@ -266,9 +255,9 @@ def make_page(scorer, title):
                 answer = gr.HTML(HINT, css_template=CSS)
         gr.on(
             [recording.change, button.click],
-            scorer.answer,
-            inputs=[recording, names],
-            outputs=answer,
+            make_answer(classifier),
+            [recording, names],
+            answer,
             trigger_mode="always_last",
         )
     return page

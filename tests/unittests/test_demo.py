@@ -9,19 +9,20 @@ import pytest
 import soundfile
 
 from afpt_plugin.cli import main
-from afpt_plugin.commands.demo import Scorer, make_page
+from afpt_plugin.commands.demo import make_answer, make_page
 from afpt_plugin.export import write_export
 from afpt_plugin.inference import PromptedClassifier
 from afpt_plugin.learners import LinearProbe, PromptLearner, Template
 from afpt_plugin.task import Task
 
 NAMES = ["dog", "rain", "bell"]
+OWN = "dog\nrain\nbell"
 ROW = re.compile(r"<tr><td>(.*?)<td><meter (.*?)></meter><td>([\d.%-]+)")
 
 
 @pytest.fixture
-def make_scorer(clap, make_shots, tmp_path):
-    """A `Scorer` of an export of either kind of learner."""
+def make_classifier(clap, make_shots, tmp_path):
+    """What an export of either kind of learner holds."""
 
     def make(kind="PromptLearner", **options):
         if kind == "LinearProbe":
@@ -34,7 +35,7 @@ def make_scorer(clap, make_shots, tmp_path):
             tmp_path / "export", clap, learner, task, Template()
         )
         options = {"clap": clap, "run_opts": {"device": "cpu"}}
-        return Scorer(PromptedClassifier.from_hparams(source, **options))
+        return PromptedClassifier.from_hparams(source, **options)
 
     return make
 
@@ -54,11 +55,12 @@ def rows_of(answer):
 
 @pytest.mark.parametrize("multi_label", [False, True])
 def test_the_scores_are_those_of_the_classifier(
-    make_scorer, recording, multi_label
+    make_classifier, recording, multi_label
 ):
-    scorer = make_scorer(multi_label=multi_label)
-    answer = scorer.answer(recording, scorer.names)
-    wanted = scorer.classifier.classify_file(recording, top_k=3)
+    classifier = make_classifier(multi_label=multi_label)
+    answer_for = make_answer(classifier)
+    answer = answer_for(recording, OWN)
+    wanted = classifier.classify_file(recording, top_k=3)
     values = wanted.score[0] if multi_label else wanted.score[0].exp()
     rows = rows_of(answer)
     assert [row[0] for row in rows] == wanted.text_lab[0]
@@ -73,20 +75,21 @@ def test_the_scores_are_those_of_the_classifier(
 
 
 def test_other_names_do_not_encode_the_recording_again(
-    make_scorer, recording, monkeypatch
+    make_classifier, recording, monkeypatch
 ):
-    scorer, calls = make_scorer(), []
+    classifier, calls = make_classifier(), []
+    answer_for = make_answer(classifier)
     encode = PromptedClassifier.encode_windows
     monkeypatch.setattr(
         PromptedClassifier,
         "encode_windows",
         lambda *arguments: calls.append(1) or encode(*arguments),
     )
-    scorer.answer(recording, scorer.names)
+    answer_for(recording, OWN)
     names = ["<b>loud ${1+1}</b>", "two dogs"]
-    rows = rows_of(scorer.answer(recording, "\n ".join(names) + "\n\n"))
+    rows = rows_of(answer_for(recording, "\n ".join(names) + "\n\n"))
     assert len(calls) == 1
-    other = scorer.classifier.with_class_names(names)
+    other = classifier.with_class_names(names)
     wanted = other.classify_file(recording, top_k=2)
     assert [row[0] for row in rows] == wanted.text_lab[0]
     shown = [f"{value:.1%}" for value in wanted.score[0].exp().tolist()]
@@ -103,12 +106,13 @@ def test_other_names_do_not_encode_the_recording_again(
     ],
 )
 def test_what_is_wrong_with_the_names_is_said(
-    make_scorer, recording, text, message
+    make_classifier, recording, text, message
 ):
-    scorer = make_scorer()
-    answer = unescape(scorer.answer(recording, text))
+    classifier = make_classifier()
+    answer_for = make_answer(classifier)
+    answer = unescape(answer_for(recording, text))
     assert "role='alert'" in answer and message in answer
-    assert rows_of(scorer.answer(recording, scorer.names))
+    assert rows_of(answer_for(recording, OWN))
 
 
 @pytest.mark.parametrize(
@@ -120,39 +124,41 @@ def test_what_is_wrong_with_the_names_is_said(
     ],
 )
 def test_what_is_wrong_with_a_recording_is_said(
-    make_scorer, recording, tmp_path, content, message
+    make_classifier, recording, tmp_path, content, message
 ):
     path = tmp_path / "<b>.wav"
     if content is None:
         soundfile.write(path, [0.0, np.nan], 800, "FLOAT")
     else:
         path.write_bytes(content)
-    scorer = make_scorer()
-    answer = scorer.answer(str(path), scorer.names)
+    classifier = make_classifier()
+    answer_for = make_answer(classifier)
+    answer = answer_for(str(path), OWN)
     assert "role='alert'" in answer and message in answer
     assert "⚠ &lt;b&gt;.wav: " in answer and str(tmp_path) not in answer
-    assert "Drop a recording" in scorer.answer(None, scorer.names)
-    assert rows_of(scorer.answer(recording, scorer.names))
+    assert "Drop a recording" in answer_for(None, OWN)
+    assert rows_of(answer_for(recording, OWN))
 
 
 def test_a_learner_of_whole_recordings_says_why_it_has_no_frames(
-    make_scorer, recording
+    make_classifier, recording
 ):
-    scorer = make_scorer("LinearProbe")
-    answer = scorer.answer(recording, scorer.names)
+    classifier = make_classifier("LinearProbe")
+    answer_for = make_answer(classifier)
+    answer = answer_for(recording, OWN)
     assert "LinearProbe scores whole recordings" in answer
     assert len(rows_of(answer)) == 3 and answer.count("data:image") == 1
-    answer = scorer.answer(recording, "wind\nrain")
+    answer = answer_for(recording, "wind\nrain")
     assert "role='alert'" in answer and "cannot take other" in answer
 
 
 @pytest.mark.parametrize("kind", ["LinearProbe", "PromptLearner"])
 def test_names_can_be_edited_only_if_the_learner_takes_others(
-    make_scorer, kind, tmp_path, monkeypatch
+    make_classifier, kind, tmp_path, monkeypatch
 ):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     pytest.importorskip("gradio", reason="the page needs gradio")
-    page = make_page(make_scorer(kind), "tiny")
+    page = make_page(make_classifier(kind), "tiny")
     config = page.get_config_file()
     assert not config["analytics_enabled"] and "tiny" in config["title"]
     (names,) = (
@@ -160,7 +166,7 @@ def test_names_can_be_edited_only_if_the_learner_takes_others(
         for component in config["components"]
         if component["type"] == "textbox"
     )
-    assert names["value"] == "dog\nrain\nbell"
+    assert names["value"] == OWN
     assert names["interactive"] == (kind == "PromptLearner")
     assert ("cannot take other" in names["info"]) == (kind == "LinearProbe")
 
