@@ -19,7 +19,7 @@ demo: $(VENV)/installed-demo
 
 # Two processes of one thread each, since most tests wait for imports.
 test: PYTEST_OPTIONS := -m "not slow"
-test test-all: $(VENV)/installed-test
+test test-all: %: $(VENV)/installed-%
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/yamllint .

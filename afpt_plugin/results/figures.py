@@ -9,6 +9,7 @@ Authors
 """
 
 from contextlib import contextmanager
+from textwrap import fill
 
 import numpy as np
 
@@ -378,7 +379,7 @@ def plot_shots(table, titles, path):
 
 
 def plot_frame_scores(sig, sample_rate, frames, class_names, path, top_k=5):
-    """Draw a recording's spectrogram above its frame scores.
+    """Draw a recording's spectrogram, above its frame scores if it has any.
 
     Arguments
     ---------
@@ -386,7 +387,7 @@ def plot_frame_scores(sig, sample_rate, frames, class_names, path, top_k=5):
         The waveform, [samples].
     sample_rate : int
         Its rate, in Hz.
-    frames : FrameScores
+    frames : FrameScores or None
         Of `afpt_plugin.inference`: ``logits`` [T, n_classes] and ``start`` [T]
         in seconds.
     class_names : list of str
@@ -398,8 +399,6 @@ def plot_frame_scores(sig, sample_rate, frames, class_names, path, top_k=5):
     """
     from torchaudio.transforms import AmplitudeToDB, MelSpectrogram
 
-    curves = list(zip(class_names, frames.logits.T, strict=True))
-    curves.sort(key=lambda curve: -curve[1].max())
     n_fft, hop = (2 ** round(np.log2(s * sample_rate)) for s in (0.04, 0.01))
     # More columns than a figure has pixels take memory, and show nothing.
     n_fft, hop = max(n_fft, 16), max(hop, 4, len(sig) // 4000)
@@ -410,8 +409,11 @@ def plot_frame_scores(sig, sample_rate, frames, class_names, path, top_k=5):
     level = AmplitudeToDB(top_db=80)(mel(sig.detach().float().cpu()))
     seconds = len(sig) / sample_rate
 
-    with _drawing(path, 8, 5) as figure:
-        above, below = figure.subplots(2, sharex=True, height_ratios=[1, 1.2])
+    ratios = [1] if frames is None else [1, 1.2]
+    with _drawing(path, 8, 2.6 if frames is None else 5) as figure:
+        above, *below = figure.subplots(
+            len(ratios), sharex=True, squeeze=False, height_ratios=ratios
+        )[:, 0]
         image = above.imshow(
             level - level.amax(),
             aspect="auto",
@@ -425,6 +427,12 @@ def plot_frame_scores(sig, sample_rate, frames, class_names, path, top_k=5):
         bar = figure.colorbar(image, ax=above, pad=0.01, aspect=12)
         bar.set_label("dB")
         bar.outline.set_visible(False)
+        if frames is None:
+            above.set_xlabel("time [s]")
+            return
+        (below,) = below
+        curves = list(zip(class_names, frames.logits.T, strict=True))
+        curves.sort(key=lambda curve: -curve[1].max())
         palette = [*_HEAD_COLORS.values(), _GREEN, _RED][2:]
         styles = ("-", "--", ":", "-.")
         lines = []
@@ -436,7 +444,7 @@ def plot_frame_scores(sig, sample_rate, frames, class_names, path, top_k=5):
                 color=palette[place % len(palette)],
                 linestyle=styles[place // len(palette) % len(styles)],
                 # matplotlib would hide a label that begins with _
-                label=f"\u200b{name}",
+                label=f"\u200b{fill(name, 36)}",
             )
         below.grid(axis="y")
         below.set(xlim=(0, seconds), xlabel="time [s]")

@@ -107,6 +107,7 @@ RULES = (
     ),
     Rule(r"afpt classify ", leaves=("{output}",), prints="classifying: 100%"),
     Rule(r"afpt words ", prints=r"ctx_coarse(.*\n)+.*ctx_fine(.*\n)+.* sound "),
+    Rule(r"afpt demo ", skip="serves until stopped, see test_afpt_demo.py"),
     Rule(r"afpt mine ", leaves=("{output}",), prints=r"4 captions of 5 rows"),
     Rule(
         r"afpt sweep ",

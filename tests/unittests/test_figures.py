@@ -227,13 +227,17 @@ def make_frames(n_frames=20):
 
 
 def test_frames_are_drawn_below_the_spectrogram(drawn):
-    names = ["dog", "_bell $x$", "rain"]
+    names = ["dog " * 12 + "dog", "_bell $x$", "rain"]
     arguments = torch.randn(2 * 16000), 16000, make_frames(), names
     _, figure = drawn(figures.plot_frame_scores, *arguments, top_k=2)
     above, below, _ = figure.axes
     assert above.get_xlim() == below.get_xlim() == (0, 2.0)
-    # The highest peak first; a name that matplotlib would hide or typeset
-    assert legend_of(below) == ["\u200b_bell $x$", "\u200bdog"]
+    # The highest peak first; a name that matplotlib would hide or typeset,
+    # and one as wide as the figure
+    assert legend_of(below) == [
+        "\u200b_bell $x$",
+        f"\u200b{'dog ' * 8}dog\ndog dog dog dog",
+    ]
     bell = below.lines[0]
     assert bell.get_xdata()[8] == pytest.approx(0.8)
     assert bell.get_ydata()[7:13].tolist() == [0, 9, 9, 9, 9, 0]
@@ -249,6 +253,14 @@ def test_frames_of_silence_and_of_any_rate_are_drawn(drawn, sample_rate):
     sig = torch.zeros(sample_rate // 10)
     arguments = sig, sample_rate, make_frames(1), CLASS_NAMES
     drawn(figures.plot_frame_scores, *arguments)
+
+
+def test_without_frame_scores_the_spectrogram_is_drawn_alone(drawn):
+    sig = torch.randn(2 * 16000)
+    _, figure = drawn(figures.plot_frame_scores, sig, 16000, None, CLASS_NAMES)
+    above, _ = figure.axes
+    assert above.get_xlim() == (0, 2.0) and above.get_xlabel() == "time [s]"
+    assert above.images and not above.lines
 
 
 def test_a_figure_that_fails_leaves_the_old_one(tmp_path, monkeypatch):
