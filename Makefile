@@ -25,7 +25,7 @@ test test-all: %: $(VENV)/installed-%
 	$(BIN)/yamllint .
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile $(PYTEST_OPTIONS)
 
-# The newest libraries, without msclap: tests of MS-CLAP are skipped.
+# The core, which is all unit tests but those of MS-CLAP, on the newest libraries.
 $(MODERN)/installed: setup.py constraints-modern.txt
 	$(PYTHON) -m venv $(MODERN)
 	$(MODERN)/bin/python -m pip install --quiet --requirement constraints-modern.txt
@@ -33,7 +33,7 @@ $(MODERN)/installed: setup.py constraints-modern.txt
 	touch $@
 
 test-modern: $(MODERN)/installed
-	OMP_NUM_THREADS=1 $(MODERN)/bin/python -m pytest -q -n 2 --dist loadfile -m "not slow"
+	OMP_NUM_THREADS=1 $(MODERN)/bin/python -m pytest -q -n 2 --dist loadfile -m "not slow" tests/unittests
 
 clean:
 	rm -rf $(VENV) $(MODERN) results
