@@ -123,7 +123,8 @@ def test_a_learner_from_elsewhere_registers_itself(tmp_path, monkeypatch):
     class MyLearner(Template):
         """A learner that the package does not hold."""
 
-    clap = SimpleNamespace(name="any", fingerprint="0" * 64)
+    facts = {"licence": "unknown", "repo_id": None}
+    clap = SimpleNamespace(name="any", fingerprint="0" * 64, **facts)
     task, learner = Task("Sounds", ["dog", "rain"]), MyLearner()
     learner.logit_scale = 1.0
     with pytest.raises(InputError, match="MyLearner"):
