@@ -170,11 +170,12 @@ class Captions:
             "kind": "captions",
             "source": Path(str(self.source)).name,
             "fingerprint": captions_fingerprint(captions),
-            "n_train": len(train),
-            "n_valid": len(valid),
+            "valid_fraction": self.valid_fraction,
             "per_class": per_class,
-            "drawn": "first" if self.seed is None else "by seed",
+            "order": "first" if self.seed is None else "by seed",
             "pad_to": self.pad_to,
+            # Of several labels, the sizes depend on the seed.
+            "drawn": {"n_train": len(train), "n_valid": len(valid)},
             "drawn_fingerprint": captions_fingerprint(train),
         }
         return train, valid, facts
