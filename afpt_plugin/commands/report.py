@@ -173,6 +173,7 @@ def _details(rows, heads):
     for title, column in (
         ("backbone", "clap"),
         ("its license", "clap_licence"),
+        ("zero-shot", "template"),
         ("metric", "metric"),
         ("clips", "clips"),
         ("kind of run", "kind"),

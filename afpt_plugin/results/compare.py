@@ -233,6 +233,7 @@ def _summary(runs, heads):
         "learner": facts["learner.name"],
         "kind": "debug run" if debug else results.get("run_kind"),
         "clap_licence": " | ".join(sorted(set(filter(None, licences)))) or None,
+        "template": facts.get("baseline.templates"),
         "clips": _clips(runs),
         "n_runs": len(runs),
         "seeds": " ".join(seeds),

@@ -391,11 +391,13 @@ class RunResults:
             test_stats={head: metrics[head][name] for head in metrics},
         )
         logger.info(
-            "%s: %d recordings, seed %s, %s\n%s",
+            "%s: %d recordings, seed %s, %s; zero-shot is %s\n%s",
             self.task.name,
             len(scores.ids),
             self.seed,
             self.folder,
+            # "This is a sound of dog." scores otherwise.
+            self.identity["baseline"].get("templates"),
             format_table(metrics, name, per_class["zero_shot"]),
         )
 
