@@ -124,8 +124,12 @@ def run(args):
     """Tune, and write the export folder; the exit status is returned."""
     import speechbrain as sb
 
-    from afpt_plugin.adaptation import Job, check_candidates, make_task
-    from afpt_plugin.auto import choose_method, own_options
+    from afpt_plugin.adaptation import Job, make_task
+    from afpt_plugin.auto import (
+        check_candidates,
+        choose_method,
+        own_options,
+    )
     from afpt_plugin.backbones import load_clap
     from afpt_plugin.data.tables import read_class_names
     from afpt_plugin.experiment import check_device, find_method
@@ -146,8 +150,7 @@ def run(args):
         _mark(output)
         name = args.class_names or args.shots
         task, shots = make_task(
-            *(name, class_names, args.multi_label),
-            *(args.shots, training, columns),
+            name, class_names, args.multi_label, args.shots, training, columns
         )
         device = check_device(args.device)
         clap = load_clap(args.clap or "mini", args.weights, device)

@@ -392,10 +392,7 @@ class RunResults:
         )
         logger.info(
             "%s: %d recordings, seed %s, %s\n%s",
-            self.task.name,
-            len(scores.ids),
-            self.seed,
-            self.folder,
+            *(self.task.name, len(scores.ids), self.seed, self.folder),
             format_table(metrics, name, per_class["zero_shot"]),
         )
 
