@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from speechbrain.utils.logger import get_logger
 
-from afpt_plugin.auto import choose_method, own_options
+from afpt_plugin.auto import check_candidates, choose_method, own_options
 from afpt_plugin.backbones import load_clap
 from afpt_plugin.brain import AdaptationBrain
 from afpt_plugin.data.captions import (
@@ -62,9 +62,8 @@ CLIP_OPTIONS = {"crop": "start", "channels": "mean"}
 OF_RECIPES = (
     *("classes", "dataset", "data", "data_folder", "results_folder"),
     *("output_folder", "save_folder", "feature_folder", "download"),
-    *("allow_missing", "skip_prep", "folds", "source_folds", "subset"),
-    "own_data",
-    *("clips_per_recording", "sample_recordings", "clip_options"),
+    *("own_data", "allow_missing", "skip_prep", "folds", "source_folds"),
+    *("subset", "clips_per_recording", "sample_recordings", "clip_options"),
     *("test_each_epoch", "transduction"),
 )
 
@@ -145,9 +144,9 @@ def adapt(
     with contextlib.ExitStack() as stack:
         if output is None:
             output = stack.enter_context(tempfile.TemporaryDirectory())
-        with refuse_unwritable(output):
-            Path(output, "training").mkdir(parents=True, exist_ok=True)
         folder = Path(output, "training")
+        with refuse_unwritable(output):
+            folder.mkdir(parents=True, exist_ok=True)
         task, shots = make_task(
             "your classes", class_names, multi_label, shots, folder, columns
         )
@@ -174,6 +173,9 @@ def make_task(
 ):
     """The `Task` of a user's own classes, and `OwnData` of ``shots``, or None.
 
+    ``folder`` is where recordings that lie within a data set are unpacked; for
+    the others, see `adapt`.
+
     Raises
     ------
     InputError
@@ -183,8 +185,8 @@ def make_task(
     if not isinstance(multi_label, bool):
         raise InputError(f"multi_label is {multi_label!r}; give True or False")
     if shots is not None:
-        places = Path(folder, "features"), columns
-        shots = read_shots(shots, *places, class_names, multi_label)
+        unpacked = folder / "features"
+        shots = read_shots(shots, unpacked, columns, class_names, multi_label)
         class_names = shots.class_names
     elif columns:
         raise InputError("columns rename those of shots, but there are none")
@@ -203,28 +205,6 @@ def make_task(
             "two to choose from"
         )
     return task, shots
-
-
-def check_candidates(method, candidates):
-    """Refuse what is no list of methods, or that nobody would try.
-
-    Raises
-    ------
-    InputError
-        If it is one of these.
-    """
-    if candidates is None:
-        return
-    if method != "auto":
-        raise InputError(
-            f"candidates are what the method `auto` tries, but the method is "
-            f"{method!r}; leave one of the two out"
-        )
-    if isinstance(candidates, str) or not candidates:
-        raise InputError(
-            f"candidates is {candidates!r}; give a list of methods, or None "
-            "for all but the slowest"
-        )
 
 
 def allowed_sources(method):

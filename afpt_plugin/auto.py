@@ -35,6 +35,28 @@ def own_options(method, options):
     return {k: v for k, v in options.items() if k in known}
 
 
+def check_candidates(method, candidates):
+    """Refuse what is no list of methods, or that nobody would try.
+
+    Raises
+    ------
+    InputError
+        If it is one of these.
+    """
+    if candidates is None:
+        return
+    if method != "auto":
+        raise InputError(
+            f"candidates are what the method `auto` tries, but the method is "
+            f"{method!r}; leave one of the two out"
+        )
+    if isinstance(candidates, str) or not candidates:
+        raise InputError(
+            f"candidates is {candidates!r}; give a list of methods, or None "
+            "for all but the slowest"
+        )
+
+
 def choose_method(job, candidates=None, options={}):
     """The best candidate in a cross-validation on what is given.
 
@@ -105,7 +127,8 @@ def choose_method(job, candidates=None, options={}):
             score, right = _validate(job, method, source, own, parts)
             tried.append({"method": method, "from": source, "score": score})
             hits.append(right)
-            logger.info("auto: %s from %s: %.3f", method, source, score)
+            kind = source or "nothing"
+            logger.info("auto: %s from %s: %.3f", method, kind, score)
     number = max(range(len(tried)), key=lambda i: tried[i]["score"])
     best, first = tried[number], tried[0]
     rule = (

@@ -24,6 +24,7 @@ EXAMPLE = """\
 from your own classes to answers:
   afpt tune --class-names names.txt --output my_sounds
   afpt classify recordings/ --source my_sounds --output scores.csv
+  afpt demo my_sounds
 
 Each command has a --help with an example of its own.
 """

@@ -218,7 +218,8 @@ def load_hparams(hparams_file, overrides):
     except (AttributeError, ImportError, TypeError, ValueError) as error:
         raise InputError(
             f"{hparams_file}: an object could not be built "
-            f"({type(error).__name__}: {error}); check its class and arguments"
+            f"({type(error).__name__}: {error}); check its class and arguments, "
+            "and give what is a !PLACEHOLDER as an option (--data_folder ...)"
         ) from error
 
 

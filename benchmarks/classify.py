@@ -86,17 +86,18 @@ def measure(backbone, folder, options):
     # The clip alone, which is what the pipeline scores
     template = Template([TEMPLATE], fine=False).setup(clap, names)
     write_export(folder / "export", clap, template, task, Template())
-    # What the command would fetch
+    # In place of the weights that the command would fetch
     inference.load_clap = lambda *_: clap
     paths = write_clips(folder / "clips", clap.sample_rate, options.n_clips)
     ways = {f"afpt classify, {backbone}": lambda: classify(folder, names)}
     if parts:
-        ways["pipeline of transformers, laion"] = make_pipeline(parts, names)
+        pipeline = make_pipeline(parts, names, paths)
+        ways["pipeline of transformers, laion"] = pipeline
     scores, seconds = {}, {name: [] for name in ways}
     for repetition in range(options.repetitions + 1):
         for name, way in ways.items():
             start = time.perf_counter()
-            scores[name] = way(*([paths] if "pipeline" in name else []))
+            scores[name] = way()
             if repetition:  # the first one warms up
                 seconds[name].append(time.perf_counter() - start)
     ours, *others = scores.values()
@@ -128,21 +129,20 @@ def classify(folder, names):
     with contextlib.redirect_stderr(io.StringIO()):
         afpt(["classify", str(folder / "clips"), *words, f"--top={len(names)}"])
     table = pd.read_csv(output).sort_values("file")
-    columns = range(1, len(names) + 1)
     found = np.zeros((len(table), len(names)))
-    for column in columns:
+    for column in range(1, len(names) + 1):
         index = table[f"class_{column}"].map(names.index)
         found[range(len(table)), index] = table[f"score_{column}"]
     return found
 
 
-def make_pipeline(parts, names):
-    """transformers' pipeline, as a function of paths."""
+def make_pipeline(parts, names, paths):
+    """A function that runs transformers' pipeline on the files."""
     from transformers import pipeline
 
     pipe = pipeline("zero-shot-audio-classification", device="cpu", **parts)
 
-    def run(paths):
+    def run():
         """Probabilities [n_clips, n_classes]."""
         found = []
         for path in paths:

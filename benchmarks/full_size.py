@@ -32,7 +32,7 @@ BACKBONES = ("mini", "ms-2022", "ms-2023", "laion")
 CAPTIONS = Path(afpt_plugin.__file__).parent / "assets/captions/esc50.csv"
 CLIP_SECONDS = 5.0
 
-# Parameters that stay as they are
+# They keep their values: a drawn one could make every probability 0 or 1.
 SCALES = ("logit_scale", "logit_scale_a", "logit_scale_t")
 
 

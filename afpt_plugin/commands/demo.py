@@ -52,26 +52,25 @@ def add_parser(subparsers):
         epilog="example:\n  afpt demo my_sounds",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    for option, kind, metavar, text in (
-        (
-            "export",
-            str,
-            "EXPORT",
-            "export/ folder of a run, or a hub repository",
-        ),
-        ("--weights", str, "FILE", "local checkpoint of the export's backbone"),
-        (
-            "--device",
-            str,
-            "NAME",
-            "cpu, cuda:0, ... (default: a GPU if present)",
-        ),
-        ("--port", int, "N", "port (default: the first free one from 7860)"),
-    ):
-        parser.add_argument(option, type=kind, metavar=metavar, help=text)
-    parser.add_argument(
-        "--no-browser", action="store_true", help="only print the address"
+    add = parser.add_argument
+    add(
+        "export",
+        metavar="EXPORT",
+        help="folder that `afpt tune` wrote, the export/ folder of a run, or "
+        "user/name on the Hugging Face hub",
     )
+    for option, metavar, text in (
+        ("weights", "FILE", "local checkpoint of the CLAP that EXPORT names"),
+        ("device", "NAME", "cpu, cuda:0, ... (default: a GPU if present)"),
+    ):
+        add(f"--{option}", metavar=metavar, help=text)
+    add(
+        "--port",
+        type=int,
+        metavar="N",
+        help="default: the first free one from 7860",
+    )
+    add("--no-browser", action="store_true", help="only print the address")
     parser.set_defaults(run=run)
 
 
@@ -116,7 +115,7 @@ def _serve(args):
         signal.signal(getattr(signal, name), signal.default_int_handler)
     # gradio asks for its own page, which no proxy could find.
     os.environ["no_proxy"] = "127.0.0.1"
-    # gradio's own, at every click
+    # gradio uses an old name of its own libraries at every click.
     warnings.filterwarnings("ignore", message="'HTTP_422_UNPROC")
     try:
         _, url, _ = page.launch(

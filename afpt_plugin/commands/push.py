@@ -14,14 +14,14 @@ from pathlib import Path
 from afpt_plugin.errors import InputError
 
 DESCRIPTION = """\
-Push an export to the Hugging Face hub, where from_hparams finds it.
+Push an export to the Hugging Face hub, where from_hparams of PromptedClassifier
+finds it.
 
-Its three files become one commit of the repository, which is made if it does
-not exist, and is private unless you say --public. Nothing that this version
-could not load is pushed, and no repository that holds something else is
-touched. Log in before, with `hf auth login` or HF_TOKEN. Who has loaded the
-repository before keeps what is in the cache, until FetchConfig(allow_updates=
-True) asks for what is new.
+Its settings, tensors and card become one commit of the repository, which is
+made if it does not exist, and is private unless you say --public. An export
+that cannot be loaded is refused, and so is a repository that holds something
+else. Log in first: `hf auth login`, or HF_TOKEN. Who has loaded an earlier push
+keeps it until from_hparams gets fetch_config=FetchConfig(allow_updates=True).
 """
 
 EXAMPLE = """\

@@ -60,7 +60,8 @@ def add_parser(subparsers):
         "--method",
         default="prompts",
         metavar="NAME",
-        help="a YAML of recipes/methods (default: prompts), or auto",
+        help="prompts (default), linear_probe, ... (the YAML files of "
+        "recipes/methods), or auto",
     )
     add(
         "--candidates",
@@ -73,8 +74,9 @@ def add_parser(subparsers):
             "shots",
             "SOURCE",
             "labeled recordings: a folder a class; a .csv, .tsv or .parquet "
-            "table with path,label (maybe source, split); a data set of "
-            "Hugging Face, user/name or written by save_to_disk",
+            "table with path,label (maybe source, what a clip was cut from, "
+            "and split, of which test is not used); a data set of Hugging "
+            "Face, user/name or written by save_to_disk",
         ),
         ("captions", "FILE", "CSV file of caption,label; | joins labels"),
         (
@@ -103,7 +105,7 @@ def add_parser(subparsers):
         nargs="+",
         default=[],
         metavar="NAME=COLUMN",
-        help="what the table calls a column, e.g. label=category",
+        help="what the table calls a column, e.g. path=file label=category",
     )
     for option, text in (
         ("allow-missing", "bad recordings that may be left out (default: 0)"),
@@ -124,8 +126,12 @@ def run(args):
     """Tune, and write the export folder; the exit status is returned."""
     import speechbrain as sb
 
-    from afpt_plugin.adaptation import Job, check_candidates, make_task
-    from afpt_plugin.auto import choose_method, own_options
+    from afpt_plugin.adaptation import Job, make_task
+    from afpt_plugin.auto import (
+        check_candidates,
+        choose_method,
+        own_options,
+    )
     from afpt_plugin.backbones import load_clap
     from afpt_plugin.data.tables import read_class_names
     from afpt_plugin.experiment import check_device, find_method
@@ -146,8 +152,7 @@ def run(args):
         _mark(output)
         name = args.class_names or args.shots
         task, shots = make_task(
-            *(name, class_names, args.multi_label),
-            *(args.shots, training, columns),
+            name, class_names, args.multi_label, args.shots, training, columns
         )
         device = check_device(args.device)
         clap = load_clap(args.clap or "mini", args.weights, device)

@@ -145,7 +145,7 @@ def refuse_no_training(task, rows):
     """Raise an `InputError` if there are no rows to learn from."""
     if not rows:
         raise InputError(
-            f"{task.name}: no recording is left to learn from; test on fewer "
-            "folds (e.g. --folds [1]; --source_folds 5 makes some), or learn "
-            "from captions"
+            f"{task.name}: no recording is left to learn from; test on some "
+            'folds only (--folds "[1]", with --source_folds 5 if the data set '
+            "has none), or learn from captions"
         )

@@ -411,9 +411,9 @@ def plot_frame_scores(sig, sample_rate, frames, class_names, path, top_k=5):
 
     ratios = [1] if frames is None else [1, 1.2]
     with _drawing(path, 8, 2.6 if frames is None else 5) as figure:
-        above, *below = figure.subplots(
-            len(ratios), sharex=True, squeeze=False, height_ratios=ratios
-        )[:, 0]
+        rows = {"height_ratios": ratios, "sharex": True, "squeeze": False}
+        above, below = figure.subplots(len(ratios), **rows)[[0, -1], 0]
+        below.set_xlabel("time [s]")
         image = above.imshow(
             level - level.amax(),
             aspect="auto",
@@ -428,9 +428,7 @@ def plot_frame_scores(sig, sample_rate, frames, class_names, path, top_k=5):
         bar.set_label("dB")
         bar.outline.set_visible(False)
         if frames is None:
-            above.set_xlabel("time [s]")
             return
-        (below,) = below
         curves = list(zip(class_names, frames.logits.T, strict=True))
         curves.sort(key=lambda curve: -curve[1].max())
         palette = [*_HEAD_COLORS.values(), _GREEN, _RED][2:]
@@ -447,6 +445,5 @@ def plot_frame_scores(sig, sample_rate, frames, class_names, path, top_k=5):
                 label=f"\u200b{fill(name, 36)}",
             )
         below.grid(axis="y")
-        below.set(xlim=(0, seconds), xlabel="time [s]")
-        below.set_ylabel("fine logit of a frame")
+        below.set(xlim=(0, seconds), ylabel="fine logit of a frame")
         _legend_below(below, lines, 0.22)

@@ -392,10 +392,7 @@ class RunResults:
         )
         logger.info(
             "%s: %d recordings, seed %s, %s; zero-shot is %s\n%s",
-            self.task.name,
-            len(scores.ids),
-            self.seed,
-            self.folder,
+            *(self.task.name, len(scores.ids), self.seed, self.folder),
             # "This is a sound of dog." scores otherwise.
             self.identity["baseline"].get("templates"),
             format_table(metrics, name, per_class["zero_shot"]),
