@@ -1,41 +1,60 @@
 """From a recording's file to a waveform: the one way to read one.
 
-`decode` takes a file's bytes and makes every check, `load_recording` reads a
-whole file with it, and `read_clip` fits that to a clip of fixed length, as a
-data set's test wants it. `find_recordings` lists what folders hold.
+`Recording` decodes, checks, mixes and resamples a file in blocks, so that a
+long one takes no more memory than a short one. `load_recording` joins them, and
+`read_clip` fits that to a clip of fixed length, as a data set's test wants it.
+`find_recordings` lists what folders hold.
 
 Authors
  * The afpt_plugin developers 2026
 """
 
-import functools
 import io
 import math
 import os
 import random
+import stat
 from collections import Counter
-from pathlib import Path
+from contextlib import ExitStack, contextmanager
 
 import soundfile
 import torch
+from speechbrain.utils.logger import get_logger
 
+from afpt_plugin.data.headers import check_count, check_length, check_log
+from afpt_plugin.data.resampling import resample
 from afpt_plugin.errors import InputError
+
+logger = get_logger(__name__)
 
 #: Which part of a recording longer than a clip `read_clip` keeps.
 CROPS = ("start", "random")
 #: How several channels become one: averaged, or laid end to end.
 CHANNELS = ("mean", "concatenate")
 
-# The RIFF sizes of a WAV that was written to a pipe, which cannot know its own.
-UNKNOWN_RIFF_SIZES = (0, 0xFFFFFFFF)
+#: Rates that hold sound, in Hz; bats are recorded at up to 500 kHz.
+RATES = (100, 1_000_000)
+#: What `Recording.flags` can say.
+FLAGS = ("silent", "very short", "clipped", "channels inverted")
 
+# Samples in a block, of all channels together, before and after resampling.
+BLOCK = 2**22
+# Bytes of a file that is read at once, which tells a failing disk by its name.
+IN_MEMORY = 2**25
+# Integers of 32 bits as floats are the loudest samples that may be meant.
+MAX_SAMPLE = 2.0**31
+# In seconds: the sound of anything shorter is that of its repetition.
+VERY_SHORT = 0.1
+# Half of the range from the lowest to the highest sample, 3 steps of 16 bits.
+SILENT = 1e-4
+# The power of the channels' mean over the mean of their powers, -20 dB.
+INVERTED = 0.01
 
-@functools.lru_cache(maxsize=16)
-def _resampler(from_rate, to_rate):
-    """The kernel depends on the two rates alone and is costly to build."""
-    from torchaudio.transforms import Resample
-
-    return Resample(from_rate, to_rate)
+# Audio by its name, which libsndfile cannot decode.
+UNDECODABLE = set(
+    ".3gp .aac .ac3 .alac .amr .ape .dff .dsf .m4a .m4b .m4r .mka .mpc .ra .tta "
+    ".weba .wma .wv".split()
+)
 
 
 def read_clip(
@@ -118,38 +137,32 @@ def load_recording(path, sample_rate, channels="mean"):
     Raises
     ------
     InputError
-        If the file is missing, empty, truncated, not finite or not audio, or
-        if ``channels`` is unknown.
+        If the file is missing, empty, truncated, not finite or not audio, if
+        its rate cannot hold sound, or if ``channels`` is unknown.
     """
-    if channels not in CHANNELS:
-        raise InputError(
-            f"channels: {channels!r} is unknown; use {' or '.join(CHANNELS)}"
-        )
-    try:
-        # In memory, since libsndfile reads half a file in silence.
-        sig, rate = decode(Path(path).read_bytes())
-    except (OSError, InputError) as error:
-        reason = getattr(error, "strerror", error)
-        raise InputError(f"{path}: {reason}") from error
-    sig = sig.T  # [channels, samples]
-    if channels == "mean":
-        sig = sig.mean(dim=0, keepdim=True)  # [1, samples]
-    if rate != sample_rate:
-        # The resampler counts in float32, so it adds samples to long signals.
-        n_samples = -(-sig.shape[1] * sample_rate // rate)
-        sig = _resampler(rate, sample_rate)(sig)[:, :n_samples]
-    return sig.reshape(-1)
+    return torch.cat(list(Recording(path, sample_rate, channels)))
 
 
-def find_recordings(paths):
+def find_recordings(paths, undecodable=False):
     """Find recordings: files, and what soundfile reads in folders at any depth.
+
+    Links to folders are followed after the folders themselves; each real
+    folder is read once.
+
+    Arguments
+    ---------
+    paths : list of str
+        Files and folders.
+    undecodable : bool
+        Whether audio that soundfile cannot read is a recording, too.
 
     Returns
     -------
     files : list of str
         Each once, those of a folder in alphabetical order.
     skipped : collections.Counter
-        How many files of each other extension the folders hold.
+        How many files of each other extension the folders hold, and of ``._*``,
+        in which macOS keeps what other file systems cannot hold.
 
     Raises
     ------
@@ -165,21 +178,36 @@ def find_recordings(paths):
     formats = set(soundfile.available_formats()) - {"RAW"}
     supported = {f".{name.lower()}" for name in formats}
     supported |= {".aif", ".aifc", ".oga", ".opus", ".snd"}
-    files, skipped = {}, Counter()
+    known = supported | UNDECODABLE if undecodable else supported
+    files, skipped, seen = {}, Counter(), set()
     for path in paths:
         if os.path.isfile(path):
             files[path] = None
             continue
         if not os.path.isdir(path):
+            if os.path.exists(path):
+                raise InputError(f"{path}: neither a file nor a folder")
             raise InputError(f"{path}: no such file or folder; check the path")
-        for folder, folders, names in os.walk(path, onerror=fail):
-            folders.sort()
-            for name in sorted(names):
-                suffix = os.path.splitext(name)[1].lower()
-                if suffix in supported:
-                    files[os.path.join(folder, name)] = None
-                else:
-                    skipped[suffix or "none"] += 1
+        roots = [path]
+        for root in roots:
+            for folder, folders, names in os.walk(root, onerror=fail):
+                real = os.path.realpath(folder)
+                if real in seen:
+                    folders.clear()
+                    continue
+                seen.add(real)
+                folders.sort()
+                for name in folders:
+                    if os.path.islink(os.path.join(folder, name)):
+                        roots.append(os.path.join(folder, name))
+                for name in sorted(names):
+                    suffix = os.path.splitext(name)[1].lower()
+                    if name.startswith("._"):
+                        skipped["._*"] += 1
+                    elif suffix in known:
+                        files[os.path.join(folder, name)] = None
+                    else:
+                        skipped[suffix or "none"] += 1
     if not files:
         raise InputError(
             f"{', '.join(paths)}: no audio files found; supported extensions "
@@ -217,24 +245,214 @@ def decode(data):
         If it is empty, truncated, not finite or not audio. The message lacks
         the path, which the caller adds.
     """
-    if not data:
-        raise InputError("empty: 0 bytes")
-    # libsndfile believes the smaller of header and file, in silence.
-    if data[:4] == b"RIFF":
-        size = int.from_bytes(data[4:8], "little")
-        if size not in UNKNOWN_RIFF_SIZES and size + 8 > len(data):
-            raise InputError(f"truncated: {len(data)} of {size + 8} bytes")
-    try:
-        with soundfile.SoundFile(io.BytesIO(data)) as file:
-            announced, rate = file.frames, file.samplerate
-            sig = torch.from_numpy(file.read(dtype="float32", always_2d=True))
-    except soundfile.LibsndfileError as error:
-        reason = error.error_string
-        raise InputError(f"not readable as audio: {reason}") from error
-    if len(sig) < announced:
-        raise InputError(f"truncated: {len(sig)} of {announced} samples")
-    if len(sig) == 0:
-        raise InputError("empty: 0 samples")
-    if not sig.isfinite().all():
-        raise InputError("some samples are not finite (NaN or infinite)")
-    return sig, rate
+    with open_audio(data) as audio:
+        return torch.cat(list(audio.blocks())), audio.samplerate
+
+
+class _Audio(soundfile.SoundFile):
+    """An open file that gives its samples in blocks, with every check."""
+
+    announced = None
+
+    def seekable(self):
+        """No: soundfile would seek after each read, which a decoder may feel."""
+        return False
+
+    def blocks(self, ratio=1):
+        """Yield all samples, [samples, channels], in blocks for `BLOCK`.
+
+        Arguments
+        ---------
+        ratio : float
+            How many samples will be made of one.
+        """
+        size = int(max(1, BLOCK // max(1, ratio) // self.channels))
+        count = 0
+        while count < self.frames:  # an unknown number is about 2**63
+            wanted = min(size, self.frames - count)
+            block = self.read(wanted, dtype="float32", always_2d=True)
+            if not len(block):
+                break
+            count += len(block)
+            part = torch.from_numpy(block)
+            peak = part.abs().max().item()
+            if not math.isfinite(peak):
+                raise InputError(
+                    "some samples are not finite (NaN or infinite)"
+                )
+            if peak > MAX_SAMPLE:
+                raise InputError(
+                    f"samples reach {peak:.3g}, but 1 is full scale; no sound "
+                    "was recorded like that"
+                )
+            yield part if len(part) == wanted else part.clone()
+            if len(part) < wanted:
+                break
+        if self.frames < 2**62:
+            check_count(max(self.frames, self.announced or 0), count)
+        if count == 0:
+            raise InputError("empty: 0 samples")
+
+
+@contextmanager
+def open_audio(source):
+    """Open a file, or its bytes, for ``blocks()``, and check its header.
+
+    Raises
+    ------
+    InputError
+        As `decode` does, in the body, too.
+    OSError
+        If the file cannot be read.
+    """
+    with ExitStack() as stack:
+        if isinstance(source, bytes):
+            file, size = io.BytesIO(source), len(source)
+        else:
+            found = os.stat(source)
+            if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
+                raise InputError("not a regular file")  # a pipe may never end
+            file, size = stack.enter_context(open(source, "rb")), found.st_size
+            if size <= IN_MEMORY:
+                file = io.BytesIO(file.read())
+        if size == 0:
+            raise InputError("empty: 0 bytes")
+        announced = check_length(file)
+        try:
+            audio = stack.enter_context(_Audio(file))
+            audio.announced = announced
+            check_log(audio.extra_info)
+            if not RATES[0] <= audio.samplerate <= RATES[1]:
+                raise InputError(
+                    f"its sample rate is {audio.samplerate} Hz, which cannot "
+                    f"hold sound; rates from {RATES[0]} to {RATES[1]} Hz can"
+                )
+            yield audio
+        except soundfile.LibsndfileError as error:
+            reason, hint = error.error_string, ""
+            name = "" if isinstance(source, bytes) else os.fspath(source)
+            suffix = os.path.splitext(name)[1]
+            if suffix.lower() in UNDECODABLE:
+                hint = f"; convert {suffix} files to WAV or FLAC"
+            raise InputError(
+                f"not readable as audio: {reason}{hint}"
+            ) from error
+
+
+class Recording:
+    """A file as mono blocks at a wanted rate, read anew by each iteration.
+
+    Arguments
+    ---------
+    path : str or pathlib.Path
+        Any file that soundfile reads.
+    sample_rate : int
+        Wanted rate, in Hz.
+    channels : str
+        See `load_recording`. Where averaging would cancel the channels, since
+        one is the inverse of another, one of them is taken, and it is said.
+
+    Raises
+    ------
+    InputError
+        As `load_recording` does, also during an iteration.
+
+    Example
+    -------
+    >>> path = getfixture("tmp_path") / "tone.wav"
+    >>> soundfile.write(path, torch.arange(800).sin().numpy() / 2, 8000)
+    >>> recording = Recording(path, 16000)
+    >>> [len(block) for block in recording], recording.flags
+    ([1600], [])
+    """
+
+    def __init__(self, path, sample_rate, channels="mean"):
+        if channels not in CHANNELS:
+            raise InputError(
+                f"channels: {channels!r} is unknown; use "
+                f"{' or '.join(CHANNELS)}"
+            )
+        self.path, self.sample_rate, self.channels = path, sample_rate, channels
+        #: How many samples an iteration has given.
+        self.n_samples = 0
+        self._seconds, self._range, self._odd = math.inf, (0.0, 1.0), set()
+        with self._named(), open_audio(path) as audio:
+            ratio = max(1, sample_rate / audio.samplerate)
+            #: Whether all of it is one block.
+            self.is_short = audio.frames * audio.channels * ratio <= BLOCK
+
+    @contextmanager
+    def _named(self):
+        try:
+            yield
+        except (OSError, InputError) as error:
+            reason = getattr(error, "strerror", error)
+            raise InputError(f"{self.path}: {reason}") from error
+
+    @property
+    def flags(self):
+        """What is odd, of `FLAGS`, once all was read (list of str)."""
+        odd = set(self._odd)
+        if self._range[1] - self._range[0] < 2 * SILENT:
+            odd = {"silent"}
+        if self._seconds < VERY_SHORT:
+            odd.add("very short")
+        return [flag for flag in FLAGS if flag in odd]
+
+    def __iter__(self):
+        self.n_samples, self._odd = 0, set()
+        self._range = (math.inf, -math.inf)
+        channel, n_passes = 0, 1
+        while channel < n_passes:
+            with self._named(), open_audio(self.path) as audio:
+                rate = audio.samplerate
+                mixed = self._mixed(audio)
+                for sig in resample(mixed, rate, self.sample_rate):
+                    if self.is_short:
+                        sig = sig.reshape(1, -1)
+                    n_passes = len(sig)
+                    self.n_samples += sig.shape[1]
+                    yield sig[channel]
+            channel += 1
+
+    def _mixed(self, audio):
+        """Blocks [1 or channels, samples]; notes on the way what is odd."""
+        n_frames = 0
+        for block in audio.blocks(self.sample_rate / audio.samplerate):
+            n_frames += len(block)
+            sig = block.T  # [channels, samples]
+            if _is_clipped(sig):
+                self._odd.add("clipped")
+            if self.channels == "mean":
+                sig = self._mean(sig)
+            low, high = (limit.item() for limit in sig.aminmax())
+            self._range = (min(self._range[0], low), max(self._range[1], high))
+            yield sig
+        self._seconds = n_frames / audio.samplerate
+
+    def _mean(self, sig):
+        mean = sig.mean(dim=0, keepdim=True)  # [1, samples]
+        if len(sig) == 1 or sig.shape[1] < 100:  # too few to tell
+            return mean
+        power = sig.var(dim=1, correction=0)  # [channels]
+        if mean.var(correction=0) >= INVERTED * power.mean():
+            return mean
+        if "channels inverted" not in self._odd:
+            self._odd.add("channels inverted")
+            logger.warning(
+                "%s: the channels cancel each other, one is the inverse of "
+                "another; one channel is taken instead of their mean",
+                self.path,
+            )
+        # The first that is loud, so that it stays the same.
+        return sig[(power > power.max() / 2).nonzero()[0]]
+
+
+def _is_clipped(sig):
+    """Whether samples pile up at the peak, which those of a wave do not."""
+    size = sig.abs()
+    peak = size.max()
+    n_peak = (size >= peak * (1 - 1e-4)).sum()
+    n_near = (size >= peak * 0.97).sum()
+    many = n_peak >= max(10, 1e-4 * size.numel())
+    return bool(peak >= 0.5 and many and n_peak > n_near / 2)

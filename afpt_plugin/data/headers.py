@@ -1,0 +1,164 @@
+"""What a recording's header announces, held against what the file holds.
+
+libsndfile believes the smaller of the two, in silence, so half of a recording
+would pass for a whole one. The chunk that holds the samples decides: the size
+of the whole file, which stands before it, is wrong in many complete files.
+
+Authors
+ * The afpt_plugin developers 2026
+"""
+
+import os
+import re
+
+from afpt_plugin.errors import InputError
+
+# Of chunked files, by their first bytes: the form types, the byte order, where
+# the first chunk begins, how many bytes name a chunk and tell its size, whether
+# that counts the two, and to how many bytes a chunk is padded.
+CHUNKED = {
+    b"RIFF": ((b"WAVE",), "little", 12, 4, 4, False, 2),
+    b"RIFX": ((b"WAVE",), "big", 12, 4, 4, False, 2),
+    b"RF64": ((b"WAVE",), "little", 12, 4, 4, False, 2),
+    b"BW64": ((b"WAVE",), "little", 12, 4, 4, False, 2),
+    b"FORM": ((b"AIFF", b"AIFC", b"8SVX", b"16SV"), "big", 12, 4, 4, False, 2),
+    b"caff": (None, "big", 8, 4, 8, False, 1),
+    b"riff": ((b"wave",), "little", 40, 16, 8, True, 8),  # W64
+}
+SAMPLES = (b"data", b"SSND", b"BODY")
+
+# What libsndfile notes about the few other formats that tell their length.
+CUT = re.compile(r"truncated|[Dd]ata length \d+ should be|short read")
+
+
+def check_length(file):
+    """Refuse a file that ends before the samples that its header announces.
+
+    Arguments
+    ---------
+    file : file object
+        Of bytes, that can seek; it is left at its start.
+
+    Returns
+    -------
+    int or None
+        How many samples (of all channels at once) a count in the header
+        announces; None where bytes are counted, or nothing is.
+
+    Raises
+    ------
+    InputError
+        If samples are missing. The message lacks the path.
+    """
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    head = file.read(1024)
+    try:
+        if head[:4] in CHUNKED:
+            return _check_chunks(file, head, size)
+        if head[:4] in (b".snd", b"dns."):
+            order = "big" if head[:4] == b".snd" else "little"
+            start, announced = (
+                int.from_bytes(head[place : place + 4], order)
+                for place in (4, 8)
+            )
+            if not _unknown(announced):
+                _compare(announced, size - start)
+        if head[:4] == b"OggS":
+            _check_end_of_stream(file, size)
+        if head[:4] == b"NIST":
+            found = re.search(rb"^sample_count -i (\d{1,18})$", head, re.M)
+            return found and int(found[1])
+    finally:
+        file.seek(0)
+
+
+def _check_chunks(file, head, size):
+    kinds, order, place, id_bytes, size_bytes, inclusive, pad = CHUNKED[
+        head[:4]
+    ]
+    form = head[24:28] if head[:4] == b"riff" else head[8:12]
+    if kinds and form not in kinds:
+        return None  # libsndfile says what it is
+    long_size = frames = None
+    while place + id_bytes + size_bytes <= size:
+        file.seek(place)
+        name = file.read(id_bytes)[:4]
+        length = int.from_bytes(file.read(size_bytes), order)
+        place += id_bytes + size_bytes
+        length = max(0, length - (id_bytes + size_bytes) * inclusive)
+        if name == b"ds64":
+            long_size = int.from_bytes(file.read(16)[8:], order)
+        elif name == b"COMM":
+            frames = int.from_bytes(file.read(6)[2:], order)
+            if form == b"AIFC" and file.read(12)[-4:] == b"ima4":
+                frames *= 64  # it counts packets
+        elif name in SAMPLES:
+            if length == 2**32 - 1 and long_size is not None:
+                length = long_size
+            if length == 0 and size - place > 8 and head[:4] != b"caff":
+                _refuse_unfinished(file, size - place)
+            if not _unknown(length, 8 * size_bytes):
+                _compare(length, size - place)
+            return frames
+        place += -(-length // pad) * pad
+    raise InputError("truncated: the file ends before its samples begin")
+
+
+def _unknown(length, bits=32):
+    """Whether it stands for a length that was not known, as of a pipe.
+
+    Those are 0 and about the most that a number with or without sign can be.
+    """
+    limits = (2 ** (bits - 1), 2**bits)
+    return length == 0 or any(n - 8192 <= length <= n for n in limits)
+
+
+def _compare(announced, held, unit="bytes"):
+    missing = announced - max(0, held)
+    # An odd byte that a writer announces for padding is no sample.
+    if missing <= 0 or (missing == 1 and announced % 2):
+        return
+    share = round(100 * missing / announced)
+    share = "half" if share == 50 else f"{share}%" if share else "some"
+    raise InputError(
+        f"truncated: {share} of the announced samples are missing ({held} of "
+        f"{announced} {unit} are there)"
+    )
+
+
+def _refuse_unfinished(file, n_bytes):
+    """Tell an unfinished file from one without samples, whose chunks go on."""
+    if not re.fullmatch(rb"[A-Za-z][\x20-\x7e]{3}", file.read(4)):
+        raise InputError(
+            f"its header announces 0 samples, but {n_bytes} bytes follow: the "
+            "recorder stopped before it could finish the header; repair it, "
+            "e.g. with ffmpeg -ignore_length 1 -i FILE REPAIRED.wav"
+        )
+
+
+def _check_end_of_stream(file, size):
+    """The last page of an Ogg stream is whole, and says that it is the last."""
+    file.seek(max(0, size - 2**17))  # a page is below 2**16
+    tail = file.read()
+    last = tail.rfind(b"OggS")
+    page = tail[last:] if last >= 0 else b""
+    n_segments = page[26] if len(page) > 26 else 0
+    whole = len(page) >= 27 + n_segments + sum(page[27 : 27 + n_segments])
+    if len(page) < 27 or not whole or not page[5] & 4:
+        raise InputError(
+            "truncated: the end of the Ogg stream is missing; encode the "
+            "recording again, if that is all there is"
+        )
+
+
+def check_count(announced, count):
+    """Refuse a recording of which fewer samples were decoded than announced."""
+    _compare(announced, count, "samples")
+
+
+def check_log(log):
+    """Refuse what libsndfile only notes in its log while it opens a file."""
+    if found := CUT.search(log):
+        line = next(row for row in log.splitlines() if found[0] in row)
+        raise InputError(f"truncated: {line.strip(' *.')}")
