@@ -321,7 +321,8 @@ def open_audio(source):
         try:
             audio = stack.enter_context(_Audio(file))
             audio.announced = announced
-            check_log(audio.extra_info)
+            if announced is None:
+                check_log(audio.extra_info)
             if not RATES[0] <= audio.samplerate <= RATES[1]:
                 raise InputError(
                     f"its sample rate is {audio.samplerate} Hz, which cannot "

@@ -42,8 +42,8 @@ def check_length(file):
     Returns
     -------
     int or None
-        How many samples (of all channels at once) a count in the header
-        announces; None where bytes are counted, or nothing is.
+        How many samples of each channel the header announces; 0 if it counts
+        bytes alone, which are there; None if it is not known here.
 
     Raises
     ------
@@ -64,11 +64,13 @@ def check_length(file):
             )
             if not _unknown(announced):
                 _compare(announced, size - start)
+            return 0
         if head[:4] == b"OggS":
             _check_end_of_stream(file, size)
         if head[:4] == b"NIST":
             found = re.search(rb"^sample_count -i (\d{1,18})$", head, re.M)
             return found and int(found[1])
+        return None
     finally:
         file.seek(0)
 
@@ -80,7 +82,7 @@ def _check_chunks(file, head, size):
     form = head[24:28] if head[:4] == b"riff" else head[8:12]
     if kinds and form not in kinds:
         return None  # libsndfile says what it is
-    long_size = frames = None
+    long_size, frames = None, 0
     while place + id_bytes + size_bytes <= size:
         file.seek(place)
         name = file.read(id_bytes)[:4]

@@ -25,7 +25,7 @@ from pathlib import Path
 from speechbrain.utils.logger import get_logger
 from tqdm import tqdm
 
-from afpt_plugin.data.audio import decode
+from afpt_plugin.data.audio import open_audio
 from afpt_plugin.data.folds import (
     leave_tested_out,
     refuse_no_training,
@@ -33,7 +33,7 @@ from afpt_plugin.data.folds import (
 )
 from afpt_plugin.data.tables import csv_text, read_table, some_of
 from afpt_plugin.errors import InputError
-from afpt_plugin.files import write_if_changed
+from afpt_plugin.files import file_sha256, write_if_changed
 
 logger = get_logger(__name__)
 
@@ -119,14 +119,18 @@ def _examine(wav, known):
         stamp = {"size": found.st_size, "mtime_ns": found.st_mtime_ns}
         if known and stamp.items() <= known.items():
             return known
-        data = Path(wav).read_bytes()
+        n_samples, silent = 0, True
+        with open_audio(wav) as audio:
+            for block in audio.blocks():
+                n_samples += len(block)
+                silent = silent and not block.any().item()
+            duration = n_samples / audio.samplerate
+        digest = file_sha256(wav)
     except FileNotFoundError:
         raise InputError("missing") from None
     except OSError as error:
         raise InputError(f"unreadable: {error.strerror}") from None
-    sig, rate = decode(data)
-    facts = {"duration": len(sig) / rate, "silent": not sig.any().item()}
-    return facts | {"sha256": hashlib.sha256(data).hexdigest()} | stamp
+    return {"duration": duration, "silent": silent, "sha256": digest} | stamp
 
 
 def _check_row(row, class_names, seen):

@@ -10,7 +10,7 @@ import soundfile
 from speechbrain.dataio.dataset import DynamicItemDataset
 
 from afpt_plugin.data import manifests
-from afpt_plugin.data.audio import UNKNOWN_RIFF_SIZES, decode, read_clip
+from afpt_plugin.data.audio import decode, read_clip
 from afpt_plugin.data.manifests import (
     data_fingerprint,
     find_root,
@@ -111,7 +111,7 @@ def test_every_bad_recording_is_reported_by_name_and_reason(tmp_path, prepare):
     bad = {
         "zero_bytes.wav": (b"", "empty: 0 bytes"),
         "text.wav": (b"this is no sound at all", "not readable as audio"),
-        "cut.wav": (whole[:5000], "truncated: 5000 of"),
+        "cut.wav": (whole[:5000], "truncated: 69% of the announced samples"),
         "header.wav": (whole[:30], "truncated"),
         "cut.flac": (flac[:1500], "not readable as audio"),
         "no_sample.wav": ([], "empty: 0 samples"),
@@ -201,7 +201,7 @@ def test_a_silent_recording_is_used_with_a_warning(tmp_path, prepare, caplog):
         assert "quiet.wav" in caplog.text and "loud.wav" not in caplog.text
 
 
-@pytest.mark.parametrize("size", UNKNOWN_RIFF_SIZES)
+@pytest.mark.parametrize("size", [0, 0xFFFFFFFF])
 def test_a_wav_written_to_a_pipe_is_not_called_truncated(tmp_path, size):
     path = write(tmp_path / "a.wav", np.ones(100) / 2, "PCM_16")
     content = bytearray(path.read_bytes())
@@ -211,15 +211,15 @@ def test_a_wav_written_to_a_pipe_is_not_called_truncated(tmp_path, size):
 
 def count_reads(monkeypatch, limit=None):
     """Count the files that are decoded; interrupt after `limit` of them."""
-    decode, read = manifests.decode, []
+    open_audio, read = manifests.open_audio, []
 
-    def counted(content):
+    def counted(path):
         if len(read) == limit:
             raise KeyboardInterrupt
-        read.append(content)
-        return decode(content)
+        read.append(Path(path).read_bytes())
+        return open_audio(path)
 
-    monkeypatch.setattr(manifests, "decode", counted)
+    monkeypatch.setattr(manifests, "open_audio", counted)
     return read
 
 
