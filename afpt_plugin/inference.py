@@ -35,6 +35,7 @@ import dataclasses
 import functools
 import os
 import re
+from itertools import islice
 
 import torch
 from speechbrain.inference.interfaces import Pretrained
@@ -43,7 +44,7 @@ from speechbrain.utils.fetching import LocalStrategy
 from afpt_plugin.backbones import load_clap
 from afpt_plugin.backbones.base import Embeddings
 from afpt_plugin.backbones.weights import fetch_file
-from afpt_plugin.data.audio import fit_length, load_recording
+from afpt_plugin.data.audio import Recording, fit_length
 from afpt_plugin.data.tables import check_class_names
 from afpt_plugin.errors import InputError
 from afpt_plugin.export import read_export
@@ -53,8 +54,8 @@ from afpt_plugin.windows import (
     FrameScores,
     RecordingScores,
     Scores,
+    cut_windows,
     join_windows,
-    window_starts,
 )
 
 __all__ = ["FrameScores", "PromptedClassifier", "RecordingScores", "Scores"]
@@ -270,8 +271,20 @@ class PromptedClassifier(Pretrained):
 
     def load_audio(self, path):
         """Read any recording as the run did, see `load_recording`."""
+        return torch.cat(list(self.open_recording(path)))
+
+    def open_recording(self, path):
+        """A file of any length that is read block by block, see `Recording`."""
         channels = self.hparams.export.channels
-        return load_recording(path, self.sample_rate, channels)
+        return Recording(path, self.sample_rate, channels)
+
+    def flags(self, recording):
+        """What is odd about a `Recording` that was read (list of str).
+
+        Its own flags, and ``looped`` where it is shorter than a window.
+        """
+        looped = recording.n_samples < self.clip_samples
+        return recording.flags + ["looped"] * looped
 
     def classify_file(self, path, top_k=None, per_window=False):
         """Classify a recording of any length, rate and number of channels.
@@ -279,6 +292,7 @@ class PromptedClassifier(Pretrained):
         One that is longer than the run's clips is cut into windows of their
         length; the last of them ends where the recording ends. Their logits
         are averaged, each window weighted by what it adds to those before.
+        Only some blocks of it are in memory at once.
 
         Arguments
         ---------
@@ -293,16 +307,26 @@ class PromptedClassifier(Pretrained):
         Returns
         -------
         Scores
-            Of one row, or with ``per_window`` of W.
+            Of one row, or with ``per_window`` of W. Of a silent recording, no
+            class is claimed: ``text_lab`` holds None, ``index`` -1, and no
+            score is above another.
 
         Raises
         ------
         InputError
             If the file is damaged, or ``top_k`` is out of range.
         """
-        (found,) = self.score_recordings([self.load_audio(path)])
+        recording = self.open_recording(path)
+        (found,) = self.score_recordings([recording])
         logits = found.logits if per_window else found.mean_logits()[None]
-        return self.rank(logits, top_k)
+        if "silent" not in recording.flags:
+            return self.rank(logits, top_k)
+        scores = self.rank(torch.zeros_like(logits), top_k)
+        nothing = None if top_k is None else [None] * top_k
+        return scores._replace(
+            index=torch.full_like(scores.index, -1),
+            text_lab=[nothing] * len(logits),
+        )
 
     def rank(self, logits, top_k=None):
         """`Scores` of logits [B, n_classes]; ``top_k`` as in `classify_file`."""
@@ -344,7 +368,7 @@ class PromptedClassifier(Pretrained):
             If the file is damaged, or the learner has no fine scores.
         """
         self.check_frames()
-        return self.score_recordings([self.load_audio(path)])[0].frames
+        return self.score_recordings([self.open_recording(path)])[0].frames
 
     def check_frames(self):
         """Raise an `InputError` if the learner has no fine scores."""
@@ -359,7 +383,7 @@ class PromptedClassifier(Pretrained):
 
         Arguments
         ---------
-        sigs : list of torch.Tensor
+        sigs : list of torch.Tensor or of Recording
             N waveforms at ``sample_rate``, [samples] each.
         batch_size : int
             Windows encoded at once.
@@ -369,29 +393,35 @@ class PromptedClassifier(Pretrained):
         list of RecordingScores
         """
         windows = self.encode_windows(sigs, batch_size)
-        return [
-            self.score_windows(len(sig), own)
-            for sig, own in zip(sigs, windows, strict=True)
+        lengths = [
+            sig.n_samples if isinstance(sig, Recording) else len(sig)
+            for sig in sigs
         ]
+        return list(map(self.score_windows, lengths, windows))
 
     @torch.no_grad()
     def encode_windows(self, sigs, batch_size=BATCH_SIZE):
         """`Embeddings` of each recording's windows, on the CPU: the slow half."""
-        for number, sig in enumerate(sigs, start=1):
-            if sig.dim() != 1 or len(sig) == 0:
-                raise InputError(
-                    f"waveform number {number} has the shape "
-                    f"{list(sig.shape)}; give mono waveforms, [samples]"
-                )
-        size = self.clip_samples
-        clips, counts, batches = [], [], []
-        for sig in sigs:
-            starts = window_starts(len(sig), size)
-            clips += [sig[start : start + size] for start in starts]
-            counts.append(len(starts))
-        for first in range(0, len(clips), batch_size):
-            batch = self._encode(clips[first : first + batch_size], size)
-            batches.append([part.cpu() for part in batch])
+        size, counts, batches = self.clip_samples, [], []
+
+        def cut():
+            """Yield all windows, and count those of each recording."""
+            for number, sig in enumerate(sigs, start=1):
+                blocks = sig if isinstance(sig, Recording) else [sig]
+                if blocks is not sig and (sig.dim() != 1 or len(sig) == 0):
+                    raise InputError(
+                        f"waveform number {number} has the shape "
+                        f"{list(sig.shape)}; give mono waveforms, [samples]"
+                    )
+                counts.append(0)
+                for clip in cut_windows(blocks, size):
+                    counts[-1] += 1
+                    yield clip
+
+        clips = cut()
+        while batch := list(islice(clips, batch_size)):
+            parts = self._encode(batch, size)
+            batches.append([part.cpu() for part in parts])
         joined = map(torch.cat, zip(*batches, strict=True))
         split = [part.split(counts) for part in joined]
         return [Embeddings(*parts) for parts in zip(*split, strict=True)]
@@ -401,6 +431,8 @@ class PromptedClassifier(Pretrained):
         """`RecordingScores` of what `encode_windows` gave for a recording."""
         windows = Embeddings(*(part.to(self.device) for part in windows))
         logits, frames = self._logits(windows), None
+        if not logits[primary_head(logits)].isfinite().all():
+            raise InputError("its scores are not finite; its samples are huge")
         if "fine" in self.heads:
             # Each frame as an item of its own, [W * T] of them.
             frame_logits = self._logits(

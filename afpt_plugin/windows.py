@@ -66,6 +66,39 @@ def window_starts(n_samples, size):
     return [*range(0, n_samples - size, size), max(0, n_samples - size)]
 
 
+def cut_windows(blocks, size):
+    """Cut a recording that comes in blocks, as `window_starts` says.
+
+    Arguments
+    ---------
+    blocks : iterable of torch.Tensor
+        [samples] each.
+    size : int
+        Length of a window.
+
+    Yields
+    ------
+    torch.Tensor
+        [size], or all of a shorter recording.
+
+    Example
+    -------
+    >>> blocks = torch.arange(25).split(4)
+    >>> [(clip[0].item(), len(clip)) for clip in cut_windows(blocks, 10)]
+    [(0, 10), (10, 10), (15, 10)]
+    """
+    # The last window may reach back into the one before `fresh`.
+    held, fresh = None, 0
+    for block in blocks:
+        held = block if held is None else torch.cat([held, block])
+        while len(held) - fresh > size:
+            yield held[fresh : fresh + size]
+            fresh += size
+        passed = max(0, fresh - size)
+        held, fresh = held[passed:], fresh - passed
+    yield held[-size:]
+
+
 def join_windows(n_samples, size, rate, logits, frames=None):
     """Join the scores of a recording's windows.
 

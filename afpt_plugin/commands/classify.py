@@ -39,8 +39,14 @@ LARGE_SHARD = 8
 SUFFIXES = (".csv", ".parquet")
 
 EPILOG = """\
-output: one row per recording: file, seconds, error, class_1, score_1, class_2, ...
+output: one row per recording: file, seconds, error, flag, class_1, score_1, ...
   A score is a probability, or, if a recording may have several classes, a logit.
+  The flag says what is odd, several things joined by |:
+    silent             no sample is above -80 dB: no class, no event is claimed
+    very short         less than 0.1 s
+    clipped            samples pile up at the peak
+    channels inverted  their mean would cancel them, so one of them is taken
+    looped             shorter than the window that the export was made for
   --frames adds scores.frames.csv: one row per frame: file, start and center in
   seconds, and one column per class with its logit.
 
@@ -84,7 +90,8 @@ def add_parser(subparsers):
         "files",
         nargs="+",
         metavar="FILES_OR_FOLDER",
-        help="recordings, or folders with recordings at any depth",
+        help="recordings, or folders with recordings at any depth, also behind "
+        "links",
     )
     for option, metavar, text in (
         ("--source", "EXPORT", "export/ folder of a run, or a hub repository"),
@@ -125,7 +132,7 @@ def run(args):
     output = Path(args.output)
     events = read_options(args, output)
     _check_arguments(args, output, events)
-    files, skipped = find_recordings(args.files)
+    files, skipped = find_recordings(args.files, undecodable=True)
     if events:
         output = table_path(output, len(files))
     if args.figure and len(files) != 1:
@@ -163,6 +170,12 @@ def run(args):
         if n_errors is not None:
             logger.warning("%s is complete; nothing to do", output)
         else:
+            if n_apple := skipped.pop("._*", 0):
+                logger.warning(
+                    "%d files skipped: their names begin with ._, in which "
+                    "macOS keeps notes on other files, no sound",
+                    n_apple,
+                )
             if skipped:
                 logger.warning(
                     "%d files skipped: unsupported extension (%s)",
@@ -306,36 +319,18 @@ def _finished(output, facts):
 
 def _encode(classifier, keys, folder, batch_size):
     """Embed the windows of all recordings, each process its share."""
-    import torch
+    from functools import partial
 
-    from afpt_plugin.backbones.base import Embeddings
+    from afpt_plugin.commands.recordings import FLAGS, embed, load
     from afpt_plugin.data.store import FeatureStore
 
     export, settings = classifier.hparams.export, {"kind": "windows"}
     settings |= {
         key: getattr(export, key) for key in ("clip_seconds", "channels")
     }
+    settings["flags"] = FLAGS
     fingerprint = classifier.mods.clap.fingerprint
     store = FeatureStore(folder, fingerprint, settings)
-
-    def load(path):
-        """Read a recording; None if it cannot be read."""
-        with suppress(InputError):  # `_score` reads it again, and says why
-            return classifier.load_audio(path)
-
-    def encode(sigs):
-        """Embed the windows of a batch of recordings."""
-        readable = [sig for sig in sigs if sig is not None]
-        windows = iter(classifier.encode_windows(readable, batch_size))
-        nothing = torch.empty(0)
-        nothing = Embeddings(nothing, nothing, nothing.bool())
-        return [
-            {
-                **(nothing if sig is None else next(windows))._asdict(),
-                "n_samples": torch.tensor([0 if sig is None else len(sig)]),
-            }
-            for sig in sigs
-        ]
 
     # Several long recordings at once would take too much memory.
     parts = ([], [])
@@ -347,10 +342,12 @@ def _encode(classifier, keys, folder, batch_size):
     ):
         store.fill(
             [keys[path] for path in paths],
-            encode,
+            partial(embed, classifier, batch_size),
             batch_size=group,
             shard_items=shard,
-            load=lambda batch, paths=paths: [load(paths[i]) for i in batch],
+            load=lambda batch, paths=paths: [
+                load(classifier, paths[i]) for i in batch
+            ],
         )
     return store
 
@@ -358,14 +355,18 @@ def _encode(classifier, keys, folder, batch_size):
 def _write(classifier, store, keys, output, facts):
     """Score what is stored and write the tables; count the errors."""
     import pyarrow as pa
+    import torch
     from tqdm import tqdm
 
-    text, score = pa.string(), pa.float32()
-    columns = {"file": text, "seconds": pa.float64(), "error": text}
+    from afpt_plugin.commands.recordings import score
+
+    text, number = pa.string(), pa.float32()
+    columns = {"file": text, "seconds": pa.float64()}
+    columns |= {"error": text, "flag": text}
     for place in range(1, facts["top"] + 1):
-        columns |= {f"class_{place}": text, f"score_{place}": score}
+        columns |= {f"class_{place}": text, f"score_{place}": number}
     frame_columns = dict.fromkeys(("start", "center"), pa.float64())
-    frame_columns |= dict.fromkeys(facts["class_names"], score)
+    frame_columns |= dict.fromkeys(facts["class_names"], number)
 
     facts_path, tables = _paths(output, facts)
     n_errors = 0
@@ -382,11 +383,22 @@ def _write(classifier, store, keys, output, facts):
         for path, key in tqdm(keys.items(), desc="classifying", unit="file"):
             name = _text(path)
             try:
-                found = _score(classifier, path, store[key])
-            except InputError as error:
+                found, flags = score(classifier, path, store[key])
+            except Exception as error:  # whatever it is, it is this file's
                 n_errors += 1
-                message = _text(str(error).removeprefix(f"{path}: "))
-                add_row([name], [None], [message], *[[None]] * 2 * facts["top"])
+                message = str(error).removeprefix(f"{path}: ")
+                if not isinstance(error, InputError):
+                    message = f"{type(error).__name__}: {message}"
+                blank = [[None]] * (1 + 2 * facts["top"])
+                add_row([name], [None], [_text(message)], *blank)
+                continue
+            start = [name], [round(found.seconds, 3)], [None]
+            start = (*start, ["|".join(flags) or None])
+            if "silent" in flags:
+                add_row(*start, *[[None]] * 2 * facts["top"])
+                if add_events:
+                    silence = torch.full_like(found.frames.logits, torch.nan)
+                    add_events(path, found.frames._replace(logits=silence))
                 continue
             best = classifier.rank(found.mean_logits()[None], facts["top"])
             values = best.score[0]  # [top]
@@ -394,7 +406,7 @@ def _write(classifier, store, keys, output, facts):
                 values = values.exp()
             pairs = zip(best.text_lab[0], values.tolist(), strict=True)
             pairs = ([value] for pair in pairs for value in pair)
-            add_row([name], [round(found.seconds, 3)], [None], *pairs)
+            add_row(*start, *pairs)
             if facts["frames"]:
                 logits, *times = found.frames[:3]
                 add_frames(
@@ -412,15 +424,3 @@ def _write(classifier, store, keys, output, facts):
 def _text(text):
     """A path, or a message with one, that any table can hold."""
     return os.fsencode(text).decode("utf-8", "backslashreplace")
-
-
-def _score(classifier, path, item):
-    """Score a recording's windows, or raise why it has none."""
-    from afpt_plugin.backbones.base import Embeddings
-
-    if len(item["whole"]) == 0:
-        # What could not be read then may be readable now.
-        (found,) = classifier.score_recordings([classifier.load_audio(path)])
-        return found
-    windows = Embeddings(item["whole"], item["parts"], item["mask"])
-    return classifier.score_windows(item["n_samples"].item(), windows)

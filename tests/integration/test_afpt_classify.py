@@ -99,14 +99,14 @@ def test_a_folder_becomes_a_table_with_a_row_for_a_damaged_file(
     output = tmp_path / "new" / "scores.csv"
     assert score(output, folder, "--top", 2) == 1
     table = pd.read_csv(output)
-    assert list(table) == "file seconds error".split() + [
+    assert list(table) == "file seconds error flag".split() + [
         f"{kind}_{place}" for place in (1, 2) for kind in ("class", "score")
     ]
     names = ["cut.wav", "dog.wav", "more/bells, loud.flac"]
     assert table["file"].tolist() == [str(folder / name) for name in names]
     damaged, sounds = table.iloc[0], table.iloc[1:]
     assert damaged["error"].startswith("truncated")
-    assert damaged.isna().sum() == 5
+    assert damaged.isna().sum() == 6
     assert sounds["error"].isna().all()
     assert sounds["seconds"].tolist() == [1.0, 3.0]
     assert set(sounds["class_1"]) | set(sounds["class_2"]) <= set(NAMES)
@@ -216,14 +216,14 @@ def test_a_file_that_becomes_readable_is_scored(
     score, folder, tmp_path, monkeypatch
 ):
     """Kept features do not make a failure of the disk a lasting one."""
-    load = PromptedClassifier.load_audio
+    load = PromptedClassifier.open_recording
     arguments = (folder, "--features", tmp_path / "kept")
 
     def fail(self, path):
         return load(self, path if "dog" not in path else "gone.wav")
 
     with monkeypatch.context() as patch:
-        patch.setattr(PromptedClassifier, "load_audio", fail)
+        patch.setattr(PromptedClassifier, "open_recording", fail)
         assert score(tmp_path / "a.csv", *arguments) == 1
     assert score(tmp_path / "b.csv", *arguments) == 0
     errors = pd.read_csv(tmp_path / "a.csv")["error"]
