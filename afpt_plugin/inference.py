@@ -63,6 +63,9 @@ __all__ = ["FrameScores", "PromptedClassifier", "RecordingScores", "Scores"]
 # Windows encoded at once.
 BATCH_SIZE = 8
 
+# Frames scored at once.
+PARTS = 2048
+
 # Only a name with one slash can be a repository of the hub.
 REPO_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -421,7 +424,9 @@ class PromptedClassifier(Pretrained):
         clips = cut()
         while batch := list(islice(clips, batch_size)):
             parts = self._encode(batch, size)
-            batches.append([part.cpu() for part in parts])
+            # What is kept must not lie between buffers that come and go.
+            batches.append([part.cpu().clone() for part in parts])
+            del parts
         joined = map(torch.cat, zip(*batches, strict=True))
         split = [part.split(counts) for part in joined]
         return [Embeddings(*parts) for parts in zip(*split, strict=True)]
@@ -430,12 +435,12 @@ class PromptedClassifier(Pretrained):
     def score_windows(self, n_samples, windows):
         """`RecordingScores` of what `encode_windows` gave for a recording."""
         windows = Embeddings(*(part.to(self.device) for part in windows))
-        logits, frames = self._logits(windows), None
+        logits, frames = self._logits_in_turn(windows), None
         if not logits[primary_head(logits)].isfinite().all():
             raise InputError("its scores are not finite; its samples are huge")
         if "fine" in self.heads:
             # Each frame as an item of its own, [W * T] of them.
-            frame_logits = self._logits(
+            frame_logits = self._logits_in_turn(
                 _parts_as_items(windows.parts.flatten(0, 1))
             )["fine"].unflatten(0, windows.mask.shape)  # [W, T, n_classes]
             centers = self.mods.clap.frame_centers(
@@ -454,6 +459,13 @@ class PromptedClassifier(Pretrained):
                 logits["coarse"], logits["fine"]
             )
         return logits
+
+    def _logits_in_turn(self, item):
+        """`_logits` of a long recording's, in bounded memory."""
+        size = max(1, PARTS // item.mask.shape[1])
+        turns = zip(*(part.split(size) for part in item), strict=True)
+        turns = [self._logits(Embeddings(*parts)) for parts in turns]
+        return {head: torch.cat([t[head] for t in turns]) for head in turns[0]}
 
 
 def _parts_as_items(parts):

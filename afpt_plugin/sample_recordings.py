@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 import yaml
 
-from afpt_plugin.data.audio import decode
+from afpt_plugin.data.decoding import decode
 from afpt_plugin.data.tables import read_table
 from afpt_plugin.errors import InputError
 

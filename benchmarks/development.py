@@ -24,7 +24,7 @@ from pathlib import Path
 
 import soundfile
 
-from afpt_plugin.data.audio import decode
+from afpt_plugin.data.decoding import decode
 from afpt_plugin.errors import InputError, exit_on_input_error
 from afpt_plugin.sample_recordings import COLUMNS
 from afpt_plugin.samples import write_esc50, write_fsd2019, write_us8k

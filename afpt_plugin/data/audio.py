@@ -9,19 +9,17 @@ Authors
  * The afpt_plugin developers 2026
 """
 
-import io
 import math
 import os
 import random
-import stat
 from collections import Counter
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 
 import soundfile
 import torch
 from speechbrain.utils.logger import get_logger
 
-from afpt_plugin.data.headers import check_count, check_length, check_log
+from afpt_plugin.data.decoding import UNDECODABLE, open_audio
 from afpt_plugin.data.resampling import resample
 from afpt_plugin.errors import InputError
 
@@ -32,29 +30,15 @@ CROPS = ("start", "random")
 #: How several channels become one: averaged, or laid end to end.
 CHANNELS = ("mean", "concatenate")
 
-#: Rates that hold sound, in Hz; bats are recorded at up to 500 kHz.
-RATES = (100, 1_000_000)
 #: What `Recording.flags` can say.
 FLAGS = ("silent", "very short", "clipped", "channels inverted")
 
-# Samples in a block, of all channels together, before and after resampling.
-BLOCK = 2**22
-# Bytes of a file that is read at once, which tells a failing disk by its name.
-IN_MEMORY = 2**25
-# Integers of 32 bits as floats are the loudest samples that may be meant.
-MAX_SAMPLE = 2.0**31
 # In seconds: the sound of anything shorter is that of its repetition.
 VERY_SHORT = 0.1
 # Half of the range from the lowest to the highest sample, 3 steps of 16 bits.
 SILENT = 1e-4
 # The power of the channels' mean over the mean of their powers, -20 dB.
 INVERTED = 0.01
-
-# Audio by its name, which libsndfile cannot decode.
-UNDECODABLE = set(
-    ".3gp .aac .ac3 .alac .amr .ape .dff .dsf .m4a .m4b .m4r .mka .mpc .ra .tta "
-    ".weba .wma .wv".split()
-)
 
 
 def read_clip(
@@ -229,117 +213,6 @@ def fit_length(sig, n_samples):
     return sig[:n_samples]
 
 
-def decode(data):
-    """Decode a whole file's bytes, and refuse what libsndfile would let pass.
-
-    Returns
-    -------
-    sig : torch.Tensor
-        float32, [samples, channels].
-    rate : int
-        In Hz.
-
-    Raises
-    ------
-    InputError
-        If it is empty, truncated, not finite or not audio. The message lacks
-        the path, which the caller adds.
-    """
-    with open_audio(data) as audio:
-        return torch.cat(list(audio.blocks())), audio.samplerate
-
-
-class _Audio(soundfile.SoundFile):
-    """An open file that gives its samples in blocks, with every check."""
-
-    announced = None
-
-    def seekable(self):
-        """No: soundfile would seek after each read, which a decoder may feel."""
-        return False
-
-    def blocks(self, ratio=1):
-        """Yield all samples, [samples, channels], in blocks for `BLOCK`.
-
-        Arguments
-        ---------
-        ratio : float
-            How many samples will be made of one.
-        """
-        size = int(max(1, BLOCK // max(1, ratio) // self.channels))
-        count = 0
-        while count < self.frames:  # an unknown number is about 2**63
-            wanted = min(size, self.frames - count)
-            block = self.read(wanted, dtype="float32", always_2d=True)
-            if not len(block):
-                break
-            count += len(block)
-            part = torch.from_numpy(block)
-            peak = part.abs().max().item()
-            if not math.isfinite(peak):
-                raise InputError(
-                    "some samples are not finite (NaN or infinite)"
-                )
-            if peak > MAX_SAMPLE:
-                raise InputError(
-                    f"samples reach {peak:.3g}, but 1 is full scale; no sound "
-                    "was recorded like that"
-                )
-            yield part if len(part) == wanted else part.clone()
-            if len(part) < wanted:
-                break
-        if self.frames < 2**62:
-            check_count(max(self.frames, self.announced or 0), count)
-        if count == 0:
-            raise InputError("empty: 0 samples")
-
-
-@contextmanager
-def open_audio(source):
-    """Open a file, or its bytes, for ``blocks()``, and check its header.
-
-    Raises
-    ------
-    InputError
-        As `decode` does, in the body, too.
-    OSError
-        If the file cannot be read.
-    """
-    with ExitStack() as stack:
-        if isinstance(source, bytes):
-            file, size = io.BytesIO(source), len(source)
-        else:
-            found = os.stat(source)
-            if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
-                raise InputError("not a regular file")  # a pipe may never end
-            file, size = stack.enter_context(open(source, "rb")), found.st_size
-            if size <= IN_MEMORY:
-                file = io.BytesIO(file.read())
-        if size == 0:
-            raise InputError("empty: 0 bytes")
-        announced = check_length(file)
-        try:
-            audio = stack.enter_context(_Audio(file))
-            audio.announced = announced
-            if announced is None:
-                check_log(audio.extra_info)
-            if not RATES[0] <= audio.samplerate <= RATES[1]:
-                raise InputError(
-                    f"its sample rate is {audio.samplerate} Hz, which cannot "
-                    f"hold sound; rates from {RATES[0]} to {RATES[1]} Hz can"
-                )
-            yield audio
-        except soundfile.LibsndfileError as error:
-            reason, hint = error.error_string, ""
-            name = "" if isinstance(source, bytes) else os.fspath(source)
-            suffix = os.path.splitext(name)[1]
-            if suffix.lower() in UNDECODABLE:
-                hint = f"; convert {suffix} files to WAV or FLAC"
-            raise InputError(
-                f"not readable as audio: {reason}{hint}"
-            ) from error
-
-
 class Recording:
     """A file as mono blocks at a wanted rate, read anew by each iteration.
 
@@ -374,13 +247,9 @@ class Recording:
                 f"{' or '.join(CHANNELS)}"
             )
         self.path, self.sample_rate, self.channels = path, sample_rate, channels
-        #: How many samples an iteration has given.
-        self.n_samples = 0
+        #: How many samples an iteration has given, and whether in one block.
+        self.n_samples, self.is_short = 0, None
         self._seconds, self._range, self._odd = math.inf, (0.0, 1.0), set()
-        with self._named(), open_audio(path) as audio:
-            ratio = max(1, sample_rate / audio.samplerate)
-            #: Whether all of it is one block.
-            self.is_short = audio.frames * audio.channels * ratio <= BLOCK
 
     @contextmanager
     def _named(self):
@@ -407,6 +276,7 @@ class Recording:
         while channel < n_passes:
             with self._named(), open_audio(self.path) as audio:
                 rate = audio.samplerate
+                self.is_short = audio.is_short(self.sample_rate / rate)
                 mixed = self._mixed(audio)
                 for sig in resample(mixed, rate, self.sample_rate):
                     if self.is_short:
@@ -450,10 +320,11 @@ class Recording:
 
 
 def _is_clipped(sig):
-    """Whether samples pile up at the peak, which those of a wave do not."""
+    """Whether samples pile up at the peak, side by side, as of no tone."""
     size = sig.abs()
     peak = size.max()
-    n_peak = (size >= peak * (1 - 1e-4)).sum()
+    top = size >= peak * (1 - 1e-4)  # [channels, samples]
+    n_flat = (top[:, :-2] & top[:, 1:-1] & top[:, 2:]).sum()
     n_near = (size >= peak * 0.97).sum()
-    many = n_peak >= max(10, 1e-4 * size.numel())
-    return bool(peak >= 0.5 and many and n_peak > n_near / 2)
+    many = n_flat >= max(4, 1e-5 * size.numel())
+    return bool(peak >= 0.5 and many and top.sum() > n_near / 2)

@@ -25,7 +25,7 @@ from pathlib import Path
 from speechbrain.utils.logger import get_logger
 from tqdm import tqdm
 
-from afpt_plugin.data.audio import open_audio
+from afpt_plugin.data.decoding import open_audio
 from afpt_plugin.data.folds import (
     leave_tested_out,
     refuse_no_training,

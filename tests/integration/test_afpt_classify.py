@@ -121,6 +121,49 @@ def test_a_folder_becomes_a_table_with_a_row_for_a_damaged_file(
     assert score(output, folder, "--top", 2, "--allow-errors") == 0
 
 
+def test_silence_has_no_class_and_a_failure_its_row(
+    score, export, bells, tmp_path, monkeypatch
+):
+    """Whatever the failure is; what is odd is flagged."""
+    folder = tmp_path / "a"
+    folder.mkdir()
+    soundfile.write(folder / "ok.wav", bells, RATE)
+    soundfile.write(folder / "zero.wav", np.zeros(RATE), RATE)
+    pair = np.stack([bells, -bells], axis=1)[: RATE // 20]
+    soundfile.write(folder / "pair.wav", pair, RATE)
+    for name in ("memo.m4a", "._ok.wav"):
+        (folder / name).write_bytes(b"no sound")
+    soundfile.write(folder / "odd.wav", bells, RATE)
+    load = PromptedClassifier.open_recording
+
+    def fail(self, path):
+        if path.endswith("odd.wav"):
+            raise MemoryError("so much")
+        return load(self, path)
+
+    monkeypatch.setattr(PromptedClassifier, "open_recording", fail)
+    output = tmp_path / "s.tsv"
+    assert score(output, folder, "--frames", "--threshold", 0) == 1
+    table = pd.read_csv(tmp_path / "s.scores.csv", keep_default_na=False)
+    rows = table.set_index(table["file"].map(lambda file: Path(file).name))
+    assert rows["flag"].to_dict() == {
+        "memo.m4a": "",
+        "odd.wav": "",
+        "ok.wav": "",
+        "pair.wav": "very short|channels inverted|looped",
+        "zero.wav": "silent|looped",
+    }
+    assert "convert .m4a files" in rows["error"]["memo.m4a"]
+    assert rows["error"]["odd.wav"] == "MemoryError: so much"
+    classes = rows.loc[:, "class_1":]
+    assert (classes.loc[["memo.m4a", "odd.wav", "zero.wav"]] == "").all(None)
+    assert (classes.loc[["ok.wav", "pair.wav"]] != "").all(None)
+    assert rows["seconds"]["zero.wav"] == "1.0"
+    for path in (tmp_path / "s.tsv", tmp_path / "s.scores.frames.csv"):
+        text = path.read_text()
+        assert "ok.wav" in text and "zero.wav" not in text
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_the_scores_and_frames_are_the_classifiers(
     score, export, folder, tmp_path, suffix

@@ -1,5 +1,6 @@
 """Tests of afpt_plugin.data.audio."""
 
+import os
 from functools import partial
 
 import numpy as np
@@ -7,7 +8,15 @@ import pytest
 import soundfile
 import torch
 
-from afpt_plugin.data.audio import fit_length, load_recording, read_clip
+from afpt_plugin.data import decoding, resampling
+from afpt_plugin.data.audio import (
+    Recording,
+    find_recordings,
+    fit_length,
+    load_recording,
+    read_clip,
+)
+from afpt_plugin.data.resampling import resample
 from afpt_plugin.errors import InputError
 
 RATE = 8000
@@ -123,3 +132,125 @@ def test_an_unreadable_recording_is_named(tmp_path, ramp):
     for name, reason in (("cut", "truncated"), ("missing", "No such file")):
         with pytest.raises(InputError, match=rf"{name}.wav: .*{reason}"):
             read_clip(tmp_path / f"{name}.wav", RATE, 1)
+
+
+@pytest.mark.parametrize("channels", ["mean", "concatenate"])
+@pytest.mark.parametrize("rates", [(44100, RATE), (RATE, 11025), (RATE, RATE)])
+def test_blocks_are_the_recording(tmp_path, monkeypatch, rates, channels):
+    """A long file is read as a short one is, but for a float's last bit."""
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, (50_001, 2))
+    path = write(tmp_path / "a.wav", noise, rates[0])
+    whole = load_recording(path, rates[1], channels)
+    monkeypatch.setattr(decoding, "WHOLE", 6000)
+    monkeypatch.setattr(decoding, "BLOCK", 6000)
+    recording = Recording(path, rates[1], channels)
+    blocks = list(recording)
+    assert len(blocks) > 5 and max(map(len, blocks)) < 10_000
+    torch.testing.assert_close(torch.cat(blocks), whole, rtol=0, atol=1e-6)
+    assert recording.n_samples == len(whole)
+
+
+@pytest.mark.parametrize("to_rate", [16000, 44100, 48000])
+@pytest.mark.parametrize(
+    "rate", [100, 101, 11024, 44101, 44115, 44056, 399_999, 400_000]
+)
+def test_any_rate_is_resampled_in_little_memory(tmp_path, rate, to_rate):
+    """A tone stays the tone, from its start to its end, in any number of blocks."""
+    n_samples = min(2 * rate, 60_000)
+    tone = np.sin(2 * np.pi * 20 * np.arange(n_samples) / rate) / 2
+    path = write(tmp_path / "a.wav", tone, rate)
+    sig = load_recording(path, to_rate).numpy()
+    assert len(sig) == -(-n_samples * to_rate // rate)
+    wanted = np.sin(2 * np.pi * 20 * np.arange(len(sig)) / to_rate) / 2
+    middle = slice(len(sig) // 8, -len(sig) // 8)
+    np.testing.assert_allclose(sig[middle], wanted[middle], atol=4e-3)
+    tone = torch.tensor(tone[None], dtype=torch.float32)
+    (whole,) = resample([tone], rate, 800)
+    parts = torch.cat(list(resample(tone.split(7001, 1), rate, 800)), 1)
+    torch.testing.assert_close(parts, whole, rtol=0, atol=1e-6)
+
+
+def test_the_filter_is_torchaudios(monkeypatch):
+    """Where its kernel is too large, and where it is not."""
+    from torchaudio.transforms import Resample
+
+    sig = torch.rand(2, 3000, generator=torch.Generator().manual_seed(0))
+    monkeypatch.setattr(resampling, "MAX_KERNEL", 0)
+    for rates in ((44100, 16000), (8000, 11025)):
+        (found,) = resample([sig], *rates)
+        wanted = Resample(*rates)(sig)
+        torch.testing.assert_close(found, wanted, rtol=0, atol=1e-4)
+
+
+def flags(path):
+    recording = Recording(path, RATE)
+    list(recording)
+    return recording.flags
+
+
+def test_what_is_odd_is_flagged(tmp_path, caplog):
+    path, rng = tmp_path / "a.wav", np.random.default_rng(0)
+    noise = rng.standard_normal(RATE) / 5
+    time = np.arange(RATE) / RATE
+    for pitch in (30, 440, 3000):
+        tone = np.sin(2 * np.pi * pitch * time)
+        for subtype in ("PCM_16", "FLOAT"):
+            assert flags(write(path, tone, subtype=subtype)) == []
+            loud = np.clip(1.5 * tone, -0.8, 0.8)
+            assert flags(write(path, loud, subtype=subtype)) == ["clipped"]
+    assert flags(write(path, noise / 2)) == []
+    assert flags(write(path, np.clip(4 * noise, -1, 1))) == ["clipped"]
+    assert flags(write(path, noise[:100] / 2)) == ["very short"]
+    dither = rng.integers(-1, 2, RATE) / 2**15
+    for quiet in (np.zeros(RATE), np.full(RATE, 0.3), dither):
+        assert flags(write(path, quiet, subtype="PCM_16")) == ["silent"]
+    assert flags(write(path, [[0.0, 0.0]])) == ["silent", "very short"]
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("offset", [0, 0.2])
+def test_channels_that_cancel_each_other_are_not_averaged(
+    tmp_path, caplog, offset
+):
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, RATE)
+    for other in (-noise, -0.9 * noise):
+        pair = np.stack([noise, other], axis=1) + offset
+        path = write(tmp_path / "a.wav", pair)
+        caplog.clear()
+        sig = load_recording(path, RATE)
+        assert torch.equal(sig, torch.tensor(pair[:, 0], dtype=torch.float32))
+        assert flags(path) == ["channels inverted"]
+        assert [r.message.count("a.wav") for r in caplog.records] == [1, 1]
+    same = np.stack([noise, noise], axis=1)
+    assert flags(write(tmp_path / "b.wav", same)) == []
+    sig = load_recording(path, RATE, "concatenate")
+    assert len(sig) == 2 * RATE
+
+
+def test_links_are_followed_once_and_notes_of_macos_are_left_out(tmp_path):
+    folder, elsewhere = tmp_path / "a", tmp_path / "b"
+    for path in (folder / "dog.wav", elsewhere / "deep" / "rain.flac"):
+        path.parent.mkdir(parents=True)
+        path.touch()
+    (folder / "0 link").symlink_to(elsewhere)
+    (elsewhere / "deep" / "loop").symlink_to(folder)
+    (elsewhere / "twice").symlink_to(elsewhere / "deep")
+    (folder / "._dog.wav").touch()
+    (folder / "memo.M4A").touch()
+    files, skipped = find_recordings([str(folder), str(elsewhere)])
+    wanted = ["dog.wav", "0 link/deep/rain.flac"]
+    assert files == [f"{folder}/{name}" for name in wanted]
+    assert skipped == {"._*": 1, ".m4a": 1}
+    files, skipped = find_recordings([str(folder)], undecodable=True)
+    assert f"{folder}/memo.M4A" in files and skipped == {"._*": 1}
+    with pytest.raises(InputError, match="convert .M4A files to WAV"):
+        (folder / "memo.M4A").write_bytes(b"\0\0\0\x18ftypM4A " * 9)
+        load_recording(folder / "memo.M4A", RATE)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.wav")
+    with pytest.raises(InputError, match="a.wav: not a regular file"):
+        load_recording(tmp_path / "a.wav", RATE)
+    with pytest.raises(InputError, match="neither a file nor a folder"):
+        find_recordings([str(tmp_path / "a.wav")])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from afpt_plugin.data.audio import decode
+from afpt_plugin.data.decoding import decode
 from afpt_plugin.errors import InputError
 
 N = 40_000

@@ -18,6 +18,7 @@ from speechbrain.utils.fetching import FetchConfig
 from torch.nn.functional import normalize
 
 from afpt_plugin.brain import AdaptationBrain
+from afpt_plugin.data import decoding
 from afpt_plugin.data.datasets import recording_dataset
 from afpt_plugin.errors import InputError
 from afpt_plugin.export import write_export
@@ -144,6 +145,35 @@ def test_the_logits_are_the_brains_to_the_bit(
         rtol=0,
         atol=1e-5,
     )
+
+
+def test_a_long_file_is_scored_as_its_samples_are(
+    classifier, tmp_path, monkeypatch
+):
+    """Block by block, with the same windows and batches."""
+    path = record(tmp_path, 7.3, rate=1100, channels=2)
+    (wanted,) = classifier.score_recordings([classifier.load_audio(path)])
+    monkeypatch.setattr(decoding, "WHOLE", 2000)
+    monkeypatch.setattr(decoding, "BLOCK", 2000)
+    recording = classifier.open_recording(path)
+    (found,) = classifier.score_recordings([recording])
+    assert not recording.is_short and recording.n_samples == 7.3 * RATE
+    assert found.seconds == wanted.seconds
+    for one, other in ((found, wanted), (found.frames, wanted.frames)):
+        torch.testing.assert_close(one.logits, other.logits, rtol=0, atol=1e-4)
+
+
+def test_no_class_is_claimed_for_silence(classifier, tmp_path):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, [0.0] * RATE, RATE)
+    scores = classifier.classify_file(path)
+    assert scores.text_lab == [None] and scores.index.tolist() == [-1]
+    scores = classifier.classify_file(path, top_k=2)
+    assert scores.text_lab == [[None, None]]
+    assert scores.out_prob.exp().tolist() == [pytest.approx([1 / 3] * 3)]
+    recording = classifier.open_recording(record(tmp_path, 0.5))
+    classifier.score_recordings([recording])
+    assert classifier.flags(recording) == ["looped"]
 
 
 class WholeOnly(Template):

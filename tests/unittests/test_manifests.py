@@ -10,7 +10,8 @@ import soundfile
 from speechbrain.dataio.dataset import DynamicItemDataset
 
 from afpt_plugin.data import manifests
-from afpt_plugin.data.audio import decode, read_clip
+from afpt_plugin.data.audio import read_clip
+from afpt_plugin.data.decoding import decode
 from afpt_plugin.data.manifests import (
     data_fingerprint,
     find_root,
