@@ -76,6 +76,9 @@ class _Audio(soundfile.SoundFile):
         size, count = self.frames, 0
         if not self.is_short(ratio):
             size = int(max(1, BLOCK // max(1, ratio) // self.channels))
+            # Whole seconds are resampled alike; each other length would leave
+            # a plan of the convolution in memory.
+            size -= size % self.samplerate if size > self.samplerate else 0
         while count < self.frames:  # an unknown number is about 2**63
             wanted = min(size, self.frames - count)
             block = self.read(wanted, dtype="float32", always_2d=True)
