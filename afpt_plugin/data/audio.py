@@ -149,7 +149,8 @@ def find_recordings(paths):
     files : list of str
         Each once, those of a folder in alphabetical order.
     skipped : collections.Counter
-        How many files of each other extension the folders hold.
+        How many files of each other extension the folders hold, and hidden
+        ones, and links to folders.
 
     Raises
     ------
@@ -174,8 +175,12 @@ def find_recordings(paths):
             raise InputError(f"{path}: no such file or folder; check the path")
         for folder, folders, names in os.walk(path, onerror=fail):
             folders.sort()
+            linked = [n for n in folders if os.path.islink(f"{folder}/{n}")]
+            skipped["linked folder"] += len(linked)
             for name in sorted(names):
                 suffix = os.path.splitext(name)[1].lower()
+                if name.startswith("."):  # a Mac's ._a.wav holds no sound
+                    suffix = "hidden"
                 if suffix in supported:
                     files[os.path.join(folder, name)] = None
                 else:
@@ -185,7 +190,7 @@ def find_recordings(paths):
             f"{', '.join(paths)}: no audio files found; supported extensions "
             f"are {', '.join(sorted(supported))}"
         )
-    return list(files), skipped
+    return list(files), +skipped
 
 
 def fit_length(sig, n_samples):

@@ -7,6 +7,7 @@ Authors
 from speechbrain.utils.logger import get_logger
 
 from afpt_plugin.data.sampling import folds_by_source
+from afpt_plugin.data.tables import text_of
 from afpt_plugin.errors import InputError
 
 logger = get_logger(__name__)
@@ -57,12 +58,16 @@ def select_folds(task, root, rows, folds=None, source_folds=None):
         all_folds = list(range(1, source_folds + 1))
     folds = all_folds if folds is None else folds
     known = {str(fold): fold for fold in all_folds}
-    is_list = isinstance(folds, (list, tuple))
-    if not is_list or any(fold not in all_folds for fold in folds):
+    found = [None]
+    if isinstance(folds, (list, tuple)):
+        # Of folds 1 and a, both are texts, but YAML makes 1 a number.
+        found = [known.get(str(text_of(fold))) for fold in folds]
+    if None in found:
         raise InputError(
             f"folds: {folds!r} is not a list of folds of {task.name}; use a "
             f"list of {', '.join(known)}, or leave the option out for all"
         )
+    folds = found
     marked = []
     for row in rows:
         if row["fold"] not in known:

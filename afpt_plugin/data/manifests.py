@@ -124,6 +124,8 @@ def _examine(wav, known):
         raise InputError("missing") from None
     except OSError as error:
         raise InputError(f"unreadable: {error.strerror}") from None
+    except ValueError as error:  # a name that no file can have
+        raise InputError(f"unreadable: {error}") from None
     sig, rate = decode(data)
     facts = {"duration": len(sig) / rate, "silent": not sig.any().item()}
     return facts | {"sha256": hashlib.sha256(data).hexdigest()} | stamp
@@ -197,6 +199,13 @@ def check_recordings(rows, class_names, folder, allow_missing, cache_folder):
         # Also after an interruption: what was read need not be read again.
         if cache != known:
             write_if_changed(cache_path, json.dumps(known | cache, indent=0))
+    labels = {row["sha256"]: row["label"] for row in good}
+    unlike = [r["wav"] for r in good if r["label"] != labels[r["sha256"]]]
+    if unlike:
+        logger.warning(
+            "%d recordings are copies of others that have other labels:\n%s",
+            *(len(unlike), some_of(unlike, MAX_NAMES)),
+        )
     silent = [row["wav"] for row in good if cache[row["wav"]]["silent"]]
     if silent:
         logger.warning(
