@@ -182,8 +182,6 @@ def make_task(
         If there are fewer than two classes, or one is empty or repeated; or
         see `afpt_plugin.data.given.read_shots`.
     """
-    if not isinstance(multi_label, bool):
-        raise InputError(f"multi_label is {multi_label!r}; give True or False")
     if shots is not None:
         unpacked = folder / "features"
         shots = read_shots(shots, unpacked, columns, class_names, multi_label)

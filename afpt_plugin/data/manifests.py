@@ -236,7 +236,7 @@ def _report(left_out, n_rows, allow_missing, path):
         way_out = f", or leave them out with {option}{len(bad)}"
         raise InputError(
             f"{found} cannot be used {allowed}\n{all_of_them}"
-            f"Restore them{way_out if len(bad) < n_rows else ''}."
+            f"Restore or correct them{way_out if len(bad) < n_rows else ''}."
         )
     logger.warning("%s are left out %s", found, allowed)
 

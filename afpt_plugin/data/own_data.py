@@ -81,11 +81,13 @@ class OwnData(NamedTuple):
 
     def task(self, name, clip_seconds=None):
         """Their `Task`; clips are as long as in the paper's benchmarks."""
+        if clip_seconds is None:
+            clip_seconds = 10.0 if self.multi_label else 5.0
         return Task(
             name,
             self.class_names,
             multi_label=self.multi_label,
-            clip_seconds=clip_seconds or (10.0 if self.multi_label else 5.0),
+            clip_seconds=clip_seconds,
             folds=self.folds,
         )
 
@@ -190,11 +192,15 @@ def check_columns(columns):
             "label: category"
         )
     for name, theirs in (columns or {}).items():
-        if name not in COLUMNS or not isinstance(theirs, str):
-            wrong = name if name not in COLUMNS else theirs
+        if name not in COLUMNS:
             raise InputError(
-                f"columns: {wrong!r} is not a column; it may rename "
+                f"columns: {name!r} is not a column; it may rename "
                 f"{', '.join(COLUMNS)}"
+            )
+        if not isinstance(theirs, str) or not theirs:
+            raise InputError(
+                f"columns: {name} is {theirs!r}; say what the table calls it, "
+                "e.g. label=category"
             )
 
 
@@ -365,6 +371,11 @@ def _merge(records):
     """Rows of `OwnData`; rows that differ in their label alone are joined."""
     rows, first = [], {}
     for record in records:
+        if re.search("[\ud800-\udfff]", record["path"]):
+            raise InputError(
+                f"{record['path']!r}: the name is not UTF-8, so no table can "
+                "hold it; rename the file or folder"
+            )
         row = {
             "ID": record.get("ID") or record["path"],
             "wav": record["path"],

@@ -199,7 +199,11 @@ def check_class_names(class_names):
                 f"the class name {name!r:.60} is not a text; in YAML, put "
                 "quotes around it"
             )
-        if not name or name != name.strip() or re.search(r"[|\x00-\x1f]", name):
+        if (
+            not name
+            or name != name.strip()
+            or re.search(r"[|\x00-\x1f\ud800-\udfff]", name)
+        ):
             raise InputError(
                 f"the class name {name!r:.60} must not be empty, start or end "
                 "with a space, or hold | or a control character"

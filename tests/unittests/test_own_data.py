@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import os
 import sys
 from functools import partial
 
@@ -253,6 +254,11 @@ def test_a_folder_of_splits_or_with_links_and_hidden_files(
     assert "2 files skipped: unsupported extension (hidden, linked" in (
         caplog.text
     )
+    path = tmp_path / "wavs" / "dog" / "3.wav"
+    renamed = path.rename(os.fsdecode(os.fsencode(path.parent) + b"/\xff.wav"))
+    with pytest.raises(InputError, match=r"udcff.wav': the name is not UTF-8"):
+        read_own_data(tmp_path / "wavs")
+    renamed.rename(path)
     (tmp_path / "wavs" / "dog").rename(tmp_path / "wavs" / "Test")
     with pytest.raises(InputError, match="are Test, train, which are no"):
         read_own_data(tmp_path / "wavs")
@@ -388,6 +394,13 @@ def test_a_recipe_follows_what_is_said_of_the_data(table, tmp_path):
     task, _ = find({**places, "own_data": own_data})
     assert task.class_names == ["dog", "church bell"]
     assert task.clip_seconds == 2.5 and task.multi_label
+    for wrong in ({"clip_seconds": 0}, {"clip_seconds": "ten"}):
+        with pytest.raises(InputError, match="clip_seconds is"):
+            find({**places, "own_data": [*own_data, wrong]})
+    with pytest.raises(InputError, match="multi_label is 3"):
+        find({**places, "own_data": [*own_data, {"multi_label": 3}]})
+    with pytest.raises(InputError, match="columns: label is ''; say"):
+        find({**places, "own_data": {"label": ""}})
     for wrong in ([{"labels": "kind"}], ["label"], "label"):
         with pytest.raises(InputError, match="own_data has"):
             find({**places, "own_data": wrong})
