@@ -16,7 +16,7 @@ from speechbrain.utils.epoch_loop import EpochCounter
 from speechbrain.utils.train_logger import FileTrainLogger
 
 from afpt_plugin.brain import AdaptationBrain
-from afpt_plugin.checkpoints import AtomicCheckpointer
+from afpt_plugin.checkpoints import AtomicCheckpointer, read_state
 from afpt_plugin.data.captions import Caption
 from afpt_plugin.data.datasets import caption_dataset, recording_dataset
 from afpt_plugin.data.manifests import prepare_manifests, read_manifest
@@ -232,7 +232,7 @@ def test_what_lies_behind_the_text_tower_trains_without_it(clap, tmp_path):
 
 def test_checkpoints_hold_the_learner_and_not_clap(whole):
     (checkpoint, *_) = whole.brain.checkpointer.list_checkpoints()
-    state = torch.load(checkpoint.paramfiles["learner"], weights_only=True)
+    state = read_state(checkpoint.paramfiles["learner"])
     assert set(state) == {"ctx_coarse", "ctx_fine", "anchor_embeddings"}
     files = list(checkpoint.path.iterdir())
     assert sum(file.stat().st_size for file in files) < 50_000
@@ -306,7 +306,7 @@ def test_the_named_rule_selects_the_epoch(
         assert results["metrics"][head]["acc"] == best[head]
     export = run.export()
     kept = run.brain.checkpointer.find_checkpoint(max_key="selection_score")
-    state = torch.load(kept.paramfiles["learner"], weights_only=True)
+    state = read_state(kept.paramfiles["learner"])
     for name, tensor in state.items():
         assert torch.equal(export.tensors[name], tensor)
     assert export.class_names == NAMES
