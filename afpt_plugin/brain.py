@@ -16,7 +16,6 @@ from speechbrain.utils.distributed import get_rank, if_main_process
 from speechbrain.utils.logger import get_logger
 
 from afpt_plugin.data.datasets import batch_item
-from afpt_plugin.results.options import unusual_run_options
 from afpt_plugin.results.output import baseline_head, is_baseline, primary_head
 from afpt_plugin.results.scores import Scores
 from afpt_plugin.transduction import check_transduction
@@ -175,7 +174,6 @@ class AdaptationBrain(sb.Brain):
             lr_annealing=self.lr_annealing,
             max_grad_norm=str(self.max_grad_norm),
             precision=self.precision,
-            **unusual_run_options(self),
             grad_accumulation_factor=self.grad_accumulation_factor,
         )
         self._has_valid = valid_set is not None

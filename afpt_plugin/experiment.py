@@ -34,7 +34,7 @@ from afpt_plugin.data.datasets import (
 from afpt_plugin.data.manifests import read_manifest
 from afpt_plugin.errors import InputError
 from afpt_plugin.learners import Learner
-from afpt_plugin.results.options import read_options
+from afpt_plugin.results.options import given_run_options, read_options
 from afpt_plugin.results.run import RunResults
 
 logger = get_logger(__name__)
@@ -121,6 +121,7 @@ def load_experiment(arguments, recipe):
         atexit.register(torch.distributed.destroy_process_group)
     hparams = load_hparams(hparams_file, overrides)
     if isinstance(hparams.get("results"), RunResults):
+        hparams["results"].options |= given_run_options(run_opts)
         hparams["results"].check_options(hparams.get("checkpointer"))
     return hparams_file, run_opts, overrides, hparams
 

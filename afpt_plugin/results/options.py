@@ -7,12 +7,10 @@ Authors
 import functools
 import json
 import math
-from dataclasses import fields
 from pathlib import Path
 
 import yaml
 from hyperpyyaml import resolve_references
-from speechbrain.utils.run_opts import RunOptions
 
 #: Options, at any depth, that cannot leave an old number under a new setting.
 #: Every other one has to stay the same in a folder that holds a run.
@@ -36,11 +34,11 @@ UNCOMPARED = {
 # Those of them that are more than one value.
 _GROUPS = ("checkpointer", "train_logger", "test_loader_kwargs")
 
-#: Of SpeechBrain's run options, those that decide a result, and that a YAML or a
-#: Brain does not have a name for.
+#: SpeechBrain's run options that decide a result.
 RUN_OPTIONS = (
-    *("eval_precision", "remove_vector_weight_decay", "skip_nonfinite_grads"),
-    *("nonfinite_patience", "optimizer_step_limit"),
+    *("precision", "eval_precision", "max_grad_norm", "nonfinite_patience"),
+    *("skip_nonfinite_grads", "grad_accumulation_factor"),
+    *("optimizer_step_limit", "remove_vector_weight_decay"),
 )
 
 
@@ -110,6 +108,12 @@ def _compared(value):
     return value if finite else str(value)
 
 
+def given_run_options(run_opts):
+    """Those `RUN_OPTIONS` that were given, as JSON values."""
+    names = [name for name in RUN_OPTIONS if name in run_opts.overridden_args]
+    return _compared({name: getattr(run_opts, name) for name in names})
+
+
 def differing_options(known, own):
     """Names of the options that differ; none where either is not known.
 
@@ -136,16 +140,6 @@ def read_results(folder):
     except (OSError, ValueError, RecursionError):
         return {}
     return known if isinstance(known, dict) else {}
-
-
-def unusual_run_options(brain):
-    """Those `RUN_OPTIONS` of a Brain that are not SpeechBrain's default."""
-    usual = {field.name: field.default for field in fields(RunOptions)}
-    return {
-        name: getattr(brain, name)
-        for name in RUN_OPTIONS
-        if getattr(brain, name) != usual[name]
-    }
 
 
 def describe(thing):
