@@ -38,6 +38,7 @@ folder, n_items, kill_at = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 
 class Clap:
     fingerprint, device, sample_rate = "fp", torch.device("cpu"), 800
+    embed_dim = 16
     def __init__(self):
         torch.manual_seed(0)
         self.tower = torch.nn.Conv1d(1, 16, 80, 40)
