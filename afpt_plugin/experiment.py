@@ -34,6 +34,8 @@ from afpt_plugin.data.datasets import (
 from afpt_plugin.data.manifests import read_manifest
 from afpt_plugin.errors import InputError
 from afpt_plugin.learners import Learner
+from afpt_plugin.results.options import given_run_options, read_options
+from afpt_plugin.results.run import RunResults
 
 logger = get_logger(__name__)
 
@@ -118,6 +120,9 @@ def load_experiment(arguments, recipe):
         # Its threads, still running when the interpreter ends, would abort it.
         atexit.register(torch.distributed.destroy_process_group)
     hparams = load_hparams(hparams_file, overrides)
+    if isinstance(hparams.get("results"), RunResults):
+        hparams["results"].options |= given_run_options(run_opts)
+        hparams["results"].check_options(hparams.get("checkpointer"))
     return hparams_file, run_opts, overrides, hparams
 
 
@@ -202,7 +207,10 @@ def load_hparams(hparams_file, overrides):
     """
     try:
         with open(hparams_file, encoding="utf-8") as fin:
-            return load_hyperpyyaml(fin, overrides)
+            hparams = load_hyperpyyaml(fin, overrides)
+        if isinstance(hparams.get("results"), RunResults):
+            hparams["results"].options = read_options(hparams_file, overrides)
+        return hparams
     except KeyError as error:
         raise InputError(
             f"{hparams_file} does not have this option: {error.args[0]}; the "

@@ -171,6 +171,16 @@ def _entries(embeddings, keep_padding=False):
         yield {"whole": whole, "parts": parts, "mask": mask}
 
 
+def _layout(clap):
+    """What a shard of a backbone's entries holds."""
+    rows = torch.float32, (clap.embed_dim,)
+    return {
+        "whole": (torch.float32, ()),
+        "parts": rows,
+        "mask": (torch.bool, ()),
+    }
+
+
 def embed_captions(clap, captions, store_folder, pad_to=None):
     """Store the embeddings of captions.
 
@@ -199,7 +209,9 @@ def embed_captions(clap, captions, store_folder, pad_to=None):
         N keys, in the order of ``captions``.
     """
     settings = {"kind": "captions", "pad_to": pad_to, "rows": CAPTION_ROWS}
-    store = FeatureStore(store_folder, clap.fingerprint, settings)
+    store = FeatureStore(
+        store_folder, clap.fingerprint, settings, _layout(clap)
+    )
     # Neighbors in length share their number of tokens; the text settles the
     # order.
     ordered = sorted(set(captions), key=lambda text: (len(text), text))
@@ -270,7 +282,10 @@ def embed_recordings(
         If ``load`` returns something else than samples.
     """
     store = FeatureStore(
-        store_folder, clap.fingerprint, {**settings, "kind": "recordings"}
+        store_folder,
+        clap.fingerprint,
+        {**settings, "kind": "recordings"},
+        _layout(clap),
     )
     keys = [recording["key"] for recording in recordings]
 
