@@ -35,6 +35,7 @@ from afpt_plugin.errors import InputError
 from afpt_plugin.learners import Learner
 from afpt_plugin.options import load_hparams, parse_arguments
 from afpt_plugin.results.options import given_run_options
+from afpt_plugin.results.run import RunResults
 from afpt_plugin.transduction import check_transduction
 
 logger = get_logger(__name__)

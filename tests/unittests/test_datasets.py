@@ -43,6 +43,7 @@ class FakeClap:
     fingerprint = "fake"
     device = torch.device("cpu")
     sample_rate = 4
+    embed_dim = 2
 
     def __init__(self):
         self.calls = []
