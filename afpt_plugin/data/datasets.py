@@ -10,6 +10,7 @@ Authors
 
 import torch
 from speechbrain.dataio.dataset import DynamicItemDataset
+from speechbrain.utils.logger import get_logger
 from torch.nn.utils.rnn import pad_sequence
 
 from afpt_plugin.backbones.base import Embeddings
@@ -17,6 +18,8 @@ from afpt_plugin.data.audio import read_clip
 from afpt_plugin.data.store import FeatureStore, content_key
 from afpt_plugin.errors import InputError
 from afpt_plugin.learners.base import LabeledItems
+
+logger = get_logger(__name__)
 
 #: Captions in a batch of the text tower, filled up if there are fewer.
 CAPTION_ROWS = 16
@@ -215,6 +218,7 @@ def embed_captions(clap, captions, store_folder, pad_to=None):
     # Neighbors in length share their number of tokens; the text settles the
     # order.
     ordered = sorted(set(captions), key=lambda text: (len(text), text))
+    _say_what_is_cut(clap.caption_encoder, captions, pad_to)
 
     @torch.no_grad()
     def encode(batch):
@@ -244,6 +248,21 @@ def embed_captions(clap, captions, store_folder, pad_to=None):
         desc="encoding captions",
     )
     return store, [content_key(caption) for caption in captions]
+
+
+def _say_what_is_cut(encoder, captions, pad_to):
+    """Warn of captions that have more tokens than are read of them."""
+    limit = min(pad_to or encoder.max_length, encoder.max_length)
+    # No token is shorter than a byte, and few surround a text.
+    long = [text for text in captions if len(text.encode()) + 4 > limit]
+    counts = encoder.count_tokens(long) if long else []
+    cut = [t for t, n in zip(long, counts, strict=True) if n > limit]
+    if cut:
+        logger.warning(
+            "%d of %d captions have more than %d tokens, and nothing is read "
+            "of what follows; shorten them. The first is %r",
+            *(len(cut), len(captions), limit, cut[0]),
+        )
 
 
 def embed_recordings(

@@ -5,7 +5,8 @@ import re
 import pytest
 import yaml
 
-from afpt_plugin.experiment import METHODS, load_hparams
+from afpt_plugin.experiment import METHODS
+from afpt_plugin.options import load_hparams
 from afpt_plugin.results.options import (
     UNCOMPARED,
     differing_options,
