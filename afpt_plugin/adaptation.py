@@ -140,7 +140,9 @@ def adapt(
     check_candidates(method, candidates)
     if type(seed) is not int or not 0 <= seed < 2**32:
         raise InputError(f"seed is {seed!r}; give a number from 0 to 2**32 - 1")
+    learn_from = None
     if method != "auto":
+        learn_from = options.pop("learn_from", None)
         check_options(options)
         check_hparams(find_method(method), options)
     with contextlib.ExitStack() as stack:
@@ -161,7 +163,7 @@ def adapt(
             method, source, facts = choose_method(job, candidates, options)
             options = own_options(method, options)
         else:
-            source = job.choose_source(method, options.pop("learn_from", None))
+            source = job.choose_source(method, learn_from)
         job.learn(method, source, options, facts=facts).finish(output)
         shutil.rmtree(job.features, ignore_errors=True)
         run_opts = {"device": str(clap.device)}
