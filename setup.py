@@ -70,8 +70,9 @@ setup(
         "soundfile",
         "speechbrain>=1.1",
         "tabulate",
-        "torch>=2.4",
-        "torchaudio>=2.4",
+        # Before 2.6, even torch.load(weights_only=True) could run code.
+        "torch>=2.6",
+        "torchaudio>=2.6",
         "tqdm",
         "transformers>=4.57,<6",
     ],

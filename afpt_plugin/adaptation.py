@@ -19,7 +19,6 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
 from speechbrain.utils.logger import get_logger
 
 from afpt_plugin.auto import check_candidates, choose_method, own_options
@@ -47,11 +46,11 @@ from afpt_plugin.errors import InputError, refuse_unwritable
 from afpt_plugin.experiment import (
     check_device,
     find_method,
-    load_hparams,
     option_names,
     set_up,
 )
 from afpt_plugin.inference import PromptedClassifier
+from afpt_plugin.options import check_hparams, load_hparams
 from afpt_plugin.task import Task
 
 logger = get_logger(__name__)
@@ -141,6 +140,11 @@ def adapt(
     check_candidates(method, candidates)
     if type(seed) is not int or not 0 <= seed < 2**32:
         raise InputError(f"seed is {seed!r}; give a number from 0 to 2**32 - 1")
+    learn_from = None
+    if method != "auto":
+        learn_from = options.pop("learn_from", None)
+        check_options(options)
+        check_hparams(find_method(method), options)
     with contextlib.ExitStack() as stack:
         if output is None:
             output = stack.enter_context(tempfile.TemporaryDirectory())
@@ -159,7 +163,7 @@ def adapt(
             method, source, facts = choose_method(job, candidates, options)
             options = own_options(method, options)
         else:
-            source = job.choose_source(method, options.pop("learn_from", None))
+            source = job.choose_source(method, learn_from)
         job.learn(method, source, options, facts=facts).finish(output)
         shutil.rmtree(job.features, ignore_errors=True)
         run_opts = {"device": str(clap.device)}
@@ -182,8 +186,6 @@ def make_task(
         If there are fewer than two classes, or one is empty or repeated; or
         see `afpt_plugin.data.given.read_shots`.
     """
-    if not isinstance(multi_label, bool):
-        raise InputError(f"multi_label is {multi_label!r}; give True or False")
     if shots is not None:
         unpacked = folder / "features"
         shots = read_shots(shots, unpacked, columns, class_names, multi_label)
@@ -255,6 +257,7 @@ class Job:
         captions=None,
         allow_missing=0,
     ):
+        clap.check_class_names(task.class_names)
         self.task, self.clap, self.folder = task, clap, folder
         self.seed = seed
         self.features = folder / "features"
@@ -319,11 +322,6 @@ class Job:
         """
         path = find_method(method)
         check_options(options)
-        # YAML does not know numpy's numbers.
-        options = {
-            k: v.item() if isinstance(v, np.generic) else v
-            for k, v in options.items()
-        }
         overrides = {
             "output_folder": str(self.folder),
             "save_folder": str(self.folder / "save"),

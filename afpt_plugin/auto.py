@@ -11,6 +11,7 @@ from afpt_plugin.data.sampling import iterative_folds
 from afpt_plugin.data.supervision import Supervision
 from afpt_plugin.errors import InputError
 from afpt_plugin.experiment import find_method, method_names, option_names
+from afpt_plugin.options import check_hparams
 from afpt_plugin.results.output import primary_head
 
 logger = get_logger(__name__)
@@ -96,6 +97,8 @@ def choose_method(job, candidates=None, options={}):
             f"auto: {', '.join(unknown)} is not an option of "
             f"{', '.join(names)}, or is what auto chooses; remove it"
         )
+    for name in names:
+        check_hparams(find_method(name), own_options(name, options))
     judge = "shots" if job.manifest else "captions"
     items = job.supervise(judge)
     target = items.shots().target  # [N, n_classes]

@@ -15,10 +15,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-import speechbrain as sb
 import torch
-from hyperpyyaml import load_hyperpyyaml
-from ruamel.yaml.error import YAMLError
 from speechbrain.utils.distributed import (
     ddp_init_group,
     infer_device,
@@ -31,9 +28,15 @@ from afpt_plugin.data.datasets import (
     recording_dataset,
     rows_of,
 )
+from afpt_plugin.data.folds import check_folds
 from afpt_plugin.data.manifests import read_manifest
+from afpt_plugin.data.tables import read_text
 from afpt_plugin.errors import InputError
 from afpt_plugin.learners import Learner
+from afpt_plugin.options import load_hparams, parse_arguments
+from afpt_plugin.results.options import given_run_options
+from afpt_plugin.results.run import RunResults
+from afpt_plugin.transduction import check_transduction
 
 logger = get_logger(__name__)
 
@@ -72,7 +75,8 @@ def load_experiment(arguments, recipe):
     Raises
     ------
     InputError
-        If there is no such file, or an option that the YAML does not have.
+        If there is no such file, or an option cannot be used, see
+        `check_hparams`. Nothing is written.
 
     Example
     -------
@@ -83,7 +87,7 @@ def load_experiment(arguments, recipe):
     """
     folder = Path(os.path.abspath(recipe)).parent
     arguments = _select_upstream(arguments)
-    name, run_opts, overrides = sb.parse_arguments(arguments)
+    name, run_opts, overrides = parse_arguments(arguments)
     places = [Path(), folder, folder.parent / "methods"]
     found = [place / name for place in places if (place / name).is_file()]
     if not found:
@@ -93,10 +97,11 @@ def load_experiment(arguments, recipe):
             f"{shown.parent / 'methods'}"
         )
     hparams_file = str(found[0])
-    text = found[0].read_text(encoding="utf-8")
+    text = read_text(hparams_file, "Give a YAML file of options")
     if "\ndataset:" in f"\n{text}":
         overrides = f"dataset: {folder.name}\n{overrides}"
-    changes = {"device": run_opts.device or infer_device()}
+    device = run_opts.device and check_device(run_opts.device)
+    changes = {"device": device or infer_device()}
     if not torch.cuda.is_available():
         # SpeechBrain's default, NCCL, exists on GPUs alone.
         changes["distributed_backend"] = "gloo"
@@ -118,6 +123,9 @@ def load_experiment(arguments, recipe):
         # Its threads, still running when the interpreter ends, would abort it.
         atexit.register(torch.distributed.destroy_process_group)
     hparams = load_hparams(hparams_file, overrides)
+    if isinstance(hparams.get("results"), RunResults):
+        hparams["results"].options |= given_run_options(run_opts)
+        hparams["results"].check_options(hparams.get("checkpointer"))
     return hparams_file, run_opts, overrides, hparams
 
 
@@ -185,42 +193,38 @@ def _select_upstream(arguments):
     return kept
 
 
-def load_hparams(hparams_file, overrides):
-    """Build a YAML file's objects; overrides may be YAML or a mapping.
+# Options of `prepare_data` itself, besides those of a prep script.
+OF_PREPARATION = (
+    *("data_folder", "feature_folder", "clip_options", "recordings_per_batch"),
+    *("samples_folder", "samples", "with_train"),
+)
+
+
+def check_task(task, prepare, hparams):
+    """Refuse what a data set cannot do, before anything is written.
+
+    Arguments
+    ---------
+    task : Task
+        The data set's.
+    prepare : callable
+        The recipe's prep script.
+    hparams : dict
+        From `load_experiment`: ``data``, see `prepare_data`, and
+        ``transduction``.
 
     Raises
     ------
     InputError
-        If the YAML does not have such an option, or is not valid with it.
-
-    Example
-    -------
-    >>> path = getfixture("tmp_path") / "hparams.yaml"
-    >>> _ = path.write_text("seed: 1\\ntwice: !apply:sum [[!ref <seed>, 2]]\\n")
-    >>> load_hparams(path, {"seed": 2})["twice"]
-    4
+        If it does not have such an option or fold, or has several labels where
+        one is needed.
     """
-    try:
-        with open(hparams_file, encoding="utf-8") as fin:
-            return load_hyperpyyaml(fin, overrides)
-    except KeyError as error:
-        raise InputError(
-            f"{hparams_file} does not have this option: {error.args[0]}; the "
-            "options are the keys of that file"
-        ) from error
-    except InputError:
-        raise
-    except YAMLError as error:
-        raise InputError(
-            f"{hparams_file} and the options {overrides!r} do not make valid "
-            f"YAML: {error}"
-        ) from error
-    except (AttributeError, ImportError, TypeError, ValueError) as error:
-        raise InputError(
-            f"{hparams_file}: an object could not be built "
-            f"({type(error).__name__}: {error}); check its class and arguments, "
-            "and give what is a !PLACEHOLDER as an option (--data_folder ...)"
-        ) from error
+    check_transduction(hparams["transduction"], task)
+    data = hparams["data"]
+    given = {k: v for k, v in data.items() if k not in OF_PREPARATION}
+    _options_of(prepare, task, given)
+    if task.folds:
+        check_folds(task, data.get("folds"), data.get("source_folds"))
 
 
 def prepare_data(task, prepare, write_samples, options):
@@ -350,6 +354,7 @@ def set_up(task, clap, data, supervision, learner, baseline):
     if rows is not None:
         kind = data.get("run_kind") or announce(task, clap, data["n_samples"])
         facts["run_kind"] = kind
+        clap.check_class_names(task.class_names)
     items = supervision.datasets(task, clap, folder, rows)
     if rows is not None:
         test = recording_dataset(

@@ -3,8 +3,8 @@
 Three files, a few kilobytes, no code and no pickle:
 
 * ``hyperparams.yaml``: plain values (classes, backbone, the learner's settings,
-  metrics); it is read by ``yaml.safe_load``, so a file from a hub cannot run
-  anything
+  metrics), without a tag or an alias, so a file from a hub cannot run anything;
+  its size, its depth and what it asks for have limits
 * ``learner.safetensors``: the learner's state dict
 * ``README.md``: a model card with the three lines that use it
 
@@ -28,9 +28,9 @@ Authors
 import dataclasses
 import hashlib
 import json
-import math
 import re
 import reprlib
+from functools import partial
 from pathlib import Path
 
 import jinja2
@@ -41,8 +41,14 @@ from safetensors import SafetensorError
 from afpt_plugin.data.audio import CHANNELS
 from afpt_plugin.data.tables import check_class_names
 from afpt_plugin.errors import InputError, refuse_unwritable
-from afpt_plugin.files import file_sha256, replacing, write_if_changed
+from afpt_plugin.files import (
+    file_sha256,
+    read_bytes,
+    replacing,
+    write_if_changed,
+)
 from afpt_plugin.learners import LEARNERS
+from afpt_plugin.plain_yaml import PlainLoader
 
 #: First value of ``hyperparams.yaml``; raise it when the layout changes.
 FORMAT = "afpt-learner-3"
@@ -60,6 +66,11 @@ LICENSES = (
     *("cc-by-sa-4.0", "cc0-1.0", "mit", "ms-pl", "unknown"),
 )
 
+# Of an export that somebody else may have made, in bytes.
+MAX_SETTINGS = 2**20
+MAX_TENSORS = 2**30
+MAX_VECTORS = 100_000  # of all contexts
+
 # What a value of `hyperparams.yaml` must be, and how a message calls that.
 _KINDS = {
     "clap": (str, "a name"),
@@ -70,12 +81,18 @@ _KINDS = {
     "baseline_settings": (dict, "names with values"),
     "class_names": (list, "a list of texts"),
     "multi_label": (bool, "true or false"),
-    "logit_scale": ((int, float), "a number of at least 0.001"),
-    "clip_seconds": ((int, float), "a number of at least 0.001"),
+    "logit_scale": ((int, float), "a number from 0.001 to 10000"),
+    "clip_seconds": ((int, float), "a number from 0.001 to 3600"),
     "channels": (str, " or ".join(CHANNELS)),
     "metrics": (dict, "names with values"),
     "facts": (dict, "names with values"),
 }
+
+# What a learner may raise at settings of any kind and size.
+UNFIT = (
+    *(ArithmeticError, AttributeError, LookupError, MemoryError),
+    *(RuntimeError, TypeError, ValueError),
+)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -107,9 +124,9 @@ class Export:
                 kind is bool or not isinstance(value, bool)
             )
             if sound and wanted.startswith("a number"):
-                # Whole numbers of any length are YAML, too.
-                sound = isinstance(value, float) or abs(value) < 2**53
-                sound = sound and math.isfinite(value) and value >= 1e-3
+                # NaN is not between them; whole numbers may have any length.
+                low, high = map(float, re.findall("[0-9.]+", wanted))
+                sound = low <= value <= high
             elif sound and name == "channels":
                 sound = value in CHANNELS
             elif sound and name == "clap_fingerprint":
@@ -123,6 +140,14 @@ class Export:
                     f"version has {', '.join(LEARNERS)}"
                 )
         check_class_names(self.class_names)
+        n_ctx = self.learner_settings.get("n_ctx")
+        if isinstance(n_ctx, int) and n_ctx > MAX_VECTORS / len(
+            self.class_names
+        ):
+            raise InputError(
+                f"n_ctx: {_short(n_ctx)} are too many for "
+                f"{len(self.class_names)} classes"
+            )
         self._build(self.learner, self.learner_settings)
         self._build(self.baseline, self.baseline_settings)
 
@@ -130,7 +155,9 @@ class Export:
         """A learner before `setup`; its constructor checks the settings."""
         try:
             return LEARNERS[name](**settings)
-        except TypeError as error:
+        except InputError:
+            raise
+        except UNFIT as error:
             raise _misfit(name, error) from error
 
     def make_learner(self, clap):
@@ -155,16 +182,21 @@ class Export:
             )
         except InputError:
             raise
-        except (AttributeError, RuntimeError, TypeError, ValueError) as error:
-            # A stranger's settings may be of any kind and size.
+        except UNFIT as error:
             raise _misfit(self.learner, error) from error
         return learner.eval()
 
     def make_baseline(self, clap):
         """Rebuild what the learner was compared with, without training items."""
-        return self._build(self.baseline, self.baseline_settings).setup(
-            clap, self.class_names, logit_scale=self.logit_scale
-        )
+        baseline = self._build(self.baseline, self.baseline_settings)
+        try:
+            return baseline.setup(
+                clap, self.class_names, logit_scale=self.logit_scale
+            )
+        except InputError:
+            raise
+        except UNFIT as error:
+            raise _misfit(self.baseline, error) from error
 
     @property
     def fingerprint(self):
@@ -286,18 +318,20 @@ def read_export(folder, fetch=None):
     """
     if fetch is None:
         folder = find_export(folder)
-        fetch = folder.joinpath
+        fetch = partial(_inside, folder)
     settings = _read_settings(fetch(SETTINGS_FILE))
     path = fetch(TENSORS_FILE)
     wanted = settings.pop("tensors_sha256")
     try:
-        tensors = safetensors.torch.load_file(path)
+        # One reading, so that what is hashed is what is used
+        content = read_bytes(path, MAX_TENSORS)
+        tensors = safetensors.torch.load(content)
     except (OSError, SafetensorError) as error:
         raise InputError(
             f"{path}: cannot read the learner's tensors ({error}); restore the "
             "file"
         ) from error
-    if file_sha256(path) != wanted:
+    if hashlib.sha256(content).hexdigest() != wanted:
         raise InputError(
             f"{path} is not the file that {SETTINGS_FILE} describes (its "
             "sha256 differs); restore both from one export"
@@ -325,19 +359,31 @@ def find_export(folder):
     return inner if (inner / SETTINGS_FILE).is_file() else Path(folder)
 
 
+def _inside(folder, name):
+    """A file of a folder; a link must not lead to another folder's."""
+    path, root = Path(folder, name), Path(folder).resolve()
+    # The hub's cache holds links to its own `blobs`.
+    places = root, root.parents[1 if len(root.parts) > 2 else 0] / "blobs"
+    if path.is_symlink() and path.resolve().parent not in places:
+        raise InputError(f"{path} is a link that leads out of the export")
+    return path
+
+
 def _read_settings(path):
     try:
-        settings = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        text = read_bytes(path, MAX_SETTINGS).decode("utf-8")
+        settings = yaml.load(text, PlainLoader)
+        json.dumps(settings)  # refuses dates, and numbers without end
     except OSError as error:
         raise InputError(
             f"{path}: cannot be read ({error.strerror}); give the export/ "
             "folder of a run"
         ) from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except (yaml.YAMLError, TypeError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise InputError(
-            f"{path}: not plain YAML ({reason}); an export holds values only, "
-            "never tags that build objects"
+            f"{path}: not plain YAML ({reason:.200}); an export holds values "
+            "only, never tags that build objects"
         ) from error
     found = settings.get("format") if isinstance(settings, dict) else None
     if found != FORMAT:

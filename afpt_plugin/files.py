@@ -4,6 +4,7 @@ Authors
  * The afpt_plugin developers 2026
 """
 
+import errno
 import hashlib
 import os
 from contextlib import contextmanager
@@ -40,6 +41,42 @@ def replacing(path):
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def read_bytes(path, limit):
+    """Read a small file that somebody else may have made.
+
+    Arguments
+    ---------
+    path : str or pathlib.Path
+        The file.
+    limit : int
+        The most bytes that it may have.
+
+    Raises
+    ------
+    OSError
+        If it is larger, or not a file: a pipe would never end.
+
+    Example
+    -------
+    >>> path = getfixture("tmp_path") / "a.txt"
+    >>> _ = path.write_text("abc")
+    >>> read_bytes(path, 3)
+    b'abc'
+    >>> read_bytes(path, 2)
+    Traceback (most recent call last):
+    ...
+    OSError: [Errno 27] 3 bytes are too many, at most 2 are read: '...a.txt'
+    """
+    path = Path(path)
+    size = path.stat().st_size
+    if not path.is_file():
+        raise OSError(errno.EINVAL, "not a file", str(path))
+    if size > limit:
+        reason = f"{size} bytes are too many, at most {limit} are read"
+        raise OSError(errno.EFBIG, reason, str(path))
+    return path.read_bytes()
 
 
 def file_sha256(path):

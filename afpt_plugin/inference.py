@@ -178,6 +178,7 @@ class PromptedClassifier(Pretrained):
         """A classifier of other classes, if the learner can; shares the CLAP."""
         check_class_names(class_names)
         clap = self.mods.clap
+        clap.check_class_names(class_names)
         export = dataclasses.replace(
             self.hparams.export,
             class_names=list(class_names),

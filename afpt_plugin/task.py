@@ -15,6 +15,7 @@ Authors
 """
 
 import dataclasses
+import math
 from pathlib import Path
 
 import torch
@@ -52,7 +53,8 @@ class Task:
     Raises
     ------
     InputError
-        If a class name is empty or occurs twice.
+        If a class name is empty or occurs twice, or another value is of the
+        wrong kind.
     """
 
     name: str
@@ -66,6 +68,15 @@ class Task:
 
     def __post_init__(self):
         check_class_names(self.class_names)
+        if not isinstance(self.multi_label, bool):
+            raise InputError(
+                f"multi_label is {self.multi_label!r}; give True or False"
+            )
+        seconds = self.clip_seconds
+        if type(seconds) not in (int, float) or not 0 < seconds < math.inf:
+            raise InputError(
+                f"clip_seconds is {seconds!r}; give a number of seconds"
+            )
 
     @property
     def n_classes(self):

@@ -30,7 +30,8 @@ from afpt_plugin.data.datasets import EmbeddingDataset
 from afpt_plugin.data.manifests import MANIFEST_COLUMNS, write_manifest
 from afpt_plugin.data.store import FeatureStore, content_key
 from afpt_plugin.errors import exit_on_input_error
-from afpt_plugin.experiment import find_method, load_hparams, method_names
+from afpt_plugin.experiment import find_method, method_names
+from afpt_plugin.options import load_hparams
 from afpt_plugin.results.output import primary_head
 from afpt_plugin.task import Task
 
@@ -53,6 +54,9 @@ class StoredClap(FrozenClap):
     def caption_encoder(self):
         """There is none."""
         raise TextTowerNeeded
+
+    def check_class_names(self, class_names):
+        """Any names will do."""
 
     def encode_captions(self, captions, pad_to=None):
         """Draw one embedding a text."""

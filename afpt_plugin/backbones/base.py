@@ -21,6 +21,11 @@ import json
 from typing import NamedTuple
 
 import torch
+from speechbrain.utils.logger import get_logger
+
+from afpt_plugin.errors import InputError
+
+logger = get_logger(__name__)
 
 # The bound that CLAP's training keeps on the exponentiated scale.
 MAX_LOGIT_SCALE = 100.0
@@ -182,6 +187,43 @@ class FrozenClap(torch.nn.Module):
         """Tokenize class names, trimmed to the longest; returns `ClassTokens`."""
         tokens = self.caption_encoder.tokenize_class_names(class_names)
         return tokens.to(self.device)
+
+    def check_class_names(self, class_names):
+        """Refuse class names that this CLAP cannot tell apart or read.
+
+        Names that it hardly knows are warned of.
+
+        Raises
+        ------
+        InputError
+            If two have the same tokens, or one has none or too many.
+        """
+        encoder, first = self.caption_encoder, {}
+        texts = [encoder.before_name + name for name in class_names]
+        lengths = encoder.count_tokens(texts)
+        for name, length in zip(class_names, lengths, strict=True):
+            if length > encoder.max_length:
+                raise InputError(
+                    f"the class name {name!r:.80} has {length} tokens, but the "
+                    f"text tower takes at most {encoder.max_length}; shorten it"
+                )
+        ids, mask = encoder.tokenize(texts)
+        for name, own, real in zip(class_names, ids, mask, strict=True):
+            other = first.setdefault(tuple(own[real.bool()].tolist()), name)
+            if other != name:
+                raise InputError(
+                    f"the class names {other!r} and {name!r} are the same to "
+                    f"the tokenizer of {self.name}, so nothing could tell them "
+                    "apart; use other words for one of the two"
+                )
+        shares = encoder.share_unknown(class_names)
+        for name, share in zip(class_names, shares, strict=True):
+            if share >= 0.5:
+                logger.warning(
+                    "the tokenizer of %s does not know most of the class name "
+                    "%r; use other words",
+                    *(self.name, name),
+                )
 
     def embed_words(self, text):
         """Token embeddings of a text, to start a context from words, [n, d].

@@ -391,7 +391,7 @@ def _fetch(names, repo_id, advice):
 
 def _read_licence(card):
     """What the head of a model's card says, or ``"unknown"``."""
-    text = card.read_text(encoding="utf-8") if card.is_file() else ""
+    text = card.read_bytes().decode(errors="replace") if card.is_file() else ""
     head = text.partition("---")[2].partition("---")[0]
-    found = re.search(r"^license: *(\S+)", head, re.MULTILINE)
+    found = re.search(r"^license:[\s\"'[-]*([\w.-]+)", head, re.MULTILINE)
     return found[1] if found else "unknown"

@@ -95,6 +95,21 @@ class TextEncoder(torch.nn.Module):
         )
         return ClassTokens(batch["input_ids"], batch["attention_mask"])
 
+    def count_tokens(self, texts):
+        """How many tokens each of N texts has before any is cut."""
+        texts = [self._finish(text) for text in texts]
+        ids = self.tokenizer(texts, verbose=False)["input_ids"]
+        return [len(own) for own in ids]
+
+    def share_unknown(self, texts):
+        """Share of each text's tokens that the tokenizer does not know."""
+        unknown = self.tokenizer.unk_token_id
+        shares = []
+        for text in texts:
+            ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+            shares.append(ids.count(unknown) / max(1, len(ids)))
+        return shares
+
     def tokenize_class_names(self, class_names):
         """Tokenize class names, see `FrozenClap.tokenize_class_names`."""
         return self.tokenize([self.before_name + name for name in class_names])

@@ -132,7 +132,7 @@ def run(args):
     output = Path(args.output)
     events = read_options(args, output)
     _check_arguments(args, output, events)
-    files, skipped = find_recordings(args.files, undecodable=True)
+    files, skipped = find_recordings(args.files, everything=True)
     if events:
         output = table_path(output, len(files))
     if args.figure and len(files) != 1:
@@ -170,12 +170,6 @@ def run(args):
         if n_errors is not None:
             logger.warning("%s is complete; nothing to do", output)
         else:
-            if n_apple := skipped.pop("._*", 0):
-                logger.warning(
-                    "%d files skipped: their names begin with ._, in which "
-                    "macOS keeps notes on other files, no sound",
-                    n_apple,
-                )
             if skipped:
                 logger.warning(
                     "%d files skipped: unsupported extension (%s)",

@@ -152,10 +152,12 @@ def make_answer(classifier):
     # An edit of the names need not encode the recording again.
     @functools.lru_cache(maxsize=1)
     def encode(path):
+        """A recording's samples and the embeddings of its windows."""
         sig = classifier.load_audio(path)
         return sig, classifier.encode_windows([sig])[0]
 
     def with_names(text):
+        """The classifier of the names in the field."""
         from afpt_plugin.data.tables import parse_class_names
 
         if text == own_names:
@@ -169,6 +171,7 @@ def make_answer(classifier):
         return classifier.with_class_names(names)
 
     def answer(path, text):
+        """What the page shows of a recording."""
         if path is None:
             return HINT
         try:

@@ -14,12 +14,13 @@ from afpt_plugin.errors import InputError, refuse_unwritable
 DESCRIPTION = """\
 Pick the captions of a corpus that name one of your classes.
 
-The corpus is a CSV file with a column of sentences (AudioCaps, Clotho, ...). A
-caption gets the label of every class that it names, by the class name or by a
-synonym, in any inflection. The command prints the number of captions of each
-class and the phrase that found most of them. For a class that no caption names
-it prints a warning and puts the class name into templates instead, so that
-`afpt tune --captions` can learn every class.
+The corpus is a table with one or more columns of sentences (AudioCaps; Clotho's
+caption_1 to caption_5), or JSON (WavCaps). A caption gets the label of every
+class that it names, by the class name or by a synonym, in any inflection. The
+command prints the number of captions of each class and the phrase that found
+most of them. For a class that no caption names it prints a warning and puts the
+class name into templates instead, so that `afpt tune --captions` can learn
+every class.
 """
 
 EXAMPLE = """\
@@ -49,7 +50,7 @@ def add_parser(subparsers):
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "corpus", metavar="CORPUS.csv", help="CSV file with a header"
+        "corpus", metavar="CORPUS", help="CSV file with a header, or JSON"
     )
     parser.add_argument(
         "--class-names",
@@ -66,8 +67,8 @@ def add_parser(subparsers):
     parser.add_argument(
         "--text-column",
         metavar="NAME",
-        help="the corpus's column of sentences (default: caption, captions, "
-        "text, sentence or raw)",
+        help="the corpus's column of sentences (default: all of caption_1, "
+        "caption_2, ..., or else caption, captions, text, sentence or raw)",
     )
     parser.add_argument(
         "--max-per-class",

@@ -18,10 +18,10 @@ Push an export to the Hugging Face hub, where from_hparams of PromptedClassifier
 finds it.
 
 Its settings, tensors and card become one commit of the repository, which is
-made if it does not exist, and is private unless you say --public. An export
-that cannot be loaded is refused, and so is a repository that holds something
-else. Log in first: `hf auth login`, or HF_TOKEN. Who has loaded an earlier push
-keeps it until from_hparams gets fetch_config=FetchConfig(allow_updates=True).
+made if it does not exist, and is private unless you say --public. A damaged
+export is refused, and so is a repository that holds something else. Log in
+first: `hf auth login`, or HF_TOKEN. Who has loaded an earlier push keeps it
+until from_hparams gets fetch_config=FetchConfig(allow_updates=True).
 """
 
 EXAMPLE = """\

@@ -127,26 +127,24 @@ def load_recording(path, sample_rate, channels="mean"):
     return torch.cat(list(Recording(path, sample_rate, channels)))
 
 
-def find_recordings(paths, undecodable=False):
+def find_recordings(paths, everything=False):
     """Find recordings: files, and what soundfile reads in folders at any depth.
-
-    Links to folders are followed after the folders themselves; each real
-    folder is read once.
 
     Arguments
     ---------
     paths : list of str
-        Files and folders.
-    undecodable : bool
-        Whether audio that soundfile cannot read is a recording, too.
+        Files and folders. Folders that were read already are left out.
+    everything : bool
+        Whether links to folders are followed, each real folder once, and audio
+        that soundfile cannot read is a recording, too.
 
     Returns
     -------
     files : list of str
         Each once, those of a folder in alphabetical order.
     skipped : collections.Counter
-        How many files of each other extension the folders hold, and of ``._*``,
-        in which macOS keeps what other file systems cannot hold.
+        How many files of each other extension the folders hold, and hidden
+        ones, and links to folders.
 
     Raises
     ------
@@ -162,7 +160,7 @@ def find_recordings(paths, undecodable=False):
     formats = set(soundfile.available_formats()) - {"RAW"}
     supported = {f".{name.lower()}" for name in formats}
     supported |= {".aif", ".aifc", ".oga", ".opus", ".snd"}
-    known = supported | UNDECODABLE if undecodable else supported
+    known = supported | UNDECODABLE if everything else supported
     files, skipped, seen = {}, Counter(), set()
     for path in paths:
         if os.path.isfile(path):
@@ -181,13 +179,16 @@ def find_recordings(paths, undecodable=False):
                     continue
                 seen.add(real)
                 folders.sort()
-                for name in folders:
-                    if os.path.islink(os.path.join(folder, name)):
-                        roots.append(os.path.join(folder, name))
+                links = [os.path.join(folder, name) for name in folders]
+                links = list(filter(os.path.islink, links))
+                if everything:
+                    roots += links  # after the folders themselves
+                elif links:
+                    skipped["linked folder"] += len(links)
                 for name in sorted(names):
                     suffix = os.path.splitext(name)[1].lower()
-                    if name.startswith("._"):
-                        skipped["._*"] += 1
+                    if name.startswith("."):  # a Mac's ._a.wav is no sound
+                        skipped["hidden"] += 1
                     elif suffix in known:
                         files[os.path.join(folder, name)] = None
                     else:

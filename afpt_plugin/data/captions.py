@@ -109,10 +109,13 @@ class Caption:
         return None
 
 
-def read_captions(path, class_names):
+def read_captions(path, class_names, one_label=False):
     """Read and check a caption manifest.
 
     Rows that repeat both caption and labels are kept once, with a warning.
+    With ``one_label``, a sentence must not be under two labels, each in a row
+    of its own; in the paper's format it is only warned of, since the paper's
+    captions of ESC-50 have ten such.
 
     Arguments
     ---------
@@ -120,6 +123,8 @@ def read_captions(path, class_names):
         A CSV file in one of the two formats of this module, UTF-8.
     class_names : list[str]
         The classes. A label is the position of its name in this list.
+    one_label : bool
+        Whether a recording has one of the classes only.
 
     Returns
     -------
@@ -140,7 +145,7 @@ def read_captions(path, class_names):
     [Caption(caption='a wet street', labels=(0, 1), line=2)]
     """
     check_class_names(class_names)
-    rows = read_table(path, (), remedy=REMEDY)
+    rows = read_table(path, (), None, REMEDY)
     parsers = {"label": _parse_names, "class": _parse_indices}
     columns = set(rows[0]) - _INDEX_COLUMNS - {"caption"}
     label_column = columns.pop() if len(columns) == 1 else None
@@ -159,6 +164,15 @@ def read_captions(path, class_names):
             kept.setdefault((caption.caption, frozenset(labels)), caption)
         except InputError as error:
             faults.append(f"line {row.line}: {error}")
+    if one_label and (twice := _contradictions(kept.values(), class_names)):
+        if label_column == "label":
+            faults += twice
+        else:
+            logger.warning(
+                "%s: %d captions are under several labels, which nothing can "
+                "learn:\n%s",
+                *(path, len(twice), some_of(twice, limit=3)),
+            )
     if faults:
         raise InputError(
             f"{path}: {len(faults)} of {len(rows)} captions cannot be used; fix "
@@ -178,6 +192,23 @@ def read_captions(path, class_names):
             *(path, len(rows) - len(kept)),
         )
     return list(kept.values())
+
+
+def _contradictions(captions, class_names):
+    """A text for each sentence that stands under different single labels."""
+    same = {}
+    for caption in captions:
+        if len(caption.labels) == 1:
+            same.setdefault(caption.words or caption.caption, []).append(
+                caption
+            )
+    return [
+        f"lines {', '.join(str(c.line) for c in group)}: "
+        f"{group[0].caption!r:.80} is under "
+        f"{' and '.join(class_names[c.labels[0]] for c in group)}"
+        for group in same.values()
+        if len({caption.labels for caption in group}) > 1
+    ]
 
 
 def split_captions(captions, n_classes, valid_fraction, seed):

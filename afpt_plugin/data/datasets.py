@@ -10,6 +10,7 @@ Authors
 
 import torch
 from speechbrain.dataio.dataset import DynamicItemDataset
+from speechbrain.utils.logger import get_logger
 from torch.nn.utils.rnn import pad_sequence
 
 from afpt_plugin.backbones.base import Embeddings
@@ -17,6 +18,8 @@ from afpt_plugin.data.audio import read_clip
 from afpt_plugin.data.store import FeatureStore, content_key
 from afpt_plugin.errors import InputError
 from afpt_plugin.learners.base import LabeledItems
+
+logger = get_logger(__name__)
 
 #: Captions in a batch of the text tower, filled up if there are fewer.
 CAPTION_ROWS = 16
@@ -171,6 +174,16 @@ def _entries(embeddings, keep_padding=False):
         yield {"whole": whole, "parts": parts, "mask": mask}
 
 
+def _layout(clap):
+    """What a shard of a backbone's entries holds."""
+    rows = torch.float32, (clap.embed_dim,)
+    return {
+        "whole": (torch.float32, ()),
+        "parts": rows,
+        "mask": (torch.bool, ()),
+    }
+
+
 def embed_captions(clap, captions, store_folder, pad_to=None):
     """Store the embeddings of captions.
 
@@ -199,10 +212,13 @@ def embed_captions(clap, captions, store_folder, pad_to=None):
         N keys, in the order of ``captions``.
     """
     settings = {"kind": "captions", "pad_to": pad_to, "rows": CAPTION_ROWS}
-    store = FeatureStore(store_folder, clap.fingerprint, settings)
+    store = FeatureStore(
+        store_folder, clap.fingerprint, settings, _layout(clap)
+    )
     # Neighbors in length share their number of tokens; the text settles the
     # order.
     ordered = sorted(set(captions), key=lambda text: (len(text), text))
+    _say_what_is_cut(clap.caption_encoder, captions, pad_to)
 
     @torch.no_grad()
     def encode(batch):
@@ -232,6 +248,21 @@ def embed_captions(clap, captions, store_folder, pad_to=None):
         desc="encoding captions",
     )
     return store, [content_key(caption) for caption in captions]
+
+
+def _say_what_is_cut(encoder, captions, pad_to):
+    """Warn of captions that have more tokens than are read of them."""
+    limit = min(pad_to or encoder.max_length, encoder.max_length)
+    # No token is shorter than a byte, and few surround a text.
+    long = [text for text in captions if len(text.encode()) + 4 > limit]
+    counts = encoder.count_tokens(long) if long else []
+    cut = [t for t, n in zip(long, counts, strict=True) if n > limit]
+    if cut:
+        logger.warning(
+            "%d of %d captions have more than %d tokens, and nothing is read "
+            "of what follows; shorten them. The first is %r",
+            *(len(cut), len(captions), limit, cut[0]),
+        )
 
 
 def embed_recordings(
@@ -270,7 +301,10 @@ def embed_recordings(
         If ``load`` returns something else than samples.
     """
     store = FeatureStore(
-        store_folder, clap.fingerprint, {**settings, "kind": "recordings"}
+        store_folder,
+        clap.fingerprint,
+        {**settings, "kind": "recordings"},
+        _layout(clap),
     )
     keys = [recording["key"] for recording in recordings]
 

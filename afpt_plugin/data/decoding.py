@@ -23,8 +23,8 @@ RATES = (100, 1_000_000)
 WHOLE, BLOCK = 2**22, 2**20
 # Bytes of a file that is read at once, which tells a failing disk by its name.
 IN_MEMORY = 2**25
-# Integers of 32 bits as floats are the loudest samples that may be meant.
-MAX_SAMPLE = 2.0**31
+# Integers of 24 bits as floats: louder ones overflow in a backbone.
+MAX_SAMPLE = 2.0**24
 # Audio by its name, which libsndfile cannot decode.
 UNDECODABLE = set(
     ".3gp .aac .ac3 .alac .amr .ape .dff .dsf .m4a .m4b .m4r .mka .mpc .ra .tta "

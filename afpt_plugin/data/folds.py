@@ -7,6 +7,7 @@ Authors
 from speechbrain.utils.logger import get_logger
 
 from afpt_plugin.data.sampling import folds_by_source
+from afpt_plugin.data.tables import text_of
 from afpt_plugin.errors import InputError
 
 logger = get_logger(__name__)
@@ -51,18 +52,10 @@ def select_folds(task, root, rows, folds=None, source_folds=None):
     >>> [(row["ID"], row["train"]) for row in rows], chosen, kind
     ([('a', True), ('b', False)], [1], 'by source: 2')
     """
-    all_folds = list(task.folds)
     if source_folds is not None:
         rows = _fold_again(rows, source_folds)
-        all_folds = list(range(1, source_folds + 1))
-    folds = all_folds if folds is None else folds
+    all_folds, folds = check_folds(task, folds, source_folds)
     known = {str(fold): fold for fold in all_folds}
-    is_list = isinstance(folds, (list, tuple))
-    if not is_list or any(fold not in all_folds for fold in folds):
-        raise InputError(
-            f"folds: {folds!r} is not a list of folds of {task.name}; use a "
-            f"list of {', '.join(known)}, or leave the option out for all"
-        )
     marked = []
     for row in rows:
         if row["fold"] not in known:
@@ -79,6 +72,37 @@ def select_folds(task, root, rows, folds=None, source_folds=None):
     if chosen != all_folds:
         kind = f"by source: {source_folds}" if source_folds else "own"
     return marked, chosen, kind
+
+
+def check_folds(task, folds=None, source_folds=None):
+    """All folds that there are, and those that are tested; see `select_folds`.
+
+    Raises
+    ------
+    InputError
+        If there are no such folds.
+
+    Example
+    -------
+    >>> from afpt_plugin.task import Task
+    >>> check_folds(Task("Pets", ["dog"], folds=(1, 2)), [2])
+    ([1, 2], [2])
+    """
+    all_folds = list(task.folds)
+    if source_folds is not None:
+        all_folds = list(range(1, source_folds + 1))
+    folds = all_folds if folds is None else folds
+    known = {str(fold): fold for fold in all_folds}
+    found = [None]
+    if isinstance(folds, (list, tuple)):
+        # Of folds 1 and a, both are texts, but YAML makes 1 a number.
+        found = [known.get(str(text_of(fold))) for fold in folds]
+    if None in found:
+        raise InputError(
+            f"folds: {folds!r} is not a list of folds of {task.name}; use a "
+            f"list of {', '.join(known)}, or leave the option out for all"
+        )
+    return all_folds, found
 
 
 def _fold_again(rows, n_folds):

@@ -58,28 +58,38 @@ def read_hf_dataset(source, folder, columns):
         If it is not there, or has no such columns.
     """
     splits = _load(source)
+    from datasets import Value
+
     records, class_names = [], None
     for split, data in splits.items():
         names = _find_columns(source, data, columns)
-        label = data.features[names["label"]]
-        label = getattr(label, "feature", label)  # of a list of labels
-        if hasattr(label, "int2str"):
-            class_names = [name.replace("_", " ") for name in label.names]
-        elif label.dtype not in ("string", "large_string"):
-            raise InputError(
-                f"{source}: the column {names['label']} holds no names "
-                f"({label.dtype}); {_columns_of(data)}"
-            )
         own = {n: theirs for n, theirs in names.items() if n != "path"}
+        kinds = {n: data.features[theirs] for n, theirs in own.items()}
+        # Of a list of labels
+        kinds["label"] = getattr(kinds["label"], "feature", kinds["label"])
+        class_names = getattr(kinds["label"], "names", class_names)
+        for name, kind in kinds.items():
+            type_ = getattr(kind, "dtype", "lists or fields")
+            is_name = hasattr(kind, "names") or "string" in type_
+            if not (is_name or name != "label" and isinstance(kind, Value)):
+                raise InputError(
+                    f"{source}: the column {own[name]} holds no names "
+                    f"({type_}); {_columns_of(data)}"
+                )
         table = data.select_columns(list(own.values()))
         paths = _write_recordings(data, names["path"], split, folder)
         for number, (path, row) in enumerate(
             zip(paths, table.to_list(), strict=True)
         ):
             place = f"{split}, row {number}"
-            record = {n: text_of(row[theirs]) for n, theirs in own.items()}
-            record["label"] = _labels(label, row[names["label"]])
-            record |= {"place": place, "ID": f"{split}-{number:06d}"}
+            record = {n: _texts(kinds[n], row[own[n]]) for n in own}
+            label = record.pop("label")
+            record = {n: "|".join(texts) for n, texts in record.items()}
+            record |= {
+                "label": label,
+                "place": place,
+                "ID": f"{split}-{number:06d}",
+            }
             if path is None:
                 record["problem"] = "no audio"
             # A lone split says nothing of what is tested.
@@ -104,16 +114,12 @@ def _load(source):
         else:
             name, _, configuration = source.partition(":")
             found = datasets.load_dataset(name, configuration or None)
-    except (
-        datasets.exceptions.DatasetsError,
-        OSError,
-        RuntimeError,
-        ValueError,
-    ) as error:
+    except Exception as error:  # of damaged files, whatever comes of them
         reason = " ".join(str(error).split())
+        start = "" if is_saved(source) else "no such file or folder, and "
         raise InputError(
-            f"{source}: no such file or folder, and as a data set of Hugging "
-            f"Face it cannot be loaded ({type(error).__name__}: {reason:.300})"
+            f"{source}: {start}as a data set of Hugging Face it cannot be "
+            f"loaded ({type(error).__name__}: {reason:.300})"
         ) from error
     if isinstance(found, datasets.Dataset):
         found = {str(found.split or "all"): found}
@@ -150,8 +156,8 @@ def _columns_of(data):
     )
 
 
-def _labels(kind, value):
-    """A row's labels as a list of texts."""
+def _texts(kind, value):
+    """A row's labels, or another value, as a list of texts."""
     values = value if isinstance(value, list) else [value]
     if hasattr(kind, "int2str"):
         # -1 and None: not labeled
@@ -165,7 +171,14 @@ def _write_recordings(data, column, split, folder):
     """Write a split's recordings, unless they are there; a path or None of each."""
     from datasets import Audio
 
-    raw = data.select_columns([column]).cast_column(column, Audio(decode=False))
+    raw = data.select_columns([column])
+    try:
+        raw = raw.cast_column(column, Audio(decode=False))
+    except (TypeError, ValueError, NotImplementedError) as error:
+        raise InputError(
+            f"the column {column} holds no recordings "
+            f"({data.features[column]!r:.60}); {_columns_of(data)}"
+        ) from error
     place = Path(folder, "recordings", data._fingerprint)
     with refuse_unwritable(place):
         place.mkdir(parents=True, exist_ok=True)

@@ -130,6 +130,10 @@ def _examine(wav, known):
         raise InputError("missing") from None
     except OSError as error:
         raise InputError(f"unreadable: {error.strerror}") from None
+    except InputError:
+        raise
+    except ValueError as error:  # a name that no file can have
+        raise InputError(f"unreadable: {error}") from None
     return {"duration": duration, "silent": silent, "sha256": digest} | stamp
 
 
@@ -201,6 +205,13 @@ def check_recordings(rows, class_names, folder, allow_missing, cache_folder):
         # Also after an interruption: what was read need not be read again.
         if cache != known:
             write_if_changed(cache_path, json.dumps(known | cache, indent=0))
+    labels = {row["sha256"]: row["label"] for row in good}
+    unlike = [r["wav"] for r in good if r["label"] != labels[r["sha256"]]]
+    if unlike:
+        logger.warning(
+            "%d recordings are copies of others that have other labels:\n%s",
+            *(len(unlike), some_of(unlike, MAX_NAMES)),
+        )
     silent = [row["wav"] for row in good if cache[row["wav"]]["silent"]]
     if silent:
         logger.warning(
@@ -231,7 +242,7 @@ def _report(left_out, n_rows, allow_missing, path):
         way_out = f", or leave them out with {option}{len(bad)}"
         raise InputError(
             f"{found} cannot be used {allowed}\n{all_of_them}"
-            f"Restore them{way_out if len(bad) < n_rows else ''}."
+            f"Restore or correct them{way_out if len(bad) < n_rows else ''}."
         )
     logger.warning("%s are left out %s", found, allowed)
 

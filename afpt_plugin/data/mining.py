@@ -40,13 +40,12 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from afpt_plugin.data.captions import Caption, subsample_captions
-from afpt_plugin.data.tables import check_class_names, read_table, read_text
+from afpt_plugin.data.corpora import read_corpus
+from afpt_plugin.data.tables import check_class_names, read_text
 from afpt_plugin.errors import InputError
 
 SYNONYMS = Path(__file__).parents[1] / "assets" / "synonyms.yml"
 
-# What corpora call the column, in order of preference.
-TEXT_COLUMNS = ("caption", "captions", "text", "sentence", "raw")
 # How many other words may stand between the words of a phrase.
 SLACK = 2
 N_EXAMPLES = 3
@@ -78,9 +77,9 @@ class MiningReport:
     Arguments
     ---------
     path, text_column : str
-        The corpus and its column of captions.
-    n_rows, n_captions : int
-        The rows of the corpus and the captions that were picked.
+        The corpus and its column of captions, or several, joined by commas.
+    n_rows, n_read, n_captions : int
+        The rows of the corpus, the captions in them and those that were picked.
     classes : pandas.DataFrame
         A row per class: ``class``; ``found``, its different captions in the
         corpus; ``captions``, those picked; ``multi_label``, how many of them
@@ -89,12 +88,14 @@ class MiningReport:
     missing : list[str]
         Classes without a caption. A manifest needs one for every class.
     skipped : pandas.DataFrame
-        A row per unused row of the corpus: ``line``, ``reason``, ``caption``.
+        A row per unused caption: ``line`` (in JSON, the number of the record),
+        ``reason``, ``caption``.
     """
 
     path: str
     text_column: str
     n_rows: int
+    n_read: int
     n_captions: int
     classes: pd.DataFrame
     missing: list[str]
@@ -104,10 +105,13 @@ class MiningReport:
         """Two sentences and the table of classes."""
         reasons = sorted(self.skipped["reason"].value_counts().items())
         skipped = ", ".join(f"{reason} ({n})" for reason, n in reasons)
+        read, of = f"{self.n_rows} rows", "rows"
+        if self.n_read != self.n_rows:
+            read, of = f"{self.n_read} in {self.n_rows} rows", "captions"
         lines = [
-            f"{self.n_captions} captions of {self.n_rows} rows in {self.path} "
+            f"{self.n_captions} captions of {read} in {self.path} "
             f"(column {self.text_column!r}) name a class.",
-            f"Skipped rows: {skipped or 'none'}.",
+            f"Skipped {of}: {skipped or 'none'}.",
             self.classes.drop(columns="examples").to_string(index=False),
         ]
         if self.missing:
@@ -152,7 +156,7 @@ def mine_captions(
     Arguments
     ---------
     corpus : str or pathlib.Path
-        A CSV file with a header, UTF-8.
+        A table or JSON, see `afpt_plugin.data.corpora`.
     class_names : list[str]
         The classes.
     synonyms : dict[str, list[str]] or str or pathlib.Path, optional
@@ -163,7 +167,7 @@ def mine_captions(
         but not "man runs". Other classes have the phrases of the package
         (``assets/synonyms.yml``), if it knows them.
     text_column : str, optional
-        The column of captions; by default the first of `TEXT_COLUMNS`.
+        The column of captions; see `afpt_plugin.data.corpora`.
     max_per_class : int, optional
         The number of captions per class to choose at random; see
         `subsample_captions`.
@@ -187,14 +191,10 @@ def mine_captions(
     index = defaultdict(list)
     for phrase in phrases:
         index[phrase.stems[0]].append(phrase)
-    columns = [text_column] if text_column else ()
-    remedy = "Give a CSV file with a header and one caption per row"
-    rows = read_table(corpus, columns, remedy=remedy)
-    text_column = text_column or _find_text_column(corpus, rows[0])
-
+    texts, n_rows, columns = read_corpus(corpus, text_column)
     found, skipped, seen, hits_of = [], [], set(), Counter()
-    for row in rows:
-        caption = Caption(" ".join(row[text_column].split()), (), row.line)
+    for line, text in texts:
+        caption = Caption(" ".join(text.split()), (), line)
         reason, words = caption.fault, caption.words
         if reason is None and words in seen:
             reason = "the caption repeats an earlier one"
@@ -206,7 +206,7 @@ def mine_captions(
         if reason is None:
             found.append(replace(caption, labels=labels))
         else:
-            skipped.append((row.line, reason, caption.caption))
+            skipped.append((line, reason, caption.caption))
 
     captions = subsample_captions(found, max_per_class, seed)
     generator = random.Random(seed)
@@ -229,26 +229,15 @@ def mine_captions(
         )
     report = MiningReport(
         path=str(corpus),
-        text_column=text_column,
-        n_rows=len(rows),
+        text_column=", ".join(columns),
+        n_rows=n_rows,
+        n_read=len(texts),
         n_captions=len(captions),
         classes=pd.DataFrame(classes),
         missing=[row["class"] for row in classes if not row["captions"]],
         skipped=pd.DataFrame(skipped, columns=["line", "reason", "caption"]),
     )
     return captions, report
-
-
-def _find_text_column(path, columns):
-    """The column of captions, by its name in any case."""
-    by_name = {column.casefold(): column for column in reversed(columns)}
-    for name in TEXT_COLUMNS:
-        if name in by_name:
-            return by_name[name]
-    raise InputError(
-        f"{path}: no column is called {', '.join(TEXT_COLUMNS)}; give the name "
-        f"of the column of captions, one of {', '.join(map(repr, columns))}"
-    )
 
 
 def _load_synonyms(source):

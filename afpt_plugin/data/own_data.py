@@ -24,6 +24,8 @@ Authors
 
 import os
 import re
+import unicodedata
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,6 +54,8 @@ WANTED = (
     "(user/name) or written by save_to_disk"
 )
 
+TABLES = (".csv", ".tsv", ".parquet")
+
 # A data set on the hub, maybe with the name of its configuration.
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+(:[\w.-]+)?")
 
@@ -77,11 +81,13 @@ class OwnData(NamedTuple):
 
     def task(self, name, clip_seconds=None):
         """Their `Task`; clips are as long as in the paper's benchmarks."""
+        if clip_seconds is None:
+            clip_seconds = 10.0 if self.multi_label else 5.0
         return Task(
             name,
             self.class_names,
             multi_label=self.multi_label,
-            clip_seconds=clip_seconds or (10.0 if self.multi_label else 5.0),
+            clip_seconds=clip_seconds,
             folds=self.folds,
         )
 
@@ -117,7 +123,14 @@ def read_own_data(
         If there is nothing of the kind, or the classes are ambiguous.
     """
     check_columns(columns)
-    if isinstance(source, dict):
+    is_dict = isinstance(source, dict)
+    if columns and (is_dict or _is_folder(source)):
+        shown = "a dict" if is_dict else source
+        raise InputError(
+            f"{shown}: columns rename those of a table, which this is not; "
+            "leave them out"
+        )
+    if is_dict:
         records = [
             {"path": os.fspath(path), "label": [label]}
             for label, paths in source.items()
@@ -127,8 +140,14 @@ def read_own_data(
     else:
         records, names = _read(str(source), folder, columns or {}, class_names)
     if class_names is None:
-        class_names = names or _names_of(records)
+        class_names = [_name(n) for n in names or ()] or _names_of(records)
     check_class_names(class_names)
+    if all(name.isdecimal() for name in class_names):
+        logger.warning(
+            "the classes are called %s, of which text says nothing; write "
+            "their names in place of the numbers",
+            ", ".join(class_names[:3]),
+        )
     if multi_label is None:
         multi_label = any(len(record["label"]) > 1 for record in records)
     rows = _merge(records)
@@ -144,7 +163,12 @@ def read_own_data(
                 "labels, or allow several (multi_label)",
             )
         row["label"] = "|".join(labels)
-    return OwnData(rows, list(class_names), multi_label)
+    own = OwnData(rows, list(class_names), multi_label)
+    if own.is_split:
+        for row in rows:
+            if not row["split"]:
+                row.setdefault("problem", "it has no split")
+    return own
 
 
 def check_columns(columns):
@@ -168,39 +192,43 @@ def check_columns(columns):
             "label: category"
         )
     for name, theirs in (columns or {}).items():
-        if name not in COLUMNS or not isinstance(theirs, str):
-            wrong = name if name not in COLUMNS else theirs
+        if name not in COLUMNS:
             raise InputError(
-                f"columns: {wrong!r} is not a column; it may rename "
+                f"columns: {name!r} is not a column; it may rename "
                 f"{', '.join(COLUMNS)}"
             )
+        if not isinstance(theirs, str) or not theirs:
+            raise InputError(
+                f"columns: {name} is {theirs!r}; say what the table calls it, "
+                "e.g. label=category"
+            )
+
+
+def _is_folder(path):
+    return Path(path).is_dir() and not is_saved(path)
 
 
 def _read(source, folder, columns, class_names):
     """Records, and the class names if the source knows their order."""
     path = Path(source)
-    if is_saved(path) or not path.exists() and HUB_NAME.fullmatch(source):
+    suffix = path.suffix.lower()
+    is_hub = HUB_NAME.fullmatch(source) and suffix not in TABLES
+    if is_saved(path) or not path.exists() and is_hub:
         return read_hf_dataset(source, folder, columns)
-    if path.is_dir():
-        if columns:
-            raise InputError(
-                f"{path}: columns rename those of a table, but this is a "
-                "folder; leave them out"
-            )
+    if _is_folder(path):
         return _read_folder(path, class_names), None
     if not path.exists():
         raise InputError(f"{path}: no such file or folder; {WANTED}")
-    suffix = path.suffix.lower()
-    if suffix not in (".csv", ".tsv", ".parquet"):
+    if suffix not in TABLES:
         raise InputError(f"{path}: no table of recordings; {WANTED}")
     names = {name: columns.get(name, name) for name in COLUMNS}
     needed = {"path", "label", *columns}
     required = [names[name] for name in COLUMNS if name in needed]
     if suffix == ".parquet":
-        rows = _read_parquet(path, required)
+        rows = _read_parquet(path, names, required)
     else:
         delimiter = "\t" if suffix == ".tsv" else ","
-        remedy = "Name them, or rename those that are there (columns)"
+        remedy = "Correct the table, or rename its columns (columns)"
         table = read_table(path, required, delimiter, remedy)
         rows = [(f"line {row.line}", row) for row in table]
     records = []
@@ -208,8 +236,10 @@ def _read(source, folder, columns, class_names):
         label = row[names["label"]]
         if isinstance(label, str):
             label = label.split("|")
-        # Nothing but a label can be a list.
-        record = {n: str(row.get(own, "")) for n, own in names.items()}
+        own = {n: theirs for n, theirs in names.items() if n != "label"}
+        record = {n: row.get(name, "").strip() for n, name in own.items()}
+        # Windows writes \\, which no file's name has elsewhere
+        record["path"] = record["path"].replace("\\", "/")
         record["label"] = label
         if not record["path"]:
             record["problem"] = "no path"
@@ -219,8 +249,8 @@ def _read(source, folder, columns, class_names):
     return records, None
 
 
-def _read_parquet(path, required):
-    """Pairs of a place and a row, every value as text but lists."""
+def _read_parquet(path, names, required):
+    """Pairs of a place and a row, every value as text but lists of labels."""
     try:
         table = pyarrow.parquet.read_table(path)
     except (OSError, pyarrow.ArrowException) as error:
@@ -233,6 +263,9 @@ def _read_parquet(path, required):
             f"{path}: there is no column {', '.join(missing)}; the columns are "
             f"{', '.join(table.column_names)}. Rename them (columns)"
         )
+    for name, theirs in names.items():
+        if theirs in table.column_names:
+            _check_kind(path, name, theirs, table.schema.field(theirs).type)
     if not table.num_rows:
         raise InputError(f"{path}: the table has no row")
     rows = [
@@ -240,6 +273,20 @@ def _read_parquet(path, required):
         for row in table.to_pylist()
     ]
     return [(f"row {number}", row) for number, row in enumerate(rows, start=1)]
+
+
+def _check_kind(path, name, theirs, kind):
+    """Refuse a column of parquet whose values are no texts or numbers."""
+    shown, types = str(kind), pyarrow.types
+    if name == "label" and (types.is_list(kind) or types.is_large_list(kind)):
+        kind = kind.value_type
+    if types.is_nested(kind) or "binary" in str(kind):
+        raise InputError(
+            f"{path}: the column {theirs} holds {shown:.60}, but a {name} is a "
+            "text. A table with recordings in it is for Hugging Face's datasets:"
+            ' load_dataset("parquet", data_files=...), save_to_disk; then give '
+            "that folder"
+        )
 
 
 def _read_folder(folder, class_names):
@@ -268,6 +315,13 @@ def _read_folder(folder, class_names):
             records.append({"path": file, "ID": name, "label": [path.name]})
     if not records:
         raise InputError(f"{folder}: there is no folder in it; {WANTED}")
+    names = {label for record in records for label in record["label"]}
+    if {name.casefold() for name in names} <= {*chain(*SPLITS.values())}:
+        raise InputError(
+            f"{folder}: its folders are {', '.join(sorted(names))}, which are "
+            "no classes but splits; give one of them, or a table (path, label, "
+            "split)"
+        )
     if loose:
         logger.warning(
             "%s: %d files that lie in no class's folder are not used",
@@ -276,9 +330,15 @@ def _read_folder(folder, class_names):
     return records
 
 
+def _name(label):
+    """A label as a class name: one spelling of what looks the same."""
+    words = unicodedata.normalize("NFC", label).replace("_", " ").split()
+    return " ".join(words)
+
+
 def _key(name):
     """What a class name and a label are compared by."""
-    return name.strip().casefold().replace("_", " ")
+    return _name(name).casefold()
 
 
 def _names_of(records):
@@ -286,7 +346,11 @@ def _names_of(records):
     spellings = {}
     for record in records:
         for label in record["label"]:
-            if name := label.strip().replace("_", " "):
+            if name := _name(label):
+                try:
+                    check_class_names([name])
+                except InputError as error:
+                    raise InputError(f"{_place(record)}: {error}") from None
                 spelled = spellings.setdefault(_key(label), {})
                 spelled.setdefault(name, record)
     for names in spellings.values():
@@ -307,6 +371,11 @@ def _merge(records):
     """Rows of `OwnData`; rows that differ in their label alone are joined."""
     rows, first = [], {}
     for record in records:
+        if re.search("[\ud800-\udfff]", record["path"]):
+            raise InputError(
+                f"{record['path']!r}: the name is not UTF-8, so no table can "
+                "hold it; rename the file or folder"
+            )
         row = {
             "ID": record.get("ID") or record["path"],
             "wav": record["path"],
@@ -314,6 +383,8 @@ def _merge(records):
             **{name: record.get(name, "") for name in COLUMNS[2:]},
             **{n: record[n] for n in ("place", "problem") if n in record},
         }
+        # As numbers in a column with gaps are written
+        row["fold"] = re.sub(r"^0*([0-9]+)(\.0*)?$", r"\1", row["fold"].strip())
         split = row["split"].strip().casefold()
         row["split"] = next((s for s, v in SPLITS.items() if split in v), "")
         if split and not row["split"]:

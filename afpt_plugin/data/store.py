@@ -31,6 +31,7 @@ Authors
 import hashlib
 import json
 import os
+import stat
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -111,6 +112,9 @@ class FeatureStore(Mapping):
     settings : dict
         Whatever else decides the embeddings, as JSON values, e.g.
         ``{"kind": "recordings", "clip_seconds": 5.0, "crop": "start"}``.
+    layout : dict, optional
+        Field to its dtype and its dimensions after the first, as
+        ``(torch.float32, (512,))``; by default any.
 
     Raises
     ------
@@ -122,7 +126,8 @@ class FeatureStore(Mapping):
     The one in the description of this module.
     """
 
-    def __init__(self, folder, fingerprint, settings):
+    def __init__(self, folder, fingerprint, settings, layout=None):
+        self._layout = layout
         identity = {
             "format": FORMAT_VERSION,
             "fingerprint": fingerprint,
@@ -250,6 +255,8 @@ class FeatureStore(Mapping):
     def _mention_older(self, folder):
         """Say which stores of other versions are no longer read."""
         for path in sorted(folder.glob("*/store.json")):
+            if not path.is_file():
+                continue
             if f'"format": {FORMAT_VERSION},'.encode() not in path.read_bytes():
                 logger.info(
                     f"{path.parent}: another version of this package stored "
@@ -260,7 +267,7 @@ class FeatureStore(Mapping):
     def _describe(self):
         """Say in ``store.json``, to a reader, what the folder holds."""
         path = self.folder / "store.json"
-        if path.exists():
+        if path.is_file():
             if path.read_bytes() == self._identity.encode():
                 return
             # Only shards carry embeddings, and each proves its own origin.
@@ -280,6 +287,7 @@ class FeatureStore(Mapping):
                 SafetensorError,
                 OSError,
                 LookupError,
+                RecursionError,
                 TypeError,
                 ValueError,
             ) as error:
@@ -296,6 +304,8 @@ class FeatureStore(Mapping):
 
     def _open(self, path):
         """The keys of a shard, and each field's rows and where items start."""
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise ValueError("it is not a file")
         if file_sha256(path) != path.stem.split("-")[-1]:
             raise ValueError("its hash does not match its name")
         # Memory-mapped: the rows take no memory until they are read.
@@ -308,10 +318,20 @@ class FeatureStore(Mapping):
                 for field, lengths in index["lengths"].items()
             }
             for field, (rows, starts) in fields.items():
+                lengths = index["lengths"][field]
+                if not all(type(n) is int and n >= 0 for n in lengths):
+                    raise ValueError(f"a length of {field} is not a number")
                 if len(starts) != len(index["keys"]) + 1 or starts[-1] != len(
                     rows
                 ):
                     raise ValueError(f"the lengths of {field} do not add up")
+        found = {
+            k: (v.dtype, tuple(v.shape[1:])) for k, (v, _) in fields.items()
+        }
+        if self._layout is not None and found != self._layout:
+            raise ValueError(f"it holds {found}, not {self._layout}")
+        if not all(type(key) is str for key in index["keys"]):
+            raise ValueError("a key is not a text")
         return index["keys"], fields
 
     def _write(self, pending, rank):

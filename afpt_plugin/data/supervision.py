@@ -135,7 +135,9 @@ class Captions:
         if self.source == "templates":
             captions = template_captions(class_names)
         elif self.source != "ours":
-            captions = read_captions(self.source, class_names)
+            captions = read_captions(
+                self.source, class_names, not task.multi_label
+            )
         elif task.captions is None:
             raise InputError(
                 f"captions: {task.name} has no captions of its own; give a CSV "

@@ -17,6 +17,7 @@ Authors
 import csv
 import io
 import re
+import unicodedata
 from collections import Counter
 from pathlib import Path
 
@@ -24,6 +25,17 @@ from afpt_plugin.errors import InputError
 
 # A longer line is a sentence, or the file is not a list of names.
 MAX_NAME_LENGTH = 200
+
+# Besides what joins labels: what nobody sees, what turns the writing around,
+# and halves of characters, which are in no encoding.
+_CONTROL = re.compile(
+    "[|\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+# What tokenizers put around and between texts.
+_SPECIAL = re.compile(r"\[(?:PAD|UNK|CLS|SEP|MASK)\]|</?(?:s|pad|unk|mask)>")
+
+# What tables call a column of class names.
+HEADERS = ("class", "class_name", "category", "display_name", "label", "name")
 
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 
@@ -100,8 +112,10 @@ def read_table(
         The file, in UTF-8, with a header.
     columns : iterable of str
         The columns that the file must have. Others are kept.
-    delimiter : str
-        The character between two values, e.g. a tab in a TSV file.
+    delimiter : str, optional
+        The character between two values, e.g. a tab in a TSV file; None for
+        the one that splits the header most often, of commas, semicolons (as
+        spreadsheets in much of Europe write) and tabs.
     remedy : str
         What to do about a damaged file, as a sentence for the message.
 
@@ -120,7 +134,11 @@ def read_table(
     """
     columns = tuple(columns)
     # Line ends within quotes stay as they are.
-    file = io.StringIO(read_text(path, remedy), newline="")
+    text = read_text(path, remedy)
+    if delimiter is None:
+        header = text.lstrip().partition("\n")[0]
+        delimiter = max(DELIMITERS, key=header.count)
+    file = io.StringIO(text, newline="")
     reader = csv.reader(file, strict=True, delimiter=delimiter)
     header, rows, line = None, [], 1
     try:
@@ -199,10 +217,15 @@ def check_class_names(class_names):
                 f"the class name {name!r:.60} is not a text; in YAML, put "
                 "quotes around it"
             )
-        if not name or name != name.strip() or re.search(r"[|\x00-\x1f]", name):
+        if not _seen(name) or name != name.strip() or _CONTROL.search(name):
             raise InputError(
                 f"the class name {name!r:.60} must not be empty, start or end "
                 "with a space, or hold | or a control character"
+            )
+        if special := _SPECIAL.search(name):
+            raise InputError(
+                f"the class name {name!r:.60} holds {special[0]!r}, which a "
+                "tokenizer takes for a sign of its own; remove it"
             )
     repeated = [n for n, count in Counter(class_names).items() if count > 1]
     if repeated:
@@ -210,6 +233,20 @@ def check_class_names(class_names):
         raise InputError(
             f"the class names repeat {repeated}; give each name once"
         )
+    alike = {}
+    for name in class_names:
+        first = alike.setdefault(_seen(name), name)
+        if first != name:
+            raise InputError(
+                f"the class names {ascii(first)} and {ascii(name)} look the "
+                "same; remove one of the two"
+            )
+
+
+def _seen(name):
+    """What can be seen of a text: composed, without zero-width characters."""
+    name = unicodedata.normalize("NFC", name)
+    return "".join(c for c in name if unicodedata.category(c) != "Cf").strip()
 
 
 def read_class_names(path):
@@ -218,8 +255,7 @@ def read_class_names(path):
     Arguments
     ---------
     path : str or pathlib.Path
-        A text file, UTF-8. Spaces around a name and empty lines at the end do
-        not count.
+        A text file, UTF-8. Spaces around a name and empty lines do not count.
 
     Returns
     -------
@@ -229,7 +265,7 @@ def read_class_names(path):
     Raises
     ------
     InputError
-        If the file cannot be read or is empty, or if a name is empty, too
+        If the file cannot be read, is empty or a table, or if a name is too
         long, repeated (in any case), or holds what separates labels.
 
     Example
@@ -239,10 +275,38 @@ def read_class_names(path):
     >>> read_class_names(path)
     Traceback (most recent call last):
     ...
-    afpt_plugin.errors.InputError: ...names.txt, line 3: 'Dog' repeats the name of line 1; ...
+    afpt_plugin.errors.InputError: ...names.txt, line 3: 'Dog' repeats 'dog' of line 1; ...
     """
     text = read_text(path, "Give a text file with one class name per line")
+    if columns := _columns_of(text, Path(path).suffix.lower()):
+        raise InputError(
+            f"{path}: the file is a table, of the columns "
+            f"{', '.join(map(repr, columns)):.300}; give a text file with one "
+            "class name per line, such as one of these columns alone"
+        )
     return parse_class_names(text, path)
+
+
+def _columns_of(text, suffix):
+    """The columns of a text that is a table, or an empty list.
+
+    It is one if all of its lines have the same number of values, two or more,
+    or if its name says so. In a class name, a space follows a comma.
+    """
+    lines = [line for line in text.splitlines() if line.strip()]
+    named = suffix in (".csv", ".tsv")
+    for delimiter in DELIMITERS:
+        try:
+            rows = list(csv.reader(lines, delimiter=delimiter))
+        except csv.Error:
+            continue
+        header = rows[0]
+        several = len(header) > 1 and not any(v[:1] == " " for v in header)
+        if several and (named or len({len(row) for row in rows}) == 1):
+            return header
+        if named and header[0].strip().casefold() in HEADERS:
+            return header
+    return []
 
 
 def parse_class_names(text, source):
@@ -256,6 +320,8 @@ def parse_class_names(text, source):
     names, lines = [], {}
     for line, name in enumerate(text.rstrip().split("\n"), start=1):
         name = name.strip()
+        if not name:
+            continue
         place = f"{source}, line {line}: "
         if len(name) > MAX_NAME_LENGTH:
             raise InputError(
@@ -266,13 +332,17 @@ def parse_class_names(text, source):
             check_class_names([name])
         except InputError as error:
             raise InputError(f"{place}{error}") from None
-        first = lines.setdefault(name.casefold(), line)
+        key = _seen(name).casefold()
+        first, other = lines.setdefault(key, (line, name))
         if first != line:
+            show = ascii if _seen(name) == _seen(other) else repr
             raise InputError(
-                f"{place}{name!r} repeats the name of line {first}; remove one "
-                "of the two"
+                f"{place}{show(name)} repeats {show(other)} of line {first}; "
+                "remove one of the two"
             )
         names.append(name)
+    if not names:
+        raise InputError(f"{source}: there is no class name; give some")
     return names
 
 

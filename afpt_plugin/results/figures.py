@@ -397,6 +397,7 @@ def plot_frame_scores(sig, sample_rate, frames, class_names, path, top_k=5):
     top_k : int
         How many classes are drawn: those with the highest peaks.
     """
+    from torch.nn.functional import pad
     from torchaudio.transforms import AmplitudeToDB, MelSpectrogram
 
     n_fft, hop = (2 ** round(np.log2(s * sample_rate)) for s in (0.04, 0.01))
@@ -406,8 +407,11 @@ def plot_frame_scores(sig, sample_rate, frames, class_names, path, top_k=5):
     mel = MelSpectrogram(
         sample_rate, n_fft, hop_length=hop, n_mels=min(64, n_fft // 16)
     )
-    level = AmplitudeToDB(top_db=80)(mel(sig.detach().float().cpu()))
     seconds = len(sig) / sample_rate
+    sig = sig.detach().float().cpu()
+    # The first frame reaches n_fft / 2 beyond a recording of a few samples.
+    sig = pad(sig, (0, max(0, n_fft - len(sig))))
+    level = AmplitudeToDB(top_db=80)(mel(sig))
 
     ratios = [1] if frames is None else [1, 1.2]
     with _drawing(path, 8, 2.6 if frames is None else 5) as figure:

@@ -21,6 +21,7 @@ Authors
 """
 
 import json
+import platform
 from pathlib import Path
 
 import numpy as np
@@ -265,3 +266,13 @@ def write_run(folder, results, ids, targets, logits, task, sources=None):
         matrix = confusion(logits[primary], targets)
         plot_confusion(matrix, names, folder / "confusion.png")
     write_results(folder, results)
+
+
+def peak_memory_mb():
+    """The most memory this process has held; None where it is not told."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if platform.system() == "Darwin" else 2**10)

@@ -7,11 +7,9 @@ Authors
  * The afpt_plugin developers 2026
 """
 
-import functools
 import hashlib
 import json
 import os
-import platform
 import time
 from pathlib import Path
 
@@ -22,9 +20,15 @@ from afpt_plugin.errors import InputError
 from afpt_plugin.export import write_export
 from afpt_plugin.learners import LEARNERS
 from afpt_plugin.results.figures import plot_training
+from afpt_plugin.results.options import (
+    describe,
+    differing_options,
+    read_results,
+)
 from afpt_plugin.results.output import (
     format_table,
     is_baseline,
+    peak_memory_mb,
     primary_head,
     write_run,
 )
@@ -47,42 +51,6 @@ LEARNED = (
 )
 # Of a loader's arguments, those that decide the batches.
 BATCHING = ("batch_size", "shuffle", "drop_last", "sampler")
-
-
-def _describe(thing):
-    """What an object of a YAML is, as JSON values: its name, its arguments.
-
-    Seeds are left out, since runs that differ only in them are averaged.
-    """
-    if isinstance(thing, (str, int, float)):
-        return thing
-    if isinstance(thing, functools.partial):  # !name: with arguments
-        name, values = thing.func.__name__, thing.keywords
-    elif hasattr(thing, "description"):
-        values = dict(thing.description())
-        name = values.pop("name")
-    elif isinstance(thing, type) or not hasattr(thing, "__dict__"):
-        name, values = getattr(thing, "__name__", str(thing)), {}
-    else:
-        name = getattr(thing, "__name__", type(thing).__name__)
-        values = {
-            key: value
-            for key, value in vars(thing).items()
-            if isinstance(value, (str, int, float, list, dict, type(None)))
-            and not key.startswith("_")
-            and key not in ("training", "call_super_init", "dump_patches")
-        }
-    return {"name": name, **{k: v for k, v in values.items() if k != "seed"}}
-
-
-def _peak_memory_mb():
-    """The most memory this process has held; None where it is not told."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if platform.system() == "Darwin" else 2**10)
 
 
 class RunResults:
@@ -123,8 +91,29 @@ class RunResults:
         self.selection = selection
         self.seed = seed
         self.method = method
+        #: See `read_options`; None where no YAML was read.
+        self.options = None
         self.identity, self.facts = {}, {}
         self.history, self.timings = [], {}
+
+    def check_options(self, checkpointer=None):
+        """Refuse other options than those of the run in the folder.
+
+        Before anything is written there: its settings stay those of its numbers.
+
+        Raises
+        ------
+        InputError
+            If it holds a run with others.
+        """
+        known = [read_results(self.folder)]
+        if checkpointer is not None:
+            known += [
+                json.loads(each.meta.get("learned") or "{}")
+                for each in checkpointer.find_checkpoints()
+            ]
+        for each in known:
+            self._refuse(differing_options(each.get("options"), self.options))
 
     def open(self, task, clap, learner, baseline, facts, debug=False):
         """Say what the run is, before its first step; see `AdaptationBrain`.
@@ -167,24 +156,19 @@ class RunResults:
             "clap": clap.name,
             "clap_fingerprint": clap.fingerprint,
             "method": self.method or type(learner).__name__,
-            "learner": _describe(learner),
-            "baseline": _describe(baseline),
+            "learner": describe(learner),
+            "baseline": describe(baseline),
             "supervision": supervision,
             "training": None,
             "selection": self.selection,
             "debug": debug,
         }
         # A learner that is not trained leaves no checkpoint to compare with.
-        try:
-            text = (self.folder / "results.json").read_text(encoding="utf-8")
-            known = json.loads(text)
-            varying = {
-                key: known[key] for key in ("fold", "data_fingerprint", "seed")
-            }
-            self._compare(known["identity"] | varying)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            if isinstance(error, InputError):
-                raise
+        known = read_results(self.folder)
+        varying = ("fold", "data_fingerprint", "seed", "options")
+        if isinstance(known.get("identity"), dict):
+            found = {key: known[key] for key in varying if key in known}
+            self._compare(known["identity"] | found)
 
     def begin(self, sets, checkpointer, loader, **training):
         """Say what decides the training; refuse a rule that cannot choose.
@@ -219,7 +203,7 @@ class RunResults:
                 "for the last epoch" + ("" if test is None else ", or audio")
             )
         self.identity["training"] = {
-            **{name: _describe(value) for name, value in training.items()},
+            **{name: describe(value) for name, value in training.items()},
             **{key: loader[key] for key in BATCHING if key in loader},
             "n_processes": int(os.environ.get("WORLD_SIZE", 1)),
         }
@@ -264,6 +248,7 @@ class RunResults:
             "fold": self.facts["fold"],
             "data_fingerprint": self.facts["data_fingerprint"],
             "drawn_fingerprint": self._drawn,
+            "options": self.options,
         }
         return json.loads(json.dumps(learned))  # as a file gives it back
 
@@ -280,15 +265,20 @@ class RunResults:
         late = ("data_fingerprint", "training", "drawn_fingerprint")
         differing = [
             key
-            for key in own.keys() & known.keys()
+            for key in own.keys() & known.keys() - {"options"}
             if not (key in late and None in (own[key], known[key]))
             and comparable(known, key) != comparable(own, key)
         ]
+        differing += differing_options(known.get("options"), own["options"])
+        self._refuse(differing)
+
+    def _refuse(self, differing):
+        """Say what tells the folder's run from this one, if anything does."""
         if differing:
             raise InputError(
                 f"{self.folder} holds a run with a different "
-                f"{', '.join(sorted(differing))}; choose another output folder, or "
-                "delete this one"
+                f"{', '.join(sorted(set(differing)))}; choose another output "
+                "folder, or delete this one"
             )
 
     def close_epoch(self, epoch, train, valid, audio, checkpointer):
@@ -326,17 +316,26 @@ class RunResults:
         else:
             score = epoch
         if checkpointer is not None:
+            # Ties go to the earliest epoch (as upstream).
+            score -= 1e-9 * epoch
+            best = checkpointer.find_checkpoint(max_key="selection_score")
+            is_best = best is None or score > best.meta["selection_score"]
             meta = {
                 **row,
-                # Ties go to the earliest epoch (as upstream).
-                "selection_score": score - 1e-9 * epoch,
+                "selection_score": score,
+                # Without it, the run cannot end as it would have.
+                "selected_epoch": epoch if is_best else best.meta["epoch"],
                 # SpeechBrain reads each meta file about 20 times an epoch, and
                 # YAML's lists of numbers are slow to read.
                 "history": json.dumps(self.history),
                 "learned": json.dumps(self._learned()),
             }
             checkpointer.save_and_keep_only(
-                meta=meta, num_to_keep=1, max_keys=["selection_score"]
+                meta=meta,
+                num_to_keep=1,
+                max_keys=["selection_score"],
+                # SpeechBrain's default grows by one an epoch.
+                importance_keys=[],
             )
 
     def _selected_epoch(self, checkpointer):
@@ -375,10 +374,11 @@ class RunResults:
             "n_parameters": self.learner.n_learned,
             "chosen": self.learner.chosen,
             "identity": self.identity,
+            "options": self.options,
             "metrics": metrics,
             "per_class": per_class,
             "history": self.history,
-            "timings": {**self.timings, "peak_memory_mb": _peak_memory_mb()},
+            "timings": {**self.timings, "peak_memory_mb": peak_memory_mb()},
         }
         if if_main_process():
             tested = scores.ids, targets, logits, self.task, self._sources

@@ -16,7 +16,12 @@ from esc50_prepare import ESC50, prepare_esc50
 from afpt_plugin.backbones import load_clap
 from afpt_plugin.brain import AdaptationBrain
 from afpt_plugin.errors import exit_on_input_error
-from afpt_plugin.experiment import load_experiment, prepare_data, set_up
+from afpt_plugin.experiment import (
+    check_task,
+    load_experiment,
+    prepare_data,
+    set_up,
+)
 from afpt_plugin.samples import write_esc50
 
 
@@ -32,12 +37,13 @@ def run(arguments):
     hparams_file, run_opts, overrides, hparams = load_experiment(
         arguments, __file__
     )
+    # The data set's classes, or half of them
+    task = ESC50.part(hparams["classes"])
+    check_task(task, prepare_esc50, hparams)
     # Create the experiment's folder
     sb.create_experiment_directory(
         hparams["output_folder"], hparams_file, overrides
     )
-    # The data set's classes, or half of them
-    task = ESC50.part(hparams["classes"])
     # Check the recordings: the data set's, or the samples in its place
     data = prepare_data(task, prepare_esc50, write_esc50, hparams["data"])
     # Encode all items; make what is learned, and what it is compared with

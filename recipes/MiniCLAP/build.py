@@ -41,9 +41,9 @@ from afpt_plugin.backbones.mini_clap import (
 from afpt_plugin.backbones.yamnet import LogMelPatches, YamNet
 from afpt_plugin.data.supervision import CAPTION_FOLDER
 from afpt_plugin.errors import InputError, exit_on_input_error
-from afpt_plugin.experiment import load_hparams
 from afpt_plugin.files import file_sha256
 from afpt_plugin.learners import Template
+from afpt_plugin.options import load_hparams
 from afpt_plugin.similarity import coarse_logits
 
 logger = get_logger(__name__)

@@ -79,13 +79,10 @@ def find_own_data(options):
         class_names,
         own.get("multi_label"),
     )
-    rows = [{**row, "train": row["split"] == "train"} for row in data.rows]
-    if data.is_split:
-        for row in rows:
-            if not row["split"]:
-                row.setdefault("problem", "it has no split")
-    else:
-        rows = [{**row, "train": False} for row in rows]
+    rows = [
+        {**row, "train": data.is_split and row["split"] == "train"}
+        for row in data.rows
+    ]
     name = source  # of a data set on the hub
     if os.path.exists(source):
         name = Path(os.path.abspath(source)).name

@@ -18,7 +18,12 @@ from own_data_prepare import find_own_data, prepare_own_data
 from afpt_plugin.backbones import load_clap
 from afpt_plugin.brain import AdaptationBrain
 from afpt_plugin.errors import exit_on_input_error
-from afpt_plugin.experiment import load_experiment, prepare_data, set_up
+from afpt_plugin.experiment import (
+    check_task,
+    load_experiment,
+    prepare_data,
+    set_up,
+)
 
 
 def run(arguments):
@@ -41,6 +46,7 @@ def run(arguments):
     task, rows = find_own_data(hparams["data"])
     prepare = functools.partial(prepare_own_data, task, rows)
     task = task.part(hparams["classes"])
+    check_task(task, prepare, hparams)
     # Check the recordings
     data = prepare_data(task, prepare, None, hparams["data"])
     # Encode all items; make what is learned, and what it is compared with

@@ -16,7 +16,12 @@ from urbansound8k_prepare import US8K, prepare_urbansound8k
 from afpt_plugin.backbones import load_clap
 from afpt_plugin.brain import AdaptationBrain
 from afpt_plugin.errors import exit_on_input_error
-from afpt_plugin.experiment import load_experiment, prepare_data, set_up
+from afpt_plugin.experiment import (
+    check_task,
+    load_experiment,
+    prepare_data,
+    set_up,
+)
 from afpt_plugin.samples import write_us8k
 
 
@@ -32,12 +37,13 @@ def run(arguments):
     hparams_file, run_opts, overrides, hparams = load_experiment(
         arguments, __file__
     )
+    # The data set's classes, or half of them
+    task = US8K.part(hparams["classes"])
+    check_task(task, prepare_urbansound8k, hparams)
     # Create the experiment's folder
     sb.create_experiment_directory(
         hparams["output_folder"], hparams_file, overrides
     )
-    # The data set's classes, or half of them
-    task = US8K.part(hparams["classes"])
     # Check the recordings: the data set's, or the samples in its place
     data = prepare_data(task, prepare_urbansound8k, write_us8k, hparams["data"])
     # Encode all items; make what is learned, and what it is compared with

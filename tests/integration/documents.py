@@ -172,6 +172,12 @@ RULES = (
         prints=r"\| tip_adapter \|",
         slow=True,
     ),
+    Rule(
+        r"python benchmarks/classify\.py ",
+        options={"--backbones": "mini", "--n_clips": "2", "--n_classes": "3"},
+        prints=r"\| afpt classify, mini \| [\d.]+",
+        slow=True,
+    ),
     Rule(r"python benchmarks/frames\.py ", prints=r"\| tuned \|", slow=True),
     Rule(
         r"python benchmarks/speed\.py --what \w+",

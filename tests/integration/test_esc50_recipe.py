@@ -167,6 +167,19 @@ def test_a_users_mistake_is_a_sentence(whole, command, tmp_path, option, named):
     assert named in process.stderr[process.stderr.index(sentence) :]
 
 
+def test_another_option_in_the_same_folder_changes_nothing_there(
+    whole, command
+):
+    """It is refused before anything is written."""
+    folder, _ = whole
+    before = (folder / "hyperparams.yaml").read_bytes()
+    options = "--valid_loader_kwargs={batch_size: 1}", "--eval_precision=bf16"
+    words = command(RECIPE / "train.py", *options)
+    process = run(*words, status=2)
+    assert "different eval_precision, valid_loader_kwargs;" in process.stderr
+    assert (folder / "hyperparams.yaml").read_bytes() == before
+
+
 SHARED = ROOT.parent / "shared" / "data" / "ESC-50-master"
 
 

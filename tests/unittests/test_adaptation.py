@@ -206,8 +206,10 @@ def test_a_recording_of_two_classes_needs_several_labels(clap, labeled, layout):
 
 
 def test_class_names_that_are_one_folder_name_stay_apart(clap, labeled):
-    (labeled / "bell").rename(labeled / "DOG")
-    classifier = adapt(clap, ["dog", "DOG"], "tip_adapter", labeled)
+    (labeled / "bell").rename(labeled / "old_dog")
+    (labeled / "dog").rename(labeled / "old dog")
+    names = ["old dog", "old_dog"]
+    classifier = adapt(clap, names, "tip_adapter", labeled)
     assert classifier.learner.labels.sum(0).tolist() == [4, 4]
 
 

@@ -237,12 +237,14 @@ def test_links_are_followed_once_and_notes_of_macos_are_left_out(tmp_path):
     (elsewhere / "twice").symlink_to(elsewhere / "deep")
     (folder / "._dog.wav").touch()
     (folder / "memo.M4A").touch()
-    files, skipped = find_recordings([str(folder), str(elsewhere)])
-    wanted = ["dog.wav", "0 link/deep/rain.flac"]
+    paths = [str(folder), str(elsewhere)]
+    files, skipped = find_recordings(paths, everything=True)
+    wanted = ["dog.wav", "memo.M4A", "0 link/deep/rain.flac"]
     assert files == [f"{folder}/{name}" for name in wanted]
-    assert skipped == {"._*": 1, ".m4a": 1}
-    files, skipped = find_recordings([str(folder)], undecodable=True)
-    assert f"{folder}/memo.M4A" in files and skipped == {"._*": 1}
+    assert skipped == {"hidden": 1}
+    files, skipped = find_recordings(paths[:1])
+    assert files == [f"{folder}/dog.wav"]
+    assert skipped == {"hidden": 1, ".m4a": 1, "linked folder": 1}
     with pytest.raises(InputError, match="convert .M4A files to WAV"):
         (folder / "memo.M4A").write_bytes(b"\0\0\0\x18ftypM4A " * 9)
         load_recording(folder / "memo.M4A", RATE)

@@ -16,13 +16,14 @@ from speechbrain.utils.epoch_loop import EpochCounter
 from speechbrain.utils.train_logger import FileTrainLogger
 
 from afpt_plugin.brain import AdaptationBrain
-from afpt_plugin.checkpoints import AtomicCheckpointer
+from afpt_plugin.checkpoints import AtomicCheckpointer, read_state
 from afpt_plugin.data.captions import Caption
 from afpt_plugin.data.datasets import caption_dataset, recording_dataset
 from afpt_plugin.data.manifests import prepare_manifests, read_manifest
 from afpt_plugin.data.supervision import Shots
 from afpt_plugin.errors import InputError
 from afpt_plugin.export import read_export
+from afpt_plugin.files import file_sha256
 from afpt_plugin.learners import FeatureContext, PromptLearner, Template
 from afpt_plugin.results import output
 from afpt_plugin.results import run as run_module
@@ -232,7 +233,7 @@ def test_what_lies_behind_the_text_tower_trains_without_it(clap, tmp_path):
 
 def test_checkpoints_hold_the_learner_and_not_clap(whole):
     (checkpoint, *_) = whole.brain.checkpointer.list_checkpoints()
-    state = torch.load(checkpoint.paramfiles["learner"], weights_only=True)
+    state = read_state(checkpoint.paramfiles["learner"])
     assert set(state) == {"ctx_coarse", "ctx_fine", "anchor_embeddings"}
     files = list(checkpoint.path.iterdir())
     assert sum(file.stat().st_size for file in files) < 50_000
@@ -306,7 +307,7 @@ def test_the_named_rule_selects_the_epoch(
         assert results["metrics"][head]["acc"] == best[head]
     export = run.export()
     kept = run.brain.checkpointer.find_checkpoint(max_key="selection_score")
-    state = torch.load(kept.paramfiles["learner"], weights_only=True)
+    state = read_state(kept.paramfiles["learner"])
     for name, tensor in state.items():
         assert torch.equal(export.tensors[name], tensor)
     assert export.class_names == NAMES
@@ -529,6 +530,89 @@ def test_a_half_written_checkpoint_does_not_count(tmp_path):
     with pytest.raises(Killed):
         broken.save_checkpoint(meta={"epoch": 2})
     assert [c.meta["epoch"] for c in saver.list_checkpoints()] == [1]
+
+
+def flip(path):
+    """Change one bit."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("which", "file"),
+    [
+        *(("best", "learner"), ("best", "CKPT"), ("last", "learner")),
+        *(("last", "CKPT"), ("all", "optimizer"), ("all", "counter")),
+        *(("all", "brain"), ("all", "manifest")),
+    ],
+)
+def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(
+    blind, clap, tmp_path, caplog, which, file
+):
+    """Whichever it is, the run ends as an unbroken one."""
+    caplog.set_level("WARNING", logger="afpt_plugin.checkpoints")
+    options = {"epochs": 5, "norm": 8.0, "captions": TEXTS[:4] + TEXTS[6:8]}
+    whole = make_run(clap, None, tmp_path / "whole" / "run", **options)
+    whole.fit()
+    shutil.copytree(whole.folder, tmp_path / "run")
+    found = whole.brain.checkpointer.find_checkpoints(max_key="selection_score")
+    chosen = {"best": found[:1], "last": found[-1:], "all": found}[which]
+    for each in chosen:
+        folder = tmp_path / "run" / "save" / each.path.name
+        (path,) = folder.glob(f"{file}.*")
+        flip(path)
+    again = make_run(clap, None, tmp_path / "run", **options)
+    again.fit()
+    assert folder.name in caplog.text
+    assert again.brain.results.history == whole.brain.results.history
+    again.finish(), whole.finish()
+    first, second = again.export().tensors, whole.export().tensors
+    assert all(torch.equal(first[name], second[name]) for name in second)
+    # What cannot be used does not stay.
+    kept = again.brain.checkpointer.list_checkpoints()
+    assert len(list((tmp_path / "run" / "save").iterdir())) == len(kept)
+
+
+def test_a_pickle_in_a_checkpoint_is_not_run(clap, blind, tmp_path):
+    """Not even where its hash is right."""
+
+    class Malicious:
+        def __reduce__(self):
+            return open, (str(tmp_path / "trace"), "w")
+
+    shutil.copytree(blind.folder, tmp_path / "run")
+    for path in (tmp_path / "run" / "save").glob("*/learner.ckpt"):
+        torch.save({"ctx_coarse": Malicious()}, path)
+        manifest = path.with_name("manifest.json")
+        hashes = json.loads(manifest.read_text())
+        hashes[path.name] = file_sha256(path)
+        manifest.write_text(json.dumps(hashes))
+    with pytest.raises(InputError, match="not a checkpoint of this run"):
+        make_run(clap, None, tmp_path / "run").fit()
+    assert not (tmp_path / "trace").exists()
+
+
+def test_a_clock_set_back_loses_no_epoch(tmp_path, monkeypatch):
+    saver = AtomicCheckpointer(tmp_path, {"net": torch.nn.Linear(1, 1)})
+    for epoch, clock in ((1, 2e9), (2, 1e9), (3, 1.5e9)):
+        monkeypatch.setattr("time.time", lambda clock=clock: clock)
+        saver.save_and_keep_only(meta={"epoch": epoch})
+        assert saver.find_checkpoint().meta["epoch"] == epoch
+
+
+def test_an_optimizers_state_comes_back_to_the_bit(tmp_path):
+    net = torch.nn.Linear(3, 2)
+    optimizer = torch.optim.AdamW(net.parameters(), lr=0.1, betas=(0.5, 0.9))
+    net(torch.ones(1, 3)).sum().backward()
+    optimizer.step()
+    saver = AtomicCheckpointer(tmp_path, {"net": net, "opt": optimizer})
+    (path,) = {saver.save_checkpoint().paramfiles["opt"]}
+    state, wanted = read_state(path), optimizer.state_dict()
+    assert state["param_groups"] == wanted["param_groups"]
+    for key, values in wanted["state"].items():
+        for name, value in values.items():
+            assert torch.equal(state["state"][key][name], value)
 
 
 def test_a_checkpoint_is_read_once_but_never_taken_for_another(

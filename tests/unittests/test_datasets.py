@@ -43,10 +43,15 @@ class FakeClap:
     fingerprint = "fake"
     device = torch.device("cpu")
     sample_rate = 4
+    embed_dim = 2
 
     def __init__(self):
         self.calls = []
-        self.caption_encoder = SimpleNamespace(tokenize=self._tokenize)
+        self.caption_encoder = SimpleNamespace(
+            tokenize=self._tokenize,
+            count_tokens=lambda texts: [len(text.split()) for text in texts],
+            max_length=7,
+        )
 
     def _tokenize(self, texts, pad_to=None):
         """A token is a word."""
@@ -280,3 +285,17 @@ def test_half_of_the_classes_leaves_the_other_halfs_items_out(
 def test_nothing_is_no_supervision():
     items = Nothing().datasets(TASK, None, None)
     assert items.shots() is None and items.train is None
+
+
+def test_captions_that_are_cut_are_said(tmp_path, caplog):
+    """How many, and the first of them; short ones are not."""
+    long = " ".join(["word"] * 8)
+    embed_captions(FakeClap(), ["dog", long, long + " more"], tmp_path)
+    assert "2 of 3 captions have more than 7 tokens" in caplog.text
+    assert f"The first is {long!r}" in caplog.text
+    caplog.clear()
+    embed_captions(FakeClap(), ["a bird", "a dog barks"], tmp_path, pad_to=2)
+    assert "1 of 2 captions have more than 2 tokens" in caplog.text
+    caplog.clear()
+    embed_captions(FakeClap(), ["a bird", "a b c d e f g"], tmp_path)
+    assert not caplog.text

@@ -99,9 +99,9 @@ def test_other_names_do_not_encode_the_recording_again(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "line 1: the class name '' must not be empty"),
-        ("dog\n\nrain", "line 2: the class name ''"),
-        ("dog\nDog", "line 2: 'Dog' repeats the name of line 1"),
+        ("", "there is no class name"),
+        ("dog\n\nra|in", "line 3: the class name 'ra|in'"),
+        ("dog\nDog", "line 2: 'Dog' repeats 'dog' of line 1"),
         (" dog \n", "'dog' alone"),
     ],
 )

@@ -12,9 +12,9 @@ from afpt_plugin.experiment import (
     announce,
     check_device,
     load_experiment,
-    load_hparams,
     prepare_data,
 )
+from afpt_plugin.options import load_hparams
 from afpt_plugin.samples import write_us8k
 from afpt_plugin.task import Task
 

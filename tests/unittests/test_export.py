@@ -1,6 +1,7 @@
 """Tests of afpt_plugin.export: what was written comes back, nothing else does."""
 
 import dataclasses
+import os
 from types import SimpleNamespace
 
 import numpy as np
@@ -195,7 +196,13 @@ def test_nothing_unsound_is_written(clap, learner, tmp_path, changes, name):
         ({"learner_settings": {"n_ctx": 4, "x": 1}}, "PromptLearner.*'x'"),
         ({"learner_settings": {"n_ctx": -1}}, "n_ctx is -1"),
         ({"learner_settings": {"n_ctx": "4"}}, "n_ctx is '4'"),
-        ({"learner_settings": {"n_ctx": 10**12}}, "settings of PromptLearner"),
+        ({"learner_settings": {"n_ctx": 10**12}}, "n_ctx: 1000"),
+        ({"learner_settings": {"n_ctx": 4, "seed": 10**30}}, "settings of"),
+        ({"logit_scale": 1e9}, "logit_scale: 1"),
+        ({"clip_seconds": 1e6}, "clip_seconds: 1000000"),
+        ({"class_names": [str(i) for i in range(10_001)]}, "more than 10000"),
+        ({"facts": {"a": "x" * 10_001}}, "longer than 10000"),
+        ({"facts": {"a": "x" * 2**20}}, "too many"),
         ({"learner_settings": {"n_ctx": 5}}, r"ctx_coarse.*anchor_emb|needs"),
         ({"learner_settings": {"n_ctx": 5, "anchor": 0.5}}, r"\[5, 32\]"),
         ({"baseline_settings": {"templates": ["a"]}}, "template 'a'"),
@@ -234,6 +241,12 @@ def test_a_wrong_value_is_named(clap, folder, changes, message):
         "format: !ref <x>",
         "format: [",
         "[" * 1500,
+        "[" * 30 + "]" * 30,
+        "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]",
+        "format: " + "9" * 5000,
+        "format: 0x" + "f" * 9000,
+        "format: 2019-01-01",
+        "format: !!binary aGVsbG8=",
         "\x00",
         "\udc80\udc95",
     ],
@@ -245,6 +258,33 @@ def test_a_file_from_a_hub_is_never_evaluated(folder, tmp_path, text):
     with pytest.raises(InputError, match="hyperparams.yaml: not plain YAML"):
         read_export(folder)
     assert not canary.exists()
+
+
+def test_a_link_out_of_the_export_is_not_followed(clap, folder, tmp_path):
+    for name in ("hyperparams.yaml", "learner.safetensors"):
+        path, outside = folder / name, tmp_path / name
+        path.rename(outside)
+        path.symlink_to(outside)
+        with pytest.raises(InputError, match=f"{name} is a link"):
+            read_export(folder)
+        path.unlink()
+        outside.rename(path)
+    # As the hub's cache has them
+    blobs = folder.parents[1] / "blobs"
+    blobs.mkdir()
+    (folder / "hyperparams.yaml").rename(blobs / "0")
+    (folder / "hyperparams.yaml").symlink_to(blobs / "0")
+    assert load(folder, clap).n_ctx == 4
+
+
+def test_a_pipe_or_a_folder_is_not_waited_for(folder):
+    for name in ("learner.safetensors", "hyperparams.yaml"):
+        for make in (os.mkfifo, os.mkdir):
+            (folder / name).unlink(missing_ok=True)
+            make(folder / name)
+            with pytest.raises(InputError, match=name):
+                read_export(folder)
+            (os.rmdir if make is os.mkdir else os.unlink)(folder / name)
 
 
 def test_tensors_of_another_export_are_refused(clap, folder):

@@ -250,9 +250,9 @@ def test_frames_are_drawn_below_the_spectrogram(drawn):
 
 @pytest.mark.parametrize("sample_rate", [800, 8000, 44100])
 def test_frames_of_silence_and_of_any_rate_are_drawn(drawn, sample_rate):
-    sig = torch.zeros(sample_rate // 10)
-    arguments = sig, sample_rate, make_frames(1), CLASS_NAMES
-    drawn(figures.plot_frame_scores, *arguments)
+    for n_samples in (sample_rate // 10, 1):
+        arguments = torch.zeros(n_samples), sample_rate, make_frames(1)
+        drawn(figures.plot_frame_scores, *arguments, CLASS_NAMES)
 
 
 def test_without_frame_scores_the_spectrogram_is_drawn_alone(drawn):

@@ -329,7 +329,8 @@ def test_a_checkpoint_in_either_format_is_read_and_a_lack_is_named(
     plain, tmp_path, monkeypatch
 ):
     shutil.copytree(plain.folder, tmp_path, dirs_exist_ok=True)
-    (tmp_path / "README.md").write_text("---\nlicense: cc-by-4.0\n---\nA CLAP")
+    card = b"---\nlicense:\n- 'cc-by-4.0'\n---\nOf a CLAP\xff"
+    (tmp_path / "README.md").write_bytes(card)
     (tmp_path / "model.safetensors").unlink()
     path = tmp_path / "pytorch_model.bin"
     with raises_with(tmp_path, "model.safetensors or pytorch_model.bin"):

@@ -10,8 +10,8 @@ from types import ModuleType, SimpleNamespace
 import pytest
 import torch
 
-from afpt_plugin.experiment import load_hparams
 from afpt_plugin.learners import Template
+from afpt_plugin.options import load_hparams
 from afpt_plugin.results.run import RunResults
 from afpt_plugin.results.scores import Scores
 from afpt_plugin.task import Task

@@ -338,3 +338,43 @@ def test_audiocaps_fills_most_of_esc50():
     found = report.classes.set_index("class")["found"]
     assert found["dog"] > 50 and found["engine"] > 200
     assert len(report.missing) < 20
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "file,caption_1,Caption 2\na,a dog,it rains\nb,,a dog yaps\n",
+        "file;caption_1;Caption 2\na;a dog;it rains\nb;;a dog yaps\n",
+        '{"data": [{"caption": ["a dog", "it rains"], "d": 4.2}, '
+        '{"caption": [null, "a dog yaps"]}]}',
+        '[{"caption_1": "a dog", "caption_2": "it rains"}, '
+        '{"caption_2": "a dog yaps", "caption_1": null}]',
+    ],
+)
+def test_all_captions_of_a_row_are_read(tmp_path, content):
+    """Numbered columns and lists, in tables and in JSON."""
+    path = tmp_path / "corpus"
+    path.write_text(content)
+    captions, report = mine_captions(path, ["dog", "rain"])
+    assert [c.caption for c in captions] == ["a dog", "it rains", "a dog yaps"]
+    assert (report.n_rows, report.n_read) == (2, 4)
+    assert "3 captions of 4 in 2 rows in" in str(report)
+    assert "the caption is empty (1)" in str(report)
+
+
+@pytest.mark.parametrize(
+    ("content", "fact"),
+    [
+        ("{", "JSON"),
+        ("[" * 100_000, "JSON"),
+        ("[]", "no list of records"),
+        ('{"data": {"caption": "a"}}', "no list of records"),
+        ('["a dog"]', "no list of records"),
+        ('[{"id": 1}]', "one of 'id'"),
+    ],
+)
+def test_json_without_captions_is_refused(tmp_path, content, fact):
+    path = tmp_path / "corpus.json"
+    path.write_text(content)
+    with pytest.raises(InputError, match=fact):
+        mine_captions(path, ["dog"])

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import os
 import sys
 from functools import partial
 
@@ -89,8 +90,8 @@ def test_recordings_of_a_data_set_are_unpacked_once(table, tmp_path):
 
 def test_a_data_set_knows_its_classes_and_splits(table, tmp_path):
     datasets = pytest.importorskip("datasets")
-    names = ["dog", "owl", "Church_bell"]
-    numbers = [names.index(label) for label in table["label"]]
+    names = ["dog", "owl", "_Church_bell_"]
+    numbers = [0 if label == "dog" else 2 for label in table["label"]]
     numbers[0] = -1
     data = saved(table.assign(label=numbers), tmp_path).cast_column(
         "label", datasets.ClassLabel(names=names)
@@ -110,6 +111,23 @@ def test_a_data_set_knows_its_classes_and_splits(table, tmp_path):
     )
     with pytest.raises(InputError, match="holds no names .*columns are audio"):
         read_own_data(tmp_path / "e", tmp_path)
+    # Splits, too, may be numbers with names; whatever is no text is refused.
+    split = datasets.ClassLabel(names=["train", "test"])
+    data = saved(table, tmp_path, split=None).add_column("split", [0, 1] * 4)
+    data.cast_column("split", split).save_to_disk(tmp_path / "f")
+    assert read_own_data(tmp_path / "f", tmp_path).is_split
+    data = saved(table.assign(label=[{"a": "dog"}] * 8), tmp_path)
+    data.save_to_disk(tmp_path / "g")
+    for folder, columns in ("g", None), ("f", {"fold": "audio"}):
+        with pytest.raises(InputError, match="holds no names"):
+            read_own_data(tmp_path / folder, tmp_path, columns)
+    data = saved(table, tmp_path).remove_columns("audio")
+    data.add_column("audio", [1] * 8).save_to_disk(tmp_path / "h")
+    with pytest.raises(InputError, match="audio holds no recordings"):
+        read_own_data(tmp_path / "h", tmp_path)
+    (tmp_path / "h" / "state.json").write_text("[]")
+    with pytest.raises(InputError, match="h: as a data set.*TypeError"):
+        read_own_data(tmp_path / "h", tmp_path)
     with pytest.raises(InputError, match="no column kind"):
         read_own_data(tmp_path / "d", tmp_path, {"label": "kind"})
 
@@ -164,7 +182,7 @@ def test_columns_may_have_names_of_their_own(table, tmp_path):
         read_own_data(tmp_path / "a.csv", columns={**theirs, "fold": "where"})
     with pytest.raises(InputError, match="'labels' is not a column"):
         read_own_data(tmp_path / "a.csv", columns={"labels": "category"})
-    with pytest.raises(InputError, match="this is a folder"):
+    with pytest.raises(InputError, match="rename those of a table"):
         read_own_data(tmp_path / "wavs", columns=theirs)
 
 
@@ -183,6 +201,77 @@ def test_parquet_may_hold_lists_numbers_and_nothing(table, tmp_path):
     (tmp_path / "b.parquet").write_bytes(b"PAR1")
     with pytest.raises(InputError, match="b.parquet: cannot be read"):
         read_own_data(tmp_path / "b.parquet")
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "message"),
+    [
+        ("label", [[["dog"]]] * 8, "column label holds list<.*a label is a"),
+        ("label", [b"dog"] * 8, "column label holds binary"),
+        ("fold", [[1]] * 8, "column fold holds list<.*a fold is a text"),
+        ("path", [{"bytes": b"RIFF", "path": "a"}] * 8, "struct<.*parquet"),
+    ],
+)
+def test_parquet_of_other_kinds_is_refused(
+    name, values, message, table, tmp_path
+):
+    table.assign(**{name: values}).to_parquet(tmp_path / "a.parquet")
+    with pytest.raises(InputError, match=message):
+        read_own_data(tmp_path / "a.parquet")
+
+
+def test_a_table_of_a_spreadsheet_on_windows(tmp_path, caplog):
+    (tmp_path / "a.csv").write_text(
+        "path,label,fold\r\n"
+        "w\\0.wav ,Ku\u0308he,1.0\r\n w/1.wav,K\u00fche,2\r\n"
+        "w/2.wav,church\u00a0bell,02\r\nw/3.wav,_church  bell_,a\r\n"
+        "w/\0.wav,church_bell,\r\n",
+        encoding="utf-8-sig",
+    )
+    own = read_own_data(tmp_path / "a.csv")
+    assert own.class_names == ["K\u00fche", "church bell"]
+    assert [row["ID"] for row in own.rows[:2]] == ["w/0.wav", "w/1.wav"]
+    assert own.folds == ("1", "2", "a")
+    with pytest.raises(InputError, match=r"null byte \(line 6\)"):
+        check_recordings(own.rows, own.class_names, None, 0, tmp_path)
+    (tmp_path / "b.csv").write_text("path,label\na.wav,dog\nb.wav,d\x01g\n")
+    with pytest.raises(InputError, match="line 3: the class name"):
+        read_own_data(tmp_path / "b.csv")
+    (tmp_path / "c.csv").write_text("path,label\na.wav,0\nb.wav,1\n")
+    read_own_data(tmp_path / "c.csv")
+    assert "the classes are called 0, 1, of which" in caplog.text
+
+
+def test_a_folder_of_splits_or_with_links_and_hidden_files(
+    table, tmp_path, caplog
+):
+    (tmp_path / "wavs" / "dog" / "._0.wav").write_bytes(b"\0\5\x16\7")
+    (tmp_path / "wavs" / "dog" / "link").symlink_to(tmp_path / "wavs")
+    # A class may be called train: the vehicle
+    (tmp_path / "wavs" / "Church_bell").rename(tmp_path / "wavs" / "train")
+    own = read_own_data(tmp_path / "wavs")
+    assert own.class_names == ["dog", "train"] and len(own.rows) == 8
+    assert "2 files skipped: unsupported extension (hidden, linked" in (
+        caplog.text
+    )
+    path = tmp_path / "wavs" / "dog" / "3.wav"
+    renamed = path.rename(os.fsdecode(os.fsencode(path.parent) + b"/\xff.wav"))
+    with pytest.raises(InputError, match=r"udcff.wav': the name is not UTF-8"):
+        read_own_data(tmp_path / "wavs")
+    renamed.rename(path)
+    (tmp_path / "wavs" / "dog").rename(tmp_path / "wavs" / "Test")
+    with pytest.raises(InputError, match="are Test, train, which are no"):
+        read_own_data(tmp_path / "wavs")
+
+
+def test_copies_with_other_labels_are_told(table, tmp_path, clap, caplog):
+    path = tmp_path / table["path"][7]
+    path.write_bytes((tmp_path / table["path"][0]).read_bytes())
+    own = read_own_data(tmp_path / "wavs")
+    check_recordings(own.rows, own.class_names, None, 0, tmp_path)
+    assert "1 recordings are copies of others that have other" in caplog.text
+    with pytest.raises(InputError, match="are copies, but labeled"):
+        adapt(clap, None, "linear_probe", tmp_path / "wavs")
 
 
 def test_what_is_wrong_is_listed_by_row_all_together(table, tmp_path, clap):
@@ -226,7 +315,7 @@ def test_names_of_one_class_are_spelled_alike(table, tmp_path):
     assert {row["label"] for row in own.rows} == {"DOG"}
 
 
-@pytest.mark.parametrize("source", ["none", "a/b/c", "some.txt"])
+@pytest.mark.parametrize("source", ["none", "a/b/c", "a/b.csv", "some.txt"])
 def test_what_holds_no_recordings_is_refused(source, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "some.txt").touch()
@@ -263,12 +352,16 @@ def prepare(source, folder, own_data=None, **options):
 
 def test_a_recipe_tests_folds_or_the_rows_of_a_split(table, tmp_path):
     path = tmp_path / "a.csv"
-    table["fold"] = [1, 1, 2, 2] * 2
+    table["fold"] = pd.Series([1, 1, 2, 2] * 2, dtype=object)
     table.to_csv(path, index=False)
     task, test, train = prepare(path, tmp_path / "save", folds=[2])
     assert task.name == "a.csv" and task.folds == (1, 2)
     assert {row["source"] for row in test} == {"1"} and len(test) == 4
     assert {row["source"] for row in train} == {"0"} and len(train) == 4
+    table.loc[0, "fold"] = "a"  # so that all folds are texts
+    table.to_csv(path, index=False)
+    _, test, _ = prepare(path, tmp_path / "save", folds=["a", 1])
+    assert len(test) == 4
     _, test, train = prepare(path, tmp_path / "save", folds=[1], source_folds=2)
     assert not {r["source"] for r in test} & {r["source"] for r in train}
     table["split"] = ["train", "train", "test", "test"] * 2
@@ -301,6 +394,13 @@ def test_a_recipe_follows_what_is_said_of_the_data(table, tmp_path):
     task, _ = find({**places, "own_data": own_data})
     assert task.class_names == ["dog", "church bell"]
     assert task.clip_seconds == 2.5 and task.multi_label
+    for wrong in ({"clip_seconds": 0}, {"clip_seconds": "ten"}):
+        with pytest.raises(InputError, match="clip_seconds is"):
+            find({**places, "own_data": [*own_data, wrong]})
+    with pytest.raises(InputError, match="multi_label is 3"):
+        find({**places, "own_data": [*own_data, {"multi_label": 3}]})
+    with pytest.raises(InputError, match="columns: label is ''; say"):
+        find({**places, "own_data": {"label": ""}})
     for wrong in ([{"labels": "kind"}], ["label"], "label"):
         with pytest.raises(InputError, match="own_data has"):
             find({**places, "own_data": wrong})

@@ -38,6 +38,7 @@ folder, n_items, kill_at = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 
 class Clap:
     fingerprint, device, sample_rate = "fp", torch.device("cpu"), 800
+    embed_dim = 16
     def __init__(self):
         torch.manual_seed(0)
         self.tower = torch.nn.Conv1d(1, 16, 80, 40)
@@ -292,6 +293,30 @@ def test_a_safetensors_file_of_another_program_is_not_trusted(
     (store.folder / name).write_bytes(content)
     assert len(opened(tmp_path)) == 0
     assert name in warnings()
+
+
+@pytest.mark.parametrize(
+    "rows", [torch.zeros(2, 2).double(), torch.zeros(2, 3), torch.zeros(2)]
+)
+def test_a_shard_of_another_dtype_or_shape_is_not_trusted(
+    tmp_path, warnings, rows
+):
+    foreign = opened(tmp_path)
+    foreign.fill(["0"], lambda batch: [{"words": rows}])
+    layout = {"words": (torch.float32, (2,))}
+    store = FeatureStore(tmp_path, "fp", SETTINGS, layout)
+    assert len(store) == 0 and "not trusted" in warnings()
+    assert store.fill(["0"], Encoder()) == 1
+    assert len(FeatureStore(tmp_path, "fp", SETTINGS, layout)) == 1
+
+
+def test_a_pipe_in_place_of_a_shard_is_not_waited_for(tmp_path, warnings):
+    store, _ = filled(tmp_path)
+    path = shards(store)[0]
+    path.unlink()
+    os.mkfifo(path)
+    assert len(opened(tmp_path)) < 10
+    assert str(path) in warnings()
 
 
 @pytest.mark.parametrize("content", ["", "{", '{"fingerprint": "other"}'])

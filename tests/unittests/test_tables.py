@@ -78,6 +78,10 @@ def test_the_delimiter_is_given_and_checked(file):
     message = refusal(read_table, file("a;b\n1;2\n"), ())
     assert "semicolons, not commas" in message
     assert read_table(file("a;b\n1;2\n"), ["a;b"]) == [{"a;b": "1;2"}]
+    for sign in ",;\t":
+        path = file(f'a{sign}b\n"1{sign}2"{sign}3\n')
+        rows = read_table(path, ["a"], delimiter=None)
+        assert rows == [{"a": f"1{sign}2", "b": "3"}]
     message = refusal(read_table, file("a,b\n1,2\n"), ["a"], delimiter="\t")
     assert "commas, not tabs" in message
 
@@ -93,16 +97,28 @@ def test_a_file_that_cannot_be_read_is_named_with_the_remedy(read, tmp_path):
 
 
 def test_class_names_are_read_in_order_whatever_the_editor_put_around(file):
-    path = file("\ufeffdog\r\n car horn \r\nNächte\r\n\r\n")
+    path = file("\ufeffdog\r\n\r\n car horn \r\nNächte\r\n\r\n")
     assert read_class_names(path) == ["dog", "car horn", "Nächte"]
+    path = file("Bark, dog\nChewing, mastication\n")
+    assert read_class_names(path) == ["Bark, dog", "Chewing, mastication"]
 
 
 @pytest.mark.parametrize(
     ("content", "facts"),
     [
         (b"", ["empty"]),
-        (b"dog\n\nrain\n", ["line 2: ", "''"]),
-        (b"dog\nrain\nDOG\n", ["line 3: 'DOG'", "line 1"]),
+        (b"dog\nrain\nDOG\n", ["line 3: 'DOG'", "'dog' of line 1"]),
+        ("dog\u200b\ndog\n", ["line 2: 'dog'", r"'dog\u200b' of line 1"]),
+        ("Na\u0308chte\nN\xe4chte\n", [r"'N\xe4chte'", r"'Na\u0308chte'"]),
+        ("dog\n\u200d\n", ["line 2: ", "empty"]),
+        ("dog\nra\u202ein\n", ["line 2: ", "control character"]),
+        ("dog\n[SEP] rain\n", ["line 2: ", "'[SEP]'"]),
+        ("dog\n</s>\n", ["line 2: ", "'</s>'"]),
+        ("index,mid,name\n0,/m/1,Dog\n", ["table", "'index', 'mid', 'name'"]),
+        ('id;name\n1;"Dog, bark"\n', ["table", "'id', 'name'"]),
+        ("dog,cat\n", ["table", "'dog', 'cat'"]),
+        ("a,b\n1,2\n3\n", ["table", "'a', 'b'"]),
+        ("label\ndog\nrain\n", ["table", "'label'"]),
         (b"dog\n" + b"rain " * 50, ["line 2: ", "249 characters"]),
         (b"dog|rain\n", ["line 1: ", "'dog|rain'"]),
         (b"dog\nra\x00in\n", ["line 2: ", r"'ra\x00in'"]),
@@ -129,6 +145,8 @@ def test_a_bad_class_name_is_refused_with_its_line(file, content, facts):
         (None, "are None"),
         (["a", 7], "class name 7"),
         ([["a"]], "class name ['a']"),
+        (["\xe9", "e\u0301"], "look the same"),
+        (["\ud800"], r"class name '\ud800'"),
     ],
 )
 def test_class_names_that_a_manifest_cannot_hold_are_refused(names, fact):

@@ -293,3 +293,18 @@ def test_bf16_gives_float32_embeddings_close_to_float32s(
     found, expected = gradient_of(rough, ctx), gradient_of(exact, ctx)
     assert found.dtype == torch.float32 and found.isfinite().all()
     assert torch.cosine_similarity(found, expected, dim=-1).min() > 0.98
+
+
+def test_class_names_are_checked_by_the_tokenizer(clap, caplog):
+    """What is one to it is refused; what it does not know is warned of."""
+    clap.check_class_names(["dog", "rain"])
+    assert not caplog.text
+    for pair in (("Dog", "dog"), ("\U0001f415", "\U0001f327")):
+        with pytest.raises(InputError) as error:
+            clap.check_class_names([*pair, "rain"])
+        assert all(repr(name) in str(error.value) for name in pair)
+    with pytest.raises(InputError, match="52 tokens.*at most 48"):
+        clap.check_class_names(["dog " * 50, "rain"])
+    clap.check_class_names(["dog", "quokka", "loudly quokka rain"])
+    assert "class name 'quokka'" in caplog.text
+    assert "loudly" not in caplog.text

@@ -1,0 +1,376 @@
+"""What the options of a YAML file may be, checked before an object is built.
+
+`afpt_plugin.option_rules` declares those that the recipes and methods share, by
+name and wherever they stand. Any other takes the type of its default, in the
+YAML file or in the signature of the object that it belongs to.
+
+Authors
+ * The afpt_plugin developers 2026
+"""
+
+import ast
+import contextlib
+import difflib
+import inspect
+import io
+import pydoc
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import speechbrain as sb
+import torch
+from hyperpyyaml import load_hyperpyyaml, resolve_references
+from hyperpyyaml.core import recursive_update
+from ruamel.yaml import YAML
+from ruamel.yaml.constructor import DuplicateKeyError
+from ruamel.yaml.error import YAMLError
+
+from afpt_plugin.data.tables import read_text, some_of
+from afpt_plugin.errors import InputError
+from afpt_plugin.option_rules import OBJECT, RULES, TEXT, Rule, whole
+from afpt_plugin.results.options import read_options
+from afpt_plugin.results.run import RunResults
+
+_TUPLE = re.compile(r"\(.*\)")  # HyperPyYAML's
+
+
+def check_hparams(hparams_file, overrides=None):
+    """Check every option of a YAML file and of what is given beside it.
+
+    Nothing is built, written or run.
+
+    Arguments
+    ---------
+    hparams_file : str or pathlib.Path
+        The YAML file.
+    overrides : str or dict, optional
+        A YAML text, or a mapping.
+
+    Raises
+    ------
+    InputError
+        If the file or the overrides are not YAML, or an option is unknown, of
+        another type or out of its range; all of them are listed.
+
+    Example
+    -------
+    >>> path = getfixture("tmp_path") / "hparams.yaml"
+    >>> _ = path.write_text("seed: 1\\nwidth: 2.5\\n")
+    >>> check_hparams(path, "seed: -1\\nwith: 3")
+    Traceback (most recent call last):
+    ...
+    afpt_plugin.errors.InputError: ...hparams.yaml: 2 options cannot be used:
+      'with' is not an option; did you mean 'width'?
+      seed is -1; give a whole number from 0 to 4294967295
+    """
+    text = read_text(hparams_file, "Give a YAML file of options")
+    raw = _parse(text, hparams_file)
+    if not isinstance(raw, Mapping):
+        raise InputError(f"{hparams_file}: the file does not hold options")
+    given = _parse(overrides, "the options") or {}
+    if isinstance(overrides, Mapping):
+        given = plain_options(overrides)
+    if not isinstance(given, Mapping):
+        raise InputError(f"the options {overrides!r:.100} are not name: value")
+    unknown = {name: [*_unknown({name: given[name]}, raw)] for name in given}
+    problems = [problem for found in unknown.values() for problem in found]
+    given = {name: given[name] for name in given if not unknown[name]}
+    defaults = _parse(text, hparams_file)
+    try:
+        recursive_update(raw, given)
+        with open(hparams_file, encoding="utf-8") as file:
+            resolved = resolve_references(file, given)
+    except (YAMLError, OSError, ValueError, TypeError, KeyError) as error:
+        raise InputError(
+            f"{hparams_file}: the options cannot be put together "
+            f"({_line(error)})"
+        ) from error
+    problems += _wrong(_parse(resolved, hparams_file), raw, defaults)
+    if len(problems) == 1:
+        raise InputError(f"{hparams_file}: {problems[0]}")
+    if problems:
+        raise InputError(
+            f"{hparams_file}: {len(problems)} options cannot be used:\n"
+            f"{some_of(problems, limit=20)}"
+        )
+
+
+def load_hparams(hparams_file, overrides):
+    """Build a YAML file's objects; overrides may be YAML or a mapping.
+
+    Raises
+    ------
+    InputError
+        If an option cannot be used (see `check_hparams`), or no object can be
+        made of it.
+
+    Example
+    -------
+    >>> path = getfixture("tmp_path") / "hparams.yaml"
+    >>> _ = path.write_text("seed: 1\\ntwice: !apply:sum [[!ref <seed>, 2]]\\n")
+    >>> load_hparams(path, {"seed": 2})["twice"]
+    4
+    """
+    check_hparams(hparams_file, overrides)
+    if isinstance(overrides, Mapping):
+        overrides = plain_options(overrides)
+    try:
+        with open(hparams_file, encoding="utf-8") as fin:
+            hparams = load_hyperpyyaml(fin, overrides)
+        if isinstance(hparams.get("results"), RunResults):
+            hparams["results"].options = read_options(hparams_file, overrides)
+        return hparams
+    except InputError:
+        raise
+    except OSError as error:
+        raise InputError(
+            f"{error.filename or hparams_file}: the path cannot be used "
+            f"({error.strerror}); choose another one"
+        ) from error
+    except Exception as error:
+        # Any function may be called there, so anything may be raised.
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise InputError(
+            f"{hparams_file}: an object could not be built ({reason:.400}); "
+            "check its class and arguments"
+        ) from error
+
+
+def plain_options(options):
+    """Options of a call without numpy's numbers, which YAML does not know.
+
+    Example
+    -------
+    >>> plain_options({"lr": np.float64(0.5)})
+    {'lr': 0.5}
+    """
+    return {
+        name: value.item() if isinstance(value, np.generic) else value
+        for name, value in options.items()
+    }
+
+
+def parse_arguments(arguments):
+    """SpeechBrain's parser of a command line, with one sentence for a mistake.
+
+    Raises
+    ------
+    InputError
+        If one of SpeechBrain's own options cannot be used.
+
+    Example
+    -------
+    >>> parse_arguments(["hparams.yaml", "--precision=x"])
+    Traceback (most recent call last):
+    ...
+    afpt_plugin.errors.InputError: argument --precision: invalid choice: ...
+    """
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            name, run_opts, overrides = sb.parse_arguments(arguments)
+    except SystemExit as error:
+        if not error.code:
+            raise  # --help
+        reason = said.getvalue().strip().rpartition("error: ")[2]
+        raise InputError(f"{' '.join(reason.split())}; see --help") from None
+    _check_run_options(run_opts)
+    return name, run_opts, overrides
+
+
+def _check_run_options(run_opts):
+    """Refuse numbers that are out of range."""
+    rules = {
+        "debug_batches": whole(1),
+        "debug_epochs": whole(1),
+        "max_grad_norm": RULES["max_grad_norm"],
+        "nonfinite_patience": whole(),
+        "ckpt_interval_minutes": whole(),
+        "ckpt_interval_steps": whole(),
+        "grad_accumulation_factor": whole(1),
+    }
+    problems = [
+        f"{name} is {getattr(run_opts, name)!r}; give {rule}"
+        for name, rule in rules.items()
+        if not rule.allows(getattr(run_opts, name))
+    ]
+    if problems:
+        raise InputError("; ".join(problems))
+
+
+def did_you_mean(name, names):
+    """The end of a sentence about an unknown name, or nothing.
+
+    Example
+    -------
+    >>> did_you_mean("sede", ["seed", "lr"])
+    "; did you mean 'seed'?"
+    """
+    close = difflib.get_close_matches(str(name), map(str, names), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _parse(source, place):
+    """YAML with its tags, as data; a mapping is one already."""
+    if source is None or isinstance(source, Mapping):
+        return source
+    try:
+        return YAML().load(source)
+    except DuplicateKeyError as error:
+        name = re.search(r'key "(.*?)"', str(error))
+        raise InputError(
+            f"{place}: {name[1] if name else 'an option'} is given twice; give "
+            "it once"
+        ) from error
+    except (YAMLError, ValueError, RecursionError) as error:
+        raise InputError(
+            f"{place} {str(source)!r:.200} are not valid YAML ({_line(error)})"
+            if place == "the options"
+            else f"{place}: the file is not valid YAML ({_line(error)})"
+        ) from error
+
+
+def _line(error):
+    """What an error says, in one line."""
+    return " ".join(f"{error}".split())[:300]
+
+
+def _tag(node):
+    """A node's tag (``!new:package.Class``), or an empty text."""
+    tag = getattr(node, "tag", None)
+    return getattr(tag, "value", None) or ""
+
+
+def _callable(node):
+    """What a node with a tag calls, or None."""
+    kind, _, name = _tag(node).partition(":")
+    if kind not in ("!new", "!name", "!apply") or not name:
+        return None
+    try:
+        return pydoc.locate(name)
+    except pydoc.ErrorDuringImport:
+        return None  # to be told when it is built
+
+
+def _parameters(node, name):
+    """Parameters of what a node calls, {} if they are not known."""
+    called = _callable(node)
+    if name.endswith("_loader_kwargs"):
+        called = torch.utils.data.DataLoader
+    try:
+        found = inspect.signature(called).parameters
+    except (TypeError, ValueError):
+        return {}
+    return {
+        key: parameter
+        for key, parameter in found.items()
+        if parameter.kind
+        not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
+    }
+
+
+def _unknown(given, raw, path=""):
+    """Sentences about names that are given, but do not exist."""
+    for name, value in given.items():
+        parameters = _parameters(raw, path) if path else {}
+        known = [*(key for key in raw if str(key)[:2] != "__"), *parameters]
+        place = f"{path}.{name}" if path else str(name)
+        if name not in known:
+            yield f"{place!r} is not an option{did_you_mean(name, known)}"
+        elif isinstance(value, Mapping) and name in raw:
+            old = raw[name]
+            if _tag(value):
+                # HyperPyYAML would merge the two, under the old one's name.
+                if isinstance(old, Mapping) and _tag(value) != _tag(old):
+                    yield (
+                        f"{place} is {_tag(value)} with named arguments, which "
+                        "cannot take another object's place here; write them "
+                        "as a list, [value, ...], or edit the YAML file"
+                    )
+            elif isinstance(old, Mapping):
+                yield from _unknown(value, old, place)
+            else:
+                yield (
+                    f"{place} is {dict(value)!r:.60}, but it does not have "
+                    "options of its own; give a value"
+                )
+
+
+def _wrong(resolved, raw, defaults, path=""):
+    """Sentences about values of the wrong type or range."""
+    if not isinstance(resolved, Mapping):
+        return
+    parameters = _parameters(resolved, path)
+    for name, value in resolved.items():
+        place = f"{path}.{name}" if path else str(name)
+        own = raw.get(name) if isinstance(raw, Mapping) else None
+        default = defaults.get(name) if isinstance(defaults, Mapping) else None
+        if _tag(value) == "!PLACEHOLDER":
+            yield f"{place} has no value; give one"
+        elif path and _refers(own):
+            pass  # it is checked where it stands
+        elif isinstance(value, Mapping) and (_tag(value) or name not in RULES):
+            yield from _wrong(value, own, default, place)
+        elif not _tag(value):
+            rule = _rule(name, default, parameters.get(name))
+            value = _plain(value)
+            # What the file itself leaves out may be left out.
+            is_default = (
+                value is None and name in (defaults or ()) and default is None
+            )
+            if rule and not is_default and not rule.allows(value):
+                yield f"{place} is {_shown(value)}; give {rule}"
+
+
+def _refers(node):
+    """Whether a node is a reference, or a list that holds one."""
+    nodes = [node, *node] if isinstance(node, list) else [node]
+    return any(_tag(node) in ("!ref", "!copy") for node in nodes)
+
+
+def _rule(name, default, parameter):
+    """The rule of an option: declared, or that of its default."""
+    if name in RULES:
+        return RULES[name]
+    kind = _tag(default).partition(":")[0]
+    if kind in ("!new", "!name") or isinstance(default, Mapping):
+        return OBJECT
+    if name.endswith(("_folder", "_template")) or name == "captions":
+        return TEXT
+    whole = "whole"
+    if default is None or kind in ("!ref", "!copy"):
+        # In a signature, 1 may stand for 1.0.
+        default, whole = getattr(parameter, "default", None), "number"
+    for kind, types in (
+        ("flag", bool),
+        (whole, int),
+        ("number", float),
+        ("text", str),
+        ("list", (list, tuple)),
+    ):
+        if isinstance(default, types):
+            return Rule(kind)
+    return None
+
+
+def _plain(value):
+    """A value as HyperPyYAML will build it."""
+    if isinstance(value, str) and _TUPLE.fullmatch(value):
+        try:
+            return ast.literal_eval(value)
+        except (SyntaxError, ValueError):
+            return value
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _shown(value):
+    """A value for a message."""
+    return "null (nothing)" if value is None else f"{value!r:.60}"

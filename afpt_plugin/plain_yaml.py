@@ -1,0 +1,45 @@
+"""YAML of strangers: values alone, and not too many of them.
+
+>>> yaml.load("{a: [1, text]}", PlainLoader)
+{'a': [1, 'text']}
+>>> yaml.load("a: !!python/name:os.system", PlainLoader)
+Traceback (most recent call last):
+...
+yaml.error.YAMLError: it holds the tag tag:yaml.org,2002:python/name:os.system
+
+Authors
+ * The afpt_plugin developers 2026
+"""
+
+import yaml
+
+# Characters of a text, levels, and the longest list.
+MAX_TEXT = 10_000
+MAX_DEPTH = 20
+MAX_ITEMS = 10_000
+
+
+class PlainLoader(yaml.SafeLoader):
+    """Reads values alone: no tag, and no alias, which could multiply them."""
+
+    depth = 0
+
+    def compose_node(self, parent, index):
+        """Refuse what no export holds, before it is built."""
+        event = self.peek_event()
+        if isinstance(event, yaml.AliasEvent) or event.anchor:
+            raise yaml.YAMLError("it holds an anchor or an alias")
+        if event.tag is not None:
+            raise yaml.YAMLError(f"it holds the tag {event.tag:.60}")
+        if len(getattr(event, "value", "")) > MAX_TEXT:
+            raise yaml.YAMLError(f"a value is longer than {MAX_TEXT}")
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise yaml.YAMLError(f"it is more than {MAX_DEPTH} levels deep")
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        if len(node.value) > MAX_ITEMS and not isinstance(
+            event, yaml.ScalarEvent
+        ):
+            raise yaml.YAMLError(f"a list has more than {MAX_ITEMS} values")
+        return node
