@@ -311,9 +311,9 @@ class PromptedClassifier(Pretrained):
         Returns
         -------
         Scores
-            Of one row, or with ``per_window`` of W. Of a silent recording, no
-            class is claimed: ``text_lab`` holds None, ``index`` -1, and no
-            score is above another.
+            Of one row, or with ``per_window`` of W. A silent recording has
+            none: ``text_lab`` holds None, ``index`` -1, and no score is above
+            another.
 
         Raises
         ------

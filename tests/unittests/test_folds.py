@@ -4,6 +4,7 @@ import hashlib
 import logging
 import shutil
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -265,13 +266,13 @@ def test_no_recording_but_the_tested_ones_is_decoded(
     if dataset.task.multi_label:
         options, others = {}, add_training_part(dataset, root)
     contents = {(root / path).read_bytes() for path in others}
-    read, decode = set(), manifests.decode
+    read, open_audio = set(), manifests.open_audio
 
-    def watched(content):
-        read.add(content)
-        return decode(content)
+    def watched(path):
+        read.add(Path(path).read_bytes())
+        return open_audio(path)
 
-    monkeypatch.setattr(manifests, "decode", watched)
+    monkeypatch.setattr(manifests, "open_audio", watched)
     dataset.prepare(root, save, **options)
     assert read and not read & contents
     dataset.prepare(root, save, **options, with_train=True)
