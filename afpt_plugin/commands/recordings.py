@@ -39,7 +39,7 @@ def embed(classifier, batch_size, batch):
         sigs = [recording if sig is None else sig for recording, sig in sigs]
         try:
             windows = classifier.encode_windows(sigs, batch_size)
-        except Exception:
+        except Exception:  # `score` will say why
             for place in places if len(places) > 1 else ():
                 encode([place])
         else:
