@@ -146,6 +146,15 @@ RULES = (
         slow=True,
     ),
     Rule(
+        r"python recipes/OwnData/train\.py ",
+        options={"--number_of_epochs": "1", "--device": "cpu"},
+        # Its recordings are the package's.
+        replace={r" (recipes/OwnData/example\.csv)": rf" {ROOT}/\1"},
+        leaves=RUN,
+        prints=TABLE,
+        slow=True,
+    ),
+    Rule(
         r"python recipes/\w+/train\.py [\w/]+\.yaml",
         options=SMALL,
         # The default; the same run is not run twice.
