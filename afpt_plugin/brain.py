@@ -12,10 +12,12 @@ import time
 import speechbrain as sb
 import torch
 from speechbrain.nnet.schedulers import update_learning_rate
-from speechbrain.utils.distributed import get_rank, if_main_process
+from speechbrain.utils.distributed import if_main_process
 from speechbrain.utils.logger import get_logger
 
+from afpt_plugin.captured import CapturingBrain
 from afpt_plugin.data.datasets import batch_item
+from afpt_plugin.precision import full_float32, name_precision
 from afpt_plugin.results.output import baseline_head, is_baseline, primary_head
 from afpt_plugin.results.scores import Scores
 from afpt_plugin.transduction import check_transduction
@@ -23,7 +25,7 @@ from afpt_plugin.transduction import check_transduction
 logger = get_logger(__name__)
 
 
-class AdaptationBrain(sb.Brain):
+class AdaptationBrain(CapturingBrain):
     """Trains ``modules.learner`` on labeled items; tests it on recordings.
 
     `evaluate` ends a run with a test set, `finish` one without.
@@ -78,6 +80,7 @@ class AdaptationBrain(sb.Brain):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        self.seed = results.seed
         self.task = task
         self.clap = clap.to(self.device)
         self.learner = self.modules.learner
@@ -108,20 +111,11 @@ class AdaptationBrain(sb.Brain):
         learner = self.learner
         if stage == sb.Stage.TRAIN:
             learner = self.modules.learner
-            # Noise and dropout depend on the step alone, not on what was
-            # drawn before, so that a resumed run draws the same.
-            factor = self.grad_accumulation_factor
-            step = self.optimizer_step * factor + self.step % factor
-            place = step * 2**10 + (get_rank() or 0)
-            # `torch.manual_seed` looks for every kind of device: 2 ms a step.
-            source = torch.default_generator if self.device == "cpu" else torch
-            source.manual_seed((self.results.seed * 2**40 + place) % 2**63)
             item = item._replace(whole=self.augment(item.whole))
             if item.parts is not None:
                 item = item._replace(parts=self.augment(item.parts))
         classes = self.classes(stage)
-        # Cosines times a scale of up to 100 need float32.
-        with torch.autocast(torch.device(self.device).type, enabled=False):
+        with full_float32(self.device):
             logits = learner(item, classes)
             self._penalty = 0.0
             if stage == sb.Stage.TRAIN:
@@ -145,14 +139,19 @@ class AdaptationBrain(sb.Brain):
         those of `compute_forward`.
         """
         target = batch.target.data  # [B, n_classes]
-        transduce = self.transduction and self._compare
-        whole = batch.whole.data if transduce else None  # [B, D]
-        self.scores.add(batch.id, predictions, target, whole)
+        if not self.is_captured:
+            self.collect(batch, predictions)
         return self._penalty + sum(
             self.task.loss(logits, target)
             for head, logits in predictions.items()
             if not is_baseline(head)
         )
+
+    def collect(self, batch, outputs):
+        """Keep a batch's scores for the metrics of the whole set."""
+        transduce = self.transduction and self._compare
+        whole = batch.whole.data if transduce else None  # [B, D]
+        self.scores.add(batch.id, outputs, batch.target.data, whole)
 
     def fit(self, epoch_counter, train_set, valid_set=None, **kwargs):
         """Train as `speechbrain.Brain.fit` does, if there is anything to train.
@@ -173,7 +172,7 @@ class AdaptationBrain(sb.Brain):
             augment=self.augment,
             lr_annealing=self.lr_annealing,
             max_grad_norm=str(self.max_grad_norm),
-            precision=self.precision,
+            precision=name_precision(self.precision, self.device),
             grad_accumulation_factor=self.grad_accumulation_factor,
         )
         self._has_valid = valid_set is not None

@@ -34,6 +34,7 @@ from afpt_plugin.data.tables import read_text
 from afpt_plugin.errors import InputError
 from afpt_plugin.learners import Learner
 from afpt_plugin.options import load_hparams, parse_arguments
+from afpt_plugin.precision import set_tf32
 from afpt_plugin.results.options import given_run_options
 from afpt_plugin.results.run import RunResults
 from afpt_plugin.transduction import check_transduction
@@ -109,6 +110,13 @@ def load_experiment(arguments, recipe):
             "distributed_backend"
         }
     run_opts = dataclasses.replace(run_opts, **changes)
+    if run_opts.precision == "tf32" and not run_opts.device.startswith("cuda"):
+        raise InputError(
+            f"--precision tf32 is a GPU's, and the device is {run_opts.device}; "
+            "give fp32"
+        )
+    given = "precision" in run_opts.overridden_args
+    set_tf32(run_opts.precision if given else None)
     if (
         run_opts.precision == "bf16"
         and run_opts.device == "cpu"
@@ -126,6 +134,8 @@ def load_experiment(arguments, recipe):
     if isinstance(hparams.get("results"), RunResults):
         hparams["results"].options |= given_run_options(run_opts)
         hparams["results"].check_options(hparams.get("checkpointer"))
+    if run_opts.precision == "tf32":
+        run_opts = dataclasses.replace(run_opts, precision="fp32")
     return hparams_file, run_opts, overrides, hparams
 
 

@@ -10,6 +10,7 @@ Authors
 
 import ast
 import contextlib
+import dataclasses
 import difflib
 import inspect
 import io
@@ -155,6 +156,8 @@ def plain_options(options):
 def parse_arguments(arguments):
     """SpeechBrain's parser of a command line, with one sentence for a mistake.
 
+    ``--precision`` may also be ``tf32``, see `afpt_plugin.precision`.
+
     Raises
     ------
     InputError
@@ -168,15 +171,20 @@ def parse_arguments(arguments):
     afpt_plugin.errors.InputError: argument --precision: invalid choice: ...
     """
     said = io.StringIO()
+    # SpeechBrain has no name for it.
+    line = "\0".join(arguments)
+    changed = re.sub("(--precision[=\0])tf32(?=\0|$)", r"\1fp32", line)
     try:
         with contextlib.redirect_stderr(said):
-            name, run_opts, overrides = sb.parse_arguments(arguments)
+            name, run_opts, overrides = sb.parse_arguments(changed.split("\0"))
     except SystemExit as error:
         if not error.code:
             raise  # --help
         reason = said.getvalue().strip().rpartition("error: ")[2]
         raise InputError(f"{' '.join(reason.split())}; see --help") from None
     _check_run_options(run_opts)
+    if changed != line:
+        run_opts = dataclasses.replace(run_opts, precision="tf32")
     return name, run_opts, overrides
 
 

@@ -23,7 +23,8 @@ from speechbrain.utils.fetching import FetchFrom, FetchSource
 from torch.nn.functional import avg_pool1d, max_pool1d
 
 from afpt_plugin.backbones.base import Embeddings, FrozenClap
-from afpt_plugin.backbones.text import BertTextEncoder, Gpt2TextEncoder
+from afpt_plugin.backbones.gpt2 import Gpt2TextEncoder
+from afpt_plugin.backbones.text import BertTextEncoder
 from afpt_plugin.backbones.weights import (
     fetch_file,
     fill_from_checkpoint,

@@ -1,36 +1,35 @@
-"""Text towers that take a learned context: BERT, RoBERTa and GPT-2.
+"""Text towers that take a learned context: what they share, BERT and RoBERTa.
 
 The context enters as token embeddings, so a tower here is a transformers model,
 a projection, a tokenizer, and the knowledge of where the context goes and which
-positions make the sentence and the words.
+positions make the sentence and the words. GPT-2 is in `gpt2`.
 
 Authors
  * The afpt_plugin developers 2026
 """
 
-import ctypes
+import copy
 import functools
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext
+from typing import NamedTuple
 
 import torch
 from torch.nn.functional import pad, scaled_dot_product_attention
 from torch.utils.checkpoint import checkpoint
+from torch.utils.weak import WeakIdKeyDictionary
 
 from afpt_plugin.backbones.base import ClassTokens, Embeddings
 from afpt_plugin.errors import InputError
+from afpt_plugin.memory import free_bytes, give_blocks_back
 
-#: Activations of class prompts (bytes) that are kept for the backward pass;
-#: more are recomputed, chunk by chunk. FSDKaggle2019's 80 classes behind 32
-#: vectors keep 2.7 GB of a BERT-base; above 128 classes nothing is kept.
+#: Activations of class prompts (bytes) that are always kept for the backward
+#: pass, and more only in half of the free memory. FSDKaggle2019's 80 classes
+#: behind 32 vectors keep 2.7 GB of a BERT-base.
 KEEP_BYTES = 4 * 2**30
 
-#: What a chunk keeps while it is recomputed (bytes): 32 such classes, which
-#: is enough for large matrices and no more than the model's own size.
+#: The most that a chunk keeps (bytes): 32 such classes, which is enough for
+#: large matrices and no more than the model's own size.
 CHUNK_BYTES = 2**30
-
-# A constant of <malloc.h>; larger blocks than these go back when they are free.
-M_MMAP_THRESHOLD = -3
-BLOCK_BYTES = 2**20
 
 #: On a CPU, classes are sorted by length and cut into this many groups, each
 #: padded to its own longest name: 7 % fewer positions for ESC-50's prompts in
@@ -39,6 +38,14 @@ LENGTH_GROUPS = 4
 
 #: A group has at least this many classes, which keeps the matrices large.
 GROUP_CLASSES = 8
+
+
+class Plan(NamedTuple):
+    """How classes go through a tower, see `TextEncoder.encode_prompts`."""
+
+    chunks: list  # of the classes' indices and their `ClassTokens`
+    places: torch.Tensor  # where each class comes out, [n_classes]
+    recompute: bool  # whether the backward pass computes chunks again
 
 
 class TextEncoder(torch.nn.Module):
@@ -68,6 +75,8 @@ class TextEncoder(torch.nn.Module):
         self.projection = projection
         self.tokenizer = tokenizer
         self.embed_dim = embed_dim
+        # Plans of token tensors, which never change.
+        self._plans = WeakIdKeyDictionary()
 
     @property
     def token_dim(self):
@@ -129,6 +138,27 @@ class TextEncoder(torch.nn.Module):
             mask,
         )
 
+    @functools.cached_property
+    def _bf16(self):
+        # No submodule, so that it is neither stored nor part of a fingerprint.
+        return copy.deepcopy(self.base).bfloat16()
+
+    def _tower(self, device):
+        """The transformer in the precision that autocast asks for.
+
+        Autocast itself would cast every weight in every operation.
+        """
+        kind = device.type
+        wanted = torch.is_autocast_enabled(kind)
+        if not wanted or torch.get_autocast_dtype(kind) != torch.bfloat16:
+            return self.base
+        tower = self._bf16
+        if tower.device != device:
+            tower.to(device)
+        if tower.training != self.base.training:
+            tower.train(self.base.training)
+        return tower
+
     @contextmanager
     def dropout(self, enabled=True):
         """Have dropout on or off in a ``with`` block, and as before after it."""
@@ -146,8 +176,8 @@ class TextEncoder(torch.nn.Module):
 
         Classes go through the tower in chunks of similar length. What a chunk
         leaves for the backward pass is dropped and recomputed there if all
-        chunks together would keep more than `KEEP_BYTES`: that costs one more
-        forward pass, and memory no longer grows with the number of classes.
+        chunks together would keep more than memory allows, see `KEEP_BYTES`:
+        that costs one more forward pass, and changes no number.
 
         Takes what `FrozenClap.encode_prompts` takes, but always K contexts,
         and returns [K, n_classes, D].
@@ -155,23 +185,22 @@ class TextEncoder(torch.nn.Module):
         if ctx.dim() == 3:
             ctx = ctx[:, None]  # [K, 1, n_ctx, d]
         self._check(ctx, class_tokens)
-        shared = self._share(ctx, embed_twice)
-        encode = functools.partial(self._encode_chunk, shared)
-        order, size, recompute = self._plan(
-            ctx, class_tokens, classes_per_chunk
-        )
-        if recompute:
-            if ctx.device.type == "cpu":
-                _give_blocks_back()
-            encode = self._recompute(encode)
-        parts = []
-        for rows in order.split(size):
-            ids, mask = (tensor[rows] for tensor in class_tokens)
-            longest = int(mask.sum(1).max())
-            names = ClassTokens(ids[:, :longest], mask[:, :longest])
-            own = ctx if ctx.shape[1] == 1 else ctx[:, rows]
-            parts.append(encode(own, names))
-        return self._project(torch.cat(parts, dim=1)[:, order.argsort()])
+        tower = self._tower(ctx.device)
+        plan = self._plan(ctx, class_tokens, classes_per_chunk, tower.dtype)
+        cast = torch.autocast(ctx.device.type, enabled=False)
+        with nullcontext() if tower is self.base else cast:
+            ctx = ctx.to(tower.dtype)
+            shared = self._share(tower, ctx, embed_twice)
+            encode = functools.partial(self._encode_chunk, tower, shared)
+            if plan.recompute:
+                if ctx.device.type == "cpu":
+                    give_blocks_back()
+                encode = self._recompute(encode)
+            parts = []
+            for rows, names in plan.chunks:
+                own = ctx if ctx.shape[1] == 1 else ctx[:, rows]
+                parts.append(encode(own, names))
+        return self._project(torch.cat(parts, dim=1)[:, plan.places])
 
     def _sentence(self, states, mask):
         """The hidden states [N, T, d] that make the sentences, [N, d]."""
@@ -184,16 +213,16 @@ class TextEncoder(torch.nn.Module):
     def _finish(self, text):
         return text
 
-    def _share(self, ctx, embed_twice):
+    def _share(self, tower, ctx, embed_twice):
         """What all chunks have in common; here, how tokens are embedded."""
         if embed_twice:
             raise InputError(
                 "the authors' double embedding exists for BERT only: use "
                 "--clap ms-2022 with --upstream_exact True"
             )
-        return self.base.get_input_embeddings()
+        return tower.get_input_embeddings()
 
-    def _encode_chunk(self, embed, ctx, names):
+    def _encode_chunk(self, tower, embed, ctx, names):
         """Last hidden states of the sentences, [K, classes, d]."""
         (n_contexts, _, n_ctx, _), n_classes = ctx.shape, len(names.input_ids)
         embedded = embed(names.input_ids).expand(n_contexts, -1, -1, -1)
@@ -207,7 +236,7 @@ class TextEncoder(torch.nn.Module):
         ).flatten(0, 1)  # [K * n_classes, n_ctx + L, d]
         mask = pad(names.attention_mask, (n_ctx, 0), value=1)
         mask = mask.repeat(n_contexts, 1)  # [K * n_classes, n_ctx + L]
-        states = self._prompt_states(prompt_embeddings, mask)
+        states = self._prompt_states(tower, prompt_embeddings, mask)
         return states.unflatten(0, (n_contexts, n_classes))
 
     def _recompute(self, encode):
@@ -226,33 +255,54 @@ class TextEncoder(torch.nn.Module):
             preserve_rng_state=training,
         )
 
-    def _prompt_states(self, prompt_embeddings, mask):
-        states = self.base(
-            inputs_embeds=prompt_embeddings,
-            attention_mask=mask,
-            use_cache=False,
-        )[0]
-        return self._sentence(states, mask)
+    def _prompt_states(self, tower, prompt_embeddings, mask):
+        """Hidden states of the sentences, [N, d], of prompts [N, T, d].
+
+        Layers are run one by one here: they differ between versions of
+        transformers, whose models look at the values of a mask, which a CUDA
+        graph cannot.
+        """
+        raise NotImplementedError
 
     def _kept_vectors(self, ctx, length):
         """What autograd keeps of a prompt and layer, in vectors of size d."""
         return 11 * (ctx.shape[2] + length)
 
-    def _plan(self, ctx, class_tokens, classes_per_chunk):
-        """Order of the classes, classes in a chunk, and whether to recompute."""
-        lengths = class_tokens.attention_mask.sum(1)
+    def _plan(self, ctx, tokens, classes_per_chunk, dtype):
+        """Plan once for tokens and sizes: no later step looks at values."""
+        sizes = (ctx.shape, ctx.device, classes_per_chunk, dtype, KEEP_BYTES)
+        plans = self._plans.setdefault(tokens.attention_mask, {})
+        if sizes not in plans:
+            plans[sizes] = self._make_plan(
+                ctx, tokens, classes_per_chunk, dtype
+            )
+        return plans[sizes]
+
+    def _make_plan(self, ctx, tokens, size, dtype):
+        lengths = tokens.attention_mask.sum(1)  # [n_classes]
         order = lengths.argsort(stable=True)
-        if classes_per_chunk is not None:
-            return order, classes_per_chunk, True
         n_classes, config = len(lengths), self.base.config
-        per_class = 4 * len(ctx) * config.num_hidden_layers * config.hidden_size
-        per_class *= self._kept_vectors(ctx, class_tokens.input_ids.shape[1])
-        if n_classes * per_class > KEEP_BYTES:
-            return order, max(1, CHUNK_BYTES // per_class), True
-        # At this size a GPU's time is in the number of kernels it launches.
-        groups = LENGTH_GROUPS if ctx.device.type == "cpu" else 1
-        groups = max(1, min(groups, n_classes // GROUP_CLASSES))
-        return order, -(-n_classes // groups), False
+        on_cpu = ctx.device.type == "cpu"
+        per_class = len(ctx) * config.num_hidden_layers * config.hidden_size
+        per_class *= self._kept_vectors(ctx, tokens.input_ids.shape[1])
+        per_class *= dtype.itemsize
+        kept = n_classes * per_class
+        recompute = size is not None or (
+            kept > max(KEEP_BYTES, free_bytes(ctx.device) / 2)
+        )
+        if size is None and (recompute or (on_cpu and kept > KEEP_BYTES)):
+            size = max(1, CHUNK_BYTES // per_class)
+        elif size is None:
+            # At this size a GPU's time is in the number of kernels.
+            groups = LENGTH_GROUPS if on_cpu else 1
+            groups = max(1, min(groups, n_classes // GROUP_CLASSES))
+            size = -(-n_classes // groups)
+        chunks = []
+        for rows in order.split(size):
+            longest = int(lengths[rows].max())
+            names = (tensor[rows, :longest] for tensor in tokens)
+            chunks.append((rows, ClassTokens(*names)))
+        return Plan(chunks, order.argsort(), recompute)
 
     def _project(self, states):
         # In float32 under autocast, too: it costs next to nothing, and what
@@ -274,19 +324,6 @@ class TextEncoder(torch.nn.Module):
                 f"make {n_ctx + longest} tokens, but the text tower takes at "
                 f"most {self.max_length}: lower n_ctx or shorten the class name"
             )
-
-
-@functools.cache
-def _give_blocks_back():
-    """Have glibc give each large block back as soon as it is free.
-
-    Left to itself it keeps them, and the process grows chunk by chunk although
-    no tensor is alive (blocks of one size, from equal padding, do not help):
-    100 classes of a BERT-base in chunks of 16 take 4.2 GB, and 2.3 GB so.
-    Elsewhere than on glibc it does nothing.
-    """
-    with suppress(AttributeError, OSError, TypeError):
-        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, BLOCK_BYTES)
 
 
 class BertTextEncoder(TextEncoder):
@@ -316,26 +353,26 @@ class BertTextEncoder(TextEncoder):
     def _words(self, states, mask):
         return states[:, 1:], mask[:, 1:]
 
-    def _share(self, ctx, embed_twice):
-        whole = self.base.embeddings
+    def _share(self, tower, ctx, embed_twice):
+        whole = tower.embeddings
         return whole if embed_twice else whole.word_embeddings
 
-    def _prompt_states(self, prompt_embeddings, mask):
+    def _prompt_states(self, tower, prompt_embeddings, mask):
         """Of the last layer, nothing is computed but what makes sentences.
 
-        Attention is computed here: layers differ between versions of
-        transformers, and `ClapTextModel` has nothing but its own slow one.
+        See `TextEncoder`.
         """
-        if self.mean_pooling:
-            return super()._prompt_states(prompt_embeddings, mask)
         # To be added, since booleans round gradients otherwise.
-        mask = mask[:, None, None].to(prompt_embeddings.dtype)
-        mask = (1 - mask) * torch.finfo(mask.dtype).min  # [N, 1, 1, n_ctx + L]
-        states = self.base.embeddings(inputs_embeds=prompt_embeddings)
-        *layers, last = self.base.encoder.layer
+        hidden = mask[:, None, None].to(prompt_embeddings.dtype)
+        hidden = (1 - hidden) * torch.finfo(hidden.dtype).min  # [N, 1, 1, T]
+        states = tower.embeddings(inputs_embeds=prompt_embeddings)
+        *layers, last = tower.encoder.layer
         for layer in layers:
-            states = self._run_layer(layer, states, states, mask)
-        return self._run_layer(last, states[:, :1], states, mask)[:, 0]
+            states = self._run_layer(layer, states, states, hidden)
+        asking = states if self.mean_pooling else states[:, :1]
+        return self._sentence(
+            self._run_layer(last, asking, states, hidden), mask
+        )
 
     def _run_layer(self, layer, asking, states, mask):
         """What a layer makes of the positions that ask, [N, T, d]."""
@@ -388,62 +425,3 @@ class RobertaTextEncoder(BertTextEncoder):
         return min(self.max_tokens, room)
 
     _share = TextEncoder._share  # double embedding is the authors', of BERT
-
-
-class Gpt2TextEncoder(TextEncoder):
-    """GPT-2: the context is a prefix.
-
-    If it is the same for all classes, its keys and values are computed once.
-    As in msclap, a text ends with ``<|endoftext|>``, whose position is the
-    sentence; the words are the positions before it. Takes what `TextEncoder`
-    does.
-    """
-
-    before_name = " "
-
-    def _finish(self, text):
-        return f"{text} {self.tokenizer.eos_token}"
-
-    def _sentence(self, states, mask):
-        rows = torch.arange(len(states), device=states.device)
-        return states[rows, mask.sum(1) - 1]
-
-    def _words(self, states, mask):
-        # A position is a word's if another one follows it.
-        return states[:, :-1], mask[:, 1:]
-
-    def _kept_vectors(self, ctx, length):
-        if ctx.shape[1] > 1:
-            return super()._kept_vectors(ctx, length)
-        # Keys and values of the prefix are copied to every class.
-        return 11 * length + 2 * (ctx.shape[2] + length)
-
-    def _share(self, ctx, embed_twice):
-        """Keys and values of the contexts, two [K, heads, n_ctx, .] a layer."""
-        if embed_twice or ctx.shape[1] > 1:
-            return super()._share(ctx, embed_twice)
-        cache = self.base(inputs_embeds=ctx[:, 0], use_cache=True)[1]
-        return [(layer.keys, layer.values) for layer in cache.layers]
-
-    def _encode_chunk(self, shared, ctx, names):
-        """``name <|endoftext|>``, seeing the context."""
-        if isinstance(shared, torch.nn.Module):
-            return super()._encode_chunk(shared, ctx, names)
-        from transformers import DynamicCache
-
-        (n_contexts, _, n_ctx, _), n_classes = ctx.shape, len(names.input_ids)
-        # [K, heads, n_ctx, d_head] -> [K * n_classes, heads, n_ctx, d_head]
-        cache = DynamicCache()
-        for index, layer in enumerate(shared):
-            copies = (part.repeat_interleave(n_classes, 0) for part in layer)
-            cache.update(*copies, index)
-        input_ids, mask = (t.repeat(n_contexts, 1) for t in names)
-        # By position, since transformers 5 has another name for the cache.
-        states = self.base(
-            input_ids,
-            cache,
-            attention_mask=pad(mask, (n_ctx, 0), value=1),
-            use_cache=True,
-        )[0]
-        sentences = self._sentence(states, mask)
-        return sentences.unflatten(0, (n_contexts, n_classes))

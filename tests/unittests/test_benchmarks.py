@@ -16,7 +16,7 @@ from sample_noise import write_recording
 from transformers import GPT2Config, GPT2Model
 
 from afpt_plugin import sample_recordings
-from afpt_plugin.backbones import text
+from afpt_plugin.backbones import gpt2, text
 from afpt_plugin.errors import InputError
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
@@ -69,7 +69,7 @@ def test_schedules_take_the_same_steps(tiny, tokenizer, tmp_path, backbone):
     if backbone == "gpt2":
         model = GPT2Model(GPT2Config(n_embd=32, n_layer=2, n_head=4))
         parts = (model, torch.nn.Linear(32, 16), full_size.gpt2_like(tokenizer))
-        tiny.caption_encoder = text.Gpt2TextEncoder(*parts, 16)
+        tiny.caption_encoder = gpt2.Gpt2TextEncoder(*parts, 16)
         tiny.freeze()
     options = speed.parse_arguments(SMALL)
     material = full_size.Material(tiny, tmp_path, 3, 8, 3)

