@@ -15,17 +15,18 @@ from speechbrain.nnet.schedulers import update_learning_rate
 from speechbrain.utils.distributed import if_main_process
 from speechbrain.utils.logger import get_logger
 
-from afpt_plugin.captured import CapturingBrain
 from afpt_plugin.data.datasets import batch_item
+from afpt_plugin.data.resident import Batch
 from afpt_plugin.precision import full_float32, name_precision
 from afpt_plugin.results.output import baseline_head, is_baseline, primary_head
 from afpt_plugin.results.scores import Scores
+from afpt_plugin.step_brain import StepBrain
 from afpt_plugin.transduction import check_transduction
 
 logger = get_logger(__name__)
 
 
-class AdaptationBrain(CapturingBrain):
+class AdaptationBrain(StepBrain):
     """Trains ``modules.learner`` on labeled items; tests it on recordings.
 
     `evaluate` ends a run with a test set, `finish` one without.
@@ -111,9 +112,6 @@ class AdaptationBrain(CapturingBrain):
         learner = self.learner
         if stage == sb.Stage.TRAIN:
             learner = self.modules.learner
-            item = item._replace(whole=self.augment(item.whole))
-            if item.parts is not None:
-                item = item._replace(parts=self.augment(item.parts))
         classes = self.classes(stage)
         with full_float32(self.device):
             logits = learner(item, classes)
@@ -125,10 +123,17 @@ class AdaptationBrain(CapturingBrain):
                 logits |= {baseline_head(k): v for k, v in found.items()}
         return logits
 
+    def prepare(self, batch):
+        """Augment a training batch's embeddings."""
+        tensors = Batch.tensors(batch)
+        for name in tensors.keys() & {"whole", "parts"}:
+            tensors[name] = self.augment(tensors[name])
+        return Batch(batch.id, tensors)
+
     def classes(self, stage):
         """`Classes` in float32, computed once a stage unless training."""
         if stage == sb.Stage.TRAIN or self._classes is None:
-            classes = self.learner.classes(self.clap)
+            classes = self.given_classes or self.learner.classes(self.clap)
             self._classes = type(classes)(*(part.float() for part in classes))
         return self._classes
 

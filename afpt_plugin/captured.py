@@ -13,12 +13,10 @@ Authors
  * The afpt_plugin developers 2026
 """
 
-import speechbrain as sb
 import torch
-from speechbrain.utils.distributed import get_rank
 from speechbrain.utils.logger import get_logger
 
-from afpt_plugin.data.resident import Batch, on_device
+from afpt_plugin.data.resident import Batch
 
 logger = get_logger(__name__)
 
@@ -35,8 +33,8 @@ class CapturedStep:
     Arguments
     ---------
     function : callable
-        Takes a batch with tensors, see `Batch`, and returns a dict of tensors
-        and the loss, a scalar. It may not look at any value on the GPU.
+        Takes batches with tensors, see `Batch`, and returns for each a dict of
+        tensors and the loss, a scalar. It may not look at any value on the GPU.
     parameters : list of torch.nn.Parameter
         What gets gradients.
     factor : int
@@ -45,10 +43,10 @@ class CapturedStep:
     Example
     -------
     >>> weight = torch.nn.Parameter(torch.ones(2))
-    >>> def loss(batch):
-    ...     return {}, (weight * batch.whole.data).sum()
+    >>> def loss(batches):
+    ...     return [({}, (weight * each.whole.data).sum()) for each in batches]
     >>> step = CapturedStep(loss, [weight])
-    >>> _ = step(Batch(["a"], {"whole": torch.tensor([[3.0, 4.0]])}))
+    >>> _ = step([Batch(["a"], {"whole": torch.tensor([[3.0, 4.0]])})])
     >>> weight.grad  # on a CPU, as ever
     tensor([3., 4.])
     """
@@ -62,18 +60,21 @@ class CapturedStep:
         self.can_capture = self.device.type == "cuda"
         self.pool = None
 
-    def __call__(self, batch):
-        """Run a batch, and add its gradients to the parameters'.
+    def __call__(self, batches):
+        """Run batches, and add the gradients of all to the parameters'.
 
         Returns
         -------
-        outputs : dict of torch.Tensor
-            What the function returned, to be read before the next call.
-        loss : torch.Tensor
-            A scalar, not differentiable.
+        list of tuple
+            For each batch what the function returned, not differentiable, to
+            be read before the next call.
         """
-        tensors = Batch.tensors(batch)
-        shapes = tuple((name, t.shape, t.dtype) for name, t in tensors.items())
+        tensors = {
+            (number, name): tensor
+            for number, batch in enumerate(batches)
+            for name, tensor in Batch.tensors(batch).items()
+        }
+        shapes = tuple((key, t.shape, t.dtype) for key, t in tensors.items())
         known = shapes in self.graphs
         if not known and len(self.graphs) < MAX_GRAPHS:
             self.graphs[shapes] = None
@@ -81,11 +82,11 @@ class CapturedStep:
             self.graphs[shapes] = self._capture(tensors)
         captured = self.graphs.get(shapes)
         if captured is None:
-            outputs, loss, gradients = self._run(batch)
+            found, gradients = self._run(batches)
         else:
-            graph, inputs, (outputs, loss, gradients) = captured
-            for name, tensor in tensors.items():
-                inputs[name].copy_(tensor, non_blocking=True)
+            graph, inputs, (found, gradients) = captured
+            for key, tensor in tensors.items():
+                inputs[key].copy_(tensor, non_blocking=True)
             graph.replay()
         for parameter, gradient in zip(self.parameters, gradients, strict=True):
             if gradient is None:
@@ -95,23 +96,33 @@ class CapturedStep:
                 parameter.grad = gradient.clone()
             else:
                 parameter.grad += gradient
-        return outputs, loss
+        return found
 
-    def _run(self, batch):
-        outputs, loss = self.function(batch)
+    def _run(self, batches):
+        found = self.function(batches)
+        total = sum(loss for _, loss in found) / self.factor
         gradients = torch.autograd.grad(
-            loss / self.factor, self.parameters, allow_unused=True
+            total, self.parameters, allow_unused=True
         )
-        outputs = {name: value.detach() for name, value in outputs.items()}
-        return outputs, loss.detach(), gradients
+        found = [
+            (
+                {name: out.detach() for name, out in outputs.items()},
+                loss.detach(),
+            )
+            for outputs, loss in found
+        ]
+        return found, gradients
 
     def _capture(self, tensors):
         """The graph, its inputs and its outputs; None if it cannot be had."""
         inputs = {
-            name: tensor.to(self.device).clone()
-            for name, tensor in tensors.items()
+            key: tensor.to(self.device).clone()
+            for key, tensor in tensors.items()
         }
-        batch = Batch([], inputs)
+        own = {}
+        for (number, name), tensor in inputs.items():
+            own.setdefault(number, {})[name] = tensor
+        batches = [Batch([], each) for each in own.values()]
         graph = torch.cuda.CUDAGraph()
         stream = torch.cuda.Stream(self.device)
         stream.wait_stream(torch.cuda.current_stream(self.device))
@@ -119,10 +130,10 @@ class CapturedStep:
         with torch.random.fork_rng([self.device]):
             try:
                 with torch.cuda.stream(stream):
-                    self._run(batch)  # what libraries do when first called
+                    self._run(batches)  # what libraries do when first called
                 torch.cuda.current_stream(self.device).wait_stream(stream)
                 with torch.cuda.graph(graph, self.pool, stream):
-                    outputs = self._run(batch)
+                    outputs = self._run(batches)
             except RuntimeError as error:
                 reason = str(error).splitlines()[0]
                 logger.info(
@@ -135,92 +146,3 @@ class CapturedStep:
                 return None
         self.pool = graph.pool()
         return graph, inputs, outputs
-
-
-class CapturingBrain(sb.Brain):
-    """A Brain that, on a GPU, captures its steps and keeps its items there.
-
-    In several processes (DDP) and with ``fp16``, whose loss scale changes,
-    steps are launched kernel by kernel.
-    """
-
-    #: What is random in a step depends on this and the step.
-    seed = 0
-    #: True while `compute_objectives` may not read a value.
-    is_captured = False
-    captured = None
-
-    def collect(self, batch, outputs):
-        """Read a training batch's outputs, which a graph cannot."""
-
-    def make_dataloader(self, dataset, stage, *args, **kwargs):
-        """As in SpeechBrain; on a GPU the items stay there, if they fit."""
-        if self.keeps_items(kwargs):
-            dataset = on_device(dataset, torch.device(self.device))
-            if hasattr(dataset, "collate"):
-                kwargs["collate_fn"] = dataset.collate
-        return super().make_dataloader(dataset, stage, *args, **kwargs)
-
-    def keeps_items(self, loader_kwargs):
-        """Whether sets go to the device: it is a GPU, and nobody else reads."""
-        on_gpu = torch.device(self.device).type == "cuda"
-        return on_gpu and not loader_kwargs.get("num_workers")
-
-    def on_fit_start(self):
-        """Capture steps where that is possible."""
-        super().on_fit_start()
-        on_gpu = torch.device(self.device).type == "cuda"
-        if on_gpu and (self.distributed_launch or self.scaler.is_enabled()):
-            logger.info(
-                "Training steps are launched kernel by kernel: several "
-                "processes, and fp16, have no CUDA graph"
-            )
-        elif on_gpu:
-            self.capture()
-
-    def capture(self):
-        """Run training steps by `CapturedStep` from now on."""
-        self.captured = CapturedStep(
-            self._forward_pass,
-            self.modules.parameters(),
-            self.grad_accumulation_factor,
-        )
-
-    def _forward_pass(self, batch):
-        self.is_captured = True
-        try:
-            with self.training_ctx:
-                outputs = self.compute_forward(batch, sb.Stage.TRAIN)
-                loss = self.compute_objectives(outputs, batch, sb.Stage.TRAIN)
-        finally:
-            self.is_captured = False
-        return outputs, loss
-
-    def on_fit_batch_start(self, batch, should_step):
-        """Let what is random depend on the step alone: noise and dropout.
-
-        Not on what was drawn before, so that a resumed run draws the same.
-        """
-        factor = self.grad_accumulation_factor
-        step = self.optimizer_step * factor + self.step % factor
-        place = step * 2**10 + (get_rank() or 0)
-        seed = (self.seed * 2**40 + place) % 2**63
-        # `torch.manual_seed` looks for every kind of device: 2 ms a step.
-        torch.default_generator.manual_seed(seed)
-        if self.device != "cpu":
-            torch.get_device_module(self.device).manual_seed(seed)
-
-    def fit_batch(self, batch):
-        """As in SpeechBrain, but by `CapturedStep` on a GPU."""
-        if self.captured is None:
-            return super().fit_batch(batch)
-        should_step = self.step % self.grad_accumulation_factor == 0
-        self.on_fit_batch_start(batch, should_step)
-        outputs, loss = self.captured(batch)
-        if should_step:
-            self.optimizers_step()
-        loss = loss.cpu()  # waits for the GPU
-        self.collect(batch, outputs)
-        self.check_loss_isfinite(loss)
-        self.on_fit_batch_end(batch, outputs, loss, should_step)
-        return loss

@@ -14,15 +14,23 @@ import os
 import sys
 import traceback
 
+from speechbrain.utils.distributed import infer_device
 from tqdm import tqdm
 
 from afpt_plugin.data.tables import csv_text
 from afpt_plugin.errors import InputError
 from afpt_plugin.files import replacing, write_if_changed
 from afpt_plugin.grids import ERROR_FILE, load_recipe
+from afpt_plugin.together import Company
+
+#: Cells that learn at the same time on a GPU.
+AT_ONCE = 16
+
+# Options in which they may differ.
+MAY_DIFFER = ("--seed=", "--folds=", "--output_folder=")
 
 
-def run_sweep(cells, show=sys.stdout.write):
+def run_sweep(cells, show=sys.stdout.write, at_once=None):
     """Run the cells that have no results yet, one after the other.
 
     A cell that fails leaves ``error.txt``, and the others go on; a cell that
@@ -34,6 +42,10 @@ def run_sweep(cells, show=sys.stdout.write):
         From `afpt_plugin.grids.read_grid`.
     show : callable
         Gets a line for each cell.
+    at_once : int, optional
+        How many cells that differ in the seed or the fold alone learn at the
+        same time, see `afpt_plugin.together`; by default `AT_ONCE` on a GPU
+        and 1 on a CPU, whose arithmetic gains nothing.
 
     Returns
     -------
@@ -50,18 +62,61 @@ def run_sweep(cells, show=sys.stdout.write):
     handlers, level = logging.root.handlers[:], logging.root.level
     excepthook = sys.excepthook
     try:
-        bar = tqdm(cells, "sweep", unit="cell", dynamic_ncols=True)
-        for cell in bar:
-            error = None if cell.is_done else _run_cell(cell)
-            if error:
-                errors[cell.folder] = error
-            with tqdm.external_write_mode(sys.stdout):
-                show(f"{cell.folder}: {error or _summary(cell.result)}\n")
+        bar = tqdm(
+            total=len(cells), desc="sweep", unit="cell", dynamic_ncols=True
+        )
+        for group in _groups(cells, at_once):
+            found = _run_group([cell for cell in group if not cell.is_done])
+            errors |= found
+            bar.update(len(group))
+            for cell in group:
+                said = found.get(cell.folder) or _summary(cell.result)
+                with tqdm.external_write_mode(sys.stdout):
+                    show(f"{cell.folder}: {said}\n")
     finally:
         logger.get_environment_description = describe
         logging.root.handlers[:] = handlers
         logging.root.setLevel(level)
         sys.excepthook = excepthook
+    return errors
+
+
+def _groups(cells, at_once=None):
+    """Cells that learn at the same time, in the order of the grid."""
+    if at_once is None:
+        at_once = AT_ONCE if infer_device() != "cpu" else 1
+    groups = {}
+    for cell in cells:
+        own = [w for w in cell.arguments if not w.startswith(MAY_DIFFER)]
+        alike = groups.setdefault((cell.script, cell.source, *own), [[]])
+        # What goes on from another cell waits for it, and learns nothing.
+        if len(alike[-1]) >= at_once or cell.source is not None:
+            alike.append([])
+        alike[-1].append(cell)
+    found = [group for alike in groups.values() for group in alike if group]
+    place = {cell.folder: number for number, cell in enumerate(cells)}
+    return sorted(found, key=lambda group: place[group[0].folder])
+
+
+def _run_group(cells):
+    """Run cells at the same time; folder to why one failed is returned."""
+    errors = {}
+
+    def attempt(cell):
+        """Run one."""
+        if error := _run_cell(cell):
+            errors[cell.folder] = error
+
+    # log.txt has all that is said; here it would tear the bar.
+    with (
+        open(os.devnull, "w") as nowhere,
+        contextlib.redirect_stdout(nowhere),
+        contextlib.redirect_stderr(nowhere),
+    ):
+        if len(cells) == 1:
+            attempt(cells[0])
+        else:
+            Company([functools.partial(attempt, cell) for cell in cells]).run()
     return errors
 
 
@@ -73,13 +128,7 @@ def _run_cell(cell):
         if cell.source is not None and (cell.source / ERROR_FILE).is_file():
             raise InputError(f"{cell.source}, which it starts from, has failed")
         module = load_recipe(cell.script)
-        # log.txt has all that is said; here it would tear the bar.
-        with (
-            open(os.devnull, "w") as nowhere,
-            contextlib.redirect_stdout(nowhere),
-            contextlib.redirect_stderr(nowhere),
-        ):
-            module.run(cell.arguments)
+        module.run(cell.arguments)
     except InputError as error:
         text = str(error)
     # SpeechBrain exits where it cannot parse a command line.

@@ -134,6 +134,21 @@ class Learner(torch.nn.Module):
         """Embed the classes with the backbone of `setup`, as `Classes`."""
         raise NotImplementedError
 
+    def shares_pass_with(self, other):
+        """Whether `classes_of` can embed its classes and another's in one pass.
+
+        Arguments
+        ---------
+        other : Learner
+            Set up with the same backbone.
+        """
+        return False
+
+    @staticmethod
+    def classes_of(learners, clap):
+        """Embed the classes of several learners: a list of `Classes`."""
+        return [learner.classes(clap) for learner in learners]
+
     def forward(self, item, classes):
         """Score items against the classes.
 

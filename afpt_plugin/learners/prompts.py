@@ -206,20 +206,44 @@ class PromptLearner(Learner):
         InputError
             If there is an anchor, but `setup` got no shots.
         """
+        return self.classes_of([self], clap)[0]
+
+    def shares_pass_with(self, other):
+        """If but what they learned is the same; see `Learner`.
+
+        Not under dropout, which each has to draw for itself.
+        """
+        return (
+            type(other) is type(self)
+            and not self.label_dropout
+            and self.class_names == other.class_names
+            and {**self.settings(), "seed": 0}
+            == {**other.settings(), "seed": 0}
+        )
+
+    @staticmethod
+    def classes_of(learners, clap):
+        """The contexts of all learners in one pass; see `Learner`."""
+        first = learners[0]
+        # [K, n_ctx, d], or [K, n_classes, n_ctx, d] of each class's own
+        ctx = torch.stack([p for each in learners for p in each.parameters()])
+        tokens = ClassTokens(first.input_ids, first.attention_mask)
+        with clap.label_dropout(first.label_dropout and first.training):
+            embeddings = clap.encode_prompts(ctx, tokens, first.embed_twice)
+        parts = embeddings.split(len(ctx) // len(learners))
+        return [
+            each.anchored(part.unbind())
+            for each, part in zip(learners, parts, strict=True)
+        ]
+
+    def anchored(self, learned):
+        """`Classes` of what the tower made of each context, [n_classes, D]."""
         if self.anchor and not self.has_items:
             raise InputError(
                 f"anchor is {self.anchor}, but there are no training items to "
                 "anchor the classes to: give setup the shots, or set anchor "
                 "to 0"
             )
-        # [K, n_ctx, d], or [K, n_classes, n_ctx, d] of each class's own
-        ctx = torch.stack(list(self.parameters()))
-        tokens = ClassTokens(self.input_ids, self.attention_mask)
-        with clap.label_dropout(self.label_dropout and self.training):
-            # K of [n_classes, D]
-            learned = clap.encode_prompts(
-                ctx, tokens, self.embed_twice
-            ).unbind()
         if self.anchor:
             learned = [
                 self.anchor * self.anchor_embeddings

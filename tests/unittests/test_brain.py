@@ -16,7 +16,6 @@ from speechbrain.utils.epoch_loop import EpochCounter
 from speechbrain.utils.train_logger import FileTrainLogger
 
 from afpt_plugin.brain import AdaptationBrain
-from afpt_plugin.captured import CapturingBrain
 from afpt_plugin.checkpoints import AtomicCheckpointer, read_state
 from afpt_plugin.data.captions import Caption
 from afpt_plugin.data.datasets import caption_dataset, recording_dataset
@@ -34,7 +33,9 @@ from afpt_plugin.results.run import RunResults
 from afpt_plugin.results.scores import Scores
 from afpt_plugin.schedules import CosineScheduler
 from afpt_plugin.similarity import CaptionNoise
+from afpt_plugin.step_brain import StepBrain
 from afpt_plugin.task import Task
+from afpt_plugin.together import Company, Stopped
 
 NAMES = ["dog", "rain", "bell"]
 TASK = Task("tiny", NAMES, clip_seconds=1.0)
@@ -406,9 +407,7 @@ def test_the_way_of_a_gpu_gives_the_same_run(
     Without noise, of which more is drawn for a set that is padded as one.
     """
     plain = run_whole(make_clap(), recordings, tmp_path / "plain", norm=0)
-    monkeypatch.setattr(
-        CapturingBrain, "keeps_items", lambda self, options: True
-    )
+    monkeypatch.setattr(StepBrain, "keeps_items", lambda self, options: True)
     run = make_run(make_clap(), recordings, tmp_path / "run", norm=0)
     start = run.brain.on_fit_start
 
@@ -425,6 +424,85 @@ def test_the_way_of_a_gpu_gives_the_same_run(
     assert found["metrics"] == expected["metrics"]
     for own, other in zip(found["history"], expected["history"], strict=True):
         assert own == pytest.approx(other, rel=1e-4)
+
+
+# Together
+
+
+def test_seeds_learn_together_what_they_learn_alone(
+    make_clap, recordings, tmp_path
+):
+    """In one pass of the tower for those that are alike; one fails."""
+    clap = make_clap()
+    cases = {
+        "1": {},
+        "2": {"epochs": 2},
+        "3": {},
+        "longer": {"n_ctx": 5},
+        "fails": {},
+    }
+
+    def make(name, folder):
+        options = {"n_ctx": 4, "anchor": 0.5, "seed": ord(name[0])}
+        options |= {k: v for k, v in cases[name].items() if k == "n_ctx"}
+        run = make_run(
+            clap,
+            recordings,
+            tmp_path / folder / name,
+            learner=PromptLearner(**options),
+            epochs=cases[name].get("epochs", 3),
+            seed=ord(name[0]),
+        )
+
+        def whole():
+            if name == "fails":
+                kill_at(run, 4)
+                raise InputError("as it should")
+            run.fit()
+            run.evaluate()
+
+        return run, whole
+
+    widths = []
+    honest = clap.caption_encoder.encode_prompts
+
+    def count(ctx, *args, **kwargs):
+        widths.append(len(ctx))
+        return honest(ctx, *args, **kwargs)
+
+    clap.caption_encoder.encode_prompts = count
+    together = {name: make(name, "together") for name in cases}
+    errors = Company([whole for _, whole in together.values()]).run()
+    del clap.caption_encoder.encode_prompts
+    assert [str(error) for error in errors] == ["None"] * 4 + ["as it should"]
+    assert {8, 6, 4} < set(widths)  # two contexts of each that is alike
+    for name in list(cases)[:4]:
+        alone, whole = make(name, "alone")
+        whole()
+        found, expected = comparable(together[name][0]), comparable(alone)
+        assert found["identity"] == expected["identity"]
+        assert found["metrics"] == expected["metrics"]
+        for own, other in zip(
+            found["history"], expected["history"], strict=True
+        ):
+            assert own == pytest.approx(other, rel=1e-4)
+
+
+def test_a_company_that_is_interrupted_ends_its_runs(
+    make_clap, tmp_path, monkeypatch
+):
+    clap = make_clap()
+    runs = [make_run(clap, None, tmp_path / str(n), seed=n) for n in (1, 2)]
+    company = Company([run.fit for run in runs])
+
+    def interrupt(brains):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(company, "_step_of", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        company.run()
+    assert not any(each.is_alive() for each in company.companions)
+    assert [type(each.error) for each in company.companions] == [Stopped] * 2
 
 
 # Resuming

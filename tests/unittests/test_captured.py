@@ -71,7 +71,8 @@ def make_step(clap, learner, noise, device, factor=1):
     learner.setup(clap, NAMES).train()
     augment = CaptionNoise(noise)
 
-    def run(batch):
+    def run(batches):
+        (batch,) = batches
         item = batch_item(batch)
         item = item._replace(
             whole=augment(item.whole), parts=augment(item.parts)
@@ -82,7 +83,7 @@ def make_step(clap, learner, noise, device, factor=1):
         loss = sum(
             task.loss(each, batch.target.data) for each in logits.values()
         )
-        return logits, loss
+        return [(logits, loss)]
 
     return CapturedStep(run, learner.parameters(), factor), learner
 
@@ -97,7 +98,7 @@ def train(clap, learner, noise, device, dataset, n_steps=20, capture=True):
         torch.manual_seed(number)
         rows = [number % 7, (number + 3) % 7, (number + 5) % 7]
         batch = resident.collate(rows[: 2 + (number % 4 > 0)])
-        outputs, loss = step(batch)
+        ((outputs, loss),) = step([batch])
         optimizer.step()
         optimizer.zero_grad()
         assert outputs["coarse"].shape == (len(batch.id), 3)
@@ -113,11 +114,11 @@ def test_gradients_are_those_of_backward_and_add_up(clap, dataset):
         for r in ([0, 1], [2, 3])
     ]
     for batch in batches:
-        step(batch)
+        step([batch])
     found = [p.grad.clone() for p in learner.parameters()]
     learner.zero_grad()
     for batch in batches:
-        (step.function(batch)[1] / 2).backward()
+        (step.function([batch])[0][1] / 2).backward()
     for own, parameter in zip(found, learner.parameters(), strict=True):
         torch.testing.assert_close(own, parameter.grad)
         assert own.any()
