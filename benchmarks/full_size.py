@@ -9,6 +9,7 @@ Authors
 
 import copy
 import ctypes
+import functools
 import gc
 import itertools
 import os
@@ -27,6 +28,7 @@ import afpt_plugin
 from afpt_plugin.backbones import load_clap
 from afpt_plugin.backbones.base import Embeddings
 from afpt_plugin.data.datasets import embed_captions, embed_recordings
+from afpt_plugin.precision import set_tf32
 
 BACKBONES = ("mini", "ms-2022", "ms-2023", "laion")
 CAPTIONS = Path(afpt_plugin.__file__).parent / "assets/captions/esc50.csv"
@@ -165,10 +167,38 @@ class Material:
             lambda recording: self.wavs[int(recording["key"])],
             {"clip_seconds": CLIP_SECONDS},
         )
+        synchronize(clap.device)
         self.seconds = {
             "caption": (middle - start) / len(self.captions),
             "clip": (time.perf_counter() - middle) / max(1, n_clips),
         }
+
+
+    @functools.cached_property
+    def resident_captions(self):
+        """All captions' `Embeddings`, on the backbone's device."""
+        everything = range(len(self.captions))
+        items = read_store(*self.stored_captions, everything)
+        return Embeddings(*(part.to(self.clap.device) for part in items))
+
+
+def synchronize(device):
+    """Wait for a GPU."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def matrix_rate(device, kind, repeats=10):
+    """Floating-point operations a second of a large matrix product."""
+    set_tf32("tf32" if kind == "tf32" else "fp32")
+    size = 8192 if device.type == "cuda" else 1024
+    dtype = torch.bfloat16 if kind == "bf16" else torch.float32
+    one, other = torch.randn(2, size, size, device=device).to(dtype)
+    clock = Clock(device)
+    for number in range(repeats + 3):
+        with clock("warm-up" if number < 3 else "product"):
+            one @ other
+    return 2 * size**3 / clock.medians()["product"]
 
 
 def read_store(store, keys, batch):

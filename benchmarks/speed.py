@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
-"""Measure how fast a training step, many classes, and encoding are.
+"""Measure how fast a training step, many classes, encoding and whole runs are.
 
 To run this script, use one of the following commands:
 > python benchmarks/speed.py --what step --backbone ms-2022 --threads 2
+> python benchmarks/speed.py --what step --device cuda --precision fp32 tf32 bf16
 > python benchmarks/speed.py --what classes --threads 2
-> python benchmarks/speed.py --what encoding
+> python benchmarks/speed.py --what encode
+> python benchmarks/speed.py --what seeds --device cuda --precision bf16
+> python benchmarks/speed.py --what startup
 
 ``step`` compares the authors' schedule, written plainly, with ours. Theirs pads
 prompts and captions to a fixed length (100 tokens, context included), embeds
@@ -15,54 +18,50 @@ padding, so that logits and gradients are the same, which is checked before
 anything is timed. ``recipe`` is ours with the recipes' settings: a context of
 five words and four times the batch. The schedules take turns, so that other
 work on the machine slows all of them alike; a time is the median over steps.
+Beside it stands the share of the matrix products a second that the machine
+reaches in the same precision.
 
 ``classes`` times our step against the number of classes, as it is and with all
 activations kept for the backward pass, each in a process of its own.
 
-``encoding`` compares filling a feature store from files, in one process and in
+``encode`` compares filling a feature store from files, in one process and in
 several that share the work as ``torchrun``'s do, with the bare audio tower.
+
+``seeds`` times ten epochs and a test on stored embeddings, of one seed and of
+several at once. ``startup`` times new processes until they do something.
 
 Authors
  * The afpt_plugin developers 2026
 """
 
 import argparse
+import json
 import math
 import re
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from pathlib import Path
 
-import numpy as np
-import soundfile
 import torch
+from encoding import measure_encoding
 from full_size import (
     BACKBONES,
-    CLIP_SECONDS,
     Clock,
     Material,
     build_clap,
     describe_machine,
     free_memory_gb,
-    peak_memory_mb,
-    read_store,
-    reset_peak_memory,
+    matrix_rate,
     show,
 )
-from torch.nn.functional import cross_entropy, pad
+from schedules import Schedule, check_equal, make_schedules
+from seeds import measure_seeds
+from startup import measure_startup
 
 from afpt_plugin.backbones import text
-from afpt_plugin.backbones.base import ClassTokens, Embeddings
-from afpt_plugin.data.audio import read_clip
-from afpt_plugin.data.datasets import embed_recordings
-from afpt_plugin.errors import InputError, exit_on_input_error
-from afpt_plugin.learners import Classes, PromptLearner
-
-CTX_INIT = "this is a sound of"
-
-#: The largest difference of two logits, as a share of their standard deviation
-#: over classes, and of two gradients, as a share of the largest entry.
-TOLERANCE = 0.01
+from afpt_plugin.errors import exit_on_input_error
+from afpt_plugin.learners import PromptLearner
 
 #: What is extrapolated to: the paper's run on ESC-50.
 EPOCHS, EPOCH_CAPTIONS, EPOCH_CLIPS = 10, 864, 2000
@@ -75,12 +74,21 @@ def main(arguments=None):
     """Measure, print a table, and return what it holds."""
     options = parse_arguments(arguments)
     torch.set_num_threads(options.threads)
-    print(f"{options.backbone} on {describe_machine(options.device)}\n")
-    if options.what == "step":
-        return measure_steps(options)
-    if options.what == "classes":
-        return measure_classes(options)
-    return measure_encoding(options)
+    machine = describe_machine(options.device)
+    print(f"{options.backbone} on {machine}\n")
+    measure = {
+        "step": measure_steps,
+        "classes": measure_classes,
+        "encode": measure_encoding,
+        "seeds": measure_seeds,
+        "startup": measure_startup,
+    }[options.what]
+    found = measure(options)
+    if options.json:
+        report = {"machine": machine, "options": vars(options)}
+        report["found"] = [[str(key), value] for key, value in found.items()]
+        Path(options.json).write_text(json.dumps(report, indent=1) + "\n")
+    return found
 
 
 def parse_arguments(arguments):
@@ -90,26 +98,32 @@ def parse_arguments(arguments):
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--what", choices=("step", "classes", "encoding"), default="step")
+    sections = ("step", "classes", "encode", "seeds", "startup")
+    add("--what", choices=sections, default="step")
     add("--backbone", choices=BACKBONES, default="ms-2022")
-    add("--threads", type=int, help="default: torch's; encoding: 1")
+    add("--threads", type=int, help="default: torch's; encode: 1")
     add("--steps", type=int, default=2, help="timed ones, or repetitions")
-    add("--device", default="cpu", help="of step and classes")
+    add("--device", default="cpu")
     add(
         "--precision",
         nargs="+",
-        choices=("fp32", "bf16"),
+        choices=("fp32", "tf32", "bf16"),
         default=["fp32"],
-        help="of our step, one or both; of classes, the first",
+        help="of our step, any of them; of classes and seeds, the first",
     )
     add("--n_ctx", type=int, default=32)
-    add("--batch_size", type=int, default=24, help="of step and classes")
-    add("--n_classes", type=int, default=50, help="of step")
-    add("--n_clips", type=int, help="default: step 24, encoding 64")
+    add("--batch_size", type=int, default=24)
+    add("--n_classes", type=int, default=50, help="of step and seeds")
+    add(
+        "--n_clips", type=int, help="default: step 24, encode 64, seeds 2000"
+    )
     add("--fixed_length", type=int, default=100, help="of the authors")
     add("--classes", nargs="+", type=int, default=[10, 50, 200, 527])
-    add("--figure", help="a file to draw classes to, e.g. classes.png")
-    add("--processes", nargs="+", type=int, default=[1, 2], help="of encoding")
+    add("--epochs", type=int, default=EPOCHS, help="of seeds")
+    add("--seeds", nargs="+", type=int, default=[1, 4, 16])
+    add("--figure", help="a file to draw step or classes to")
+    add("--json", help="a file for what was found")
+    add("--processes", nargs="+", type=int, default=[1, 2], help="of encode")
     options = parser.parse_args(arguments)
     for name in ("threads", "steps", "n_ctx", "batch_size", "n_clips"):
         value = getattr(options, name)
@@ -117,197 +131,23 @@ def parse_arguments(arguments):
             parser.error(f"--{name} must be at least 1")
     if not all(2 <= n <= 2500 for n in (options.n_classes, *options.classes)):
         parser.error("numbers of classes must be from 2 to 2500")
-    encoding = options.what == "encoding"
-    threads = 1 if encoding else torch.get_num_threads()
+    threads = 1 if options.what == "encode" else torch.get_num_threads()
     options.threads = options.threads or threads
-    options.n_clips = options.n_clips or (64 if encoding else 24)
+    n_clips = {"encode": 64, "seeds": EPOCH_CLIPS}.get(options.what, 24)
+    options.n_clips = options.n_clips or n_clips
     return options
-
-
-class Schedule:
-    """Our way to train; `AuthorsSchedule` says what the authors do instead."""
-
-    def __init__(self, name, material, learner, batch_size, precision="fp32"):
-        self.name = name
-        self.material = material
-        self.clap = material.clap
-        self.device = self.clap.device
-        self.batch_size = batch_size
-        self.precision = precision
-        learner.setup(self.clap, material.class_names)
-        self.learner = learner.to(self.device)
-        self.optimizer = torch.optim.AdamW(learner.parameters(), lr=0.002)
-        self.clock = Clock(self.device)
-        self.peak_mb = None
-
-    def classes(self):
-        """Embed the classes under both contexts, [n_classes, D] each."""
-        return self.learner.classes(self.clap)
-
-    def captions(self, batch):
-        """Read captions, a list of indices, from the store."""
-        return read_store(*self.material.stored_captions, batch)
-
-    def clips(self, batch):
-        """Read clips, a list of indices, from the store."""
-        return read_store(*self.material.stored_clips, batch)
-
-    def logits(self, items, classes):
-        """Score items, coarse and fine, [2, B, n_classes]."""
-        whole, parts, mask = (part.to(self.device) for part in items)
-        items = Embeddings(whole.float(), parts.float(), mask)
-        classes = Classes(*(part.float() for part in classes))
-        return torch.stack(list(self.learner(items, classes).values()))
-
-    def autocast(self):
-        """Compute in bfloat16 inside a ``with`` block, if that is wanted."""
-        wanted = self.precision == "bf16"
-        return torch.autocast(self.device.type, torch.bfloat16, wanted)
-
-    def step(self, number):
-        """Train once; gives logits [2, B, n_classes] and gradients."""
-        first, total = number * self.batch_size, len(self.material.captions)
-        batch = [(first + i) % total for i in range(self.batch_size)]
-        reset_peak_memory(self.device)
-        with self.clock("training step"):
-            with self.autocast():
-                with self.clock("class prompts, forward"):
-                    classes = self.classes()
-                with self.clock("captions"), torch.no_grad():
-                    items = self.captions(batch)
-            with self.clock("logits and loss"):
-                logits = self.logits(items, classes)
-                target = self.material.targets[batch]
-                loss = sum(cross_entropy(part, target) for part in logits)
-            with self.clock("backward"):
-                loss.backward()
-            gradient = [p.grad.clone() for p in self.learner.parameters()]
-            with self.clock("optimizer"):
-                self.optimizer.step()
-                self.optimizer.zero_grad()
-        peak = peak_memory_mb(self.device)
-        self.peak_mb = peak and max(peak, self.peak_mb or 0)
-        return logits.detach(), torch.stack(gradient)
-
-    @torch.no_grad()
-    def evaluate(self):
-        """Score all clips, [2, n_clips, n_classes], as after an epoch."""
-        batches = torch.arange(len(self.material.wavs)).split(self.batch_size)
-        with self.autocast():
-            with self.clock("evaluation: class prompts"):
-                classes = self.classes()
-            with self.clock("evaluation: clips"):
-                logits = [
-                    self.logits(self.clips(batch.tolist()), classes)
-                    for batch in batches
-                ]
-        return torch.cat(logits, dim=1)
-
-
-class AuthorsSchedule(Schedule):
-    """Padded, in two passes, everything encoded again."""
-
-    def __init__(self, name, material, learner, size, kind, fixed_length):
-        super().__init__(name, material, learner, size, kind)
-        self.fixed_length = fixed_length
-        tokens = self.clap.tokenize_class_names(self.material.class_names)
-        length = self.learner.n_ctx + tokens.input_ids.shape[1]
-        if length > fixed_length:
-            raise InputError(
-                f"--fixed_length is {fixed_length}, but the context and the "
-                f"longest class name have {length} tokens; raise it"
-            )
-        missing = (0, fixed_length - length)
-        self.tokens = ClassTokens(*(pad(part, missing) for part in tokens))
-
-    def classes(self):
-        """Embed the classes, coarse and fine one after the other."""
-        contexts = (self.learner.ctx_coarse, self.learner.ctx_fine)
-        return Classes(*(self._embed(ctx) for ctx in contexts))
-
-    def _embed(self, ctx):
-        encoder = self.clap.caption_encoder
-        causal = encoder.base.config.model_type == "gpt2"
-        first = 0 if causal else 1  # BERT's context comes after CLS
-        names = encoder.base.get_input_embeddings()(self.tokens.input_ids)
-        contexts = ctx.expand(len(names), -1, -1)  # [n_classes, n_ctx, d]
-        prompts = [names[:, :first], contexts, names[:, first:]]
-        mask = pad(self.tokens.attention_mask, (len(ctx), 0), value=1)
-        states = encoder.base(
-            inputs_embeds=torch.cat(prompts, dim=1),  # [n_classes, 100, d]
-            attention_mask=mask,
-            **({"use_cache": False} if causal else {}),
-        )[0]
-        if causal:
-            rows = torch.arange(len(states), device=states.device)
-            return encoder.projection(states[rows, mask.sum(1) - 1])
-        if encoder.mean_pooling:
-            weights = mask[..., None] / mask.sum(1)[:, None, None]
-            return encoder.projection((states * weights).sum(1))
-        return encoder.projection(states[:, 0])
-
-    def captions(self, batch):
-        """Encode captions, padded to the fixed length."""
-        captions = [self.material.captions[index] for index in batch]
-        return self.clap.encode_captions(captions, self.fixed_length)
-
-    def clips(self, batch):
-        """Encode clips twice, once for each logit."""
-        wavs = self.material.wavs[batch].to(self.device)
-        lens = torch.ones(len(batch), device=self.device)
-        whole = self.clap.encode_audio(wavs, lens).whole
-        return self.clap.encode_audio(wavs, lens)._replace(whole=whole)
-
-
-def make_schedules(options, material):
-    """Make what is compared, the authors' schedule first."""
-    n_ctx, size = options.n_ctx, options.batch_size
-    theirs = (material, PromptLearner(n_ctx), size, "fp32")
-    schedules = [AuthorsSchedule("authors", *theirs, options.fixed_length)]
-    for kind in options.precision:
-        ours = (material, PromptLearner(n_ctx), size, kind)
-        recipe = (material, PromptLearner(ctx_init=CTX_INIT), 4 * size, kind)
-        schedules.append(Schedule(f"ours {kind}", *ours))
-        schedules.append(Schedule(f"recipe {kind}", *recipe))
-    return schedules
-
-
-def check_equal(schedules):
-    """Take first steps; raise if ours does not compute what the authors' does.
-
-    The recipes' settings give other logits, and bfloat16 is only printed.
-    """
-    outputs = {}
-    for schedule in schedules:
-        clips = schedule.evaluate()
-        captions, gradient = schedule.step(0)
-        outputs[schedule] = (captions, clips, gradient)
-    reference = outputs[schedules[0]]
-    units = [logits.std(-1).mean() for logits in reference[:2]]
-    units.append(reference[2].abs().max())
-    for schedule in schedules[1:]:
-        if schedule.name.startswith("recipe"):
-            continue
-        found = [
-            float((ours - theirs).abs().max() / unit)
-            for ours, theirs, unit in zip(
-                outputs[schedule], reference, units, strict=True
-            )
-        ]
-        message = "{} differs: captions {:.1e}, clips {:.1e}, gradient {:.1e}"
-        message = message.format(schedule.name, *found)
-        print(message, flush=True)
-        # Not `any(... > TOLERANCE)`, which NaN would pass
-        equal = all(value <= TOLERANCE for value in found)
-        if schedule.precision == "fp32" and not equal:
-            raise RuntimeError(f"{message}; at most {TOLERANCE} is allowed")
 
 
 def measure_steps(options):
     """Compare schedules; gives the seconds of each one's parts."""
     clap = build_clap(options.backbone).to(options.device)
     sizes = (options.n_classes, 4 * options.batch_size, options.n_clips)
+    rates = {
+        kind: matrix_rate(clap.device, kind)
+        for kind in {"fp32", *options.precision}
+    }
     with tempfile.TemporaryDirectory() as folder:
+        Material(clap, Path(folder, "warm"), *sizes)
         material = Material(clap, folder, *sizes)
         schedules = make_schedules(options, material)
         check_equal(schedules)
@@ -334,16 +174,45 @@ def measure_steps(options):
     for part, theirs in found["authors"].items():
         cells = (
             f"{show(column[part])} ({theirs / column[part]:.3g}x)"
+            if part in column
+            else "in the graph"
             for column in found.values()
         )
         print(f"| {part} | {' | '.join(cells)} |")
     cells = (show(mb=schedule.peak_mb) for schedule in schedules)
-    print(f"| peak memory of a step | {' | '.join(cells)} |\n")
+    print(f"| peak memory of a step | {' | '.join(cells)} |")
+    for schedule in schedules:
+        seconds = found[schedule.name]
+        reached = schedule.flops / seconds["training step"]
+        seconds["share of matrix rate"] = reached / rates[schedule.precision]
+    cells = (
+        f"{s.flops / found[s.name]['training step'] / 1e12:.3g} of "
+        f"{rates[s.precision] / 1e12:.3g} TFLOP/s "
+        f"({found[s.name]['share of matrix rate']:.0%})"
+        for s in schedules
+    )
+    print(f"| matrix products of a step | {' | '.join(cells)} |\n")
     print(
         f"Ours encodes once: {show(once['caption'])} a caption, "
         f"{show(once['clip'])} a clip."
     )
+    if options.figure:
+        plot_steps(found, options)
     return found
+
+
+def plot_steps(found, options):
+    """Draw the seconds of a step."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 0.5 + 0.4 * len(found)), layout="constrained")
+    axes = figure.subplots()
+    names = list(found)[::-1]
+    values = [1000 * found[name]["training step"] for name in names]
+    bars = axes.barh(names, values, color="#4477aa")
+    axes.bar_label(bars, [f" {value:.3g} ms" for value in values])
+    axes.set(xlabel=f"ms a training step, {options.backbone}", xmargin=0.15)
+    figure.savefig(options.figure, dpi=150)
 
 
 def extrapolate(seconds, batch_size):
@@ -430,76 +299,6 @@ def plot_classes(found, options):
     axes.legend(frameon=False)
     figure.suptitle(f"{options.backbone}, {options.n_ctx} vectors")
     figure.savefig(options.figure, dpi=150)
-
-
-def measure_encoding(options):
-    """Compare filling a store with the bare tower.
-
-    Gives number of processes -> clips a second of the tower and of encoding.
-    """
-    titles = "tower, clips/s | encoding, clips/s | of the tower | of the first"
-    print(f"| processes | {titles} |\n|---{'|---' * 4}|")
-    found = {}
-    with tempfile.TemporaryDirectory() as folder:
-        paths = [f"{folder}/{index}.wav" for index in range(options.n_clips)]
-        generator = np.random.default_rng(0)
-        for path in paths:
-            noise = generator.uniform(-0.5, 0.5, int(CLIP_SECONDS * 44100))
-            soundfile.write(path, noise, 44100)
-        for n in options.processes:
-            with ProcessPoolExecutor(n, get_context("spawn")) as pool:
-                ranks = [
-                    pool.submit(encode_share, rank, n, folder, paths, options)
-                    for rank in range(n)
-                ]
-            seconds = ranks[0].result()
-            tower, encoding = (len(paths) / s for s in seconds.values())
-            found[n] = {"tower": tower, "encoding": encoding}
-            speedup = encoding / found[options.processes[0]]["encoding"]
-            print(
-                f"| {n} | {tower:.2f} | {encoding:.2f} | "
-                f"{encoding / tower:.0%} | {speedup:.2f}x |",
-                flush=True,
-            )
-    return found
-
-
-def encode_share(rank, n_processes, folder, paths, options):
-    """Do one process's share; gives the seconds that all take together."""
-    torch.set_num_threads(options.threads)
-    place = f"file://{folder}/meeting-{n_processes}"
-    torch.distributed.init_process_group(
-        "gloo", place, rank=rank, world_size=n_processes
-    )
-    wait = torch.distributed.barrier
-    clap = build_clap(options.backbone)
-    settings = {"clip_seconds": CLIP_SECONDS}
-
-    def load(recording):
-        """Read one as a recipe does."""
-        return read_clip(recording["key"], clap.sample_rate, **settings)
-
-    recordings = [{"key": path} for path in paths]
-    # One batch for all: what the samples are does not matter to the clock.
-    batch = torch.stack([load(recording) for recording in recordings[:8]])
-    shares = [paths[i : i + 8] for i in range(0, len(paths), 8)]
-    shares = [batch[: len(share)] for share in shares[rank::n_processes]]
-    clap.encode_audio(batch, torch.ones(len(batch)))  # warm-up
-    _ = clap.fingerprint  # computed once
-    clock = Clock(clap.device)
-    for number in range(options.steps):
-        wait()
-        with clock("tower"):
-            for wavs in shares:
-                clap.encode_audio(wavs, torch.ones(len(wavs)))
-            wait()
-        place = f"{folder}/store-{n_processes}-{number}"
-        with clock("encoding"):  # waits for the others, too
-            embed_recordings(
-                clap, recordings, place, load, settings, batch_size=8
-            )
-    torch.distributed.destroy_process_group()
-    return clock.medians()
 
 
 if __name__ == "__main__":

@@ -153,7 +153,7 @@ class TextEncoder(torch.nn.Module):
         if not wanted or torch.get_autocast_dtype(kind) != torch.bfloat16:
             return self.base
         tower = self._bf16
-        if tower.device != device:
+        if next(tower.parameters()).device != device:
             tower.to(device)
         if tower.training != self.base.training:
             tower.train(self.base.training)
@@ -186,10 +186,11 @@ class TextEncoder(torch.nn.Module):
             ctx = ctx[:, None]  # [K, 1, n_ctx, d]
         self._check(ctx, class_tokens)
         tower = self._tower(ctx.device)
-        plan = self._plan(ctx, class_tokens, classes_per_chunk, tower.dtype)
+        dtype = next(tower.parameters()).dtype
+        plan = self._plan(ctx, class_tokens, classes_per_chunk, dtype)
         cast = torch.autocast(ctx.device.type, enabled=False)
         with nullcontext() if tower is self.base else cast:
-            ctx = ctx.to(tower.dtype)
+            ctx = ctx.to(dtype)
             shared = self._share(tower, ctx, embed_twice)
             encode = functools.partial(self._encode_chunk, tower, shared)
             if plan.recompute:
