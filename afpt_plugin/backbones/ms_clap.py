@@ -264,7 +264,7 @@ class MsClap2023(MsClap):
 def load_ms_clap_2022(weights=None):
     """Load MS-CLAP 2022 from ``CLAP_weights_2022.pth``, by default the hub's."""
     path = find_weights(weights, REPO_ID, "CLAP_weights_2022.pth", "ms-2022")
-    return _load(MsClap2022, path, _bert_tokenizer())
+    return _load(MsClap2022, path, bert_tokenizer())
 
 
 def load_ms_clap_2023(weights=None):
@@ -285,7 +285,8 @@ def _load(clap_class, path, tokenizer):
     return clap
 
 
-def _bert_tokenizer():
+def bert_tokenizer():
+    """The tokenizer of bert-base-uncased (transformers.BertTokenizerFast)."""
     from transformers import BertTokenizerFast
 
     # MiniLM was distilled from bert-base-uncased and keeps its vocabulary, so
