@@ -132,7 +132,9 @@ class MsClap(FrozenClap):
         # A frame is real if its center is; a recording keeps one at least, or
         # the softmax over its frames would have nothing to weigh.
         centers = self.frame_centers(n_samples, frames.shape[1])
-        mask = centers.to(lens.device) < lens[:, None] * n_samples  # [B, T]
+        # Not waited for, since a GPU is still busy with the tower.
+        centers = centers.to(lens.device, non_blocking=True)
+        mask = centers < lens[:, None] * n_samples  # [B, T]
         mask[:, 0] = True
         return Embeddings(clip, frames, mask)
 

@@ -76,7 +76,8 @@ TEXTS = [
 def test_token_ids_are_those_of_transformers(tokenizers):
     ours, theirs = tokenizers
     for padding, length in (("longest", 512), ("max_length", 20)):
-        options = dict(padding=padding, truncation=True, max_length=length)
+        options = {"padding": padding, "truncation": True}
+        options["max_length"] = length
         found, expected = (
             tokenizer(TEXTS, return_tensors="pt", **options)
             for tokenizer in tokenizers
