@@ -20,7 +20,8 @@ work on the machine slows all of them alike; a time is the median over steps.
 activations kept for the backward pass, each in a process of its own.
 
 ``encoding`` compares filling a feature store from files, in one process and in
-several that share the work as ``torchrun``'s do, with the bare audio tower.
+several that share the work as ``torchrun``'s do, with the bare audio tower; on
+a GPU in one process, with four threads that decode.
 
 Authors
  * The afpt_plugin developers 2026
@@ -33,12 +34,10 @@ import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
-import numpy as np
-import soundfile
 import torch
+from encoding import measure_encoding
 from full_size import (
     BACKBONES,
-    CLIP_SECONDS,
     Clock,
     Material,
     build_clap,
@@ -53,8 +52,6 @@ from torch.nn.functional import cross_entropy, pad
 
 from afpt_plugin.backbones import text
 from afpt_plugin.backbones.base import ClassTokens, Embeddings
-from afpt_plugin.data.audio import read_clip
-from afpt_plugin.data.datasets import embed_recordings
 from afpt_plugin.errors import InputError, exit_on_input_error
 from afpt_plugin.learners import Classes, PromptLearner
 
@@ -94,7 +91,7 @@ def parse_arguments(arguments):
     add("--backbone", choices=BACKBONES, default="ms-2022")
     add("--threads", type=int, help="default: torch's; encoding: 1")
     add("--steps", type=int, default=2, help="timed ones, or repetitions")
-    add("--device", default="cpu", help="of step and classes")
+    add("--device", default="cpu", help="cpu or cuda")
     add(
         "--precision",
         nargs="+",
@@ -105,7 +102,7 @@ def parse_arguments(arguments):
     add("--n_ctx", type=int, default=32)
     add("--batch_size", type=int, default=24, help="of step and classes")
     add("--n_classes", type=int, default=50, help="of step")
-    add("--n_clips", type=int, help="default: step 24, encoding 64")
+    add("--n_clips", type=int, help="default: step 24, encoding 64 or 2048")
     add("--fixed_length", type=int, default=100, help="of the authors")
     add("--classes", nargs="+", type=int, default=[10, 50, 200, 527])
     add("--figure", help="a file to draw classes to, e.g. classes.png")
@@ -120,7 +117,8 @@ def parse_arguments(arguments):
     encoding = options.what == "encoding"
     threads = 1 if encoding else torch.get_num_threads()
     options.threads = options.threads or threads
-    options.n_clips = options.n_clips or (64 if encoding else 24)
+    few = 64 if options.device == "cpu" else 2048
+    options.n_clips = options.n_clips or (few if encoding else 24)
     return options
 
 
@@ -430,76 +428,6 @@ def plot_classes(found, options):
     axes.legend(frameon=False)
     figure.suptitle(f"{options.backbone}, {options.n_ctx} vectors")
     figure.savefig(options.figure, dpi=150)
-
-
-def measure_encoding(options):
-    """Compare filling a store with the bare tower.
-
-    Gives number of processes -> clips a second of the tower and of encoding.
-    """
-    titles = "tower, clips/s | encoding, clips/s | of the tower | of the first"
-    print(f"| processes | {titles} |\n|---{'|---' * 4}|")
-    found = {}
-    with tempfile.TemporaryDirectory() as folder:
-        paths = [f"{folder}/{index}.wav" for index in range(options.n_clips)]
-        generator = np.random.default_rng(0)
-        for path in paths:
-            noise = generator.uniform(-0.5, 0.5, int(CLIP_SECONDS * 44100))
-            soundfile.write(path, noise, 44100)
-        for n in options.processes:
-            with ProcessPoolExecutor(n, get_context("spawn")) as pool:
-                ranks = [
-                    pool.submit(encode_share, rank, n, folder, paths, options)
-                    for rank in range(n)
-                ]
-            seconds = ranks[0].result()
-            tower, encoding = (len(paths) / s for s in seconds.values())
-            found[n] = {"tower": tower, "encoding": encoding}
-            speedup = encoding / found[options.processes[0]]["encoding"]
-            print(
-                f"| {n} | {tower:.2f} | {encoding:.2f} | "
-                f"{encoding / tower:.0%} | {speedup:.2f}x |",
-                flush=True,
-            )
-    return found
-
-
-def encode_share(rank, n_processes, folder, paths, options):
-    """Do one process's share; gives the seconds that all take together."""
-    torch.set_num_threads(options.threads)
-    place = f"file://{folder}/meeting-{n_processes}"
-    torch.distributed.init_process_group(
-        "gloo", place, rank=rank, world_size=n_processes
-    )
-    wait = torch.distributed.barrier
-    clap = build_clap(options.backbone)
-    settings = {"clip_seconds": CLIP_SECONDS}
-
-    def load(recording):
-        """Read one as a recipe does."""
-        return read_clip(recording["key"], clap.sample_rate, **settings)
-
-    recordings = [{"key": path} for path in paths]
-    # One batch for all: what the samples are does not matter to the clock.
-    batch = torch.stack([load(recording) for recording in recordings[:8]])
-    shares = [paths[i : i + 8] for i in range(0, len(paths), 8)]
-    shares = [batch[: len(share)] for share in shares[rank::n_processes]]
-    clap.encode_audio(batch, torch.ones(len(batch)))  # warm-up
-    _ = clap.fingerprint  # computed once
-    clock = Clock(clap.device)
-    for number in range(options.steps):
-        wait()
-        with clock("tower"):
-            for wavs in shares:
-                clap.encode_audio(wavs, torch.ones(len(wavs)))
-            wait()
-        place = f"{folder}/store-{n_processes}-{number}"
-        with clock("encoding"):  # waits for the others, too
-            embed_recordings(
-                clap, recordings, place, load, settings, batch_size=8
-            )
-    torch.distributed.destroy_process_group()
-    return clock.medians()
 
 
 if __name__ == "__main__":
