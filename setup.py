@@ -70,6 +70,7 @@ setup(
         "soundfile",
         "speechbrain>=1.1",
         "tabulate",
+        "tokenizers",
         # Before 2.6, even torch.load(weights_only=True) could run code.
         "torch>=2.6",
         "torchaudio>=2.6",

@@ -270,7 +270,7 @@ def prepare_data(task, prepare, write_samples, options):
     data_folder = options.pop("data_folder")
     feature_folder = options.pop("feature_folder")
     clip_options = options.pop("clip_options")
-    batch_size = options.pop("recordings_per_batch", 8)
+    batch_size = options.pop("recordings_per_batch", None)
     samples_folder = options.pop("samples_folder", None)
     sample_options = options.pop("samples", None) or {}
     # A data set without recordings to learn from does not have this option.

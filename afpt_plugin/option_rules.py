@@ -128,7 +128,7 @@ RULES = {
     "source_folds": whole(2, 1000, null=True),
     "subset": TEXT_OR_NULL,
     "clips_per_recording": whole(1, null=True),
-    "recordings_per_batch": whole(1),
+    "recordings_per_batch": whole(1, null=True),
     "crop": Rule("choice", words=CROPS),
     "channels": Rule("choice", words=CHANNELS),
     "learn_from": Rule("choice", words=("shots", "captions")),

@@ -44,11 +44,14 @@ def build_clap(backbone):
         return load_clap("mini")
     if backbone == "laion":
         return build_laion()[0]
-    from afpt_plugin.backbones.mini_clap import load_minilm
-    from afpt_plugin.backbones.ms_clap import MsClap2022, MsClap2023
+    from afpt_plugin.backbones.ms_clap import (
+        MsClap2022,
+        MsClap2023,
+        bert_tokenizer,
+    )
     from afpt_plugin.backbones.weights import no_init_weights
 
-    tokenizer = load_minilm()[1]  # MiniLM has the word pieces of BERT
+    tokenizer = bert_tokenizer()
     with no_init_weights():
         if backbone == "ms-2022":
             clap = MsClap2022(tokenizer=tokenizer)
@@ -70,10 +73,10 @@ def build_laion():
     import transformers as hf
 
     from afpt_plugin.backbones.hf_clap import HfClap
-    from afpt_plugin.backbones.mini_clap import load_minilm
+    from afpt_plugin.backbones.ms_clap import bert_tokenizer
 
-    # MiniLM's word pieces stand for RoBERTa's, which are not on PyPI.
-    tokenizer = load_minilm()[1]
+    # BERT's word pieces stand for RoBERTa's, which are not on PyPI.
+    tokenizer = bert_tokenizer()
     tokenizer.model_input_names = ["input_ids", "attention_mask"]
     config = hf.ClapConfig()
     config.text_config.pad_token_id = tokenizer.pad_token_id
@@ -172,7 +175,6 @@ class Material:
             "caption": (middle - start) / len(self.captions),
             "clip": (time.perf_counter() - middle) / max(1, n_clips),
         }
-
 
     @functools.cached_property
     def resident_captions(self):

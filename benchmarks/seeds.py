@@ -52,7 +52,9 @@ def measure_seeds(options):
         make(Path(folder, "warm"), 0)()
         print("| seeds at once | seconds | of one |\n|---|---|---|")
         for n in options.seeds:
-            runs = [make(Path(folder, f"{n}-{seed}"), seed) for seed in range(n)]
+            runs = [
+                make(Path(folder, f"{n}-{seed}"), seed) for seed in range(n)
+            ]
             start = time.perf_counter()
             for error in Company(runs).run() if n > 1 else [runs[0]()]:
                 if isinstance(error, BaseException):

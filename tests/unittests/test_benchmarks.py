@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import ablation
 import adapt
 import development
+import encoding
 import frames
 import full_size
 import speed
@@ -43,6 +44,8 @@ def tiny(monkeypatch, clap):
         (speed, "build_clap", lambda backbone: clap),
         (speed, "free_memory_gb", lambda: None),
         (speed, "ProcessPoolExecutor", lambda n, _: ThreadPoolExecutor(n)),
+        (encoding, "build_clap", lambda backbone: clap),
+        (encoding, "ProcessPoolExecutor", lambda n, _: ThreadPoolExecutor(n)),
         (full_size, "make_class_names", lambda n: NAMES[:n]),
         (text, "KEEP_BYTES", text.KEEP_BYTES),
     ):
@@ -61,7 +64,9 @@ def test_step_and_encoding_print_what_they_find(tiny, capsys):
     seconds = dict(zip(parts, (2, 3, 0.5), strict=True))
     assert speed.extrapolate(seconds, 96) == 10 * (9 * 2 + 3 + 2000 * 0.5)
     (rates,) = speed.main([*SMALL, "--what", "encoding"]).values()
-    assert f"\n| 1 | {rates['tower']:.2f} |" in capsys.readouterr().out
+    ms, rate = 1000 / rates["tower"], rates["tower"]
+    expected = f"\n| 1 | 8 | {ms:.3g} | {rate:.2f} | {rates['encoding']:.2f} |"
+    assert expected in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("backbone", ["bert", "gpt2"])

