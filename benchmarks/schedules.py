@@ -113,12 +113,10 @@ class Schedule:
 
     def count_flops(self):
         """Floating-point operations of a step's matrix products."""
-        step, self.run = self.run, CapturedStep(self.forward, [])
-        self.run.parameters = step.parameters
-        self.run.can_capture = False
+        can_capture, self.run.can_capture = self.run.can_capture, False
         with FlopCounterMode(display=False) as counter:
             self.step(0)
-        self.run = step
+        self.run.can_capture = can_capture
         self.flops = counter.get_total_flops()
 
     @torch.no_grad()

@@ -28,6 +28,7 @@ import encoding
 import frames
 import full_size
 import speed
+import startup
 
 SMALL = (
     "--n_classes 3 --n_ctx 2 --batch_size 2 --n_clips 3 --fixed_length 30 "
@@ -67,6 +68,30 @@ def test_step_and_encoding_print_what_they_find(tiny, capsys):
     ms, rate = 1000 / rates["tower"], rates["tower"]
     expected = f"\n| 1 | 8 | {ms:.3g} | {rate:.2f} | {rates['encoding']:.2f} |"
     assert expected in capsys.readouterr().out
+
+
+def test_startup_times_processes_and_leaves_the_warm_up_out(
+    monkeypatch, capsys
+):
+    calls = []
+
+    def run(arguments, folder, threads):
+        calls.append(list(map(str, arguments)))
+        return [100.0, 3.0, 1.0, 2.0][(len(calls) - 1) % 4]
+
+    monkeypatch.setattr(startup, "run", run)
+    found = startup.measure_startup(mock.Mock(threads=1, steps=3))
+    assert list(found.values()) == [2.0] * 3
+    assert "| afpt --help | 2.00 |" in capsys.readouterr().out
+    # Reruns of a recipe have seeds of their own.
+    assert [call[-1] for call in calls[-4:]] == ["0", "1", "2", "3"]
+
+
+def test_startup_refuses_a_process_that_fails(tmp_path):
+    assert startup.run(["-c", "import math"], tmp_path, 1) > 0
+    for code in ("raise SystemExit(2)", "import no_such_module"):
+        with pytest.raises(RuntimeError, match="failed"):
+            startup.run(["-c", code], tmp_path, 1)
 
 
 @pytest.mark.parametrize("backbone", ["bert", "gpt2"])
