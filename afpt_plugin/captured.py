@@ -125,13 +125,19 @@ class CapturedStep:
         batches = [Batch([], each) for each in own.values()]
         graph = torch.cuda.CUDAGraph()
         stream = torch.cuda.Stream(self.device)
-        stream.wait_stream(torch.cuda.current_stream(self.device))
+        current = torch.cuda.current_stream(self.device)
+        stream.wait_stream(current)
+        strict = torch.cuda.get_sync_debug_mode()
         # What is drawn here would be missing in the step itself.
         with torch.random.fork_rng([self.device]):
             try:
+                # What libraries do when first called; and a look at a value
+                # is found here, for a capture that fails is not left clean.
+                torch.cuda.set_sync_debug_mode("error")
                 with torch.cuda.stream(stream):
-                    self._run(batches)  # what libraries do when first called
-                torch.cuda.current_stream(self.device).wait_stream(stream)
+                    self._run(batches)
+                torch.cuda.set_sync_debug_mode(strict)
+                current.wait_stream(stream)
                 with torch.cuda.graph(graph, self.pool, stream):
                     outputs = self._run(batches)
             except RuntimeError as error:
@@ -141,6 +147,8 @@ class CapturedStep:
                     "it is launched kernel by kernel, which is slower",
                     reason,
                 )
+                torch.cuda.set_sync_debug_mode(strict)
+                torch.cuda.set_stream(current)
                 torch.cuda.synchronize(self.device)
                 self.can_capture = False
                 return None

@@ -27,6 +27,8 @@ import development
 import encoding
 import frames
 import full_size
+import schedules
+import seeds
 import speed
 import startup
 
@@ -46,6 +48,7 @@ def tiny(monkeypatch, clap):
         (speed, "free_memory_gb", lambda: None),
         (speed, "ProcessPoolExecutor", lambda n, _: ThreadPoolExecutor(n)),
         (encoding, "build_clap", lambda backbone: clap),
+        (seeds, "build_clap", lambda backbone: clap),
         (encoding, "ProcessPoolExecutor", lambda n, _: ThreadPoolExecutor(n)),
         (full_size, "make_class_names", lambda n: NAMES[:n]),
         (text, "KEEP_BYTES", text.KEEP_BYTES),
@@ -59,12 +62,14 @@ def test_step_and_encoding_print_what_they_find(tiny, capsys):
     assert [*found][0] == "authors" and [*found][-1] == "recipe bf16"
     printed = capsys.readouterr().out
     for seconds in found.values():
-        assert all(f"| {part} | " in printed for part in seconds)
-        assert seconds["training step"] >= seconds["backward"] > 0
+        parts = seconds.keys() - {"share of matrix rate"}
+        assert all(f"| {part} | " in printed for part in parts)
+        assert seconds["training step"] > seconds["class prompts, forward"] > 0
+        assert seconds["share of matrix rate"] > 0
     parts = ("training step", "evaluation: class prompts", "evaluation: a clip")
     seconds = dict(zip(parts, (2, 3, 0.5), strict=True))
     assert speed.extrapolate(seconds, 96) == 10 * (9 * 2 + 3 + 2000 * 0.5)
-    (rates,) = speed.main([*SMALL, "--what", "encoding"]).values()
+    (rates,) = speed.main([*SMALL, "--what", "encode"]).values()
     ms, rate = 1000 / rates["tower"], rates["tower"]
     expected = f"\n| 1 | 8 | {ms:.3g} | {rate:.2f} | {rates['encoding']:.2f} |"
     assert expected in capsys.readouterr().out
@@ -120,6 +125,18 @@ def test_schedules_take_the_same_steps(tiny, tokenizer, tmp_path, backbone):
             part(given)
 
 
+def test_whole_runs_are_timed(tiny, capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(seeds, "N_CAPTIONS", 8)
+    path = tmp_path / "seeds.json"
+    options = "--what seeds --epochs 1 --seeds 1 2 --json".split()
+    found = speed.main([*SMALL, *options, str(path)])
+    printed = capsys.readouterr().out
+    assert "| 1 | " in printed and "| 2 | " in printed
+    stored = json.loads(path.read_text())
+    assert dict(stored["found"]) == {str(k): v for k, v in found.items()}
+    assert set(found) == {"encoding", 1, 2}
+
+
 WRONG = {
     "classes": lambda classes: type(classes)(*classes[::-1]),
     "captions": lambda e: e._replace(mask=torch.ones_like(e.mask)),
@@ -129,9 +146,9 @@ WRONG = {
 
 @pytest.mark.parametrize("method", WRONG)
 def test_another_computation_is_not_timed(monkeypatch, tiny, method):
-    right = getattr(speed.AuthorsSchedule, method)
+    right = getattr(schedules.AuthorsSchedule, method)
     wrong = lambda *args: WRONG[method](right(*args))  # noqa: E731
-    monkeypatch.setattr(speed.AuthorsSchedule, method, wrong)
+    monkeypatch.setattr(schedules.AuthorsSchedule, method, wrong)
     with pytest.raises(RuntimeError, match="ours fp32"):
         speed.main(SMALL)
 
@@ -141,6 +158,7 @@ def test_classes_are_kept_or_recomputed(monkeypatch, tiny, tmp_path):
     monkeypatch.setattr(text, "checkpoint", checkpoint)
     options = speed.parse_arguments([*SMALL, "--steps", "1"])
     options.memory_gb = text.KEEP_BYTES = 0
+    monkeypatch.setattr(text, "free_bytes", lambda device: 0)
     assert speed.step_of_classes(options, 6, "learner")[0] > 0
     n_chunks = checkpoint.call_count
     assert speed.step_of_classes(options, 6, "kept")[0] > 0
