@@ -32,6 +32,9 @@ STAGES = {
     "import afpt_plugin.backbones, afpt_plugin.backbones.mini_clap": HEAVY,
     "import afpt_plugin.brain, afpt_plugin.experiment": HEAVY,
     "import afpt_plugin.samples": HEAVY,
+    # sympy comes with torch's compiler.
+    "afpt_plugin.backbones.load_clap('mini').encode_captions(['a dog'])": HEAVY
+    | {"sympy"},
 }
 
 REPORT = "print(json.dumps(sorted({n.partition('.')[0] for n in sys.modules})))"
