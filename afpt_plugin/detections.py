@@ -82,10 +82,10 @@ def find_events(
     -------
     >>> import torch
     >>> from afpt_plugin.windows import FrameScores
-    >>> logits = torch.tensor([[3.0, 0], [3, 0], [0, 3]])
+    >>> scores = torch.tensor([[0.9, 0.1], [0.9, 0.1], [0.1, 0.9]])
     >>> extent = torch.tensor([[0.0, 1], [1, 2], [2, 3]])
-    >>> frames = FrameScores(logits, extent[:, 0], extent.mean(1), extent)
-    >>> for event in find_events(frames, ["dog", "rain"], False, 0.5):
+    >>> frames = FrameScores(scores, extent[:, 0], extent.mean(1), extent)
+    >>> for event in find_events(frames, ["dog", "rain"], 0.5):
     ...     print(event.onset, event.offset, event.class_name)
     0.0 2.0 dog
     2.0 3.0 rain
@@ -93,9 +93,7 @@ def find_events(
     import numpy as np
     from scipy.ndimage import median_filter
 
-    logits = frames.logits.double()
-    scores = logits if multi_label else logits.softmax(-1)
-    scores = scores.cpu().numpy()  # [T, n_classes]
+    scores = frames.logits.double().cpu().numpy()  # [T, n_classes]
     begin, end = frames.extent.double().cpu().numpy().T  # [T] each
     step = np.median(end - begin)
     size = 1 + 2 * max(0, round((smooth / step - 1) / 2)) if smooth else 1

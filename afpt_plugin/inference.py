@@ -44,6 +44,7 @@ from speechbrain.utils.fetching import LocalStrategy
 from afpt_plugin.backbones import load_clap
 from afpt_plugin.backbones.base import Embeddings
 from afpt_plugin.backbones.weights import fetch_file
+from afpt_plugin.calibration import make_calibration, n_summed
 from afpt_plugin.data.audio import Recording, fit_length
 from afpt_plugin.data.tables import check_class_names
 from afpt_plugin.errors import InputError
@@ -56,6 +57,8 @@ from afpt_plugin.windows import (
     Scores,
     cut_windows,
     join_windows,
+    name_none,
+    rank_classes,
 )
 
 __all__ = ["FrameScores", "PromptedClassifier", "RecordingScores", "Scores"]
@@ -325,31 +328,43 @@ class PromptedClassifier(Pretrained):
         logits = found.logits if per_window else found.mean_logits()[None]
         if "silent" not in recording.flags:
             return self.rank(logits, top_k)
-        scores = self.rank(torch.zeros_like(logits), top_k)
-        nothing = None if top_k is None else [None] * top_k
-        return scores._replace(
-            index=torch.full_like(scores.index, -1),
-            text_lab=[nothing] * len(logits),
-        )
+        return name_none(self.rank(torch.zeros_like(logits), top_k), top_k)
 
     def rank(self, logits, top_k=None):
         """`Scores` of logits [B, n_classes]; ``top_k`` as in `classify_file`."""
-        names = self.class_names
-        if top_k is not None and (
-            type(top_k) is not int or not 0 < top_k <= len(names)
-        ):
-            raise InputError(
-                f"top_k is {top_k!r}; give a number of classes from 1 to "
-                f"{len(names)}"
-            )
-        multi_label = self.hparams.export.multi_label
-        out_prob = logits if multi_label else logits.log_softmax(-1)
-        score, index = out_prob.topk(top_k or 1)  # [B, k]
-        text_lab = [[names[i] for i in row] for row in index]
-        if top_k is None:
-            score, index = score[:, 0], index[:, 0]
-            text_lab = [row[0] for row in text_lab]
-        return Scores(out_prob, score, index, text_lab)
+        out_prob = self.log_probabilities(logits)
+        return rank_classes(out_prob, self.class_names, top_k)
+
+    def log_probabilities(self, logits, head=None):
+        """Logs of a head's calibrated probabilities, by default the one ranked."""
+        n_heads = n_summed(head or primary_head(self.heads))
+        return self.calibration.log_probabilities(logits, n_heads)
+
+    def frame_probabilities(self, frames):
+        """`FrameScores` with calibrated probabilities in place of logits."""
+        found = self.log_probabilities(frames.logits, "fine").exp()
+        return frames._replace(logits=found)
+
+    def present(self, out_prob):
+        """Which classes are present, of log-probabilities [B, n_classes].
+
+        Of several labels, all above the export's threshold (B lists of names).
+        """
+        limit = self.calibration.threshold
+        return [
+            [
+                name
+                for name, p in zip(self.class_names, row, strict=True)
+                if limit is not None and p > limit
+            ]
+            for row in out_prob.exp().tolist()
+        ]
+
+    @property
+    def calibration(self):
+        """How logits become probabilities (`Calibration`)."""
+        export = self.hparams.export
+        return make_calibration(export.calibration, export.multi_label)
 
     def frame_scores(self, path):
         """Score every frame of a recording: when is what heard?

@@ -94,7 +94,8 @@ def write_report(comparison, folder):
     Returns the files' paths; the last only if there are few-shot runs. The
     folder is made if it does not exist.
     """
-    from afpt_plugin.results.figures import plot_comparison, plot_shots
+    from afpt_plugin.results.figures import plot_comparison
+    from afpt_plugin.results.shots_figure import plot_shots
 
     table, heads = comparison.table, comparison.heads
     labels = [

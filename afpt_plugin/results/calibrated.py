@@ -1,0 +1,105 @@
+"""The calibrations of a run: its learner's, and its baseline's beside it.
+
+Authors
+ * The afpt_plugin developers 2026
+"""
+
+from afpt_plugin.calibration import (
+    Calibration,
+    calibration_error,
+    fit_calibration,
+    n_summed,
+    reliability,
+    without_items,
+)
+from afpt_plugin.results.output import is_baseline, primary_head
+
+
+class RunCalibration:
+    """How the logits of a run's heads become probabilities.
+
+    Arguments
+    ---------
+    task : Task
+        What is learned.
+    clap : FrozenClap
+        The backbone.
+    held_out : tuple, optional
+        Logits of each head and targets of items that nothing was learned from,
+        see `Scores.collect`.
+    recordings : bool
+        Whether these are recordings.
+
+    Example
+    -------
+    >>> import torch
+    >>> from afpt_plugin.task import Task
+    >>> clap, task = type("Clap", (), {"gap": None}), Task("Pets", ["dog", "cat"])
+    >>> logits = {"coarse": 9 * torch.eye(2), "zero_shot": torch.ones(2, 2)}
+    >>> found = RunCalibration(task, clap, (logits, torch.eye(2)))
+    >>> found.held_out
+    {'n': 2, 'kind': 'captions', 'zero_shot': 0.5, 'learned': 1.0}
+    """
+
+    def __init__(self, task, clap, held_out=None, recordings=False):
+        self.task = task
+        common = task.n_classes, task.multi_label
+        self.learner = self.baseline = without_items(clap.gap, *common)
+        #: The primary metric on the held-out items; empty without any.
+        self.held_out = {}
+        if held_out is None:
+            return
+        logits, targets = held_out
+        kind = "recordings" if recordings else "captions"
+        self.held_out = {"n": len(targets), "kind": kind}
+        learned = primary_head(logits)
+        baseline = [head for head in logits if is_baseline(head)]
+        for name, head in (
+            ("zero_shot", baseline[-1:]),
+            ("learned", [learned]),
+        ):
+            if not head:
+                continue
+            values = logits[head[0]]
+            found = fit_calibration(
+                values / n_summed(head[0]),
+                targets,
+                task.multi_label,
+                clap.gap,
+                recordings,
+            )
+            if name == "learned":
+                self.learner = found
+            else:
+                self.baseline = found
+            metric = task.metrics(values, targets)[task.metric]
+            self.held_out[name] = metric
+
+    def log_probabilities(self, head, logits):
+        """Logs of the probabilities of a head's logits [N, n_classes]."""
+        if head.endswith("transductive"):
+            # Posteriors of the whole test set already
+            return Calibration().log_probabilities(logits)
+        own = self.baseline if is_baseline(head) else self.learner
+        return own.log_probabilities(logits, n_summed(head))
+
+    def describe(self, logits, targets):
+        """What `results.json` says: how it was fitted, and how good it is.
+
+        The calibration error of each head's probabilities of the recordings,
+        and the bins of the primary head's, see `reliability`.
+        """
+        bins = {
+            head: reliability(
+                self.log_probabilities(head, values),
+                targets,
+                self.task.multi_label,
+            )
+            for head, values in logits.items()
+        }
+        return {
+            **self.learner.settings(),
+            "held_out": self.held_out,
+            "ece": {head: calibration_error(b) for head, b in bins.items()},
+            "bins": bins[primary_head(logits)],
+        }
