@@ -41,10 +41,10 @@ import torch
 from speechbrain.inference.interfaces import Pretrained
 from speechbrain.utils.fetching import LocalStrategy
 
+from afpt_plugin.answers import Answers
 from afpt_plugin.backbones import load_clap
 from afpt_plugin.backbones.base import Embeddings
 from afpt_plugin.backbones.weights import fetch_file
-from afpt_plugin.calibration import make_calibration, n_summed
 from afpt_plugin.data.audio import Recording, fit_length
 from afpt_plugin.data.tables import check_class_names
 from afpt_plugin.errors import InputError
@@ -57,8 +57,6 @@ from afpt_plugin.windows import (
     Scores,
     cut_windows,
     join_windows,
-    name_none,
-    rank_classes,
 )
 
 __all__ = ["FrameScores", "PromptedClassifier", "RecordingScores", "Scores"]
@@ -73,8 +71,10 @@ PARTS = 2048
 REPO_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
-class PromptedClassifier(Pretrained):
+class PromptedClassifier(Answers, Pretrained):
     """Scores recordings with the learner of an export, see `from_hparams`.
+
+    `Answers` says how its logits become names and probabilities.
 
     Arguments
     ---------
@@ -163,11 +163,6 @@ class PromptedClassifier(Pretrained):
         return cls({"clap": clap}, {"export": export}, run_opts)
 
     @property
-    def class_names(self):
-        """The classes, in the order of the indices (list of str)."""
-        return self.hparams.export.class_names
-
-    @property
     def sample_rate(self):
         """Rate of the waveforms that the batch methods take, in Hz (int)."""
         return self.mods.clap.sample_rate
@@ -182,9 +177,13 @@ class PromptedClassifier(Pretrained):
         check_class_names(class_names)
         clap = self.mods.clap
         clap.check_class_names(class_names)
+        export = self.hparams.export
+        # Of several labels, the gap's offset depends on how many there are.
+        own = not (export.multi_label and clap.gap)
         export = dataclasses.replace(
-            self.hparams.export,
+            export,
             class_names=list(class_names),
+            calibration=export.calibration if own else {},
             metrics={},  # They were measured on the old classes.
         )
         with torch.no_grad():
@@ -328,43 +327,7 @@ class PromptedClassifier(Pretrained):
         logits = found.logits if per_window else found.mean_logits()[None]
         if "silent" not in recording.flags:
             return self.rank(logits, top_k)
-        return name_none(self.rank(torch.zeros_like(logits), top_k), top_k)
-
-    def rank(self, logits, top_k=None):
-        """`Scores` of logits [B, n_classes]; ``top_k`` as in `classify_file`."""
-        out_prob = self.log_probabilities(logits)
-        return rank_classes(out_prob, self.class_names, top_k)
-
-    def log_probabilities(self, logits, head=None):
-        """Logs of a head's calibrated probabilities, by default the one ranked."""
-        n_heads = n_summed(head or primary_head(self.heads))
-        return self.calibration.log_probabilities(logits, n_heads)
-
-    def frame_probabilities(self, frames):
-        """`FrameScores` with calibrated probabilities in place of logits."""
-        found = self.log_probabilities(frames.logits, "fine").exp()
-        return frames._replace(logits=found)
-
-    def present(self, out_prob):
-        """Which classes are present, of log-probabilities [B, n_classes].
-
-        Of several labels, all above the export's threshold (B lists of names).
-        """
-        limit = self.calibration.threshold
-        return [
-            [
-                name
-                for name, p in zip(self.class_names, row, strict=True)
-                if limit is not None and p > limit
-            ]
-            for row in out_prob.exp().tolist()
-        ]
-
-    @property
-    def calibration(self):
-        """How logits become probabilities (`Calibration`)."""
-        export = self.hparams.export
-        return make_calibration(export.calibration, export.multi_label)
+        return self.name_none(torch.zeros_like(logits), top_k)
 
     def frame_scores(self, path):
         """Score every frame of a recording: when is what heard?

@@ -12,8 +12,6 @@ from typing import NamedTuple
 
 import torch
 
-from afpt_plugin.errors import InputError
-
 
 class Scores(NamedTuple):
     """What SpeechBrain's classifiers return, in their order.
@@ -27,46 +25,6 @@ class Scores(NamedTuple):
     score: torch.Tensor  # [B], the best of them, or [B, k]
     index: torch.Tensor  # [B] or [B, k], their classes
     text_lab: list  # their names: B texts, or B lists of k
-
-
-def rank_classes(out_prob, class_names, top_k=None):
-    """The best of log-probabilities [B, n_classes], as `Scores`.
-
-    ``top_k`` is that of `PromptedClassifier.classify_file`.
-
-    Raises
-    ------
-    InputError
-        If it is out of range.
-
-    Example
-    -------
-    >>> p = torch.tensor([[0.2, 0.8]])
-    >>> rank_classes(p.log(), ["dog", "rain"]).text_lab
-    ['rain']
-    """
-    if top_k is not None and (
-        type(top_k) is not int or not 0 < top_k <= len(class_names)
-    ):
-        raise InputError(
-            f"top_k is {top_k!r}; give a number of classes from 1 to "
-            f"{len(class_names)}"
-        )
-    score, index = out_prob.topk(top_k or 1)  # [B, k]
-    text_lab = [[class_names[i] for i in row] for row in index]
-    if top_k is None:
-        score, index = score[:, 0], index[:, 0]
-        text_lab = [row[0] for row in text_lab]
-    return Scores(out_prob, score, index, text_lab)
-
-
-def name_none(scores, top_k=None):
-    """`Scores` that name no class: of a silent recording."""
-    nothing = None if top_k is None else [None] * top_k
-    return scores._replace(
-        index=torch.full_like(scores.index, -1),
-        text_lab=[nothing] * len(scores.out_prob),
-    )
 
 
 class FrameScores(NamedTuple):
