@@ -43,29 +43,20 @@ class Event(NamedTuple):
     score: float  # mean of its frames' smoothed scores
 
 
-def find_events(
-    frames, class_names, multi_label, threshold, smooth=0.0, min_length=0.0
-):
+def find_events(frames, class_names, threshold, smooth=0.0, min_length=0.0):
     """Find the events of a recording, by onset.
 
-    A class is heard in the frames whose score is above the threshold. Of one
-    label per recording, the score is the softmax of the frame's fine logits,
-    which is what the learner's loss was given. Of several, it is the logit:
-    the loss taught those only their order, so neither a sigmoid nor any
-    threshold is right in general, and ``threshold`` is in the units of the
-    logits.
-
-    An event reaches from the first to the last of its frames, each of which
-    extends halfway to its neighbors. It ends where a backbone hears nothing.
+    A class is heard in the frames whose score is above the threshold. An event
+    reaches from the first to the last of its frames, each of which extends
+    halfway to its neighbors. It ends where a backbone hears nothing.
 
     Arguments
     ---------
     frames : FrameScores
-        Of `PromptedClassifier.frame_scores`.
+        With probabilities in place of logits, see
+        `PromptedClassifier.frame_probabilities`.
     class_names : list of str
         The n_classes names.
-    multi_label : bool
-        Whether a recording may have several classes.
     threshold : float
         What a score must exceed.
     smooth : float

@@ -104,7 +104,7 @@ class MiniClap(FrozenClap):
 
     licence = "apache-2.0"
     # From `benchmarks/calibration.py` on development recordings
-    gap = Gap(temperature=2.54, slope=7.6, offset=-0.27, threshold=0.12)
+    gap = Gap(temperature=2.53, slope=7.52, offset=-0.25, threshold=0.11)
     constant_buffers = ("patches.window", "patches.mel_filters")
 
     def __init__(self, text_tower, tokenizer, label_index):

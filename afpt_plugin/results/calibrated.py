@@ -12,7 +12,11 @@ from afpt_plugin.calibration import (
     reliability,
     without_items,
 )
-from afpt_plugin.results.output import is_baseline, primary_head
+from afpt_plugin.results.output import (
+    baseline_head,
+    is_baseline,
+    primary_head,
+)
 
 
 class RunCalibration:
@@ -53,27 +57,20 @@ class RunCalibration:
         kind = "recordings" if recordings else "captions"
         self.held_out = {"n": len(targets), "kind": kind}
         learned = primary_head(logits)
-        baseline = [head for head in logits if is_baseline(head)]
-        for name, head in (
-            ("zero_shot", baseline[-1:]),
-            ("learned", [learned]),
-        ):
-            if not head:
-                continue
-            values = logits[head[0]]
-            found = fit_calibration(
-                values / n_summed(head[0]),
+        base = baseline_head("ensemble")
+        base = base if base in logits else baseline_head("coarse")
+        found = {}
+        for name, head in {"zero_shot": base, "learned": learned}.items():
+            found[name] = fit_calibration(
+                logits[head] / n_summed(head),
                 targets,
                 task.multi_label,
                 clap.gap,
                 recordings,
             )
-            if name == "learned":
-                self.learner = found
-            else:
-                self.baseline = found
-            metric = task.metrics(values, targets)[task.metric]
-            self.held_out[name] = metric
+            metrics = task.metrics(logits[head], targets)
+            self.held_out[name] = metrics[task.metric]
+        self.learner, self.baseline = found["learned"], found["zero_shot"]
 
     def log_probabilities(self, head, logits):
         """Logs of the probabilities of a head's logits [N, n_classes]."""
