@@ -95,6 +95,8 @@ class AdaptationBrain(StepBrain):
         self.results = results
         results.open(task, self.clap, self.learner, baseline, facts, self.debug)
         self._held_out = self.test_loader = None
+        #: Logits and targets of recordings, in place of `score_held_out`'s.
+        self.validated = None
         if test_set is not None:
             self.test_loader = self.make_dataloader(
                 test_set, sb.Stage.TEST, ckpt_prefix=None, **test_loader_kwargs
@@ -264,9 +266,12 @@ class AdaptationBrain(StepBrain):
         """Load the selected epoch, and calibrate it on the held-out items."""
         self.results.resume(self.checkpointer)
         super().on_evaluate_start(max_key, min_key)
-        shots = self.results.identity["supervision"].get("kind") == "shots"
+        kind = self.results.identity["supervision"].get("kind")
         self.results.calibration = RunCalibration(
-            self.task, self.clap, self.score_held_out(), shots
+            self.task,
+            self.clap,
+            self.validated or self.score_held_out(),
+            self.validated is not None or kind == "shots",
         )
         self.results.timings["evaluate_start"] = time.perf_counter()
 

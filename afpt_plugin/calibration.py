@@ -9,7 +9,7 @@ matter (the modality gap): the backbone's `Gap` says by how much.
 >>> found = fit_calibration(logits, torch.eye(2)[[0, 0, 0, 1]], False)
 >>> probabilities = found.log_probabilities(logits).exp()
 >>> f"{found.temperature:.1f}, {probabilities[0, 0]:.2f}"
-'2.1, 0.87'
+'1.6, 0.93'
 
 Authors
  * The afpt_plugin developers 2026
@@ -251,14 +251,23 @@ def reliability(log_probabilities, targets, multi_label=False):
     >>> bins["n"][13], round(bins["confidence"][13], 2), bins["accuracy"][13]
     (1, 0.9, 1.0)
     """
-    p = log_probabilities.detach().cpu().double().exp()
     targets = targets.cpu().double()
+    confidence, place = _confidence(log_probabilities, multi_label)
+    right = targets.flatten() if place is None else targets.gather(1, place)
+    return _bins(confidence, right.flatten().numpy())
+
+
+def _confidence(log_probabilities, multi_label):
+    """What is claimed with which probability: best classes [N, 1] or all."""
+    p = log_probabilities.detach().cpu().double().exp()
     if multi_label:
-        confidence, right = p.flatten(), targets.flatten()
-    else:
-        confidence, best = p.max(1)
-        right = targets.gather(1, best[:, None])[:, 0]
-    confidence, right = confidence.numpy(), right.numpy()
+        return p.flatten().numpy(), None
+    best, place = p.max(1, keepdim=True)
+    return best[:, 0].numpy(), place
+
+
+def _bins(confidence, right):
+    """Counts and means of equally wide bins."""
     place = np.clip(np.ceil(confidence * N_BINS).astype(int) - 1, 0, N_BINS - 1)
     n = np.bincount(place, minlength=N_BINS).tolist()
     bins = {"n": n}
@@ -268,6 +277,29 @@ def reliability(log_probabilities, targets, multi_label=False):
             s / k if k else None for s, k in zip(sums, n, strict=True)
         ]
     return bins
+
+
+def error_by_chance(log_probabilities, multi_label=False):
+    """The `calibration_error` to expect if every probability were true.
+
+    It is above 0, since the bins hold few items; the mean of 100 seeded draws.
+
+    Example
+    -------
+    >>> p = torch.tensor([[0.9, 0.1]])
+    >>> few, many = (error_by_chance(p.repeat(n, 1).log()) for n in (10, 1000))
+    >>> f"{few:.2f}, {many:.2f}"
+    '0.07, 0.01'
+    """
+    confidence, _ = _confidence(log_probabilities, multi_label)
+    rng = np.random.default_rng(0)
+    errors = [
+        calibration_error(
+            _bins(confidence, (rng.random(len(confidence)) < confidence) * 1.0)
+        )
+        for _ in range(100)
+    ]
+    return float(np.mean(errors))
 
 
 def calibration_error(bins):

@@ -157,7 +157,11 @@ def _measure(tuned, logits, targets, rows):
     """What evaluation.json holds."""
     from sklearn.metrics import f1_score
 
-    from afpt_plugin.calibration import calibration_error, reliability
+    from afpt_plugin.calibration import (
+        calibration_error,
+        error_by_chance,
+        reliability,
+    )
     from afpt_plugin.results.compare import bootstrap_interval
     from afpt_plugin.task import Task
 
@@ -179,6 +183,7 @@ def _measure(tuned, logits, targets, rows):
         log_p = _log_probabilities(tuned, head, values)
         bins = reliability(log_p, targets, multi_label)
         metrics["ece"] = calibration_error(bins)
+        metrics["ece_by_chance"] = error_by_chance(log_p, multi_label)
         limit = tuned.calibration.threshold
         if head == "tuned" and multi_label and limit is not None:
             above = (log_p.exp() > limit).numpy()
@@ -241,9 +246,9 @@ def _write(output, found, tuned, logits, targets, rows):
         partial(_log_probabilities, tuned),
     )
     plot_per_class(*columns.values(), output / "per_class.png", kind)
-    error = found["metrics"]["tuned"]["ece"]
-    bins = found["bins"]["tuned"]
-    plot_reliability(bins, error, output / "reliability.png")
+    metrics, bins = found["metrics"]["tuned"], found["bins"]["tuned"]
+    errors = metrics["ece"], metrics["ece_by_chance"]
+    plot_reliability(bins, errors, output / "reliability.png")
     if not found["multi_label"]:
         matrix = confusion(logits["tuned"], labels)
         plot_confusion(matrix, list(names), output / "confusion.png")
@@ -254,12 +259,14 @@ def _write(output, found, tuned, logits, targets, rows):
 def _table(found):
     """The result as a few lines of text."""
     metric = found["metric"]
-    lines = [f"{found['n_recordings']} recordings   {metric} [%]   ECE"]
+    lines = [
+        f"{found['n_recordings']} recordings".ljust(18)
+        + f"{metric + ' [%]':>11}{'ECE':>11}{'by chance':>11}"
+    ]
     for head, title in (("zero_shot", "untuned template"), ("tuned", "tuned")):
         values = found["metrics"][head]
-        line = (
-            f"{title:18}{100 * values[metric]:9.1f}{100 * values['ece']:9.1f}"
-        )
+        numbers = values[metric], values["ece"], values["ece_by_chance"]
+        line = f"{title:18}" + "".join(f"{100 * v:11.1f}" for v in numbers)
         if "f1" in values:
             line += f"   F1 of what is present: {100 * values['f1']:.1f}"
         lines.append(line)

@@ -216,7 +216,9 @@ def _gain(results, metric):
             f"The loss was {first:.4f} after the first epoch: these texts leave "
             "nothing to learn; --captions gives sentences that say more.\n"
         )
-    if "zero_shot" not in found:
+    if found and "zero_shot" not in found:
+        return text  # `auto` has shown both.
+    if not found:
         return text + (
             "Nothing was held out, so what tuning is worth is unknown; "
             "`afpt evaluate` says it on labeled recordings.\n"

@@ -7,6 +7,7 @@ Authors
 from afpt_plugin.calibration import (
     Calibration,
     calibration_error,
+    error_by_chance,
     fit_calibration,
     n_summed,
     reliability,
@@ -61,6 +62,8 @@ class RunCalibration:
         base = base if base in logits else baseline_head("coarse")
         found = {}
         for name, head in {"zero_shot": base, "learned": learned}.items():
+            if head not in logits:
+                continue  # Only the learner was cross-validated.
             found[name] = fit_calibration(
                 logits[head] / n_summed(head),
                 targets,
@@ -70,7 +73,8 @@ class RunCalibration:
             )
             metrics = task.metrics(logits[head], targets)
             self.held_out[name] = metrics[task.metric]
-        self.learner, self.baseline = found["learned"], found["zero_shot"]
+        self.learner = found["learned"]
+        self.baseline = found.get("zero_shot", self.baseline)
 
     def log_probabilities(self, head, logits):
         """Logs of the probabilities of a head's logits [N, n_classes]."""
@@ -83,20 +87,16 @@ class RunCalibration:
     def describe(self, logits, targets):
         """What `results.json` says: how it was fitted, and how good it is.
 
-        The calibration error of each head's probabilities of the recordings,
-        and the bins of the primary head's, see `reliability`.
+        The calibration error of each head's probabilities of the recordings;
+        of the primary head's, that by chance and the bins, see `reliability`.
         """
-        bins = {
-            head: reliability(
-                self.log_probabilities(head, values),
-                targets,
-                self.task.multi_label,
-            )
-            for head, values in logits.items()
-        }
+        log_p = {h: self.log_probabilities(h, v) for h, v in logits.items()}
+        several, primary = self.task.multi_label, primary_head(logits)
+        bins = {h: reliability(p, targets, several) for h, p in log_p.items()}
         return {
             **self.learner.settings(),
             "held_out": self.held_out,
             "ece": {head: calibration_error(b) for head, b in bins.items()},
-            "bins": bins[primary_head(logits)],
+            "ece_by_chance": error_by_chance(log_p[primary], several),
+            "bins": bins[primary],
         }

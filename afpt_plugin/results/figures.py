@@ -239,8 +239,8 @@ def plot_confusion(matrix, class_names, path):
         bar.outline.set_visible(False)
 
 
-def plot_reliability(bins, error, path):
-    """Draw `reliability`'s bins, with the calibration error in 0..1."""
+def plot_reliability(bins, errors, path):
+    """Draw `reliability`'s bins; calibration error, and by chance, in 0..1."""
     n = np.array(bins["n"])
     x, y = (np.array(bins[k], float) for k in ("confidence", "accuracy"))
     with _drawing(path, 4.4, 4.2) as figure:
@@ -251,7 +251,8 @@ def plot_reliability(bins, error, path):
         axes.scatter(100 * x, 100 * y, size, color=_BLUE, alpha=0.7)
         axes.set(xlim=(-3, 103), ylim=(-3, 103), aspect="equal")
         axes.set(xlabel="probability [%]", ylabel="right [%]")
-        title = f"ECE {100 * error:.1f}; {n.sum()} answers, areas: how many"
+        error, chance = (f"{100 * value:.1f}" for value in errors)
+        title = f"ECE {error}, by chance {chance}; {n.sum()} answers"
         axes.set_title(title, loc="left", fontsize=8.5)
         axes.legend(loc="upper left")
 

@@ -289,8 +289,8 @@ def write_run(
     )
     plot_per_class(before, after, folder / "per_class.png", metric)
     if found := results.get("calibration"):
-        error = found["ece"][primary]
-        plot_reliability(found["bins"], error, folder / "reliability.png")
+        errors = found["ece"][primary], found["ece_by_chance"]
+        plot_reliability(found["bins"], errors, folder / "reliability.png")
     if not task.multi_label:
         matrix = confusion(logits[primary], targets)
         plot_confusion(matrix, names, folder / "confusion.png")

@@ -141,6 +141,7 @@ def test_each_head_of_a_run_has_its_own_scale():
     torch.testing.assert_close(same, posterior)
     told = found.describe(heads, targets)
     assert told["ece"]["ensemble"] == calibration_error(told["bins"]) < 0.03
+    assert 0 < told["ece_by_chance"] < 0.03
     acc = (learned.argmax(1) == targets.argmax(1)).double().mean().item()
     assert told["held_out"]["learned"] == pytest.approx(acc)
     assert told["held_out"]["n"] == 4000
