@@ -64,6 +64,14 @@ class Answers:
         n_heads = n_summed(head or primary_head(self.heads))
         return self.calibration.log_probabilities(logits, n_heads)
 
+    def check_frames(self):
+        """Raise an `InputError` if the learner has no fine scores."""
+        if "fine" not in self.heads:
+            raise InputError(
+                f"{type(self.learner).__name__} scores whole recordings, not "
+                "their frames; use the export of a learner with fine scores"
+            )
+
     def frame_probabilities(self, frames):
         """`FrameScores` with probabilities in place of the fine logits."""
         found = self.log_probabilities(frames.logits, "fine").exp()

@@ -352,14 +352,6 @@ class PromptedClassifier(Answers, Pretrained):
         self.check_frames()
         return self.score_recordings([self.open_recording(path)])[0].frames
 
-    def check_frames(self):
-        """Raise an `InputError` if the learner has no fine scores."""
-        if "fine" not in self.heads:
-            raise InputError(
-                f"{type(self.learner).__name__} scores whole recordings, not "
-                "their frames; use the export of a learner with fine scores"
-            )
-
     def score_recordings(self, sigs, batch_size=BATCH_SIZE):
         """Score waveforms of any lengths; the windows of all share batches.
 
