@@ -265,6 +265,8 @@ class Job:
         self.manifest = None
         self.captions = "templates" if captions is None else captions
         self._rows = self._sentences = None
+        #: Scores of recordings that calibrate the learner, see `choose_method`.
+        self.validated = None
         there = {"shots": shots, "captions": captions}
         self.given = [kind for kind, v in there.items() if v is not None]
         if captions is not None:
@@ -363,6 +365,7 @@ class Job:
             run_opts={"device": str(self.clap.device), "noprogressbar": True},
             checkpointer=None if given else hparams["checkpointer"],
         )
+        brain.validated = None if given else self.validated
         brain.fit(
             hparams["epoch_counter"],
             made.train,

@@ -43,29 +43,20 @@ class Event(NamedTuple):
     score: float  # mean of its frames' smoothed scores
 
 
-def find_events(
-    frames, class_names, multi_label, threshold, smooth=0.0, min_length=0.0
-):
+def find_events(frames, class_names, threshold, smooth=0.0, min_length=0.0):
     """Find the events of a recording, by onset.
 
-    A class is heard in the frames whose score is above the threshold. Of one
-    label per recording, the score is the softmax of the frame's fine logits,
-    which is what the learner's loss was given. Of several, it is the logit:
-    the loss taught those only their order, so neither a sigmoid nor any
-    threshold is right in general, and ``threshold`` is in the units of the
-    logits.
-
-    An event reaches from the first to the last of its frames, each of which
-    extends halfway to its neighbors. It ends where a backbone hears nothing.
+    A class is heard in the frames whose score is above the threshold. An event
+    reaches from the first to the last of its frames, each of which extends
+    halfway to its neighbors. It ends where a backbone hears nothing.
 
     Arguments
     ---------
     frames : FrameScores
-        Of `PromptedClassifier.frame_scores`.
+        With probabilities in place of logits, see
+        `PromptedClassifier.frame_probabilities`.
     class_names : list of str
         The n_classes names.
-    multi_label : bool
-        Whether a recording may have several classes.
     threshold : float
         What a score must exceed.
     smooth : float
@@ -82,10 +73,10 @@ def find_events(
     -------
     >>> import torch
     >>> from afpt_plugin.windows import FrameScores
-    >>> logits = torch.tensor([[3.0, 0], [3, 0], [0, 3]])
+    >>> scores = torch.tensor([[0.9, 0.1], [0.9, 0.1], [0.1, 0.9]])
     >>> extent = torch.tensor([[0.0, 1], [1, 2], [2, 3]])
-    >>> frames = FrameScores(logits, extent[:, 0], extent.mean(1), extent)
-    >>> for event in find_events(frames, ["dog", "rain"], False, 0.5):
+    >>> frames = FrameScores(scores, extent[:, 0], extent.mean(1), extent)
+    >>> for event in find_events(frames, ["dog", "rain"], 0.5):
     ...     print(event.onset, event.offset, event.class_name)
     0.0 2.0 dog
     2.0 3.0 rain
@@ -93,9 +84,7 @@ def find_events(
     import numpy as np
     from scipy.ndimage import median_filter
 
-    logits = frames.logits.double()
-    scores = logits if multi_label else logits.softmax(-1)
-    scores = scores.cpu().numpy()  # [T, n_classes]
+    scores = frames.logits.double().cpu().numpy()  # [T, n_classes]
     begin, end = frames.extent.double().cpu().numpy().T  # [T] each
     step = np.median(end - begin)
     size = 1 + 2 * max(0, round((smooth / step - 1) / 2)) if smooth else 1

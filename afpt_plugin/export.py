@@ -38,6 +38,7 @@ import safetensors.torch
 import yaml
 from safetensors import SafetensorError
 
+from afpt_plugin.calibration import make_calibration
 from afpt_plugin.data.audio import CHANNELS
 from afpt_plugin.data.tables import check_class_names
 from afpt_plugin.errors import InputError, refuse_unwritable
@@ -84,6 +85,7 @@ _KINDS = {
     "logit_scale": ((int, float), "a number from 0.001 to 10000"),
     "clip_seconds": ((int, float), "a number from 0.001 to 3600"),
     "channels": (str, " or ".join(CHANNELS)),
+    "calibration": (dict, "names with values"),
     "metrics": (dict, "names with values"),
     "facts": (dict, "names with values"),
 }
@@ -113,6 +115,7 @@ class Export:
     logit_scale: float  # what cosines are multiplied by
     clip_seconds: float  # length of the clips that it was tested on
     channels: str  # how a recording becomes mono, see `load_recording`
+    calibration: dict  # see `make_calibration`; empty: not calibrated
     metrics: dict  # of the run; may be empty
     facts: dict  # what else is known of the run; may be empty
     tensors: dict  # the learner's state dict
@@ -140,6 +143,7 @@ class Export:
                     f"version has {', '.join(LEARNERS)}"
                 )
         check_class_names(self.class_names)
+        make_calibration(self.calibration, self.multi_label)
         n_ctx = self.learner_settings.get("n_ctx")
         if isinstance(n_ctx, int) and n_ctx > MAX_VECTORS / len(
             self.class_names
@@ -202,6 +206,7 @@ class Export:
     def fingerprint(self):
         """Hash of all that decides a score (64 hex digits)."""
         told = ("metrics", "facts", "baseline", "baseline_settings")
+        told += ("calibration",) * (not self.calibration)
         settings = [getattr(self, name) for name in _KINDS if name not in told]
         digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
         for name, tensor in sorted(self.tensors.items()):
@@ -219,6 +224,7 @@ def write_export(
     metrics=None,
     facts=None,
     channels="mean",
+    calibration=None,
 ):
     """Write an export folder, each file whole or not at all.
 
@@ -240,6 +246,8 @@ def write_export(
         What else is known of the run, as JSON values.
     channels : str
         How a recording becomes mono, see `load_recording`.
+    calibration : Calibration, optional
+        How its logits become probabilities.
 
     Raises
     ------
@@ -265,6 +273,7 @@ def write_export(
         "logit_scale": float(learner.logit_scale),
         "clip_seconds": float(task.clip_seconds),
         "channels": channels,
+        "calibration": calibration.settings() if calibration else {},
         "metrics": metrics or {},
         "facts": {
             "clap_licence": clap.licence,
@@ -392,6 +401,8 @@ def _read_settings(path):
             f"{FORMAT!r} only; to recreate an older export, run its recipe or "
             "`afpt tune` again"
         )
+    # Exports of earlier versions are not calibrated.
+    settings.setdefault("calibration", {})
     names = [*_KINDS, "tensors_sha256"]
     missing = [name for name in names if name not in settings]
     if missing:

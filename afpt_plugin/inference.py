@@ -41,6 +41,7 @@ import torch
 from speechbrain.inference.interfaces import Pretrained
 from speechbrain.utils.fetching import LocalStrategy
 
+from afpt_plugin.answers import Answers
 from afpt_plugin.backbones import load_clap
 from afpt_plugin.backbones.base import Embeddings
 from afpt_plugin.backbones.weights import fetch_file
@@ -70,8 +71,10 @@ PARTS = 2048
 REPO_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
-class PromptedClassifier(Pretrained):
+class PromptedClassifier(Answers, Pretrained):
     """Scores recordings with the learner of an export, see `from_hparams`.
+
+    `Answers` says how its logits become names and probabilities.
 
     Arguments
     ---------
@@ -160,11 +163,6 @@ class PromptedClassifier(Pretrained):
         return cls({"clap": clap}, {"export": export}, run_opts)
 
     @property
-    def class_names(self):
-        """The classes, in the order of the indices (list of str)."""
-        return self.hparams.export.class_names
-
-    @property
     def sample_rate(self):
         """Rate of the waveforms that the batch methods take, in Hz (int)."""
         return self.mods.clap.sample_rate
@@ -179,9 +177,13 @@ class PromptedClassifier(Pretrained):
         check_class_names(class_names)
         clap = self.mods.clap
         clap.check_class_names(class_names)
+        export = self.hparams.export
+        # Of several labels, the gap's offset depends on how many there are.
+        own = not (export.multi_label and clap.gap)
         export = dataclasses.replace(
-            self.hparams.export,
+            export,
             class_names=list(class_names),
+            calibration=export.calibration if own else {},
             metrics={},  # They were measured on the old classes.
         )
         with torch.no_grad():
@@ -325,31 +327,7 @@ class PromptedClassifier(Pretrained):
         logits = found.logits if per_window else found.mean_logits()[None]
         if "silent" not in recording.flags:
             return self.rank(logits, top_k)
-        scores = self.rank(torch.zeros_like(logits), top_k)
-        nothing = None if top_k is None else [None] * top_k
-        return scores._replace(
-            index=torch.full_like(scores.index, -1),
-            text_lab=[nothing] * len(logits),
-        )
-
-    def rank(self, logits, top_k=None):
-        """`Scores` of logits [B, n_classes]; ``top_k`` as in `classify_file`."""
-        names = self.class_names
-        if top_k is not None and (
-            type(top_k) is not int or not 0 < top_k <= len(names)
-        ):
-            raise InputError(
-                f"top_k is {top_k!r}; give a number of classes from 1 to "
-                f"{len(names)}"
-            )
-        multi_label = self.hparams.export.multi_label
-        out_prob = logits if multi_label else logits.log_softmax(-1)
-        score, index = out_prob.topk(top_k or 1)  # [B, k]
-        text_lab = [[names[i] for i in row] for row in index]
-        if top_k is None:
-            score, index = score[:, 0], index[:, 0]
-            text_lab = [row[0] for row in text_lab]
-        return Scores(out_prob, score, index, text_lab)
+        return self.name_none(torch.zeros_like(logits), top_k)
 
     def frame_scores(self, path):
         """Score every frame of a recording: when is what heard?
@@ -373,14 +351,6 @@ class PromptedClassifier(Pretrained):
         """
         self.check_frames()
         return self.score_recordings([self.open_recording(path)])[0].frames
-
-    def check_frames(self):
-        """Raise an `InputError` if the learner has no fine scores."""
-        if "fine" not in self.heads:
-            raise InputError(
-                f"{type(self.learner).__name__} scores whole recordings, not "
-                "their frames; use the export of a learner with fine scores"
-            )
 
     def score_recordings(self, sigs, batch_size=BATCH_SIZE):
         """Score waveforms of any lengths; the windows of all share batches.

@@ -16,9 +16,9 @@ import torch
 class Scores(NamedTuple):
     """What SpeechBrain's classifiers return, in their order.
 
-    ``out_prob`` holds log posteriors of a single-label classifier, and logits of
-    a multi-label one: training on bare cosines taught their order, so a sigmoid
-    would not make probabilities of them.
+    ``out_prob`` holds logs of calibrated probabilities: of the classes among each
+    other, or, if a recording may have several, of each class for itself, see
+    `afpt_plugin.calibration`.
     """
 
     out_prob: torch.Tensor  # [B, n_classes]

@@ -40,7 +40,9 @@ SUFFIXES = (".csv", ".parquet")
 
 EPILOG = """\
 output: one row per recording: file, seconds, error, flag, class_1, score_1, ...
-  A score is a probability, or, if a recording may have several classes, a logit.
+  A score is a probability, among the classes, or, if a recording may have several,
+  of each for itself; then `present` names those above the export's threshold. How
+  well they are calibrated, the export's README says.
   The flag says what is odd, several things joined by |:
     silent             no sample is above -80 dB: no class, no event is claimed
     very short         less than 0.1 s
@@ -55,8 +57,8 @@ events: --format writes to --output when each class is heard, and the table abov
   event_label. audacity (labels) and raven (selection tables with BirdNET's
   columns) are a .txt file of one recording, or a folder with a file for each. A
   recording's name begins after the folder that all of them share. A class is
-  heard in frames whose score is above --threshold: a probability, by default
-  0.5; if a recording may have several classes, a logit as --frames shows it.
+  heard in frames whose probability is above --threshold, by default 0.5, or, if
+  a recording may have several classes, the export's threshold.
 
 disk: until the output is complete, embeddings lie beside it in the folder
   scores.csv.features: for 100,000 windows of 5 s, 2 GB with mini, 8 GB with
@@ -249,7 +251,8 @@ def _facts(classifier, keys, args, events):
     if args.frames or args.figure or events:
         classifier.check_frames()
     if events:
-        threshold = check_threshold(events["threshold"], export)
+        own = classifier.calibration
+        threshold = check_threshold(events["threshold"], own)
         events = {**events, "threshold": threshold}
     taken = sorted(set(names) & {"file", "start", "center"})
     if args.frames and taken:
@@ -263,7 +266,9 @@ def _facts(classifier, keys, args, events):
         "clap": export.clap,
         "clap_fingerprint": export.clap_fingerprint,
         "class_names": names,
-        "score": "logit" if export.multi_label else "probability",
+        "score": "probability",
+        "calibrated_on": classifier.calibration.fitted_on,
+        "present_above": classifier.calibration.threshold,
         "top": min(args.top, len(names)),
         "frames": args.frames,
         "recordings": hashlib.sha256(listed.encode()).hexdigest(),
@@ -357,6 +362,8 @@ def _write(classifier, store, keys, output, facts):
     text, number = pa.string(), pa.float32()
     columns = {"file": text, "seconds": pa.float64()}
     columns |= {"error": text, "flag": text}
+    judged = ["present"] * (facts["present_above"] is not None)
+    columns |= dict.fromkeys(judged, text)
     for place in range(1, facts["top"] + 1):
         columns |= {f"class_{place}": text, f"score_{place}": number}
     frame_columns = dict.fromkeys(("start", "center"), pa.float64())
@@ -383,21 +390,22 @@ def _write(classifier, store, keys, output, facts):
                 message = str(error).removeprefix(f"{path}: ")
                 if not isinstance(error, InputError):
                     message = f"{type(error).__name__}: {message}"
-                blank = [[None]] * (1 + 2 * facts["top"])
+                blank = [[None]] * (1 + len(judged) + 2 * facts["top"])
                 add_row([name], [None], [_text(message)], *blank)
                 continue
             start = [name], [round(found.seconds, 3)], [None]
             start = (*start, ["|".join(flags) or None])
             if "silent" in flags:
-                add_row(*start, *[[None]] * 2 * facts["top"])
+                add_row(*start, *[[None]] * (len(judged) + 2 * facts["top"]))
                 if add_events:
                     silence = torch.full_like(found.frames.logits, torch.nan)
                     add_events(path, found.frames._replace(logits=silence))
                 continue
             best = classifier.rank(found.mean_logits()[None], facts["top"])
-            values = best.score[0]  # [top]
-            if facts["score"] == "probability":
-                values = values.exp()
+            if judged:
+                (present,) = classifier.present(best.out_prob)
+                start += (["|".join(present) or None],)
+            values = best.score[0].exp()  # [top]
             pairs = zip(best.text_lab[0], values.tolist(), strict=True)
             pairs = ([value] for pair in pairs for value in pair)
             add_row(*start, *pairs)
@@ -409,7 +417,7 @@ def _write(classifier, store, keys, output, facts):
                     *logits.T.contiguous().numpy(),
                 )
             if add_events:
-                add_events(path, found.frames)
+                add_events(path, classifier.frame_probabilities(found.frames))
         facts = {**facts, "n_errors": n_errors}
         write_if_changed(facts_path, json.dumps(facts, indent=2) + "\n")
     return n_errors

@@ -81,18 +81,15 @@ def table_path(output, n_files):
     return output.with_name(f"{stem}.scores.csv")
 
 
-def check_threshold(threshold, export):
-    """Return a threshold that fits the export's scores, by default 0.5."""
-    if export.multi_label:
-        if threshold is None:
-            raise InputError(
-                "the export scores several classes of a recording by logits, "
-                "for which no threshold is right in general; choose "
-                "--threshold by what --frames shows of your recordings"
-            )
-        if not math.isfinite(threshold):
-            raise InputError(f"--threshold is {threshold}; give a number")
-        return threshold
+def check_threshold(threshold, calibration):
+    """Return a threshold of a probability, by default the calibration's or 0.5."""
+    if threshold is None:
+        threshold = calibration.threshold
+    if threshold is None and calibration.multi_label:
+        raise InputError(
+            "the export is not calibrated, so no threshold is right in "
+            "general; choose --threshold, or make the export again"
+        )
     threshold = 0.5 if threshold is None else threshold
     if not 0 <= threshold < 1:
         raise InputError(
@@ -104,10 +101,12 @@ def check_threshold(threshold, export):
 
 @contextmanager
 def writing_events(path, facts, sample_rate, files):
-    """Yield a function that takes a recording's path and `FrameScores`."""
+    """Yield a function that takes a recording's path and its probabilities.
+
+    They are those of `PromptedClassifier.frame_probabilities`.
+    """
     names = dict(zip(files, relative_names(files), strict=True))
     options = [facts[name] for name in ("threshold", "smooth", "min_length")]
-    multi_label = facts["score"] == "logit"
     with open_events(path, facts["format"]) as write:
 
         def add(file, frames):
@@ -117,9 +116,7 @@ def writing_events(path, facts, sample_rate, files):
             rate = sample_rate
             with suppress(OSError, soundfile.SoundFileError):  # just removed
                 rate = min(rate, soundfile.info(file).samplerate)
-            events = find_events(
-                frames, facts["class_names"], multi_label, *options
-            )
+            events = find_events(frames, facts["class_names"], *options)
             write(names[file], events, rate / 2)
 
         yield add

@@ -39,6 +39,9 @@ with labeled recordings, in labeled/dog/, labeled/rain/ and labeled/car horn/:
   afpt tune --shots labeled --method auto --output my_sounds
 """
 
+# A loss (the sum of the heads') that leaves nothing to learn.
+LEARNED = 0.05
+
 
 def add_parser(subparsers):
     """Add the subcommand."""
@@ -200,7 +203,32 @@ def run(args):
         f"use it:\n"
         f"  afpt classify RECORDINGS --source {output} --output scores.csv\n"
     )
+    sys.stdout.write(_gain(brain.results, task.metric))
     return 0
+
+
+def _gain(results, metric):
+    """What was gained on held-out items, or why that is unknown."""
+    found, text = results.calibration.held_out, ""
+    first = results.history[0]["train_loss"] if results.history else 1
+    if first < LEARNED:
+        text = (
+            f"The loss was {first:.4f} after the first epoch: these texts leave "
+            "nothing to learn; --captions gives sentences that say more.\n"
+        )
+    if found and "zero_shot" not in found:
+        return text  # `auto` has shown both.
+    if not found:
+        return text + (
+            "Nothing was held out, so what tuning is worth is unknown; "
+            "`afpt evaluate` says it on labeled recordings.\n"
+        )
+    return text + (
+        f"On {found['n']} held-out {found['kind']}, {metric} is "
+        f"{100 * found['zero_shot']:.1f} % untuned and "
+        f"{100 * found['learned']:.1f} % tuned; on recordings, `afpt evaluate` "
+        "says it.\n"
+    )
 
 
 def _explain(method, source, auto):

@@ -65,7 +65,7 @@ def by_hand(scores, silent, threshold, width, min_length):
 def test_events_are_those_of_a_slow_search(silent, smooth, width, min_length):
     logits = np.random.default_rng(width).standard_normal((60, 3))
     found = find_events(
-        frames_of(logits, silent), NAMES, True, 0.1, smooth, min_length
+        frames_of(logits, silent), NAMES, 0.1, smooth, min_length
     )
     wanted = by_hand(logits, silent, 0.1, width, min_length)
     assert len(found) == len(wanted) > 5
@@ -74,17 +74,14 @@ def test_events_are_those_of_a_slow_search(silent, smooth, width, min_length):
         assert event.score == pytest.approx(score)
 
 
-def test_with_one_label_per_recording_the_threshold_is_a_probability():
-    """The same logits say nothing of their own."""
-    logits = torch.tensor([[2.0, 2, 2], [9, 2, 2], [9, 9, 2], [9, 9, 2]])
-    found = find_events(frames_of(logits), NAMES, False, 0.5)
-    probability = np.exp(9) / (np.exp(9) + 2 * np.exp(2))
-    assert found == [(0.25, 0.5, "dog", pytest.approx(probability))]
-    # Neither 1/3 nor just below 1/2 is above; at 0.4 two classes are.
-    found = find_events(frames_of(logits), NAMES, False, 0.4)
+def test_an_event_is_above_the_threshold_not_at_it():
+    p = torch.tensor([[0.3, 0.3, 0.3], [0.9, 0, 0.1], [0.5, 0.5, 0]])
+    found = find_events(frames_of(p), NAMES, 0.5)
+    assert found == [(0.25, 0.5, "dog", pytest.approx(0.9))]
+    found = find_events(frames_of(p), NAMES, 0.4)
     assert [event[:3] for event in found] == [
-        (0.25, 1.0, "dog"),
-        (0.5, 1.0, NAMES[1]),
+        (0.25, 0.75, "dog"),
+        (0.5, 0.75, NAMES[1]),
     ]
 
 
@@ -93,10 +90,10 @@ def test_a_median_fills_holes_and_removes_splinters():
     column = torch.tensor([0.0, 1, 1, 0, 1, 1, 0, 0, 0, 1, 0, 0])
     frames = frames_of(torch.stack([column, -column, -column], 1))
     for smooth, wanted in ((0, 3), (0.75, 1)):
-        found = find_events(frames, NAMES, True, 0.0, smooth)
+        found = find_events(frames, NAMES, 0.0, smooth)
         assert len(found) == wanted
     assert found[0][:2] == (0.25, 1.5)
-    found = find_events(frames, NAMES, True, 0.0, min_length=0.5)
+    found = find_events(frames, NAMES, 0.0, min_length=0.5)
     assert [event[:2] for event in found] == [(0.25, 0.75), (1.0, 1.5)]
 
 
