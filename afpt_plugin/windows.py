@@ -8,9 +8,12 @@ Authors
  * The afpt_plugin developers 2026
 """
 
+from itertools import islice
 from typing import NamedTuple
 
 import torch
+
+from afpt_plugin.errors import InputError
 
 
 class Scores(NamedTuple):
@@ -97,6 +100,61 @@ def cut_windows(blocks, size):
         passed = max(0, fresh - size)
         held, fresh = held[passed:], fresh - passed
     yield held[-size:]
+
+
+def by_recording(sigs, size, batch_size, keep):
+    """Cut recordings into windows that share batches, and sort what is kept.
+
+    Arguments
+    ---------
+    sigs : list of torch.Tensor or of iterables of torch.Tensor
+        N waveforms [samples], or their blocks.
+    size : int
+        Length of a window.
+    batch_size : int
+        Windows in a batch.
+    keep : callable
+        Takes a batch, a list of windows, and gives tensors with a row for each.
+
+    Returns
+    -------
+    list of tuple of torch.Tensor
+        Of each recording, what was kept of its windows, on the CPU.
+
+    Raises
+    ------
+    InputError
+        If a waveform is not [samples].
+
+    Example
+    -------
+    >>> sigs = [torch.arange(5), torch.arange(2)]
+    >>> by_recording(sigs, 2, 2, lambda batch: [torch.stack(batch)[:, 0]])
+    [(tensor([0, 2, 3]),), (tensor([0]),)]
+    """
+    counts, kept = [], []
+
+    def cut():
+        """Yield all windows, and count those of each recording."""
+        for number, sig in enumerate(sigs, start=1):
+            if isinstance(sig, torch.Tensor):
+                if sig.dim() != 1 or len(sig) == 0:
+                    raise InputError(
+                        f"waveform number {number} has the shape "
+                        f"{list(sig.shape)}; give mono waveforms, [samples]"
+                    )
+                sig = [sig]
+            counts.append(0)
+            for clip in cut_windows(sig, size):
+                counts[-1] += 1
+                yield clip
+
+    clips = cut()
+    while batch := list(islice(clips, batch_size)):
+        # What is kept must not lie between buffers that come and go.
+        kept.append([part.cpu().clone() for part in keep(batch)])
+    split = [torch.cat(part).split(counts) for part in zip(*kept, strict=True)]
+    return list(zip(*split, strict=True))
 
 
 def join_windows(n_samples, size, rate, logits, frames=None):
