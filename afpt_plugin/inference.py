@@ -22,10 +22,7 @@ The three lines:
 
 `PromptedClassifier.classify_file` takes files of any length, rate and number
 of channels, and `PromptedClassifier.frame_scores` says when a class is heard.
-Prompts serve classes that they were not tuned on:
-
->>> classifier.with_class_names(["wind", "a siren"]).classify_batch(wavs)[0].shape
-torch.Size([2, 2])
+`PromptedClassifier.with_class_names` serves classes that were not tuned on.
 
 Authors
  * The afpt_plugin developers 2026
@@ -55,6 +52,7 @@ from afpt_plugin.windows import (
     RecordingScores,
     Scores,
     by_recording,
+    cut_batch,
     join_windows,
 )
 
@@ -220,21 +218,8 @@ class PromptedClassifier(Pretrained):
         InputError
             If the shapes do not fit, or a sample is not finite.
         """
-        wavs = wavs[None] if wavs.dim() == 1 else wavs
-        if wavs.dim() != 2 or wavs.shape[1] == 0:
-            raise InputError(
-                f"wavs have the shape {list(wavs.shape)}; give mono waveforms "
-                "[batch, samples]"
-            )
-        lens = torch.ones(len(wavs)) if lens is None else lens
-        if lens.shape != wavs.shape[:1] or not ((lens > 0) & (lens <= 1)).all():
-            raise InputError(
-                f"lens must be {len(wavs)} relative lengths in (0, 1], the "
-                f"longest 1; got {lens.tolist()}"
-            )
-        n_samples = (lens * wavs.shape[1]).round().long().clamp(min=1)
-        sigs = [wav[:n] for wav, n in zip(wavs, n_samples, strict=True)]
-        return self._encode(sigs, max(wavs.shape[1], self.clip_samples))
+        sigs, longest = cut_batch(wavs, lens)
+        return self._encode(sigs, max(longest, self.clip_samples))
 
     def _encode(self, sigs, n_samples):
         """Fit waveforms to one length and embed them, the only place to."""
@@ -452,8 +437,6 @@ class PromptedClassifier(Pretrained):
     def _join(self, n_samples, scores):
         """`RecordingScores` of what `_scores` gave for all its windows."""
         logits, *frames = scores
-        if not logits.isfinite().all():
-            raise InputError("its scores are not finite; its samples are huge")
         sizes = n_samples, self.clip_samples, self.sample_rate
         if frames:
             n_frames = frames[1].shape[1]

@@ -102,6 +102,50 @@ def cut_windows(blocks, size):
     yield held[-size:]
 
 
+def cut_batch(wavs, lens=None):
+    """Cut a batch of SpeechBrain's into its waveforms.
+
+    Arguments
+    ---------
+    wavs : torch.Tensor
+        Mono, [B, samples] or [samples].
+    lens : torch.Tensor, optional
+        Relative lengths, [B], 1 for the longest; by default all 1.
+
+    Returns
+    -------
+    sigs : list of torch.Tensor
+        B waveforms, [samples] each.
+    longest : int
+        Samples of the batch.
+
+    Raises
+    ------
+    InputError
+        If the shapes do not fit.
+
+    Example
+    -------
+    >>> cut_batch(torch.arange(4).reshape(2, 2), torch.tensor([1, 0.5]))
+    ([tensor([0, 1]), tensor([2])], 2)
+    """
+    wavs = wavs[None] if wavs.dim() == 1 else wavs
+    if wavs.dim() != 2 or wavs.shape[1] == 0:
+        raise InputError(
+            f"wavs have the shape {list(wavs.shape)}; give mono waveforms "
+            "[batch, samples]"
+        )
+    lens = torch.ones(len(wavs)) if lens is None else lens
+    if lens.shape != wavs.shape[:1] or not ((lens > 0) & (lens <= 1)).all():
+        raise InputError(
+            f"lens must be {len(wavs)} relative lengths in (0, 1], the longest "
+            f"1; got {lens.tolist()}"
+        )
+    longest = wavs.shape[1]
+    n_samples = (lens * longest).round().long().clamp(min=1)
+    return [wav[:n] for wav, n in zip(wavs, n_samples, strict=True)], longest
+
+
 def by_recording(sigs, size, batch_size, keep):
     """Cut recordings into windows that share batches, and sort what is kept.
 
@@ -177,7 +221,14 @@ def join_windows(n_samples, size, rate, logits, frames=None):
     Returns
     -------
     RecordingScores
+
+    Raises
+    ------
+    InputError
+        If a score is not finite.
     """
+    if not logits.isfinite().all():
+        raise InputError("its scores are not finite; its samples are huge")
     seconds, window = n_samples / rate, size / rate
     start = torch.tensor(window_starts(n_samples, size)).double() / rate  # [W]
     ends = (start + window).clamp(max=seconds)
