@@ -186,9 +186,12 @@ class Table:
                     old.seek(begin)
                     file.write(old.read(stop - begin))
 
-    def finish(self):
+    def finish(self, has_grown=True):
         """Make the file that was asked for, if the one that grew is another."""
         if self.part == self.path or not self.part.exists():
+            return
+        if not has_grown:
+            self.part.unlink()
             return
         import pyarrow as pa
         import pyarrow.csv
@@ -224,7 +227,7 @@ class Table:
 
 def _values(column):
     """Values of a column of Arrow's; a float32 is not written as a double."""
-    if str(column.type) != "float32":
+    if str(column.type) != "float":
         return column.to_pylist()
     known = column.is_valid().to_pylist()
     texts = column.to_numpy(zero_copy_only=False).astype("float32").astype(str)

@@ -133,6 +133,8 @@ class Output:
                 table.add([])
             if not missing:
                 self.finish()
+        else:
+            self._scores.finish(has_grown=False)
         return missing
 
     def _check(self, found):
