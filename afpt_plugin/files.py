@@ -12,13 +12,17 @@ from pathlib import Path
 
 
 @contextmanager
-def replacing(path):
+def replacing(path, mark=None):
     """Write a file under another name that becomes ``path`` on success.
 
     Arguments
     ---------
     path : str or pathlib.Path
         The file; its folder is made if it is missing.
+    mark : str, optional
+        Begins the other name, by default the process's number. Where one
+        process at a time writes the file, a fixed mark leaves nothing behind:
+        what a killed process has written is written over.
 
     Yields
     ------
@@ -35,7 +39,7 @@ def replacing(path):
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{os.getpid()}.{path.name}")
+    part = path.with_name(f".{mark or os.getpid()}.{path.name}")
     try:
         yield part
         os.replace(part, path)
@@ -96,8 +100,8 @@ def file_sha256(path):
     return digest.hexdigest()
 
 
-def write_if_changed(path, text):
-    """Write a text atomically, unless the file already holds it.
+def write_if_changed(path, text, mark=None):
+    """Write a text atomically, see `replacing`, unless the file already holds it.
 
     Returns
     -------
@@ -113,6 +117,6 @@ def write_if_changed(path, text):
     data = text.encode("utf-8")
     if os.path.isfile(path) and Path(path).read_bytes() == data:
         return False
-    with replacing(path) as part:
+    with replacing(path, mark) as part:
         part.write_bytes(data)
     return True

@@ -147,13 +147,15 @@ def make_answer(classifier):
     It returns HTML: scores and figure, or what is wrong with the recording or
     the names.
     """
+    from afpt_plugin.inference import LONGEST_DRAWN
+
     own_names = "\n".join(classifier.class_names)
 
     # An edit of the names need not encode the recording again.
     @functools.lru_cache(maxsize=1)
     def encode(path):
         """A recording's samples and the embeddings of its windows."""
-        sig = classifier.load_audio(path)
+        sig = classifier.load_audio(path, LONGEST_DRAWN)
         return sig, classifier.encode_windows([sig])[0]
 
     def with_names(text):

@@ -56,7 +56,8 @@ def add_parser(subparsers):
     add(
         "--class-names",
         metavar="FILE",
-        help="the class names, one per line (default: the labels of --shots)",
+        help="the class names: a file, one per line, or 'dog,rain' (default: the "
+        "labels of --shots)",
     )
     add("--output", required=True, metavar="DIR", help="a new or empty folder")
     add(

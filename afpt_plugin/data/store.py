@@ -80,7 +80,7 @@ def content_key(data):
     return hashlib.sha256(data).hexdigest()
 
 
-def _prefetched(load, batches, n_threads):
+def prefetched(load, batches, n_threads):
     """Yield ``load(batch)`` of each batch, as many ahead as there are threads.
 
     Threads and not processes: reading and resampling release the GIL, a tower
@@ -239,7 +239,7 @@ class FeatureStore(Mapping):
             found = [keys[index] for index in batch]
             pending.extend(zip(found, items, strict=True))
             if not n_next or len(pending) + n_next > shard_items:
-                self._write(pending, rank)
+                self.add(pending, rank)
                 pending.clear()
 
         with (
@@ -250,7 +250,7 @@ class FeatureStore(Mapping):
         ):
             waiting = deque()
             n_next = [*map(len, batches[1:]), 0][: len(batches)]
-            loaded = _prefetched(load, batches, N_LOADERS)
+            loaded = prefetched(load, batches, N_LOADERS)
             for batch, n, part in zip(batches, n_next, loaded, strict=True):
                 encoded = batch, encode(part), n
                 if behind:
@@ -356,8 +356,8 @@ class FeatureStore(Mapping):
             raise ValueError("a key is not a text")
         return index["keys"], fields
 
-    def _write(self, pending, rank):
-        """Write one shard of (key, item) pairs."""
+    def add(self, pending, rank=0):
+        """Write one shard of (key, item) pairs, which are read the next time."""
         keys, items = zip(*pending, strict=True)
         columns = {field: [item[field] for item in items] for field in items[0]}
         index = {

@@ -16,6 +16,7 @@ Authors
 
 import csv
 import io
+import os
 import re
 import unicodedata
 from collections import Counter
@@ -250,12 +251,13 @@ def _seen(name):
 
 
 def read_class_names(path):
-    """Read a file of class names, one per line.
+    """Read a file of class names, one per line, or names joined by commas.
 
     Arguments
     ---------
     path : str or pathlib.Path
         A text file, UTF-8. Spaces around a name and empty lines do not count.
+        Or, if there is no such file, ``"dog,rain"``.
 
     Returns
     -------
@@ -277,6 +279,8 @@ def read_class_names(path):
     ...
     afpt_plugin.errors.InputError: ...names.txt, line 3: 'Dog' repeats 'dog' of line 1; ...
     """
+    if "," in (names := str(path)) and not os.path.lexists(names):
+        return parse_class_names(names.replace(",", "\n"), "the class names")
     text = read_text(path, "Give a text file with one class name per line")
     if columns := _columns_of(text, Path(path).suffix.lower()):
         raise InputError(
