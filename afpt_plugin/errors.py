@@ -22,6 +22,27 @@ class InputError(ValueError):
     """
 
 
+# See `undo_if_refused`.
+_undo = []
+
+
+def undo_if_refused(function):
+    """Call a function should `exit_on_input_error` end the process.
+
+    What a command has to write before it knows all mistakes is taken back.
+
+    Example
+    -------
+    >>> undo_if_refused(lambda: print("taken back"))
+    >>> with exit_on_input_error():
+    ...     raise InputError("a mistake")
+    Traceback (most recent call last):
+    ...
+    SystemExit: 2
+    """
+    _undo.append(function)
+
+
 @contextmanager
 def exit_on_input_error():
     """Turn an `InputError` into its message on stderr and exit status 2.
@@ -41,6 +62,8 @@ def exit_on_input_error():
     try:
         yield
     except InputError as error:
+        while _undo:
+            _undo.pop()()
         sys.stderr.write(f"error: {error}\n")
         raise SystemExit(2) from None
 

@@ -277,8 +277,9 @@ def write_export(
     export = Export(**settings, tensors=tensors)
     with refuse_unwritable(folder):
         with replacing(folder / TENSORS_FILE) as part:
+            about = {"settings_sha256": _sha256({"format": FORMAT, **settings})}
             # Its save_file would keep other users from reading the file.
-            part.write_bytes(safetensors.torch.save(tensors))
+            part.write_bytes(safetensors.torch.save(tensors, about))
         write_if_changed(folder / CARD_FILE, _model_card(export))
         settings = {
             "format": FORMAT,
@@ -322,6 +323,8 @@ def read_export(folder, fetch=None):
     settings = _read_settings(fetch(SETTINGS_FILE))
     path = fetch(TENSORS_FILE)
     wanted = settings.pop("tensors_sha256")
+    own = _sha256(settings)
+    settings = {name: settings[name] for name in _KINDS}
     try:
         # One reading, so that what is hashed is what is used
         content = read_bytes(path, MAX_TENSORS)
@@ -337,9 +340,23 @@ def read_export(folder, fetch=None):
             "sha256 differs); restore both from one export"
         )
     try:
-        return Export(**settings, tensors=tensors)
+        export = Export(**settings, tensors=tensors)
     except InputError as error:
         raise InputError(f"{folder}: {error}") from None
+    length = int.from_bytes(content[:8], "little")
+    about = json.loads(content[8 : 8 + length]).get("__metadata__", {})
+    if about.get("settings_sha256", own) != own:
+        raise InputError(
+            f"{folder}: {SETTINGS_FILE} was changed after it was written; "
+            "restore it, or train again"
+        )
+    return export
+
+
+def _sha256(settings):
+    """Of all values that an export's settings hold, whatever their layout."""
+    text = json.dumps(settings, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def find_export(folder):
@@ -396,7 +413,7 @@ def _read_settings(path):
     missing = [name for name in names if name not in settings]
     if missing:
         raise InputError(f"{path} lacks {', '.join(missing)}; restore it")
-    return {name: settings[name] for name in names}
+    return settings
 
 
 def _misfit(name, error):

@@ -130,7 +130,7 @@ def load_hparams(hparams_file, overrides):
             f"{error.filename or hparams_file}: the path cannot be used "
             f"({error.strerror}); choose another one"
         ) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         # Any function may be called there, so anything may be raised.
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise InputError(

@@ -64,4 +64,6 @@ def pytest_terminal_summary(terminalreporter):
             for kind, row in counts.items()
         ]
         for line in lines:
-            terminalreporter.write_line("| {} |".format(" | ".join(map(str, line))))
+            terminalreporter.write_line(
+                "| {} |".format(" | ".join(map(str, line)))
+            )

@@ -181,8 +181,11 @@ def run(args):
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
     if not args.features:
-        for path in features.glob("*/store.json"):
-            shutil.rmtree(path.parent)
+        ours = ("store.json", "shard-", ".part-")
+        for store in features.glob("*/"):
+            # Not all of it, if a process was killed while it did this
+            if all(path.name.startswith(ours) for path in store.iterdir()):
+                shutil.rmtree(store)
         with suppress(OSError):  # missing, or it holds the user's own files
             features.rmdir()
     if n_errors:

@@ -30,6 +30,12 @@ SAMPLES = (b"data", b"SSND", b"BODY")
 # What libsndfile notes about the few other formats that tell their length.
 CUT = re.compile(r"truncated|[Dd]ata length \d+ should be|short read")
 
+# What precedes a number of samples in that log, of formats that have one.
+COUNT = dict.fromkeys(("AVR", "MPC2K"), r"Frames\s*: (\d{1,18})\b")
+COUNT["MAT5"] = r"Cols : (\d{1,18})\b"
+#: Formats whose files do not tell how long they are.
+SILENT = ("IRCAM", "PAF", "PVF", "XI")
+
 
 def check_length(file):
     """Refuse a file that ends before the samples that its header announces.
@@ -159,8 +165,17 @@ def check_count(announced, count):
     _compare(announced, count, "samples")
 
 
-def check_log(log):
-    """Refuse what libsndfile only notes in its log while it opens a file."""
+def check_log(log, kind):
+    """Refuse what libsndfile only notes in its log while it opens a file.
+
+    Returns
+    -------
+    int or None
+        How many samples of each channel are announced there; for a format
+        (``kind``) in `SILENT` a warning is due.
+    """
     if found := CUT.search(log):
         line = next(row for row in log.splitlines() if found[0] in row)
         raise InputError(f"truncated: {line.strip(' *.')}")
+    found = re.findall(COUNT[kind], log) if kind in COUNT else []
+    return int(found[-1]) if found else None

@@ -48,6 +48,7 @@ LEARNED = (
     "supervision",
     "training",
     "selection",
+    "debug",
 )
 # Of a loader's arguments, those that decide the batches.
 BATCHING = ("batch_size", "shuffle", "drop_last", "sampler")

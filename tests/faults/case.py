@@ -10,7 +10,6 @@ from typing import NamedTuple
 from forks import MEGABYTES, SECONDS
 from templates import RUN
 
-
 # What only a command that was not refused may leave behind.
 WRITTEN = ("scores.csv", "new", "mined.csv")
 
@@ -64,7 +63,6 @@ def judge(case, folder, ended):
     if case.same_as_run and not _same(folder, case.same_as_run):
         return "the results are others"
     return None
-
 
 
 def _judge_rows(folder):

@@ -1,7 +1,6 @@
 """Damaged recordings, checkpoints, stores, exports and archives."""
 
 import io
-import shutil
 import struct
 import tarfile
 import zipfile
@@ -10,8 +9,8 @@ from functools import partial
 import numpy as np
 import soundfile
 from case import Case
-from damages import ANY, NO_FILES, cut, flip, in_place, noise, put
-from templates import CLASSIFY, RECIPE, RUN, sound
+from damages import ANY, IN_PLACE, NO_FILES, cut, flip, in_place, noise, put
+from templates import CLASSIFY, RECIPE, sound
 
 CONTAINERS = {
     **{(kind, "PCM_16"): kind.lower() for kind in (
@@ -135,7 +134,7 @@ def checkpoints():
     call = ("recipe", "OwnData", *RECIPE, "--output_folder", "cut")
     names = ["learner.ckpt", "CKPT.yaml", "manifest.json", "counter.ckpt"]
     for name in names:
-        for what, change in (ANY | dict(zip(NO_FILES, NO_FILES))).items():
+        for what, change in (ANY | IN_PLACE).items():
             if what in ("UTF-16", "bit 6 flipped", "bit 7 flipped", "device"):
                 continue
             # Without it, the folder is that of a killed process.
@@ -165,8 +164,11 @@ def stores():
         ("results/features/*/store.json", "damaged or foreign"),
         ("results/features/recordings.json", "is damaged"),
     ):
-        for what, change in (ANY | dict(zip(NO_FILES, NO_FILES))).items():
-            if what in ("twice", "missing", "UTF-16") or what[-9:] > "5 flipped":
+        for what, change in (ANY | IN_PLACE).items():
+            if (
+                what in ("twice", "missing", "UTF-16")
+                or what[-9:] > "5 flipped"
+            ):
                 continue
             if "recordings" in pattern and ("bit" in what or "folder" in what):
                 continue  # a cache of facts, which are measured again
@@ -192,9 +194,7 @@ def exports():
 
     more = {f"bit {n} flipped": partial(flip, seed=n) for n in range(8, 20)}
     for name in ("learner.safetensors", "hyperparams.yaml"):
-        for what, change in (
-            ANY | more | dict(zip(NO_FILES, NO_FILES))
-        ).items():
+        for what, change in (ANY | more | IN_PLACE).items():
             yield Case(
                 "export",
                 f"{name}, {what}",

@@ -1,7 +1,6 @@
 """Damaged options, YAML files, tables, manifests and results."""
 
 import json
-from functools import partial
 
 from case import Case
 from damages import ANY, NO_FILES, in_place
@@ -108,10 +107,19 @@ def yaml_files():
         ("deep lists", source + "a: " + "[" * 5000 + "]" * 5000 + "\n"),
         ("deep maps", source + "a: " + "{a: " * 5000 + "}" * 5000 + "\n"),
         ("5,000 digits", source.replace("seed: 1", "seed: " + "9" * 5000)),
-        ("0x and 5,000 digits", source.replace("seed: 1", f"seed: 0x{9**9999:x}")),
+        (
+            "0x and 5,000 digits",
+            source.replace("seed: 1", f"seed: 0x{9**9999:x}"),
+        ),
         ("a date", source.replace("seed: 1", "seed: 2020-13-45")),
-        ("no such tag", source.replace("!new:torch", "!make:torch") + "a: !b c\n"),
-        ("no such class", source.replace("learners.PromptLearner", "learners.No")),
+        (
+            "no such tag",
+            source.replace("!new:torch", "!make:torch") + "a: !b c\n",
+        ),
+        (
+            "no such class",
+            source.replace("learners.PromptLearner", "learners.No"),
+        ),
         ("no such module", source.replace("afpt_plugin.learners.P", "no.P")),
         ("no such !ref", source.replace("!ref <seed>", "!ref <sed>")),
         ("!ref to itself", source + "a: !ref <b>\nb: !ref <a>\n"),
@@ -167,7 +175,9 @@ def tables():
                 in_place(content, path)
             else:
                 data = content
-                path.write_bytes(data if isinstance(data, bytes) else data.encode())
+                path.write_bytes(
+                    data if isinstance(data, bytes) else data.encode()
+                )
             return call
 
         return Case("table", f"{what}, {name}", make, right, because)
@@ -183,7 +193,7 @@ def tables():
     mine = ("afpt", *mine.split())
     shots = "tune --shots labels.csv --method tip_adapter --output new"
     shots = ("afpt", *shots.split(), "--device", "cpu")
-    everywhere = [(n, c) for n, c in NO_TEXT.items()]
+    everywhere = list(NO_TEXT.items())
     everywhere += [(n, n) for n in NO_FILES]
     for name, content in everywhere:
         yield case("names.txt", name, content, tune)

@@ -72,6 +72,7 @@ def in_place(kind, path):
 
 
 NO_FILES = ("missing", "folder", "pipe", "loop", "device")
+IN_PLACE = {kind: kind for kind in NO_FILES}
 
 
 def copy(source, folder):

@@ -141,14 +141,7 @@ def _call(folder, name, args, hooks):
 
 def serve():
     """Fork for each line on stdin, and tell on stdout how it ended."""
-    import matplotlib.pyplot
-    import pandas
-    import pyarrow.parquet
-    import speechbrain.utils.train_logger
 
-    import afpt_plugin.adaptation
-    import afpt_plugin.commands.recordings
-    import afpt_plugin.samples
     from afpt_plugin.backbones import load_clap
 
     load_clap("mini")  # imports, and the file in the page cache

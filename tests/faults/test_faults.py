@@ -48,9 +48,7 @@ def _marked():
 def test_there_are_enough_cases():
     assert len(CASES) >= 500
     assert len({case.id for case in CASES}) == len(CASES)
-    few = Counter(
-        each.values[0].kind for each in _marked() if not each.marks
-    )
+    few = Counter(each.values[0].kind for each in _marked() if not each.marks)
     assert few == FEW and few.total() == 60
 
 
