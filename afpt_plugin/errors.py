@@ -26,10 +26,10 @@ class InputError(ValueError):
 _undo = []
 
 
-def undo_if_refused(function):
-    """Call a function should `exit_on_input_error` end the process.
+def undo_if_refused(*functions):
+    """Say what `exit_on_input_error` calls after a mistake; forget others.
 
-    What a command has to write before it knows all mistakes is taken back.
+    What a command writes before it knows all mistakes is taken back by it.
 
     Example
     -------
@@ -40,7 +40,7 @@ def undo_if_refused(function):
     ...
     SystemExit: 2
     """
-    _undo.append(function)
+    _undo[:] = functions
 
 
 @contextmanager
@@ -62,8 +62,8 @@ def exit_on_input_error():
     try:
         yield
     except InputError as error:
-        while _undo:
-            _undo.pop()()
+        for function in _undo:
+            function()
         sys.stderr.write(f"error: {error}\n")
         raise SystemExit(2) from None
 

@@ -152,7 +152,6 @@ def _keep_to_itself(folder):
     """Lock an experiment's folder; a refusal will leave it as it is now."""
     _lock.close()
     _lock.enter_context(locked(folder))
-    undo_if_refused(_lock.close)
     paths = [folder / "hyperparams.yaml", *folder.glob("save/*.*")]
     before = {path: path.read_bytes() for path in paths if path.is_file()}
 
@@ -162,7 +161,7 @@ def _keep_to_itself(folder):
                 with replacing(path) as part:
                     part.write_bytes(data)
 
-    undo_if_refused(restore)
+    undo_if_refused(restore, _lock.close)
 
 
 def method_names():

@@ -16,7 +16,7 @@ from pathlib import Path
 from speechbrain.utils.distributed import if_main_process
 from speechbrain.utils.logger import get_logger
 
-from afpt_plugin.errors import InputError
+from afpt_plugin.errors import InputError, undo_if_refused
 from afpt_plugin.export import write_export
 from afpt_plugin.learners import LEARNERS
 from afpt_plugin.results.figures import plot_training
@@ -39,16 +39,8 @@ SELECTIONS = ("captions", "audio", None)
 
 # What a run in the same folder must share with the one before.
 LEARNED = (
-    "dataset",
-    "class_names",
-    "folds",
-    "clip_options",
-    "clap_fingerprint",
-    "learner",
-    "supervision",
-    "training",
-    "selection",
-    "debug",
+    *("dataset", "class_names", "folds", "clip_options", "clap_fingerprint"),
+    *("learner", "supervision", "training", "selection", "debug"),
 )
 # Of a loader's arguments, those that decide the batches.
 BATCHING = ("batch_size", "shuffle", "drop_last", "sampler")
@@ -384,6 +376,7 @@ class RunResults:
         if if_main_process():
             tested = scores.ids, targets, logits, self.task, self._sources
             write_run(self.folder, results, *tested)
+            undo_if_refused()
         self._export(self.folder / "export", selected, metrics)
         name = self.task.metric
         self.train_logger.log_stats(

@@ -37,6 +37,9 @@ from afpt_plugin.results.output import is_baseline
 
 # What the comparison reads of a results.json, beside the identity's own keys.
 REQUIRED_KEYS = "seed n_recordings identity metrics per_class".split()
+# What a value has to be, unless it is null.
+TYPES = {"seed": int, "n_recordings": int, "per_class": dict, "history": list}
+TYPES |= {"timings": dict}
 # What names a row; rows of one name differ in their settings.
 NAMES = ["dataset", "metric", "clap", "method", "supervision", "k"]
 
@@ -187,6 +190,12 @@ def _read_run(path, name):
                     f"{name}: metrics.{head}.{key} is {value!r}, not a number "
                     "from 0 to 1; run the recipe again"
                 )
+    for key, kind in TYPES.items():
+        if not isinstance(results.get(key), (kind, type(None))):
+            raise InputError(
+                f"{name}: {key} is {results[key]!r:.60}, which no run writes; "
+                "run the recipe again"
+            )
     metric = "acc" if "acc" in metrics.get("zero_shot", {}) else "mAP"
     learned = [head for head in metrics if not is_baseline(head)]
     facts = dict(_flatten(results.get("identity")))

@@ -5,6 +5,7 @@ forks for each call: 20 ms in the place of 6 s. What runs there may be killed,
 may hang or take all memory without harm.
 """
 
+import atexit
 import importlib
 import json
 import os
@@ -53,20 +54,12 @@ class Forks:
         self.process.stdin.close()
         self.process.wait(60)
 
-    def start(self, folder, name, *args, **hooks):
-        """Begin ``name(*args)``, which stands in this module, in a folder."""
+    def run(self, folder, name, *args, **hooks):
+        """Call ``name(*args)``, which stands in this module, in a folder."""
         job = json.dumps([str(folder), name, args, hooks])
         self.process.stdin.write(job + "\n")
         self.process.stdin.flush()
-
-    def end(self):
-        """How the call that was begun first, of those not asked for, ended."""
         return Ended(*json.loads(self.process.stdout.readline()))
-
-    def run(self, folder, name, *args, **hooks):
-        """Begin a call and wait for its end."""
-        self.start(folder, name, *args, **hooks)
-        return self.end()
 
 
 def afpt(*arguments):
@@ -134,6 +127,7 @@ def _call(folder, name, args, hooks):
     except BaseException:
         traceback.print_exc()
     finally:
+        atexit._run_exitfuncs()
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status if isinstance(status, int) else 1)
