@@ -46,7 +46,7 @@ from afpt_plugin.experiment import (
     option_names,
     set_up,
 )
-from afpt_plugin.files import locked
+from afpt_plugin.folders import locked
 from afpt_plugin.inference import PromptedClassifier
 from afpt_plugin.options import check_hparams, load_hparams
 from afpt_plugin.task import Task

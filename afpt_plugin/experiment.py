@@ -5,7 +5,6 @@ Authors
 """
 
 import atexit
-import contextlib
 import dataclasses
 import functools
 import inspect
@@ -32,8 +31,8 @@ from afpt_plugin.data.datasets import (
 from afpt_plugin.data.folds import check_folds
 from afpt_plugin.data.manifests import read_prepared
 from afpt_plugin.data.tables import read_text
-from afpt_plugin.errors import InputError, undo_if_refused
-from afpt_plugin.files import locked, replacing
+from afpt_plugin.errors import InputError
+from afpt_plugin.folders import keep_to_itself
 from afpt_plugin.learners import Learner
 from afpt_plugin.options import load_hparams, parse_arguments
 from afpt_plugin.precision import set_tf32
@@ -139,29 +138,8 @@ def load_experiment(arguments, recipe):
     if run_opts.precision == "tf32":
         run_opts = dataclasses.replace(run_opts, precision="fp32")
     if "output_folder" in hparams and if_main_process():
-        _keep_to_itself(Path(hparams["output_folder"]))
+        keep_to_itself(hparams["output_folder"])
     return hparams_file, run_opts, overrides, hparams
-
-
-# The lock of this process's experiment
-_lock = contextlib.ExitStack()
-atexit.register(_lock.close)
-
-
-def _keep_to_itself(folder):
-    """Lock an experiment's folder; a refusal will leave it as it is now."""
-    _lock.close()
-    _lock.enter_context(locked(folder))
-    paths = [folder / "hyperparams.yaml", *folder.glob("save/*.*")]
-    before = {path: path.read_bytes() for path in paths if path.is_file()}
-
-    def restore():
-        for path, data in before.items():
-            if not path.is_file() or path.read_bytes() != data:
-                with replacing(path) as part:
-                    part.write_bytes(data)
-
-    undo_if_refused(restore, _lock.close)
 
 
 def method_names():

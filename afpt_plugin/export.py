@@ -28,6 +28,7 @@ Authors
 import dataclasses
 import hashlib
 import json
+import os
 import re
 import reprlib
 from functools import partial
@@ -378,10 +379,11 @@ def find_export(folder):
 
 def _inside(folder, name):
     """A file of a folder; a link must not lead to another folder's."""
-    path, root = Path(folder, name), Path(folder).resolve()
+    path, root = Path(folder, name), Path(os.path.realpath(folder))
     # The hub's cache holds links to its own `blobs`.
     places = root, root.parents[1 if len(root.parts) > 2 else 0] / "blobs"
-    if path.is_symlink() and path.resolve().parent not in places:
+    target = Path(os.path.realpath(path))  # which takes a loop, too
+    if path.is_symlink() and target.parent not in places:
         raise InputError(f"{path} is a link that leads out of the export")
     return path
 

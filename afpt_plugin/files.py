@@ -14,13 +14,6 @@ import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from afpt_plugin.errors import InputError, refuse_unwritable
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
-
 # No file takes this long to write: an older part has lost its owner.
 STALE_SECONDS = 3600
 
@@ -98,55 +91,6 @@ def _runs(pid):
     except OverflowError:
         return False
     return True
-
-
-@contextmanager
-def locked(folder):
-    """Keep other processes out of a folder, which is made if it is missing.
-
-    The operating system opens the lock again when the process ends, however it
-    does. A folder that was made, and is left empty, is removed.
-
-    Raises
-    ------
-    InputError
-        If another process is at work in it, or it cannot be made.
-
-    Example
-    -------
-    >>> folder = getfixture("tmp_path") / "run"
-    >>> with locked(folder):
-    ...     folder.is_dir()
-    True
-    >>> folder.exists()
-    False
-    """
-    folder = Path(folder)
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder} is a file; give a folder")
-    with refuse_unwritable(folder):
-        missing = [p for p in (folder, *folder.parents) if not p.exists()]
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder, os.O_RDONLY) if fcntl else None
-    try:
-        if fcntl:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                missing = []
-                raise InputError(
-                    f"{folder}: another process is at work in this folder; "
-                    "wait until it has ended, or choose another folder"
-                ) from None
-            except OSError:
-                pass  # a file system without locks
-        yield
-    finally:
-        with suppress(OSError):  # it is not empty
-            for path in missing:
-                path.rmdir()
-        if fcntl:
-            os.close(handle)
 
 
 def read_bytes(path, limit):

@@ -13,7 +13,8 @@ import sys
 from pathlib import Path
 
 from afpt_plugin.errors import InputError, refuse_unwritable
-from afpt_plugin.files import locked, replacing
+from afpt_plugin.files import replacing
+from afpt_plugin.folders import empty, locked
 
 DESCRIPTION = """\
 Adapt CLAP to your own class names: from text alone, or a few recordings.
@@ -225,13 +226,7 @@ def _leaving_nothing(output, overwrite):
         yield
     except InputError:
         if fresh:
-            for handler in logging.root.handlers[:]:
-                file = Path(getattr(handler, "baseFilename", ""))
-                if file.is_relative_to(output.absolute()):
-                    logging.root.removeHandler(handler)
-                    handler.close()
-            for path in output.iterdir():
-                shutil.rmtree(path, ignore_errors=True)
+            empty(output)
         raise
 
 

@@ -59,6 +59,8 @@ def download_and_unpack(url, folder, name=None, known_hash=None):
     pooch.get_logger().setLevel("WARNING")  # its advice is for programmers
     with refuse_unwritable(folder):
         folder.mkdir(parents=True, exist_ok=True)
+    if archive.exists() and not archive.is_file():
+        raise InputError(f"{archive} is not a file; remove it and run again")
     try:
         logger.info("Fetching %s from %s, unless it is there", archive, url)
         pooch.retrieve(

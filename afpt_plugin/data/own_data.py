@@ -244,7 +244,9 @@ def _read(source, folder, columns, class_names):
         if not record["path"]:
             record["problem"] = "no path"
         record["ID"] = record["path"]
-        record["path"] = str(path.parent.resolve() / record["path"])
+        record["path"] = str(
+            Path(os.path.realpath(path.parent)) / record["path"]
+        )
         records.append({**record, "place": place})
     return records, None
 

@@ -33,6 +33,8 @@ from typing import NamedTuple
 import pandas as pd
 
 from afpt_plugin.errors import InputError
+from afpt_plugin.files import read_bytes
+from afpt_plugin.results.options import MAX_BYTES
 from afpt_plugin.results.output import is_baseline
 
 # What the comparison reads of a results.json, beside the identity's own keys.
@@ -168,7 +170,7 @@ def _flatten(value, name=""):
 def _read_run(path, name):
     """Read a run and prove that its numbers can be averaged."""
     try:
-        results = json.loads(path.read_text(encoding="utf-8"))
+        results = json.loads(read_bytes(path, MAX_BYTES))
     except OSError as error:
         raise InputError(
             f"{name}: the file cannot be read ({error.strerror})"

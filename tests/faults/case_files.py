@@ -66,10 +66,9 @@ def recordings():
     wav = sound()
     for field, place, width in (
         *(("format", 20, 2), ("channels", 22, 2), ("rate", 24, 4)),
-        *(("align", 32, 2), ("bits", 34, 2)),
+        ("bits", 34, 2),
     ):
         for value in (b"\x00", b"\xff"):
-            # 0xffff is WAVE_FORMAT_DEVELOPMENT; libsndfile makes up the align
             yield case(
                 f"WAV, {field} of 0x{value.hex()}",
                 put(wav, place, value * width),
@@ -194,11 +193,14 @@ def exports():
     more = {f"bit {n} flipped": partial(flip, seed=n) for n in range(8, 14)}
     for name in ("learner.safetensors", "hyperparams.yaml"):
         for what, change in (ANY | more | IN_PLACE).items():
+            # The last of a YAML file is a line's end.
+            spare = name[0] == "h" and what == "without the last byte"
             yield Case(
                 "export",
                 f"{name}, {what}",
                 partial(make, name=name, change=change),
-                "refused",
+                "accepted" if spare else "refused",
+                "all values are there" if spare else "",
             )
     for old, new in (
         (b"multi_label: false", b"multi_label: true"),

@@ -11,7 +11,7 @@ import shutil
 import pytest
 from templates import CLASSIFY, RECIPE, RUN, TUNE, write_inputs
 
-from afpt_plugin.files import locked
+from afpt_plugin.folders import locked
 
 CALLS = {
     "recipe": ("recipe", "OwnData", *RECIPE),
