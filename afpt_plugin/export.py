@@ -43,7 +43,6 @@ from afpt_plugin.data.audio import CHANNELS
 from afpt_plugin.data.tables import check_class_names
 from afpt_plugin.errors import InputError, refuse_unwritable
 from afpt_plugin.files import (
-    file_sha256,
     read_bytes,
     replacing,
     write_if_changed,
@@ -277,15 +276,15 @@ def write_export(
     settings = json.loads(json.dumps(settings))
     export = Export(**settings, tensors=tensors)
     with refuse_unwritable(folder):
+        content = safetensors.torch.save(tensors)
         with replacing(folder / TENSORS_FILE) as part:
-            about = {"settings_sha256": _sha256({"format": FORMAT, **settings})}
             # Its save_file would keep other users from reading the file.
-            part.write_bytes(safetensors.torch.save(tensors, about))
+            part.write_bytes(content)
         write_if_changed(folder / CARD_FILE, _model_card(export))
         settings = {
             "format": FORMAT,
             **settings,
-            "tensors_sha256": file_sha256(folder / TENSORS_FILE),
+            "tensors_sha256": _sha256(content, settings),
         }
         # Last, since it describes the others.
         text = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
@@ -324,8 +323,6 @@ def read_export(folder, fetch=None):
     settings = _read_settings(fetch(SETTINGS_FILE))
     path = fetch(TENSORS_FILE)
     wanted = settings.pop("tensors_sha256")
-    own = _sha256(settings)
-    settings = {name: settings[name] for name in _KINDS}
     try:
         # One reading, so that what is hashed is what is used
         content = read_bytes(path, MAX_TENSORS)
@@ -335,29 +332,24 @@ def read_export(folder, fetch=None):
             f"{path}: cannot read the learner's tensors ({error}); restore the "
             "file"
         ) from error
-    if hashlib.sha256(content).hexdigest() != wanted:
+    # An earlier version hashed the tensors alone.
+    known = (_sha256(content, settings), hashlib.sha256(content).hexdigest())
+    if wanted not in known:
         raise InputError(
-            f"{path} is not the file that {SETTINGS_FILE} describes (its "
-            "sha256 differs); restore both from one export"
+            f"{path} is not the file that {SETTINGS_FILE} describes, or a "
+            "value there was changed (the sha256 differs); restore both from "
+            "one export"
         )
     try:
-        export = Export(**settings, tensors=tensors)
+        return Export(**settings, tensors=tensors)
     except InputError as error:
         raise InputError(f"{folder}: {error}") from None
-    length = int.from_bytes(content[:8], "little")
-    about = json.loads(content[8 : 8 + length]).get("__metadata__", {})
-    if about.get("settings_sha256", own) != own:
-        raise InputError(
-            f"{folder}: {SETTINGS_FILE} was changed after it was written; "
-            "restore it, or train again"
-        )
-    return export
 
 
-def _sha256(settings):
-    """Of all values that an export's settings hold, whatever their layout."""
+def _sha256(content, settings):
+    """Of the tensors' file and, whatever their layout, of all settings."""
     text = json.dumps(settings, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(content + text.encode()).hexdigest()
 
 
 def find_export(folder):
@@ -415,7 +407,7 @@ def _read_settings(path):
     missing = [name for name in names if name not in settings]
     if missing:
         raise InputError(f"{path} lacks {', '.join(missing)}; restore it")
-    return settings
+    return {name: settings[name] for name in names}
 
 
 def _misfit(name, error):
