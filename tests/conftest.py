@@ -49,9 +49,9 @@ def pytest_terminal_summary(terminalreporter):
     counts = {}
     for outcome in ("passed", "failed"):
         for report in terminalreporter.getreports(outcome):
-            found = dict(getattr(report, "user_properties", ())).get("fault")
-            if found and report.when == "call":
-                kind, right, wrong = found
+            # Of three reports of a test
+            named = report.user_properties if report.when == "call" else ()
+            for kind, right, wrong in (v for k, v in named if k == "fault"):
                 row = counts.setdefault(kind, Counter())
                 row.update(["cases", "failures" if wrong else right])
     if counts:

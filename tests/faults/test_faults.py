@@ -3,8 +3,6 @@
 All of them run in `make test-all`, a part of each kind in `make test`.
 """
 
-from collections import Counter
-
 import case_files
 import case_texts
 import pytest
@@ -35,21 +33,20 @@ CASES = [case for kind in KINDS for case in kind()]
 
 def _marked():
     """All cases; those that are not evenly spread over their kind are slow."""
-    count, place = Counter(case.kind for case in CASES), Counter()
-    for case in CASES:
-        step = count[case.kind] / FEW[case.kind]
-        # The middle of each stretch
-        is_few = (place[case.kind] + step / 2) % step < 1
-        place[case.kind] += 1
-        marks = () if is_few else pytest.mark.slow
-        yield pytest.param(case, id=case.id, marks=marks)
+    for kind, few in FEW.items():
+        cases = [case for case in CASES if case.kind == kind]
+        step = len(cases) / few
+        fast = {int((index + 0.5) * step) for index in range(few)}
+        for index, case in enumerate(cases):
+            marks = () if index in fast else pytest.mark.slow
+            yield pytest.param(case, id=case.id, marks=marks)
 
 
 def test_there_are_enough_cases():
     assert len(CASES) >= 500
-    assert len({case.id for case in CASES}) == len(CASES)
-    few = Counter(each.values[0].kind for each in _marked() if not each.marks)
-    assert few == FEW and few.total() == 60
+    marked = list(_marked())
+    assert len({each.id for each in marked}) == len(CASES) == len(marked)
+    assert sum(not each.marks for each in marked) == 60
 
 
 @pytest.mark.parametrize("case", list(_marked()))
