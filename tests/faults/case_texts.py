@@ -4,7 +4,7 @@ import json
 
 from case import Case
 from damages import ANY, NO_FILES, in_place
-from templates import CAPTIONS, NAMES, RECIPE, ROOT, RUN, TUNE
+from templates import CAPTIONS, NAMES, RECIPE, ROOT, RUN, TUNE, sound
 
 NEW = ("recipe", "OwnData", *RECIPE, "--output_folder", "new")
 
@@ -51,20 +51,20 @@ def options():
         for value in WRONG[kind]:
             if (name, value) in {("captions", "'   '")}:
                 continue
-            yield case(
-                f"--{name} {value:.20}", *NEW, f"--{name}", value, said=name
-            )
+            call = _replaced(NEW, f"--{name}", value)
+            yield case(f"--{name} {value:.20}", *call, said=f"{name} ")
     for given in (
         *("--opt_class={betas: 3}", "--opt_class={lr: abc}"),
         *("--train_loader_kwargs={batch_size: 0}", "--sede=2"),
         *("--learner={n_ctx: -3}", "--learner={anchor: 2}"),
         *("--augment={norm: -1}", "--augment={norms: 1}"),
         *("--precision=fp13", "--device=gpu", "--own_data=[colour: a]"),
-        *("--folds=[9]", "--source_folds=1", "--data_folder=none"),
+        *("--folds=[9]", "--source_folds=1", "--data_folder none"),
         *("--captions=none.csv", "--method_=a", "--clap=no/such/clap"),
         "--clap=['a',",
     ):
-        yield case(given, *NEW, given)
+        options = given.split(" ") if given[2:6] == "data" else [given]
+        yield case(given, *_replaced(NEW, *options))
     for line in OF_COMMANDS:
         command, *rest = line.split()
         start = [*TUNE, "new"]
@@ -186,10 +186,7 @@ def tables():
     zero = "tune --class-names names.txt --method zero_shot --device cpu"
     zero = ("afpt", *zero.split(), "--output", "new")
     captions = (*tune, "--captions", "captions.csv")
-    labels = (
-        *("recipe", "OwnData", *NEW[2:], "--data_folder"),
-        "labels.csv",
-    )
+    labels = _replaced(NEW, "--data_folder", "labels.csv")
     mine = "mine corpus.csv --class-names names.txt --output mined.csv"
     mine = ("afpt", *mine.split())
     shots = "tune --shots labels.csv --method tip_adapter --output new"
@@ -276,7 +273,7 @@ def manifests():
     call = ("recipe", "OwnData", *RECIPE, "--output_folder", "cut")
     call = (*call, "--skip_prep", "True")
 
-    def case(name, file, change, call=call, **rest):
+    def case(name, file, change):
         def make(folder):
             path = folder / "cut/save" / file
             if change in NO_FILES:
@@ -285,7 +282,7 @@ def manifests():
                 path.write_bytes(change(path.read_bytes()))
             return call
 
-        return Case("manifest", f"{file}, {name}", make, "refused", **rest)
+        return Case("manifest", f"{file}, {name}", make, "refused")
 
     def row(column, value):
         """Change a value of the first row."""
@@ -319,12 +316,6 @@ def manifests():
         yield case(
             name, "prepare.json", lambda _, v=value: json.dumps(v).encode()
         )
-    yield case(
-        "of another folder",
-        "prepare.json",
-        lambda data: data,
-        (*call, "--data_folder", "sounds_elsewhere"),
-    )
 
 
 def results():
@@ -357,3 +348,36 @@ def results():
                 json.loads(data) | {key: value}
             ).encode(),
         )
+
+
+def reruns():
+    """Of the kind ``rerun``: other settings in the folder of a finished run."""
+    call = ("recipe", "OwnData", *RECIPE, "--output_folder", RUN)
+    for options, said in (
+        *(("--debug", "debug"), ("--captions=captions.csv", "supervision")),
+        *(("--number_of_epochs 1", "epochs"), ("--seed=2", "seed")),
+        *(("--lr=0.1", "lr, opt_class"), ("--method=a", "method")),
+        *(("--clap=a/b", "a/b"), ("--data_folder other", "data_fingerprint")),
+        ("--data_folder none", "none"),
+        ("--data_folder other --skip_prep True", "recordings, not of"),
+    ):
+
+        def make(folder, options=options):
+            for i, name in enumerate(NAMES):
+                place = folder / "other" / name
+                place.mkdir(parents=True)
+                (place / f"{i}0.wav").write_bytes(sound(seed=90 + i))
+            return _replaced(call, *options.split())
+
+        yield Case("rerun", options, make, "refused", said=said, keeps=RUN)
+
+
+def _replaced(call, *options):
+    """A call with other values of its options, which are given once."""
+    call = list(call)
+    for name, value in zip(options[::2], options[1::2], strict=False):
+        if name in call:
+            place = call.index(name)
+            del call[place : place + 2]
+        call += [name, value]
+    return (*call, *options[len(options) // 2 * 2 :])

@@ -6,12 +6,12 @@ All of them run in `make test-all`, a part of each kind in `make test`.
 import case_files
 import case_texts
 import pytest
-from case import judge
+from case import judge, state
 from damages import copy
 
 #: How many of each kind `make test` tries.
 FEW = {
-    "recording": 14,
+    "recording": 12,
     "option": 12,
     "YAML": 7,
     "table": 9,
@@ -21,12 +21,13 @@ FEW = {
     "archive": 3,
     "manifest": 3,
     "results": 2,
+    "rerun": 2,
 }
 KINDS = (
     *(case_files.recordings, case_files.checkpoints, case_files.stores),
     *(case_files.exports, case_files.archives),
     *(case_texts.options, case_texts.yaml_files, case_texts.tables),
-    *(case_texts.manifests, case_texts.results),
+    *(case_texts.manifests, case_texts.results, case_texts.reruns),
 )
 CASES = [case for kind in KINDS for case in kind()]
 
@@ -53,8 +54,9 @@ def test_there_are_enough_cases():
 def test_a_damaged_input(case, template, forks, tmp_path, record_property):
     copy(template, tmp_path)
     call = case.make(tmp_path)
+    before = case.keeps and state(tmp_path / case.keeps)
     ended = forks.run(tmp_path, *call)
-    wrong = judge(case, tmp_path, ended)
+    wrong = judge(case, tmp_path, ended, before)
     record_property("fault", [case.kind, case.right, wrong])
     if wrong:
         pytest.fail(f"{wrong}\n{ended.stderr[-3000:]}", pytrace=False)
