@@ -52,7 +52,7 @@ def options():
             if (name, value) in {("captions", "'   '")}:
                 continue
             call = _replaced(NEW, f"--{name}", value)
-            yield case(f"--{name} {value:.20}", *call, said=f"{name} ")
+            yield case(f"--{name} {value:.20}", *call, said=name)
     for given in (
         *("--opt_class={betas: 3}", "--opt_class={lr: abc}"),
         *("--train_loader_kwargs={batch_size: 0}", "--sede=2"),
