@@ -29,17 +29,14 @@ from afpt_plugin.data.captions import (
     captions_fingerprint,
     write_captions,
 )
+from afpt_plugin.data.checks import check_recordings
 from afpt_plugin.data.given import (
     check_kind,
     merge_copies,
     pairs_of,
     read_shots,
 )
-from afpt_plugin.data.manifests import (
-    check_recordings,
-    data_fingerprint,
-    write_manifest,
-)
+from afpt_plugin.data.manifests import data_fingerprint, write_manifest
 from afpt_plugin.data.supervision import Captions, Shots
 from afpt_plugin.data.tables import check_class_names
 from afpt_plugin.errors import InputError, refuse_unwritable
@@ -49,6 +46,7 @@ from afpt_plugin.experiment import (
     option_names,
     set_up,
 )
+from afpt_plugin.folders import locked
 from afpt_plugin.inference import PromptedClassifier
 from afpt_plugin.options import check_hparams, load_hparams
 from afpt_plugin.task import Task
@@ -149,8 +147,9 @@ def adapt(
         if output is None:
             output = stack.enter_context(tempfile.TemporaryDirectory())
         folder = Path(output, "training")
+        stack.enter_context(locked(output))
         with refuse_unwritable(output):
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(exist_ok=True)
         task, shots = make_task(
             "your classes", class_names, multi_label, shots, folder, columns
         )

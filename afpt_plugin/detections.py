@@ -166,5 +166,5 @@ def write_labels(path, style, rows):
     """
     rows = [HEADERS[style], *rows] if style in HEADERS else rows
     text = "".join("\t".join(row) + "\n" for row in rows)
-    with replacing(path, "part") as part:
+    with replacing(path) as part:
         part.write_bytes(text.encode())

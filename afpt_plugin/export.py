@@ -28,6 +28,7 @@ Authors
 import dataclasses
 import hashlib
 import json
+import os
 import re
 import reprlib
 from functools import partial
@@ -43,7 +44,6 @@ from afpt_plugin.data.audio import CHANNELS
 from afpt_plugin.data.tables import check_class_names
 from afpt_plugin.errors import InputError, refuse_unwritable
 from afpt_plugin.files import (
-    file_sha256,
     read_bytes,
     replacing,
     write_if_changed,
@@ -285,14 +285,15 @@ def write_export(
     settings = json.loads(json.dumps(settings))
     export = Export(**settings, tensors=tensors)
     with refuse_unwritable(folder):
+        content = safetensors.torch.save(tensors)
         with replacing(folder / TENSORS_FILE) as part:
             # Its save_file would keep other users from reading the file.
-            part.write_bytes(safetensors.torch.save(tensors))
+            part.write_bytes(content)
         write_if_changed(folder / CARD_FILE, _model_card(export))
         settings = {
             "format": FORMAT,
             **settings,
-            "tensors_sha256": file_sha256(folder / TENSORS_FILE),
+            "tensors_sha256": _sha256(content, settings),
         }
         # Last, since it describes the others.
         text = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
@@ -340,15 +341,24 @@ def read_export(folder, fetch=None):
             f"{path}: cannot read the learner's tensors ({error}); restore the "
             "file"
         ) from error
-    if hashlib.sha256(content).hexdigest() != wanted:
+    # An earlier version hashed the tensors alone.
+    known = (_sha256(content, settings), hashlib.sha256(content).hexdigest())
+    if wanted not in known:
         raise InputError(
-            f"{path} is not the file that {SETTINGS_FILE} describes (its "
-            "sha256 differs); restore both from one export"
+            f"{path} is not the file that {SETTINGS_FILE} describes, or a "
+            "value there was changed (the sha256 differs); restore both from "
+            "one export"
         )
     try:
         return Export(**settings, tensors=tensors)
     except InputError as error:
         raise InputError(f"{folder}: {error}") from None
+
+
+def _sha256(content, settings):
+    """Of the tensors' file and, whatever their layout, of all settings."""
+    text = json.dumps(settings, sort_keys=True)
+    return hashlib.sha256(content + text.encode()).hexdigest()
 
 
 def find_export(folder):
@@ -370,10 +380,11 @@ def find_export(folder):
 
 def _inside(folder, name):
     """A file of a folder; a link must not lead to another folder's."""
-    path, root = Path(folder, name), Path(folder).resolve()
+    path, root = Path(folder, name), Path(os.path.realpath(folder))
     # The hub's cache holds links to its own `blobs`.
     places = root, root.parents[1 if len(root.parts) > 2 else 0] / "blobs"
-    if path.is_symlink() and path.resolve().parent not in places:
+    target = Path(os.path.realpath(path))  # which takes a loop, too
+    if path.is_symlink() and target.parent not in places:
         raise InputError(f"{path} is a link that leads out of the export")
     return path
 

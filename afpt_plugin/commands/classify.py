@@ -22,8 +22,8 @@ from afpt_plugin.commands.events import (
     read_options,
     table_path,
 )
-from afpt_plugin.commands.growing import locked
 from afpt_plugin.errors import InputError, refuse_unwritable
+from afpt_plugin.folders import locked
 
 # Recordings in a batch; their windows share batches of the tower.
 GROUP = 8
@@ -168,7 +168,7 @@ def run(args):
     try:
         with refuse_unwritable(output):  # now, not after hours of encoding
             is_main = if_main_process()
-            with locked(output) if is_main else nullcontext():
+            with locked(output, True) if is_main else nullcontext():
                 n_errors = _score(classifier, files, output, facts, args)
     finally:
         if torch.distributed.is_initialized():

@@ -1,8 +1,7 @@
 """Tables that grow: a row is there as soon as it is known, and stays.
 
 A `Table` is appended to, a few whole rows at a time, so that whoever follows
-the file sees them arrive, and a kill loses none. `locked` lets one process at a
-time write an output.
+the file sees them arrive, and a kill loses none.
 
 Authors
  * The afpt_plugin developers 2026
@@ -11,62 +10,9 @@ Authors
 import csv
 import io
 import os
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
-from afpt_plugin.errors import InputError
 from afpt_plugin.files import replacing
-
-#: Begins the name of a file that only the process with the lock writes.
-MARK = "part"
-
-
-@contextmanager
-def locked(path):
-    """Be the only process that writes an output.
-
-    The lock is the system's, on a file beside the output, so that it ends with
-    its process, whatever ends that.
-
-    Raises
-    ------
-    InputError
-        If another process has it.
-
-    Example
-    -------
-    >>> path = getfixture("tmp_path") / "scores.csv"
-    >>> with locked(path):
-    ...     with locked(path):
-    ...         pass
-    Traceback (most recent call last):
-    ...
-    afpt_plugin.errors.InputError: ...scores.csv: another process is writing it; ...
-    """
-    import fcntl
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = path.with_name(f".{path.name}.lock")
-    while True:
-        with open(lock, "a") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise InputError(
-                    f"{path}: another process is writing it; wait for its end, "
-                    "or give another --output"
-                ) from None
-            except OSError:
-                pass  # a file system without locks
-            try:  # The one before may have removed the file since we opened it.
-                if not os.path.samestat(os.fstat(file.fileno()), lock.stat()):
-                    continue
-            except FileNotFoundError:
-                continue
-            try:
-                yield
-            finally:
-                lock.unlink(missing_ok=True)
-            return
 
 
 class Table:
@@ -176,7 +122,7 @@ class Table:
         if order == wanted and end == self.part.stat().st_size:
             return
         with (
-            replacing(self.part, MARK) as new,
+            replacing(self.part) as new,
             open(self.part, "rb") as old,
             open(new, "wb") as file,
         ):
@@ -199,7 +145,7 @@ class Table:
 
         schema = pa.schema(self.columns.items())
         with (
-            replacing(self.path, MARK) as new,
+            replacing(self.path) as new,
             pq.ParquetWriter(new, schema) as out,
         ):
             for batch in pa.csv.open_csv(
@@ -217,7 +163,7 @@ class Table:
     def _from_parquet(self):
         import pyarrow.parquet as pq
 
-        with replacing(self.part, MARK) as new:
+        with replacing(self.part) as new:
             new.unlink(missing_ok=True)
             whole = Table(new, self.columns)
             whole.add([])

@@ -15,7 +15,7 @@ from afpt_plugin.commands.events import (
     rows_of_windows,
     table_text,
 )
-from afpt_plugin.commands.growing import MARK, Table
+from afpt_plugin.commands.growing import Table
 from afpt_plugin.detections import FORMATS, HEADERS, write_labels
 from afpt_plugin.errors import InputError
 from afpt_plugin.files import write_if_changed
@@ -193,7 +193,7 @@ class Output:
     def _write_facts(self, more):
         facts = {**self.facts, **more, "recordings": self._states}
         text = json.dumps(facts, indent=2) + "\n"
-        write_if_changed(self._facts_path, text, MARK)
+        write_if_changed(self._facts_path, text)
 
     def add(self, classifier, paths, results):
         """Write the rows of a batch, what `Scorer` gave for these recordings."""

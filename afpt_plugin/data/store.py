@@ -32,7 +32,6 @@ import hashlib
 import json
 import os
 import stat
-import time
 from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -53,15 +52,12 @@ from speechbrain.utils.logger import get_logger
 from tqdm import tqdm
 
 from afpt_plugin.errors import refuse_unwritable
-from afpt_plugin.files import file_sha256
+from afpt_plugin.files import file_sha256, part_of
 
 logger = get_logger(__name__)
 
 # Part of the folder's name: raise it when the layout of a shard changes.
 FORMAT_VERSION = 2
-
-# No shard takes this long to write: an older temporary file has lost its owner.
-STALE_SECONDS = 3600
 
 # Threads that load. One keeps up with a tower on two cores, not with a GPU's.
 N_LOADERS = max(1, min(4, (os.cpu_count() or 1) // 2))
@@ -378,11 +374,7 @@ class FeatureStore(Mapping):
 
     def _write_file(self, path, content):
         """Write a file so that it appears whole or not at all."""
-        for stale in self.folder.glob(".tmp-*"):
-            with suppress(OSError):  # another process may remove it first
-                if time.time() - stale.stat().st_mtime > STALE_SECONDS:
-                    stale.unlink()
-        temporary = self.folder / f".tmp-{uuid4().hex}"
+        temporary = part_of(self.folder / uuid4().hex)
         try:
             with open(temporary, "xb") as file:
                 file.write(content)

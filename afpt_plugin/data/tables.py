@@ -23,6 +23,10 @@ from collections import Counter
 from pathlib import Path
 
 from afpt_plugin.errors import InputError
+from afpt_plugin.files import read_bytes
+
+# Of a text file; the largest corpora of captions have a quarter of it.
+MAX_BYTES = 2**30
 
 # A longer line is a sentence, or the file is not a list of names.
 MAX_NAME_LENGTH = 200
@@ -81,7 +85,7 @@ def read_text(path, remedy="Restore the original file"):
         If the file cannot be read, is not UTF-8 or is empty.
     """
     try:
-        content = Path(path).read_bytes()
+        content = read_bytes(path, MAX_BYTES)
     except OSError as error:
         raise InputError(
             f"{path}: the file cannot be read ({error.strerror}). {remedy}"

@@ -17,7 +17,7 @@ from pathlib import Path
 from speechbrain.utils.distributed import if_main_process
 from speechbrain.utils.logger import get_logger
 
-from afpt_plugin.errors import InputError
+from afpt_plugin.errors import InputError, undo_if_refused
 from afpt_plugin.export import write_export
 from afpt_plugin.learners import LEARNERS
 from afpt_plugin.results.figures import plot_training
@@ -41,7 +41,7 @@ SELECTIONS = ("captions", "audio", None)
 # What a run in the same folder must share with the one before.
 LEARNED = (
     *("dataset", "class_names", "folds", "clip_options", "clap_fingerprint"),
-    *("learner", "supervision", "training", "selection"),
+    *("learner", "supervision", "training", "selection", "debug"),
 )
 # Of a loader's arguments, those that decide the batches.
 BATCHING = ("batch_size", "shuffle", "drop_last", "sampler")
@@ -380,6 +380,7 @@ class RunResults:
             tested = scores.ids, targets, logits, self.task, self._sources
             tested += (self.calibration.log_probabilities,)
             write_run(self.folder, results, *tested)
+            undo_if_refused()
         self._export(self.folder / "export", selected, metrics)
         name = self.task.metric
         self.train_logger.log_stats(

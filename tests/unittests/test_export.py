@@ -41,9 +41,13 @@ def folder(clap, learner, tmp_path):
 
 
 def rewrite(folder, **changes):
-    """Change values of the YAML file; None takes one out."""
-    path = folder / "hyperparams.yaml"
-    settings = yaml.safe_load(path.read_text(encoding="utf-8")) | changes
+    """Change values of the YAML file, as an attacker; None takes one out."""
+    path, tensors = folder / "hyperparams.yaml", folder / "learner.safetensors"
+    settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    # As an earlier version did, which hashed nothing else
+    if tensors.is_file():
+        settings["tensors_sha256"] = file_sha256(tensors)
+    settings |= changes
     settings = {k: v for k, v in settings.items() if v is not None}
     path.write_text(yaml.safe_dump(settings), encoding="utf-8")
 
