@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import torch
 from torch.nn.functional import pad, scaled_dot_product_attention
+from torch.nn.utils import skip_init
 from torch.utils.checkpoint import checkpoint
 from torch.utils.weak import WeakIdKeyDictionary
 
@@ -141,7 +142,11 @@ class TextEncoder(torch.nn.Module):
     @functools.cached_property
     def _bf16(self):
         # No submodule, so that it is neither stored nor part of a fingerprint.
-        return copy.deepcopy(self.base).bfloat16()
+        return self._fuse(copy.deepcopy(self.base)).bfloat16()
+
+    def _fuse(self, tower):
+        """Make one product of several in a copy, which may be changed."""
+        return tower
 
     def _tower(self, device):
         """The transformer in the precision that autocast asks for.
@@ -363,9 +368,13 @@ class BertTextEncoder(TextEncoder):
 
         See `TextEncoder`.
         """
-        # To be added, since booleans round gradients otherwise.
-        hidden = mask[:, None, None].to(prompt_embeddings.dtype)
-        hidden = (1 - hidden) * torch.finfo(hidden.dtype).min  # [N, 1, 1, T]
+        # To be added, since booleans round gradients otherwise. Rows of a
+        # multiple of 8 are what a GPU's kernels take as they are.
+        hidden = pad(mask, (0, -mask.shape[1] % 8))[:, None, None]
+        hidden = (1 - hidden.to(prompt_embeddings.dtype)) * torch.finfo(
+            prompt_embeddings.dtype
+        ).min
+        hidden = hidden[..., : mask.shape[1]]  # [N, 1, 1, T]
         states = tower.embeddings(inputs_embeds=prompt_embeddings)
         *layers, last = tower.encoder.layer
         for layer in layers:
@@ -375,19 +384,36 @@ class BertTextEncoder(TextEncoder):
             self._run_layer(last, asking, states, hidden), mask
         )
 
+    def _fuse(self, tower):
+        """Query, key and value of a layer as one product."""
+        for layer in tower.encoder.layer:
+            attention = layer.attention.self
+            parts = attention.query, attention.key, attention.value
+            size = tower.config.hidden_size
+            fused = skip_init(torch.nn.Linear, size, 3 * size)
+            for name in ("weight", "bias"):
+                whole = torch.cat([getattr(part, name) for part in parts])
+                setattr(fused, name, torch.nn.Parameter(whole, False))
+            attention.fused = fused
+        return tower
+
     def _run_layer(self, layer, asking, states, mask):
         """What a layer makes of the positions that ask, [N, T, d]."""
         attention = layer.attention.self
-        query, key, value = (
-            project(inputs)
-            .unflatten(-1, (attention.num_attention_heads, -1))
-            .transpose(1, 2)
-            for project, inputs in (
-                (attention.query, asking),
-                (attention.key, states),
-                (attention.value, states),
+        if asking is states and hasattr(attention, "fused"):
+            parts = attention.fused(states).chunk(3, -1)
+        else:
+            parts = (
+                attention.query(asking),
+                attention.key(states),
+                attention.value(states),
             )
-        )
+        query, key, value = (
+            part.unflatten(-1, (attention.num_attention_heads, -1)).transpose(
+                1, 2
+            )
+            for part in parts
+        )  # [N, heads, T, d_head]
         dropout = attention.dropout.p if self.training else 0.0
         attended = scaled_dot_product_attention(
             query, key, value, mask, dropout_p=dropout
