@@ -34,20 +34,16 @@ import reprlib
 from functools import partial
 from pathlib import Path
 
-import jinja2
 import safetensors.torch
 import yaml
 from safetensors import SafetensorError
 
 from afpt_plugin.calibration import make_calibration
+from afpt_plugin.card import CARD_FILE, model_card
 from afpt_plugin.data.audio import CHANNELS
 from afpt_plugin.data.tables import check_class_names
 from afpt_plugin.errors import InputError, refuse_unwritable
-from afpt_plugin.files import (
-    read_bytes,
-    replacing,
-    write_if_changed,
-)
+from afpt_plugin.files import read_bytes, replacing, write_if_changed
 from afpt_plugin.learners import LEARNERS
 from afpt_plugin.plain_yaml import PlainLoader
 
@@ -56,16 +52,6 @@ FORMAT = "afpt-learner-3"
 
 SETTINGS_FILE = "hyperparams.yaml"
 TENSORS_FILE = "learner.safetensors"
-CARD_FILE = "README.md"
-#: What the card calls the export until `afpt push` knows better.
-CARD_SOURCE = "path/to/this"
-CARD_TEMPLATE = Path(__file__).parent / "assets" / "export_card.md.j2"
-
-# Licenses that the hub has a name for; any other one is "other" there.
-LICENSES = (
-    *("apache-2.0", "bsd-3-clause", "cc-by-4.0", "cc-by-nc-4.0"),
-    *("cc-by-sa-4.0", "cc0-1.0", "mit", "ms-pl", "unknown"),
-)
 
 # Of an export that somebody else may have made, in bytes.
 MAX_SETTINGS = 2**20
@@ -289,7 +275,7 @@ def write_export(
         with replacing(folder / TENSORS_FILE) as part:
             # Its save_file would keep other users from reading the file.
             part.write_bytes(content)
-        write_if_changed(folder / CARD_FILE, _model_card(export))
+        write_if_changed(folder / CARD_FILE, model_card(export))
         settings = {
             "format": FORMAT,
             **settings,
@@ -434,28 +420,3 @@ def _short(value):
     # Aliases can make a few lines of YAML gigabytes of `repr`.
     text = reprlib.repr(value)
     return text if len(text) < 60 else f"{text[:60]}..."
-
-
-def _model_card(export):
-    heads = {k: v for k, v in export.metrics.items() if isinstance(v, dict)}
-    columns = sorted(
-        {
-            name
-            for values in heads.values()
-            for name, value in values.items()
-            if isinstance(value, (int, float))
-        }
-    )
-    template = jinja2.Template(
-        CARD_TEMPLATE.read_text(encoding="utf-8"), keep_trailing_newline=True
-    )
-    # In parentheses stands where a license was found.
-    name = export.facts["clap_licence"].partition(" (")[0].lower()
-    return template.render(
-        export=export,
-        heads=heads,
-        columns=columns,
-        place=CARD_SOURCE,
-        license=name if name in LICENSES else "other",
-        license_name=re.sub("[^a-z0-9.]+", "-", name).strip("-"),
-    )

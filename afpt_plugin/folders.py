@@ -51,8 +51,8 @@ def locked(path, is_file=False):
     path = Path(path)
     folder = path.parent if is_file else path
     lock = path.with_name(f".{path.name}.lock") if is_file else path
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder} is a file; give a folder")
+    if not is_file and path.exists() and not path.is_dir():
+        raise InputError(f"{path} is a file; give a folder")
     with refuse_unwritable(path):
         missing = [p for p in (folder, *folder.parents) if not p.exists()]
         folder.mkdir(parents=True, exist_ok=True)

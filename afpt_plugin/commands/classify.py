@@ -328,8 +328,9 @@ def _score(classifier, files, output, facts, args):
     from tqdm import tqdm
 
     from afpt_plugin.commands.output import Output
+    from afpt_plugin.commands.recordings import open_store
 
-    store = args.features and _open_store(classifier, args.features)
+    store = args.features and open_store(classifier, args.features)
     out = missing = None
     if if_main_process():
         out = Output(output, facts)
@@ -364,18 +365,6 @@ def _score(classifier, files, output, facts, args):
             f"{going_on}"
         ) from error
     return out.n_errors
-
-
-def _open_store(classifier, folder):
-    """Where embeddings are kept for other classes and options."""
-    from afpt_plugin.commands.recordings import FLAGS
-    from afpt_plugin.data.store import FeatureStore
-
-    export = classifier.hparams.export
-    settings = {"kind": "windows", "flags": FLAGS}
-    for name in ("clip_seconds", "channels"):
-        settings[name] = getattr(export, name)
-    return FeatureStore(folder, classifier.mods.clap.fingerprint, settings)
 
 
 def _in_turn(classifier, paths, facts, batch_size, store):

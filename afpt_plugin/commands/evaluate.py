@@ -73,7 +73,7 @@ def add_parser(subparsers):
 
 def run(args):
     """Score the recordings and write what was found; return the exit status."""
-    from afpt_plugin.data.manifests import check_recordings
+    from afpt_plugin.data.checks import check_recordings
     from afpt_plugin.data.own_data import read_own_data
     from afpt_plugin.experiment import check_device
     from afpt_plugin.inference import PromptedClassifier

@@ -9,6 +9,8 @@ Authors
 import torch
 
 from afpt_plugin.backbones.base import Embeddings
+from afpt_plugin.data import gpu
+from afpt_plugin.data.store import FeatureStore
 
 #: What `PromptedClassifier.flags` can say; a store holds a bit for each.
 FLAGS = ("silent", "very short", "clipped", "channels inverted", "looped")
@@ -33,6 +35,16 @@ def load(classifier, path):
         return recording, sig
     except Exception as error:  # whatever it is, it is this file's
         return error
+
+
+def open_store(classifier, folder):
+    """Where embeddings are kept for other classes and options."""
+    export, clap = classifier.hparams.export, classifier.mods.clap
+    settings = {"kind": "windows", "flags": FLAGS}
+    for name in ("clip_seconds", "channels"):
+        settings[name] = getattr(export, name)
+    settings |= gpu.arithmetic(clap.device)
+    return FeatureStore(folder, clap.fingerprint, settings)
 
 
 class Scorer:

@@ -438,14 +438,6 @@ class RunResults:
             "selected_epoch": selected,
             "seed": self.seed,
         }
-        write_export(
-            folder,
-            self.clap,
-            learner,
-            self.task,
-            self.baseline,
-            kept,
-            facts,
-            self.identity["clip_options"].get("channels", "mean"),
-            self.calibration.learner,
-        )
+        given = self.clap, learner, self.task, self.baseline, kept, facts
+        channels = self.identity["clip_options"].get("channels", "mean")
+        write_export(folder, *given, channels, self.calibration.learner)
