@@ -29,17 +29,14 @@ from afpt_plugin.data.captions import (
     captions_fingerprint,
     write_captions,
 )
+from afpt_plugin.data.checks import check_recordings
 from afpt_plugin.data.given import (
     check_kind,
     merge_copies,
     pairs_of,
     read_shots,
 )
-from afpt_plugin.data.manifests import (
-    check_recordings,
-    data_fingerprint,
-    write_manifest,
-)
+from afpt_plugin.data.manifests import data_fingerprint, write_manifest
 from afpt_plugin.data.supervision import Captions, Shots
 from afpt_plugin.data.tables import check_class_names
 from afpt_plugin.errors import InputError, refuse_unwritable
@@ -49,6 +46,7 @@ from afpt_plugin.experiment import (
     option_names,
     set_up,
 )
+from afpt_plugin.folders import locked
 from afpt_plugin.inference import PromptedClassifier
 from afpt_plugin.options import check_hparams, load_hparams
 from afpt_plugin.task import Task
@@ -149,8 +147,9 @@ def adapt(
         if output is None:
             output = stack.enter_context(tempfile.TemporaryDirectory())
         folder = Path(output, "training")
+        stack.enter_context(locked(output))
         with refuse_unwritable(output):
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(exist_ok=True)
         task, shots = make_task(
             "your classes", class_names, multi_label, shots, folder, columns
         )
@@ -265,6 +264,8 @@ class Job:
         self.manifest = None
         self.captions = "templates" if captions is None else captions
         self._rows = self._sentences = None
+        #: Scores of recordings that calibrate the learner, see `choose_method`.
+        self.validated = None
         there = {"shots": shots, "captions": captions}
         self.given = [kind for kind, v in there.items() if v is not None]
         if captions is not None:
@@ -363,6 +364,7 @@ class Job:
             run_opts={"device": str(self.clap.device), "noprogressbar": True},
             checkpointer=None if given else hparams["checkpointer"],
         )
+        brain.validated = None if given else self.validated
         brain.fit(
             hparams["epoch_counter"],
             made.train,

@@ -110,7 +110,7 @@ def choose_method(job, candidates=None, options={}):
         )
     n_folds = min(5, *several)
     folds = iterative_folds(target.numpy(), n_folds, job.seed)  # [N]
-    tried, hits = [], []
+    tried, hits, scored = [], [], []
     for method in names:
         for source in sources[method]:
             own = own_options(method, options)
@@ -127,13 +127,16 @@ def choose_method(job, candidates=None, options={}):
                     )
                     for fold in range(n_folds)
                 ]
-            score, right = _validate(job, method, source, own, parts)
+            score, right, found = _validate(job, method, source, own, parts)
+            scored.append(found if judge == "shots" else None)
             tried.append({"method": method, "from": source, "score": score})
             hits.append(right)
             kind = source or "nothing"
             logger.info("auto: %s from %s: %.3f", method, kind, score)
     number = max(range(len(tried)), key=lambda i: tried[i]["score"])
     best, first = tried[number], tried[0]
+    # These recordings, each held out in its turn, calibrate what is learned.
+    job.validated = scored[number]
     rule = (
         f"highest {job.task.metric} in {n_folds}-fold cross-validation on "
         f"{len(target)} {judge}"
@@ -152,7 +155,8 @@ def choose_method(job, candidates=None, options={}):
 def _validate(job, method, source, options, parts):
     """The metric over pairs of training material and items to score.
 
-    Also, of one label, which of them are right.
+    Also, of one label, which of them are right; and the primary head's logits
+    with the targets, as `Scores.collect` gives them.
     """
     logits, targets, right = [], [], {}
     for given, test in parts:
@@ -165,5 +169,7 @@ def _validate(job, method, source, options, parts):
         if not job.task.multi_label:
             hits = values.argmax(1) == target.argmax(1)  # [M]
             right |= zip(brain.scores.ids, hits.tolist(), strict=True)
-    metrics = job.task.metrics(torch.cat(logits), torch.cat(targets))
-    return metrics[job.task.metric], right
+    logits, targets = torch.cat(logits), torch.cat(targets)
+    metrics = job.task.metrics(logits, targets)
+    found = {primary_head(found): logits}, targets
+    return metrics[job.task.metric], right, found

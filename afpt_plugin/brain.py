@@ -18,6 +18,7 @@ from speechbrain.utils.logger import get_logger
 from afpt_plugin.data.datasets import batch_item
 from afpt_plugin.data.resident import Batch
 from afpt_plugin.precision import full_float32, name_precision
+from afpt_plugin.results.calibrated import RunCalibration
 from afpt_plugin.results.output import baseline_head, is_baseline, primary_head
 from afpt_plugin.results.scores import Scores
 from afpt_plugin.step_brain import StepBrain
@@ -93,7 +94,9 @@ class AdaptationBrain(StepBrain):
         self.transduction = transduction
         self.results = results
         results.open(task, self.clap, self.learner, baseline, facts, self.debug)
-        self.test_loader = None
+        self._held_out = self.test_loader = None
+        #: Logits and targets of recordings, in place of `score_held_out`'s.
+        self.validated = None
         if test_set is not None:
             self.test_loader = self.make_dataloader(
                 test_set, sb.Stage.TEST, ckpt_prefix=None, **test_loader_kwargs
@@ -168,6 +171,7 @@ class AdaptationBrain(StepBrain):
 
         See there for the arguments; `RunResults.begin` may raise.
         """
+        self._held_out = valid_set
         if not any(p.requires_grad for p in self.learner.parameters()):
             logger.info(
                 "%s has no parameters to train", type(self.learner).__name__
@@ -247,10 +251,33 @@ class AdaptationBrain(StepBrain):
         test_set = self.test_loader if test_set is None else test_set
         return super().evaluate(test_set, max_key, **kwargs)
 
+    @torch.no_grad()
+    def score_held_out(self):
+        """Heads' logits and targets of the held-out items; None without any."""
+        if self._held_out is None:
+            return None
+        # With parts, for the baseline's sake
+        items = self._held_out.part([True] * len(self._held_out))
+        loader = self.make_dataloader(
+            items, sb.Stage.VALID, ckpt_prefix=None, batch_size=256
+        )
+        self.modules.eval()
+        self.on_stage_start(sb.Stage.TEST)
+        for batch in loader:
+            self.evaluate_batch(batch, sb.Stage.TEST)
+        return self.scores.collect()
+
     def on_evaluate_start(self, max_key=None, min_key=None):
-        """Load the selected epoch."""
+        """Load the selected epoch, and calibrate it on the held-out items."""
         self.results.resume(self.checkpointer)
         super().on_evaluate_start(max_key, min_key)
+        kind = self.results.identity["supervision"].get("kind")
+        self.results.calibration = RunCalibration(
+            self.task,
+            self.clap,
+            self.validated or self.score_held_out(),
+            self.validated is not None or kind == "shots",
+        )
         self.results.timings["evaluate_start"] = time.perf_counter()
 
     def finish(self, export_folder):

@@ -24,6 +24,7 @@ import math
 import os
 import shutil
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import safetensors.torch
@@ -83,8 +84,13 @@ class AtomicCheckpointer(Checkpointer):
 
     _read = {}
 
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
+    def __init__(self, checkpoints_dir, *args, **kwargs):
+        folder = Path(checkpoints_dir)
+        missing = [p for p in (folder, *folder.parents) if not p.exists()]
+        super().__init__(folder, *args, **kwargs)
+        for path in missing:  # A run that is refused leaves nothing.
+            with suppress(OSError):
+                path.rmdir()
         self._warned = set()
 
     def save_checkpoint(self, meta={}, *args, **kwargs):
@@ -151,6 +157,11 @@ class AtomicCheckpointer(Checkpointer):
                     each.path, f"the checkpoint of epoch {needed} is missing"
                 )
         return usable
+
+    def _list_checkpoint_dirs(self):
+        # It is made with the first checkpoint.
+        is_there = self.checkpoints_dir.is_dir()
+        return super()._list_checkpoint_dirs() if is_there else []
 
     def _avoid_pickle(self):
         """Use our hooks wherever SpeechBrain's would pickle."""

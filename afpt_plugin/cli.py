@@ -1,4 +1,4 @@
-"""The command line: ``afpt tune``, ``classify``, ``sweep``, ``report`` and more.
+"""The command line: ``afpt tune``, ``classify``, ``evaluate`` and more.
 
 What a user did wrong is one sentence on stderr and exit status 2; anything
 else that goes wrong is a defect of ours and keeps its stack trace.
@@ -16,7 +16,7 @@ from afpt_plugin import __version__
 from afpt_plugin.errors import exit_on_input_error
 
 COMMANDS = (
-    *("tune", "classify", "demo", "words", "mine"),
+    *("tune", "classify", "evaluate", "demo", "words", "mine"),
     *("push", "sweep", "report"),
 )
 

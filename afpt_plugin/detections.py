@@ -1,6 +1,6 @@
 """When is what heard: events out of frame scores, and the files that hold them.
 
-`find_events` turns `FrameScores` into events, and `open_events` writes them as
+`find_events` turns `FrameScores` into events, and `event_rows` those into
 
 * ``dcase``: one ``.tsv`` file, as DCASE's task 4 and its scorers take it;
 * ``audacity``: a file of labels per recording, File > Import > Labels;
@@ -10,15 +10,10 @@ Authors
  * The afpt_plugin developers 2026
 """
 
-import csv
 import os
 import re
-from contextlib import contextmanager
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from afpt_plugin.errors import refuse_unwritable
 from afpt_plugin.files import replacing
 
 #: The ending of a file of each format.
@@ -43,29 +38,20 @@ class Event(NamedTuple):
     score: float  # mean of its frames' smoothed scores
 
 
-def find_events(
-    frames, class_names, multi_label, threshold, smooth=0.0, min_length=0.0
-):
+def find_events(frames, class_names, threshold, smooth=0.0, min_length=0.0):
     """Find the events of a recording, by onset.
 
-    A class is heard in the frames whose score is above the threshold. Of one
-    label per recording, the score is the softmax of the frame's fine logits,
-    which is what the learner's loss was given. Of several, it is the logit:
-    the loss taught those only their order, so neither a sigmoid nor any
-    threshold is right in general, and ``threshold`` is in the units of the
-    logits.
-
-    An event reaches from the first to the last of its frames, each of which
-    extends halfway to its neighbors. It ends where a backbone hears nothing.
+    A class is heard in the frames whose score is above the threshold. An event
+    reaches from the first to the last of its frames, each of which extends
+    halfway to its neighbors. It ends where a backbone hears nothing.
 
     Arguments
     ---------
     frames : FrameScores
-        Of `PromptedClassifier.frame_scores`.
+        With probabilities in place of logits, see
+        `PromptedClassifier.frame_probabilities`.
     class_names : list of str
         The n_classes names.
-    multi_label : bool
-        Whether a recording may have several classes.
     threshold : float
         What a score must exceed.
     smooth : float
@@ -82,10 +68,10 @@ def find_events(
     -------
     >>> import torch
     >>> from afpt_plugin.windows import FrameScores
-    >>> logits = torch.tensor([[3.0, 0], [3, 0], [0, 3]])
+    >>> scores = torch.tensor([[0.9, 0.1], [0.9, 0.1], [0.1, 0.9]])
     >>> extent = torch.tensor([[0.0, 1], [1, 2], [2, 3]])
-    >>> frames = FrameScores(logits, extent[:, 0], extent.mean(1), extent)
-    >>> for event in find_events(frames, ["dog", "rain"], False, 0.5):
+    >>> frames = FrameScores(scores, extent[:, 0], extent.mean(1), extent)
+    >>> for event in find_events(frames, ["dog", "rain"], 0.5):
     ...     print(event.onset, event.offset, event.class_name)
     0.0 2.0 dog
     2.0 3.0 rain
@@ -93,9 +79,7 @@ def find_events(
     import numpy as np
     from scipy.ndimage import median_filter
 
-    logits = frames.logits.double()
-    scores = logits if multi_label else logits.softmax(-1)
-    scores = scores.cpu().numpy()  # [T, n_classes]
+    scores = frames.logits.double().cpu().numpy()  # [T, n_classes]
     begin, end = frames.extent.double().cpu().numpy().T  # [T] each
     step = np.median(end - begin)
     size = 1 + 2 * max(0, round((smooth / step - 1) / 2)) if smooth else 1
@@ -117,98 +101,70 @@ def find_events(
     return sorted(events, key=lambda event: event.onset)
 
 
-def relative_names(paths):
-    """Name recordings from the folder that all share, so that no two collide.
+def shared_folder(paths):
+    """The folder that recordings share; names from there on do not collide.
 
     Example
     -------
-    >>> relative_names(["/a/dog.wav", "/a/b/dog.wav", "/a/b/dog.flac"])
-    ['dog.wav', 'b/dog.wav', 'b/dog.flac']
+    >>> shared_folder(["/a/dog.wav", "/a/b/dog.wav", "/a/b/dog.flac"])
+    '/a'
     """
     paths = [os.path.abspath(path) for path in paths]
-    shared = os.path.commonpath([os.path.dirname(path) for path in paths])
-    return [os.path.relpath(path, shared) for path in paths]
+    return os.path.commonpath([os.path.dirname(path) for path in paths])
 
 
-@contextmanager
-def open_events(path, style):
-    """Write the events of recordings; all of it appears when it is complete.
+def event_rows(style, name, events, top_hz):
+    """The rows of a recording's events.
 
     Arguments
     ---------
-    path : pathlib.Path
-        A file, or a folder that is missing or empty. A path with the format's
-        ending is a file. Into a folder goes a file for each recording, under
-        the recording's name with the ending added.
     style : str
         One of `FORMATS`.
+    name : str
+        Of the recording.
+    events : list of Event
+        See `find_events`.
+    top_hz : float
+        The highest frequency that the scores could depend on, in Hz.
 
-    Yields
-    ------
-    callable
-        Of a recording's name, its events and the highest frequency (in Hz)
-        that the scores could depend on.
-
-    Raises
-    ------
-    InputError
-        If the path is not writable.
+    Returns
+    -------
+    list of tuple of str
 
     Example
     -------
-    >>> path = getfixture("tmp_path") / "events.tsv"
-    >>> with open_events(path, "dcase") as add:
-    ...     add("a/dog.wav", [Event(0.5, 2.0, "dog", 0.9)], 8000)
-    >>> path.read_text()
-    'filename\\tonset\\toffset\\tevent_label\\na/dog.wav\\t0.500\\t2.000\\tdog\\n'
+    >>> event_rows("dcase", "a/dog.wav", [Event(0.5, 2.0, "dog", 0.9)], 8000)
+    [('a/dog.wav', '0.500', '2.000', 'dog')]
     """
-    is_file = path.suffix.lower() == FORMATS[style]
-    with refuse_unwritable(path):
-        if is_file:
-            with replacing(path) as part, _create(part, style) as file:
-                yield lambda *found: _append(file, style, *found)
-            return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=path.parent, prefix=".") as temporary:
-            part = Path(temporary, "events")
-            part.mkdir()
-
-            def add(name, *found):
-                """Write a recording's own file."""
-                own = part / f"{name}{FORMATS[style]}"
-                own.parent.mkdir(parents=True, exist_ok=True)
-                with _create(own, style) as file:
-                    _append(file, style, name, *found)
-
-            yield add
-            os.replace(part, path)
-
-
-@contextmanager
-def _create(path, style):
-    """Open a file and write its header, if the format has one."""
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        if style in HEADERS:
-            file.write("\t".join(HEADERS[style]) + "\n")
-        yield file
-
-
-def _append(file, style, name, events, top_hz):
-    """Write a row per event."""
-    name = os.fsencode(name).decode("utf-8", "backslashreplace")
     if style == "dcase":
-        rows = [
+        return [
             (name, f"{onset:.3f}", f"{offset:.3f}", label)
             for onset, offset, label, _ in events
         ]
-        # Its readers are pandas and csv, which understand quotes.
-        csv.writer(file, delimiter="\t", lineterminator="\n").writerows(rows)
-        return
-    # The two programs split at tabs and take a quote as part of the text.
     begin_file = re.sub(r"[\x00-\x1f]", " ", os.path.basename(name))
+    rows = []
     for number, (onset, offset, label, score) in enumerate(events, start=1):
         row = (f"{onset:.6f}", f"{offset:.6f}", label)
         if style == "raven":
             row = (str(number), "Spectrogram 1", "1", begin_file, *row[:2])
             row += ("0", f"{top_hz:g}", label, f"{score:.4f}")
-        file.write("\t".join(row) + "\n")
+        rows.append(row)
+    return rows
+
+
+def write_labels(path, style, rows):
+    """Write a recording's own file of `event_rows`, for Audacity or Raven.
+
+    Both programs split at tabs, and take a quote as part of the text.
+
+    Example
+    -------
+    >>> path = getfixture("tmp_path") / "a.txt"
+    >>> write_labels(path, "audacity", [("0.000000", "1.500000", "dog")])
+    >>> path.read_text()
+    '0.000000\\t1.500000\\tdog\\n'
+    """
+    rows = [HEADERS[style], *rows] if style in HEADERS else rows
+    text = "".join("\t".join(row) + "\n" for row in rows)
+    with replacing(path) as part:
+        part.write_bytes(text.encode())

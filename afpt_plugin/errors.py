@@ -22,6 +22,27 @@ class InputError(ValueError):
     """
 
 
+# See `undo_if_refused`.
+_undo = []
+
+
+def undo_if_refused(*functions):
+    """Say what `exit_on_input_error` calls after a mistake; forget others.
+
+    What a command writes before it knows all mistakes is taken back by it.
+
+    Example
+    -------
+    >>> undo_if_refused(lambda: print("taken back"))
+    >>> with exit_on_input_error():
+    ...     raise InputError("a mistake")
+    Traceback (most recent call last):
+    ...
+    SystemExit: 2
+    """
+    _undo[:] = functions
+
+
 @contextmanager
 def exit_on_input_error():
     """Turn an `InputError` into its message on stderr and exit status 2.
@@ -41,6 +62,8 @@ def exit_on_input_error():
     try:
         yield
     except InputError as error:
+        for function in _undo:
+            function()
         sys.stderr.write(f"error: {error}\n")
         raise SystemExit(2) from None
 

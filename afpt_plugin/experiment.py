@@ -8,7 +8,6 @@ import atexit
 import dataclasses
 import functools
 import inspect
-import json
 import os
 import re
 import time
@@ -18,6 +17,7 @@ from typing import NamedTuple
 import torch
 from speechbrain.utils.distributed import (
     ddp_init_group,
+    if_main_process,
     infer_device,
     run_on_main,
 )
@@ -29,9 +29,10 @@ from afpt_plugin.data.datasets import (
     rows_of,
 )
 from afpt_plugin.data.folds import check_folds
-from afpt_plugin.data.manifests import read_manifest
+from afpt_plugin.data.manifests import read_prepared
 from afpt_plugin.data.tables import read_text
 from afpt_plugin.errors import InputError
+from afpt_plugin.folders import keep_to_itself
 from afpt_plugin.learners import Learner
 from afpt_plugin.options import load_hparams, parse_arguments
 from afpt_plugin.precision import set_tf32
@@ -136,6 +137,8 @@ def load_experiment(arguments, recipe):
         hparams["results"].check_options(hparams.get("checkpointer"))
     if run_opts.precision == "tf32":
         run_opts = dataclasses.replace(run_opts, precision="fp32")
+    if "output_folder" in hparams and if_main_process():
+        keep_to_itself(hparams["output_folder"])
     return hparams_file, run_opts, overrides, hparams
 
 
@@ -299,17 +302,12 @@ def prepare_data(task, prepare, write_samples, options):
     kwargs = {"data_folder": data_folder, "cache_folder": feature_folder}
     kwargs |= _options_of(prepare, task, options)
     run_on_main(prepare, kwargs=kwargs)
-    path = Path(options["save_folder"]) / "prepare.json"
-    if not path.is_file():
-        raise InputError(
-            f"{path} does not exist, so the preparation cannot be skipped; run "
-            "without --skip_prep"
-        )
-    prepared = json.loads(path.read_text(encoding="utf-8"))
+    skipped = data_folder if options.get("skip_prep") else None
+    prepared, rows = read_prepared(options["save_folder"], skipped)
     return {
         **prepared,
         "n_samples": prepared["n_recordings"] if are_samples else 0,
-        "rows": rows_of(task, read_manifest(path.with_name("test.csv"))),
+        "rows": rows_of(task, rows),
         "clip_options": clip_options,
         "recordings_per_batch": batch_size,
         "feature_folder": feature_folder,

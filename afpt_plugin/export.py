@@ -28,25 +28,22 @@ Authors
 import dataclasses
 import hashlib
 import json
+import os
 import re
 import reprlib
 from functools import partial
 from pathlib import Path
 
-import jinja2
 import safetensors.torch
 import yaml
 from safetensors import SafetensorError
 
+from afpt_plugin.calibration import make_calibration
+from afpt_plugin.card import CARD_FILE, model_card
 from afpt_plugin.data.audio import CHANNELS
 from afpt_plugin.data.tables import check_class_names
 from afpt_plugin.errors import InputError, refuse_unwritable
-from afpt_plugin.files import (
-    file_sha256,
-    read_bytes,
-    replacing,
-    write_if_changed,
-)
+from afpt_plugin.files import read_bytes, replacing, write_if_changed
 from afpt_plugin.learners import LEARNERS
 from afpt_plugin.plain_yaml import PlainLoader
 
@@ -55,16 +52,6 @@ FORMAT = "afpt-learner-3"
 
 SETTINGS_FILE = "hyperparams.yaml"
 TENSORS_FILE = "learner.safetensors"
-CARD_FILE = "README.md"
-#: What the card calls the export until `afpt push` knows better.
-CARD_SOURCE = "path/to/this"
-CARD_TEMPLATE = Path(__file__).parent / "assets" / "export_card.md.j2"
-
-# Licenses that the hub has a name for; any other one is "other" there.
-LICENSES = (
-    *("apache-2.0", "bsd-3-clause", "cc-by-4.0", "cc-by-nc-4.0"),
-    *("cc-by-sa-4.0", "cc0-1.0", "mit", "ms-pl", "unknown"),
-)
 
 # Of an export that somebody else may have made, in bytes.
 MAX_SETTINGS = 2**20
@@ -84,6 +71,7 @@ _KINDS = {
     "logit_scale": ((int, float), "a number from 0.001 to 10000"),
     "clip_seconds": ((int, float), "a number from 0.001 to 3600"),
     "channels": (str, " or ".join(CHANNELS)),
+    "calibration": (dict, "names with values"),
     "metrics": (dict, "names with values"),
     "facts": (dict, "names with values"),
 }
@@ -113,6 +101,7 @@ class Export:
     logit_scale: float  # what cosines are multiplied by
     clip_seconds: float  # length of the clips that it was tested on
     channels: str  # how a recording becomes mono, see `load_recording`
+    calibration: dict  # see `make_calibration`; empty: not calibrated
     metrics: dict  # of the run; may be empty
     facts: dict  # what else is known of the run; may be empty
     tensors: dict  # the learner's state dict
@@ -140,6 +129,7 @@ class Export:
                     f"version has {', '.join(LEARNERS)}"
                 )
         check_class_names(self.class_names)
+        make_calibration(self.calibration, self.multi_label)
         n_ctx = self.learner_settings.get("n_ctx")
         if isinstance(n_ctx, int) and n_ctx > MAX_VECTORS / len(
             self.class_names
@@ -202,6 +192,7 @@ class Export:
     def fingerprint(self):
         """Hash of all that decides a score (64 hex digits)."""
         told = ("metrics", "facts", "baseline", "baseline_settings")
+        told += ("calibration",) * (not self.calibration)
         settings = [getattr(self, name) for name in _KINDS if name not in told]
         digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
         for name, tensor in sorted(self.tensors.items()):
@@ -219,6 +210,7 @@ def write_export(
     metrics=None,
     facts=None,
     channels="mean",
+    calibration=None,
 ):
     """Write an export folder, each file whole or not at all.
 
@@ -240,6 +232,8 @@ def write_export(
         What else is known of the run, as JSON values.
     channels : str
         How a recording becomes mono, see `load_recording`.
+    calibration : Calibration, optional
+        How its logits become probabilities.
 
     Raises
     ------
@@ -265,6 +259,7 @@ def write_export(
         "logit_scale": float(learner.logit_scale),
         "clip_seconds": float(task.clip_seconds),
         "channels": channels,
+        "calibration": calibration.settings() if calibration else {},
         "metrics": metrics or {},
         "facts": {
             "clap_licence": clap.licence,
@@ -276,14 +271,15 @@ def write_export(
     settings = json.loads(json.dumps(settings))
     export = Export(**settings, tensors=tensors)
     with refuse_unwritable(folder):
+        content = safetensors.torch.save(tensors)
         with replacing(folder / TENSORS_FILE) as part:
             # Its save_file would keep other users from reading the file.
-            part.write_bytes(safetensors.torch.save(tensors))
-        write_if_changed(folder / CARD_FILE, _model_card(export))
+            part.write_bytes(content)
+        write_if_changed(folder / CARD_FILE, model_card(export))
         settings = {
             "format": FORMAT,
             **settings,
-            "tensors_sha256": file_sha256(folder / TENSORS_FILE),
+            "tensors_sha256": _sha256(content, settings),
         }
         # Last, since it describes the others.
         text = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
@@ -331,15 +327,24 @@ def read_export(folder, fetch=None):
             f"{path}: cannot read the learner's tensors ({error}); restore the "
             "file"
         ) from error
-    if hashlib.sha256(content).hexdigest() != wanted:
+    # An earlier version hashed the tensors alone.
+    known = (_sha256(content, settings), hashlib.sha256(content).hexdigest())
+    if wanted not in known:
         raise InputError(
-            f"{path} is not the file that {SETTINGS_FILE} describes (its "
-            "sha256 differs); restore both from one export"
+            f"{path} is not the file that {SETTINGS_FILE} describes, or a "
+            "value there was changed (the sha256 differs); restore both from "
+            "one export"
         )
     try:
         return Export(**settings, tensors=tensors)
     except InputError as error:
         raise InputError(f"{folder}: {error}") from None
+
+
+def _sha256(content, settings):
+    """Of the tensors' file and, whatever their layout, of all settings."""
+    text = json.dumps(settings, sort_keys=True)
+    return hashlib.sha256(content + text.encode()).hexdigest()
 
 
 def find_export(folder):
@@ -361,10 +366,11 @@ def find_export(folder):
 
 def _inside(folder, name):
     """A file of a folder; a link must not lead to another folder's."""
-    path, root = Path(folder, name), Path(folder).resolve()
+    path, root = Path(folder, name), Path(os.path.realpath(folder))
     # The hub's cache holds links to its own `blobs`.
     places = root, root.parents[1 if len(root.parts) > 2 else 0] / "blobs"
-    if path.is_symlink() and path.resolve().parent not in places:
+    target = Path(os.path.realpath(path))  # which takes a loop, too
+    if path.is_symlink() and target.parent not in places:
         raise InputError(f"{path} is a link that leads out of the export")
     return path
 
@@ -392,6 +398,8 @@ def _read_settings(path):
             f"{FORMAT!r} only; to recreate an older export, run its recipe or "
             "`afpt tune` again"
         )
+    # Exports of earlier versions are not calibrated.
+    settings.setdefault("calibration", {})
     names = [*_KINDS, "tensors_sha256"]
     missing = [name for name in names if name not in settings]
     if missing:
@@ -412,28 +420,3 @@ def _short(value):
     # Aliases can make a few lines of YAML gigabytes of `repr`.
     text = reprlib.repr(value)
     return text if len(text) < 60 else f"{text[:60]}..."
-
-
-def _model_card(export):
-    heads = {k: v for k, v in export.metrics.items() if isinstance(v, dict)}
-    columns = sorted(
-        {
-            name
-            for values in heads.values()
-            for name, value in values.items()
-            if isinstance(value, (int, float))
-        }
-    )
-    template = jinja2.Template(
-        CARD_TEMPLATE.read_text(encoding="utf-8"), keep_trailing_newline=True
-    )
-    # In parentheses stands where a license was found.
-    name = export.facts["clap_licence"].partition(" (")[0].lower()
-    return template.render(
-        export=export,
-        heads=heads,
-        columns=columns,
-        place=CARD_SOURCE,
-        license=name if name in LICENSES else "other",
-        license_name=re.sub("[^a-z0-9.]+", "-", name).strip("-"),
-    )

@@ -7,8 +7,15 @@ Authors
 import errno
 import hashlib
 import os
-from contextlib import contextmanager
+import platform
+import re
+import shutil
+import time
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+# No file takes this long to write: an older part has lost its owner.
+STALE_SECONDS = 3600
 
 
 @contextmanager
@@ -35,12 +42,55 @@ def replacing(path):
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{os.getpid()}.{path.name}")
+    part = part_of(path)
     try:
         yield part
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def part_of(path):
+    """Where to write what will become ``path``; nothing is made.
+
+    Parts of processes that were killed are removed from the folder.
+
+    Example
+    -------
+    >>> folder = getfixture("tmp_path")
+    >>> part_of(folder / "a.txt").write_text("of a process that still runs")
+    28
+    >>> (folder / f".part-{_HOST}-{2**22 + 1}-b.txt").touch()
+    >>> part_of(folder / "c.txt").suffix, len(list(folder.iterdir()))
+    ('.txt', 1)
+    """
+    for old in path.parent.glob(".part-*"):
+        with suppress(OSError):  # another process may remove it first
+            host, pid = re.match(r"\.part-(\w+)-(\d+)-", old.name).groups()
+            is_lost = time.time() - old.stat().st_mtime > STALE_SECONDS
+            if host == _HOST and not is_lost:
+                is_lost = not _runs(int(pid))
+            if is_lost and old.is_dir():
+                shutil.rmtree(old, ignore_errors=True)
+            elif is_lost:
+                old.unlink()
+    return path.with_name(f".part-{_HOST}-{os.getpid()}-{path.name}")
+
+
+_HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+
+
+def _runs(pid):
+    """Whether a process of this machine has not ended."""
+    if os.name == "nt":
+        return True  # os.kill would end it
+    try:
+        os.kill(pid, 0)
+    except OSError as error:
+        return error.errno != errno.ESRCH
+    except OverflowError:
+        return False
+    return True
 
 
 def read_bytes(path, limit):
@@ -97,7 +147,7 @@ def file_sha256(path):
 
 
 def write_if_changed(path, text):
-    """Write a text atomically, unless the file already holds it.
+    """Write a text atomically, see `replacing`, unless the file already holds it.
 
     Returns
     -------

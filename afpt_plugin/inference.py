@@ -22,10 +22,7 @@ The three lines:
 
 `PromptedClassifier.classify_file` takes files of any length, rate and number
 of channels, and `PromptedClassifier.frame_scores` says when a class is heard.
-Prompts serve classes that they were not tuned on:
-
->>> classifier.with_class_names(["wind", "a siren"]).classify_batch(wavs)[0].shape
-torch.Size([2, 2])
+`PromptedClassifier.with_class_names` serves classes that were not tuned on.
 
 Authors
  * The afpt_plugin developers 2026
@@ -33,14 +30,15 @@ Authors
 
 import dataclasses
 import functools
+import math
 import os
 import re
-from itertools import islice
 
 import torch
 from speechbrain.inference.interfaces import Pretrained
 from speechbrain.utils.fetching import LocalStrategy
 
+from afpt_plugin.answers import Answers
 from afpt_plugin.backbones import load_clap
 from afpt_plugin.backbones.base import Embeddings
 from afpt_plugin.backbones.weights import fetch_file
@@ -54,7 +52,8 @@ from afpt_plugin.windows import (
     FrameScores,
     RecordingScores,
     Scores,
-    cut_windows,
+    by_recording,
+    cut_batch,
     join_windows,
 )
 
@@ -63,6 +62,9 @@ __all__ = ["FrameScores", "PromptedClassifier", "RecordingScores", "Scores"]
 # Windows encoded at once.
 BATCH_SIZE = 8
 
+#: Seconds of a recording that are drawn, and so in memory, at most.
+LONGEST_DRAWN = 1800
+
 # Frames scored at once.
 PARTS = 2048
 
@@ -70,8 +72,10 @@ PARTS = 2048
 REPO_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
-class PromptedClassifier(Pretrained):
+class PromptedClassifier(Answers, Pretrained):
     """Scores recordings with the learner of an export, see `from_hparams`.
+
+    `Answers` says how its logits become names and probabilities.
 
     Arguments
     ---------
@@ -160,11 +164,6 @@ class PromptedClassifier(Pretrained):
         return cls({"clap": clap}, {"export": export}, run_opts)
 
     @property
-    def class_names(self):
-        """The classes, in the order of the indices (list of str)."""
-        return self.hparams.export.class_names
-
-    @property
     def sample_rate(self):
         """Rate of the waveforms that the batch methods take, in Hz (int)."""
         return self.mods.clap.sample_rate
@@ -179,9 +178,13 @@ class PromptedClassifier(Pretrained):
         check_class_names(class_names)
         clap = self.mods.clap
         clap.check_class_names(class_names)
+        export = self.hparams.export
+        # Of several labels, the gap's offset depends on how many there are.
+        own = not (export.multi_label and clap.gap)
         export = dataclasses.replace(
-            self.hparams.export,
+            export,
             class_names=list(class_names),
+            calibration=export.calibration if own else {},
             metrics={},  # They were measured on the old classes.
         )
         with torch.no_grad():
@@ -217,21 +220,8 @@ class PromptedClassifier(Pretrained):
         InputError
             If the shapes do not fit, or a sample is not finite.
         """
-        wavs = wavs[None] if wavs.dim() == 1 else wavs
-        if wavs.dim() != 2 or wavs.shape[1] == 0:
-            raise InputError(
-                f"wavs have the shape {list(wavs.shape)}; give mono waveforms "
-                "[batch, samples]"
-            )
-        lens = torch.ones(len(wavs)) if lens is None else lens
-        if lens.shape != wavs.shape[:1] or not ((lens > 0) & (lens <= 1)).all():
-            raise InputError(
-                f"lens must be {len(wavs)} relative lengths in (0, 1], the "
-                f"longest 1; got {lens.tolist()}"
-            )
-        n_samples = (lens * wavs.shape[1]).round().long().clamp(min=1)
-        sigs = [wav[:n] for wav, n in zip(wavs, n_samples, strict=True)]
-        return self._encode(sigs, max(wavs.shape[1], self.clip_samples))
+        sigs, longest = cut_batch(wavs, lens)
+        return self._encode(sigs, max(longest, self.clip_samples))
 
     def _encode(self, sigs, n_samples):
         """Fit waveforms to one length and embed them, the only place to."""
@@ -273,9 +263,17 @@ class PromptedClassifier(Pretrained):
         """Do what `classify_batch` does."""
         return self.classify_batch(wavs, lens)
 
-    def load_audio(self, path):
-        """Read any recording as the run did, see `load_recording`."""
-        return torch.cat(list(self.open_recording(path)))
+    def load_audio(self, path, longest=math.inf):
+        """Read any recording as the run did, if it has ``longest`` seconds."""
+        recording, blocks = self.open_recording(path), []
+        for block in recording:
+            blocks.append(block)
+            if recording.n_samples > longest * self.sample_rate:
+                raise InputError(
+                    f"{path}: the recording is too long to be drawn, at most "
+                    f"{longest / 60:g} minutes are; cut a part out of it"
+                )
+        return torch.cat(blocks)
 
     def open_recording(self, path):
         """A file of any length that is read block by block, see `Recording`."""
@@ -325,31 +323,7 @@ class PromptedClassifier(Pretrained):
         logits = found.logits if per_window else found.mean_logits()[None]
         if "silent" not in recording.flags:
             return self.rank(logits, top_k)
-        scores = self.rank(torch.zeros_like(logits), top_k)
-        nothing = None if top_k is None else [None] * top_k
-        return scores._replace(
-            index=torch.full_like(scores.index, -1),
-            text_lab=[nothing] * len(logits),
-        )
-
-    def rank(self, logits, top_k=None):
-        """`Scores` of logits [B, n_classes]; ``top_k`` as in `classify_file`."""
-        names = self.class_names
-        if top_k is not None and (
-            type(top_k) is not int or not 0 < top_k <= len(names)
-        ):
-            raise InputError(
-                f"top_k is {top_k!r}; give a number of classes from 1 to "
-                f"{len(names)}"
-            )
-        multi_label = self.hparams.export.multi_label
-        out_prob = logits if multi_label else logits.log_softmax(-1)
-        score, index = out_prob.topk(top_k or 1)  # [B, k]
-        text_lab = [[names[i] for i in row] for row in index]
-        if top_k is None:
-            score, index = score[:, 0], index[:, 0]
-            text_lab = [row[0] for row in text_lab]
-        return Scores(out_prob, score, index, text_lab)
+        return self.name_none(torch.zeros_like(logits), top_k)
 
     def frame_scores(self, path):
         """Score every frame of a recording: when is what heard?
@@ -374,16 +348,11 @@ class PromptedClassifier(Pretrained):
         self.check_frames()
         return self.score_recordings([self.open_recording(path)])[0].frames
 
-    def check_frames(self):
-        """Raise an `InputError` if the learner has no fine scores."""
-        if "fine" not in self.heads:
-            raise InputError(
-                f"{type(self.learner).__name__} scores whole recordings, not "
-                "their frames; use the export of a learner with fine scores"
-            )
-
-    def score_recordings(self, sigs, batch_size=BATCH_SIZE):
+    @torch.no_grad()
+    def score_recordings(self, sigs, batch_size=BATCH_SIZE, frames=True):
         """Score waveforms of any lengths; the windows of all share batches.
+
+        Of a window, only its scores are kept, not its embeddings.
 
         Arguments
         ---------
@@ -391,65 +360,58 @@ class PromptedClassifier(Pretrained):
             N waveforms at ``sample_rate``, [samples] each.
         batch_size : int
             Windows encoded at once.
+        frames : bool
+            Whether their frames are scored, too.
 
         Returns
         -------
         list of RecordingScores
         """
-        windows = self.encode_windows(sigs, batch_size)
-        lengths = [
-            sig.n_samples if isinstance(sig, Recording) else len(sig)
-            for sig in sigs
-        ]
-        return list(map(self.score_windows, lengths, windows))
+        size = self.clip_samples
+        scores = by_recording(
+            sigs,
+            size,
+            batch_size,
+            lambda clips: self._scores(self._encode(clips, size), frames),
+        )
+        lengths = [getattr(sig, "n_samples", None) or len(sig) for sig in sigs]
+        return list(map(self._join, lengths, scores))
 
     @torch.no_grad()
     def encode_windows(self, sigs, batch_size=BATCH_SIZE):
         """`Embeddings` of each recording's windows, on the CPU: the slow half."""
-        size, counts, batches = self.clip_samples, [], []
+        size = self.clip_samples
+        found = by_recording(
+            sigs, size, batch_size, lambda clips: self._encode(clips, size)
+        )
+        return [Embeddings(*parts) for parts in found]
 
-        def cut():
-            """Yield all windows, and count those of each recording."""
-            for number, sig in enumerate(sigs, start=1):
-                blocks = sig if isinstance(sig, Recording) else [sig]
-                if blocks is not sig and (sig.dim() != 1 or len(sig) == 0):
-                    raise InputError(
-                        f"waveform number {number} has the shape "
-                        f"{list(sig.shape)}; give mono waveforms, [samples]"
-                    )
-                counts.append(0)
-                for clip in cut_windows(blocks, size):
-                    counts[-1] += 1
-                    yield clip
-
-        clips = cut()
-        while batch := list(islice(clips, batch_size)):
-            parts = self._encode(batch, size)
-            # What is kept must not lie between buffers that come and go.
-            batches.append([part.cpu().clone() for part in parts])
-            del parts
-        joined = map(torch.cat, zip(*batches, strict=True))
-        split = [part.split(counts) for part in joined]
-        return [Embeddings(*parts) for parts in zip(*split, strict=True)]
-
-    @torch.no_grad()
-    def score_windows(self, n_samples, windows):
+    def score_windows(self, n_samples, windows, frames=True):
         """`RecordingScores` of what `encode_windows` gave for a recording."""
         windows = Embeddings(*(part.to(self.device) for part in windows))
-        logits, frames = self._logits_in_turn(windows), None
-        if not logits[primary_head(logits)].isfinite().all():
-            raise InputError("its scores are not finite; its samples are huge")
-        if "fine" in self.heads:
+        return self._join(n_samples, self._scores(windows, frames))
+
+    @torch.no_grad()
+    def _scores(self, windows, frames=True):
+        """Logits [W, n_classes], and if wanted of frames, and their mask."""
+        logits = self._logits_in_turn(windows)
+        found = [logits[primary_head(logits)].cpu()]
+        if frames and "fine" in self.heads:
             # Each frame as an item of its own, [W * T] of them.
-            frame_logits = self._logits_in_turn(
-                _parts_as_items(windows.parts.flatten(0, 1))
-            )["fine"].unflatten(0, windows.mask.shape)  # [W, T, n_classes]
-            centers = self.mods.clap.frame_centers(
-                self.clip_samples, windows.mask.shape[1]
-            )
-            frames = (frame_logits.cpu(), windows.mask.cpu(), centers)
+            parts = _parts_as_items(windows.parts.flatten(0, 1))
+            fine = self._logits_in_turn(parts)["fine"]
+            fine = fine.unflatten(0, windows.mask.shape)  # [W, T, n_classes]
+            found += [fine.cpu(), windows.mask.cpu()]
+        return found
+
+    def _join(self, n_samples, scores):
+        """`RecordingScores` of what `_scores` gave for all its windows."""
+        logits, *frames = scores
         sizes = n_samples, self.clip_samples, self.sample_rate
-        return join_windows(*sizes, logits[primary_head(logits)].cpu(), frames)
+        if frames:
+            n_frames = frames[1].shape[1]
+            frames += [self.mods.clap.frame_centers(sizes[1], n_frames)]
+        return join_windows(*sizes, logits, frames or None)
 
     def _logits(self, item):
         """Each head's logits and their ensemble, computed in float32."""

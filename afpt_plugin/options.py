@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import speechbrain as sb
 import torch
+import yaml
 from hyperpyyaml import load_hyperpyyaml, resolve_references
 from hyperpyyaml.core import recursive_update
 from ruamel.yaml import YAML
@@ -33,6 +34,9 @@ from afpt_plugin.errors import InputError
 from afpt_plugin.option_rules import OBJECT, RULES, TEXT, Rule, whole
 from afpt_plugin.results.options import read_options
 from afpt_plugin.results.run import RunResults
+
+# Levels of a YAML file
+MAX_DEPTH = 50
 
 _TUPLE = re.compile(r"\(.*\)")  # HyperPyYAML's
 
@@ -130,7 +134,7 @@ def load_hparams(hparams_file, overrides):
             f"{error.filename or hparams_file}: the path cannot be used "
             f"({error.strerror}); choose another one"
         ) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         # Any function may be called there, so anything may be raised.
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise InputError(
@@ -225,6 +229,8 @@ def _parse(source, place):
     if source is None or isinstance(source, Mapping):
         return source
     try:
+        if isinstance(source, str):
+            _check_size(source)
         return YAML().load(source)
     except DuplicateKeyError as error:
         name = re.search(r'key "(.*?)"', str(error))
@@ -232,12 +238,24 @@ def _parse(source, place):
             f"{place}: {name[1] if name else 'an option'} is given twice; give "
             "it once"
         ) from error
-    except (YAMLError, ValueError, RecursionError) as error:
+    except (*(YAMLError, yaml.YAMLError, ValueError, RecursionError),) as error:
         raise InputError(
             f"{place} {str(source)!r:.200} are not valid YAML ({_line(error)})"
             if place == "the options"
             else f"{place}: the file is not valid YAML ({_line(error)})"
         ) from error
+
+
+def _check_size(text):
+    """Refuse what would take its readers more than their memory or time."""
+    depth = 0
+    for event in yaml.parse(text, yaml.SafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            raise ValueError(f"write !ref <name> for *{event.anchor}")
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise ValueError(f"it is more than {MAX_DEPTH} levels deep")
 
 
 def _line(error):
@@ -381,4 +399,6 @@ def _plain(value):
 
 def _shown(value):
     """A value for a message."""
+    if isinstance(value, int) and value.bit_length() > 1000:
+        return "a number too long to show"
     return "null (nothing)" if value is None else f"{value!r:.60}"

@@ -42,4 +42,8 @@ class PlainLoader(yaml.SafeLoader):
             event, yaml.ScalarEvent
         ):
             raise yaml.YAMLError(f"a list has more than {MAX_ITEMS} values")
+        if isinstance(node, yaml.MappingNode):
+            names = [key.value for key, _ in node.value]
+            if len({str(name) for name in names}) < len(names):
+                raise yaml.YAMLError("a name is given twice")
         return node

@@ -8,17 +8,20 @@ Authors
  * The afpt_plugin developers 2026
 """
 
+from itertools import islice
 from typing import NamedTuple
 
 import torch
+
+from afpt_plugin.errors import InputError
 
 
 class Scores(NamedTuple):
     """What SpeechBrain's classifiers return, in their order.
 
-    ``out_prob`` holds log posteriors of a single-label classifier, and logits of
-    a multi-label one: training on bare cosines taught their order, so a sigmoid
-    would not make probabilities of them.
+    ``out_prob`` holds logs of calibrated probabilities: of the classes among each
+    other, or, if a recording may have several, of each class for itself, see
+    `afpt_plugin.calibration`.
     """
 
     out_prob: torch.Tensor  # [B, n_classes]
@@ -99,6 +102,105 @@ def cut_windows(blocks, size):
     yield held[-size:]
 
 
+def cut_batch(wavs, lens=None):
+    """Cut a batch of SpeechBrain's into its waveforms.
+
+    Arguments
+    ---------
+    wavs : torch.Tensor
+        Mono, [B, samples] or [samples].
+    lens : torch.Tensor, optional
+        Relative lengths, [B], 1 for the longest; by default all 1.
+
+    Returns
+    -------
+    sigs : list of torch.Tensor
+        B waveforms, [samples] each.
+    longest : int
+        Samples of the batch.
+
+    Raises
+    ------
+    InputError
+        If the shapes do not fit.
+
+    Example
+    -------
+    >>> cut_batch(torch.arange(4).reshape(2, 2), torch.tensor([1, 0.5]))
+    ([tensor([0, 1]), tensor([2])], 2)
+    """
+    wavs = wavs[None] if wavs.dim() == 1 else wavs
+    if wavs.dim() != 2 or wavs.shape[1] == 0:
+        raise InputError(
+            f"wavs have the shape {list(wavs.shape)}; give mono waveforms "
+            "[batch, samples]"
+        )
+    lens = torch.ones(len(wavs)) if lens is None else lens
+    if lens.shape != wavs.shape[:1] or not ((lens > 0) & (lens <= 1)).all():
+        raise InputError(
+            f"lens must be {len(wavs)} relative lengths in (0, 1], the longest "
+            f"1; got {lens.tolist()}"
+        )
+    longest = wavs.shape[1]
+    n_samples = (lens * longest).round().long().clamp(min=1)
+    return [wav[:n] for wav, n in zip(wavs, n_samples, strict=True)], longest
+
+
+def by_recording(sigs, size, batch_size, keep):
+    """Cut recordings into windows that share batches, and sort what is kept.
+
+    Arguments
+    ---------
+    sigs : list of torch.Tensor or of iterables of torch.Tensor
+        N waveforms [samples], or their blocks.
+    size : int
+        Length of a window.
+    batch_size : int
+        Windows in a batch.
+    keep : callable
+        Takes a batch, a list of windows, and gives tensors with a row for each.
+
+    Returns
+    -------
+    list of tuple of torch.Tensor
+        Of each recording, what was kept of its windows, on the CPU.
+
+    Raises
+    ------
+    InputError
+        If a waveform is not [samples].
+
+    Example
+    -------
+    >>> sigs = [torch.arange(5), torch.arange(2)]
+    >>> by_recording(sigs, 2, 2, lambda batch: [torch.stack(batch)[:, 0]])
+    [(tensor([0, 2, 3]),), (tensor([0]),)]
+    """
+    counts, kept = [], []
+
+    def cut():
+        """Yield all windows, and count those of each recording."""
+        for number, sig in enumerate(sigs, start=1):
+            if isinstance(sig, torch.Tensor):
+                if sig.dim() != 1 or len(sig) == 0:
+                    raise InputError(
+                        f"waveform number {number} has the shape "
+                        f"{list(sig.shape)}; give mono waveforms, [samples]"
+                    )
+                sig = [sig]
+            counts.append(0)
+            for clip in cut_windows(sig, size):
+                counts[-1] += 1
+                yield clip
+
+    clips = cut()
+    while batch := list(islice(clips, batch_size)):
+        # What is kept must not lie between buffers that come and go.
+        kept.append([part.cpu().clone() for part in keep(batch)])
+    split = [torch.cat(part).split(counts) for part in zip(*kept, strict=True)]
+    return list(zip(*split, strict=True))
+
+
 def join_windows(n_samples, size, rate, logits, frames=None):
     """Join the scores of a recording's windows.
 
@@ -119,7 +221,14 @@ def join_windows(n_samples, size, rate, logits, frames=None):
     Returns
     -------
     RecordingScores
+
+    Raises
+    ------
+    InputError
+        If a score is not finite.
     """
+    if not logits.isfinite().all():
+        raise InputError("its scores are not finite; its samples are huge")
     seconds, window = n_samples / rate, size / rate
     start = torch.tensor(window_starts(n_samples, size)).double() / rate  # [W]
     ends = (start + window).clamp(max=seconds)

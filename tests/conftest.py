@@ -1,5 +1,6 @@
 """Fixtures of all tests."""
 
+from collections import Counter
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -41,3 +42,28 @@ def server(tmp_path):
     yield f"http://127.0.0.1:{server.server_port}", folder
     server.shutdown()
     server.server_close()
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Count the damaged inputs (`tests/faults`) by kind and outcome."""
+    counts = {}
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.getreports(outcome):
+            # Of three reports of a test
+            named = report.user_properties if report.when == "call" else ()
+            for kind, right, wrong in (v for k, v in named if k == "fault"):
+                row = counts.setdefault(kind, Counter())
+                row.update(["cases", "failures" if wrong else right])
+    if counts:
+        counts["all"] = sum(counts.values(), Counter())
+        terminalreporter.section("damaged inputs")
+        columns = ("cases", "refused", "row", "accepted", "failures")
+        lines = [("kind", *columns)]
+        lines += [
+            (kind, *(row[column] for column in columns))
+            for kind, row in counts.items()
+        ]
+        for line in lines:
+            terminalreporter.write_line(
+                "| {} |".format(" | ".join(map(str, line)))
+            )

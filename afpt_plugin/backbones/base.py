@@ -97,6 +97,10 @@ class FrozenClap(torch.nn.Module):
     #: The hub's repository of the weights, where they have one.
     repo_id = None
 
+    #: How far recordings' logits are from captions' (`calibration.Gap`), where
+    #: that was measured; without it, temperatures are fitted on text alone.
+    gap = None
+
     #: Ends of buffer names that are computed, not learned: they may differ
     #: between library versions, so they neither have to be in a checkpoint
     #: nor count towards the fingerprint.

@@ -39,6 +39,7 @@ from afpt_plugin.backbones.yamnet import (
     YamNet,
     length_mask,
 )
+from afpt_plugin.calibration import Gap
 from afpt_plugin.errors import InputError
 from afpt_plugin.files import replacing
 
@@ -102,6 +103,8 @@ class MiniClap(FrozenClap):
     """
 
     licence = "apache-2.0"
+    # From `benchmarks/calibration.py` on development recordings
+    gap = Gap(temperature=2.53, slope=7.52, offset=-0.25, threshold=0.11)
     constant_buffers = ("patches.window", "patches.mel_filters")
 
     def __init__(self, text_tower, tokenizer, label_index):

@@ -1,8 +1,8 @@
 """``afpt classify``: score recordings, few or a hundred thousand of them.
 
-The recordings' windows are embedded into a feature store beside the output,
-which a killed run resumes and which the processes of ``torchrun`` fill
-together. One pass over the store then writes the tables, a block at a time.
+A recording's rows are written as soon as they are known, and what the tables
+hold is not scored again: a command that was stopped goes on, new files are
+added. Beside the output lies what it depends on, ``OUTPUT.json``.
 
 Authors
  * The afpt_plugin developers 2026
@@ -10,37 +10,33 @@ Authors
 
 import argparse
 import hashlib
-import json
 import os
-import shutil
+import sys
 from contextlib import nullcontext, suppress
 from pathlib import Path
 
-from afpt_plugin.commands import open_table
 from afpt_plugin.commands.events import (
     ENDINGS,
     add_options,
     check_threshold,
     read_options,
     table_path,
-    writing_events,
 )
 from afpt_plugin.errors import InputError, refuse_unwritable
-from afpt_plugin.files import write_if_changed
+from afpt_plugin.folders import locked
 
-# Recordings in a shard, which is what a kill loses.
-SHARD = 128
 # Recordings in a batch; their windows share batches of the tower.
 GROUP = 8
-# A file of more bytes is a batch of its own, and shares its shard with few.
+# A file of more bytes is a batch of its own.
 LARGE = 4 * 2**20
-LARGE_SHARD = 8
 
 SUFFIXES = (".csv", ".parquet")
 
 EPILOG = """\
 output: one row per recording: file, seconds, error, flag, class_1, score_1, ...
-  A score is a probability, or, if a recording may have several classes, a logit.
+  A score is a probability, among the classes, or, if a recording may have several,
+  of each for itself; then `present` names those above the export's threshold. How
+  well they are calibrated, the export's README says.
   The flag says what is odd, several things joined by |:
     silent             no sample is above -80 dB: no class, no event is claimed
     very short         less than 0.1 s
@@ -49,21 +45,28 @@ output: one row per recording: file, seconds, error, flag, class_1, score_1, ...
     looped             shorter than the window that the export was made for
   --frames adds scores.frames.csv: one row per frame: file, start and center in
   seconds, and one column per class with its logit.
+  --windows adds scores.windows.csv, with the best class of each window, and
+  scores.segments.csv, where neighboring windows of one class are one row: file,
+  start, end, class, score.
+
+again: rows appear as they are known. The same command goes on where it was
+  stopped; later it adds files that are new, and scores again what has changed
+  or had failed. Other options need --overwrite, or another --output.
 
 events: --format writes to --output when each class is heard, and the table above
   beside it: labels.scores.csv. dcase is one .tsv file: filename, onset, offset,
   event_label. audacity (labels) and raven (selection tables with BirdNET's
   columns) are a .txt file of one recording, or a folder with a file for each. A
   recording's name begins after the folder that all of them share. A class is
-  heard in frames whose score is above --threshold: a probability, by default
-  0.5; if a recording may have several classes, a logit as --frames shows it.
+  heard in frames whose probability is above --threshold, by default 0.5, or, if
+  a recording may have several classes, the export's threshold.
 
-disk: until the output is complete, embeddings lie beside it in the folder
-  scores.csv.features: for 100,000 windows of 5 s, 2 GB with mini, 8 GB with
-  ms-2022 and 13 GB with ms-2023. --features keeps them, so that the same
-  recordings are not encoded again for another learner or other options.
+disk: --features keeps the embeddings of recordings of up to some minutes, so that
+  they are not encoded again for another learner, other class names or options:
+  for 100,000 windows of 5 s, 2 GB with mini, 8 GB with ms-2022, 13 GB with ms-2023.
 
 examples:
+  afpt classify recordings/ --class-names "dog,rain,car horn" --output scores.csv
   afpt classify recordings/ --source results/ESC50/export --output scores.csv
   afpt classify dog.wav --source export --output dog.csv --frames --figure dog.png
   afpt classify dog.wav --source export --output dog.txt --smooth 1.5
@@ -79,10 +82,10 @@ def add_parser(subparsers):
     """Add the subcommand."""
     parser = subparsers.add_parser(
         "classify",
-        help="score recordings with what a run learned",
-        description="Score recordings with the export that a run left behind. "
-        "A command that was stopped continues when it is given again. Exit "
-        "status 1 means that a file could not be read; its row says why.",
+        help="score recordings with what a run learned, or with class names",
+        description="Score recordings with the export that a run left behind, "
+        "or, untuned, with class names in a template. Exit status 1 means that "
+        "a file could not be scored; its row says why.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -93,15 +96,12 @@ def add_parser(subparsers):
         help="recordings, or folders with recordings at any depth, also behind "
         "links",
     )
-    for option, metavar, text in (
-        ("--source", "EXPORT", "export/ folder of a run, or a hub repository"),
-        (
-            "--output",
-            "SCORES",
-            "the table to write, .csv or .parquet; or events",
-        ),
-    ):
-        parser.add_argument(option, required=True, metavar=metavar, help=text)
+    parser.add_argument(
+        "--output",
+        required=True,
+        metavar="SCORES",
+        help="the table to write, .csv or .parquet; or events",
+    )
     for option, default, text in (
         ("--top", 5, "classes per row, the best first (default: 5)"),
         ("--batch-size", 8, "windows encoded at once (default: 8)"),
@@ -110,16 +110,31 @@ def add_parser(subparsers):
             option, type=int, default=default, metavar="N", help=text
         )
     for option, metavar, text in (
+        ("--source", "EXPORT", "export/ folder of a run, or a hub repository"),
+        (
+            "--class-names",
+            "NAMES",
+            "a file, one name per line, or 'dog,rain': the classes instead of "
+            "the export's, or without one",
+        ),
+        ("--clap", "NAME", "without --source: see `afpt tune` (default: mini)"),
+        (
+            "--prompt-template",
+            "TEXT",
+            "without --source (default: 'this is a sound of {}')",
+        ),
         ("--figure", "PNG", "draw the frames of one recording"),
         ("--features", "FOLDER", "keep the embeddings here for other runs"),
-        ("--weights", "FILE", "local checkpoint of the export's backbone"),
+        ("--weights", "FILE", "local checkpoint of the backbone"),
         ("--device", "NAME", "cpu, cuda:0, ... (default: a GPU if present)"),
     ):
         parser.add_argument(option, metavar=metavar, help=text)
     add_options(parser)
     for option, text in (
         ("--frames", "also score every frame"),
+        ("--windows", "also score every window"),
         ("--allow-errors", "exit with status 0 despite unreadable files"),
+        ("--overwrite", "replace the output instead of adding to it"),
     ):
         parser.add_argument(option, action="store_true", help=text)
     parser.set_defaults(run=run)
@@ -145,46 +160,29 @@ def run(args):
     from speechbrain.utils.distributed import ddp_init_group, if_main_process
     from speechbrain.utils.logger import get_logger
 
-    from afpt_plugin.experiment import check_device
-    from afpt_plugin.inference import PromptedClassifier
-
     logger = get_logger(__name__)
-    device = check_device(args.device)
-    classifier = PromptedClassifier.from_hparams(
-        args.source, run_opts={"device": device}, weights=args.weights
-    )
-    keys = {path: _key(path) for path in files}
-    facts = _facts(classifier, keys, args, events)
-    features = Path(args.features or f"{output}.features")
+    classifier = _load(args)
+    facts = _facts(classifier, files, args, events)
     # After the export was fetched, which each process does for itself.
     ddp_init_group({"distributed_backend": "gloo"})
     try:
-        n_errors = _finished(output, facts)
-        if n_errors is None:
-            with refuse_unwritable(output):  # now, not after hours of encoding
-                output.parent.mkdir(parents=True, exist_ok=True)
-            with refuse_unwritable(features):
-                store = _encode(classifier, keys, features, args.batch_size)
-        if not if_main_process():
-            return 0
-        if n_errors is not None:
-            logger.warning("%s is complete; nothing to do", output)
-        else:
-            if skipped:
-                logger.warning(
-                    "%d files skipped: unsupported extension (%s)",
-                    skipped.total(),
-                    ", ".join(sorted(skipped)),
-                )
-            n_errors = _write(classifier, store, keys, output, facts)
+        with refuse_unwritable(output):  # now, not after hours of encoding
+            is_main = if_main_process()
+            with locked(output, True) if is_main else nullcontext():
+                n_errors = _score(classifier, files, output, facts, args)
     finally:
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
-    if not args.features:
-        for path in features.glob("*/store.json"):
-            shutil.rmtree(path.parent)
-        with suppress(OSError):  # missing, or it holds the user's own files
-            features.rmdir()
+    if not is_main:
+        return 0
+    if n_errors is None:
+        return 130  # as a shell says it of what Ctrl+C has ended
+    if skipped:
+        logger.warning(
+            "%d files skipped: unsupported extension (%s)",
+            skipped.total(),
+            ", ".join(sorted(skipped)),
+        )
     if n_errors:
         logger.warning(
             "%d of %d files could not be read; %s says why",
@@ -193,12 +191,14 @@ def run(args):
             output,
         )
     elif args.figure:
+        from afpt_plugin.inference import LONGEST_DRAWN
         from afpt_plugin.results.figures import plot_frame_scores
 
+        sig = classifier.load_audio(files[0], LONGEST_DRAWN)
         plot_frame_scores(
-            classifier.load_audio(files[0]),
+            sig,
             classifier.sample_rate,
-            classifier.frame_scores(files[0]),
+            classifier.score_recordings([sig])[0].frames,
             classifier.class_names,
             args.figure,
             top_k=args.top,
@@ -222,6 +222,17 @@ def _check_arguments(args, output, events):
             raise InputError(
                 f"--{option} is {getattr(args, name)}; give at least 1"
             )
+    if not args.source and not args.class_names:
+        raise InputError(
+            "there are no classes; give --source, what a run learned, or "
+            "--class-names"
+        )
+    for name in ("clap", "prompt_template"):
+        if args.source and getattr(args, name):
+            raise InputError(
+                f"--{name.replace('_', '-')} is for --class-names alone; the "
+                "export of --source has its own"
+            )
     if args.figure:
         from matplotlib.backend_bases import FigureCanvasBase
 
@@ -231,190 +242,198 @@ def _check_arguments(args, output, events):
                 f"--figure {args.figure}: the extension is unknown; matplotlib "
                 f"writes {', '.join(sorted(known))}"
             )
+    for option in ("figure", "output"):
+        for path in filter(os.path.isfile, args.files):
+            place = getattr(args, option)
+            if (
+                place
+                and os.path.exists(place)
+                and os.path.samefile(place, path)
+            ):
+                raise InputError(
+                    f"--{option} {place} is the recording; give another name"
+                )
 
 
-def _key(path):
-    """Name a recording's embeddings: a file that changes gets another key."""
-    state = ""  # a file that has just been removed
-    with suppress(OSError):
-        found = os.stat(path)
-        state = f"{found.st_size} {found.st_mtime_ns}"
-    named = os.fsencode(os.path.abspath(path)) + b"\0" + state.encode()
-    return hashlib.sha256(named).hexdigest()
+def _load(args):
+    """The classifier of an export, or of class names in a template."""
+    from tempfile import TemporaryDirectory
+
+    from afpt_plugin.backbones import load_clap
+    from afpt_plugin.data.tables import read_class_names
+    from afpt_plugin.experiment import check_device
+    from afpt_plugin.export import write_export
+    from afpt_plugin.inference import PromptedClassifier
+    from afpt_plugin.learners import Template
+    from afpt_plugin.task import Task
+
+    device = {"device": check_device(args.device)}
+    names = args.class_names and read_class_names(args.class_names)
+    if args.source:
+        classifier = PromptedClassifier.from_hparams(
+            args.source, run_opts=device, weights=args.weights
+        )
+        return classifier.with_class_names(names) if names else classifier
+    clap = load_clap(args.clap or "mini", args.weights)
+    clap.check_class_names(names)
+    template = Template(args.prompt_template or "this is a sound of {}")
+    template.setup(clap, names)
+    with TemporaryDirectory() as folder:
+        task = Task("classes", names)
+        write_export(folder, clap, template, task, template)
+        return PromptedClassifier.from_hparams(
+            folder, run_opts=device, clap=clap
+        )
 
 
-def _facts(classifier, keys, args, events):
+def _facts(classifier, files, args, events):
     """What the tables depend on; written beside them."""
+    from afpt_plugin.detections import shared_folder
+
     export, names = classifier.hparams.export, classifier.class_names
     if args.frames or args.figure or events:
         classifier.check_frames()
     if events:
-        threshold = check_threshold(events["threshold"], export)
+        own = classifier.calibration
+        threshold = check_threshold(events["threshold"], own)
         events = {**events, "threshold": threshold}
+        events["shared_folder"] = shared_folder(files)
     taken = sorted(set(names) & {"file", "start", "center"})
     if args.frames and taken:
         raise InputError(
             f"--frames: class {taken[0]!r} clashes with a column of the table "
             "of frames; rename the class, or leave --frames out"
         )
-    listed = "".join(keys.values())
     return {
         "export_fingerprint": export.fingerprint,
         "clap": export.clap,
         "clap_fingerprint": export.clap_fingerprint,
         "class_names": names,
-        "score": "logit" if export.multi_label else "probability",
+        "score": "probability",
+        "calibrated_on": classifier.calibration.fitted_on,
+        "present_above": classifier.calibration.threshold,
         "top": min(args.top, len(names)),
         "frames": args.frames,
-        "recordings": hashlib.sha256(listed.encode()).hexdigest(),
-        "n_recordings": len(keys),
+        "windows": args.windows,
         **events,
     }
 
 
-def _paths(output, facts):
-    """The facts and the tables, in the order in which they appear."""
-    frames = output.with_name(f"{output.stem}.frames{output.suffix}")
-    tables = [frames, output] if facts["frames"] else [output]
-    if "events" in facts:
-        tables.insert(0, output.with_name(facts["events"]))
-    return output.with_name(f"{output.name}.json"), tables
+def _score(classifier, files, output, facts, args):
+    """Score what the output lacks; how many of the files failed.
 
-
-def _finished(output, facts):
-    """How many errors a finished output has; None if there is work to do."""
-    facts_path, tables = _paths(output, facts)
-    existing = [
-        path
-        for path in tables
-        if (any(path.iterdir()) if path.is_dir() else path.exists())
-    ]
-    if not existing:
-        return None
-    found = None
-    with suppress(OSError, ValueError):
-        found = json.loads(facts_path.read_text(encoding="utf-8"))
-    for name, value in facts.items():
-        if not isinstance(found, dict) or found.get(name) != value:
-            raise InputError(
-                f"{existing[0]} exists, but {facts_path} does not say that "
-                f"this command made it ({name} differs); give another --output "
-                "or remove it"
-            )
-    if existing == tables:
-        return found["n_errors"]
-    if "events" in facts and existing[0] == tables[0]:
-        raise InputError(  # Somebody may have corrected them.
-            f"{tables[0]} exists, but {tables[-1]} is missing; give another "
-            "--output or remove it"
-        )
-    return None
-
-
-def _encode(classifier, keys, folder, batch_size):
-    """Embed the windows of all recordings, each process its share."""
-    from functools import partial
-
-    from afpt_plugin.commands.recordings import FLAGS, embed, load
-    from afpt_plugin.data.store import FeatureStore
-
-    export, settings = classifier.hparams.export, {"kind": "windows"}
-    settings |= {
-        key: getattr(export, key) for key in ("clip_seconds", "channels")
-    }
-    settings["flags"] = FLAGS
-    fingerprint = classifier.mods.clap.fingerprint
-    store = FeatureStore(folder, fingerprint, settings)
-
-    # Several long recordings at once would take too much memory.
-    parts = ([], [])
-    for path in keys:
-        is_large = os.path.exists(path) and os.path.getsize(path) > LARGE
-        parts[is_large].append(path)
-    for paths, group, shard in zip(
-        parts, (GROUP, 1), (SHARD, LARGE_SHARD), strict=True
-    ):
-        store.fill(
-            [keys[path] for path in paths],
-            partial(embed, classifier, batch_size),
-            batch_size=group,
-            shard_items=shard,
-            load=lambda batch, paths=paths: [
-                load(classifier, paths[i]) for i in batch
-            ],
-        )
-    return store
-
-
-def _write(classifier, store, keys, output, facts):
-    """Score what is stored and write the tables; count the errors."""
-    import pyarrow as pa
-    import torch
+    None says that it was interrupted.
+    """
+    from speechbrain.utils.distributed import ddp_broadcast, if_main_process
     from tqdm import tqdm
 
-    from afpt_plugin.commands.recordings import score
+    from afpt_plugin.commands.output import Output
+    from afpt_plugin.commands.recordings import open_store
 
-    text, number = pa.string(), pa.float32()
-    columns = {"file": text, "seconds": pa.float64()}
-    columns |= {"error": text, "flag": text}
-    for place in range(1, facts["top"] + 1):
-        columns |= {f"class_{place}": text, f"score_{place}": number}
-    frame_columns = dict.fromkeys(("start", "center"), pa.float64())
-    frame_columns |= dict.fromkeys(facts["class_names"], number)
-
-    facts_path, tables = _paths(output, facts)
-    n_errors = 0
-    with (
-        # The last to appear: with it, the output is complete.
-        open_table(tables[-1], columns) as add_row,
-        open_table(tables[-2], {"file": text, **frame_columns})
-        if facts["frames"]
-        else nullcontext() as add_frames,
-        writing_events(tables[0], facts, classifier.sample_rate, keys)
-        if "events" in facts
-        else nullcontext() as add_events,
-    ):
-        for path, key in tqdm(keys.items(), desc="classifying", unit="file"):
-            name = _text(path)
-            try:
-                found, flags = score(classifier, path, store[key])
-            except Exception as error:  # whatever it is, it is this file's
-                n_errors += 1
-                message = str(error).removeprefix(f"{path}: ")
-                if not isinstance(error, InputError):
-                    message = f"{type(error).__name__}: {message}"
-                blank = [[None]] * (1 + 2 * facts["top"])
-                add_row([name], [None], [_text(message)], *blank)
-                continue
-            start = [name], [round(found.seconds, 3)], [None]
-            start = (*start, ["|".join(flags) or None])
-            if "silent" in flags:
-                add_row(*start, *[[None]] * 2 * facts["top"])
-                if add_events:
-                    silence = torch.full_like(found.frames.logits, torch.nan)
-                    add_events(path, found.frames._replace(logits=silence))
-                continue
-            best = classifier.rank(found.mean_logits()[None], facts["top"])
-            values = best.score[0]  # [top]
-            if facts["score"] == "probability":
-                values = values.exp()
-            pairs = zip(best.text_lab[0], values.tolist(), strict=True)
-            pairs = ([value] for pair in pairs for value in pair)
-            add_row(*start, *pairs)
-            if facts["frames"]:
-                logits, *times = found.frames[:3]
-                add_frames(
-                    [name] * len(logits),
-                    *(time.round(decimals=3).numpy() for time in times),
-                    *logits.T.contiguous().numpy(),
-                )
-            if add_events:
-                add_events(path, found.frames)
-        facts = {**facts, "n_errors": n_errors}
-        write_if_changed(facts_path, json.dumps(facts, indent=2) + "\n")
-    return n_errors
+    store = args.features and open_store(classifier, args.features)
+    out = missing = None
+    if if_main_process():
+        out = Output(output, facts)
+        missing = out.begin({f: _state(f) for f in files}, args.overwrite)
+    missing = ddp_broadcast(missing)
+    if not missing:
+        return out and out.n_errors
+    found = _in_turn(classifier, missing, facts, args.batch_size, store)
+    if out is None:
+        for _ in found:
+            pass
+        return None
+    place, done = out.path, len(files) - len(missing)
+    going_on = "the same command goes on from there"
+    try:
+        with tqdm(total=len(missing), desc="classifying", unit="file") as bar:
+            for paths, results in found:
+                out.add(classifier, paths, results)
+                done += len(paths)
+                bar.update(len(paths))
+        out.finish()
+    except KeyboardInterrupt:
+        sys.stderr.write(
+            f"interrupted: {place} has {done} of {len(files)} files; "
+            f"{going_on}\n"
+        )
+        return None
+    except OSError as error:
+        raise InputError(
+            f"{error.filename or place}: cannot be written ({error.strerror}); "
+            f"{place} has {done} of {len(files)} files; make room, and "
+            f"{going_on}"
+        ) from error
+    return out.n_errors
 
 
-def _text(text):
-    """A path, or a message with one, that any table can hold."""
-    return os.fsencode(text).decode("utf-8", "backslashreplace")
+def _in_turn(classifier, paths, facts, batch_size, store):
+    """Yield batches of recordings and what was found, each rank its share.
+
+    Rank 0 yields all of them, in order; the others nothing but their turns.
+    """
+
+    import torch
+    from speechbrain.utils.distributed import get_rank
+
+    from afpt_plugin.commands.recordings import Scorer, load
+    from afpt_plugin.data.store import N_LOADERS, prefetched
+
+    wants_frames = facts["frames"] or "events" in facts
+    rank, n_ranks = get_rank() or 0, 1
+    if torch.distributed.is_initialized():
+        n_ranks = torch.distributed.get_world_size()
+    scorer = Scorer(classifier, batch_size, wants_frames, store, rank)
+
+    def read(batch):
+        """Load what the store lacks, in a thread."""
+        keys = [_key(path) for path in batch]
+        return keys, [
+            None if key in (store or ()) else load(classifier, path)
+            for key, path in zip(keys, batch, strict=True)
+        ]
+
+    batches = list(_batches(paths))
+    mine = batches[rank::n_ranks]
+    loaded = prefetched(read, mine, N_LOADERS)
+    for place in range(0, len(batches), n_ranks):
+        results = None
+        if place + rank < len(batches):
+            results = scorer(*next(loaded))
+        turn = [results]
+        if n_ranks > 1:
+            turn = [None] * n_ranks if rank == 0 else None
+            torch.distributed.gather_object(results, turn)
+        for batch, results in zip(batches[place:], turn or (), strict=False):
+            yield batch, results
+    scorer.flush()
+
+
+def _batches(paths):
+    """Cut the files into batches; a large one would take too much memory."""
+    batch = []
+    for path in paths:
+        is_large = os.path.exists(path) and os.path.getsize(path) > LARGE
+        if batch and (is_large or len(batch) == GROUP):
+            yield batch
+            batch = []
+        if is_large:
+            yield [path]
+        else:
+            batch.append(path)
+    if batch:
+        yield batch
+
+
+def _state(path):
+    """What tells whether a file has changed."""
+    with suppress(OSError):
+        found = os.stat(path)
+        return f"{found.st_size} {found.st_mtime_ns}"
+    return ""  # a file that has just been removed
+
+
+def _key(path):
+    """Name a recording's embeddings: a file that changes gets another key."""
+    named = os.fsencode(os.path.abspath(path)) + b"\0" + _state(path).encode()
+    return hashlib.sha256(named).hexdigest()

@@ -147,13 +147,15 @@ def make_answer(classifier):
     It returns HTML: scores and figure, or what is wrong with the recording or
     the names.
     """
+    from afpt_plugin.inference import LONGEST_DRAWN
+
     own_names = "\n".join(classifier.class_names)
 
     # An edit of the names need not encode the recording again.
     @functools.lru_cache(maxsize=1)
     def encode(path):
         """A recording's samples and the embeddings of its windows."""
-        sig = classifier.load_audio(path)
+        sig = classifier.load_audio(path, LONGEST_DRAWN)
         return sig, classifier.encode_windows([sig])[0]
 
     def with_names(text):
@@ -190,14 +192,13 @@ def _table(classifier, found):
     """All classes with their scores, the best first."""
     logits, n_classes = found.mean_logits()[None], len(classifier.class_names)
     best = classifier.rank(logits, n_classes)
-    values, form, kind = best.score[0], ".2f", "logits, not probabilities"
-    if not classifier.hparams.export.multi_label:
-        values, form, kind = values.exp(), ".1%", "probabilities"
-    values = values.tolist()
-    bounds = f"min={min(0, *values)} max={max(1, *values)}"
+    values, kind = best.score[0].exp().tolist(), "probabilities"
+    if classifier.calibration.fitted_on is None:
+        kind += ", not calibrated"
+    present = set(classifier.present(best.out_prob)[0])
     rows = "".join(
-        f"<tr><td>{escape(name)}<td><meter {bounds} value={value}></meter>"
-        f"<td>{value:{form}}"
+        f"<tr><td>{escape(name)}{' ✓' * (name in present)}"
+        f"<td><meter value={value}></meter><td>{value:.1%}"
         for name, value in zip(best.text_lab[0], values, strict=True)
     )
     return (

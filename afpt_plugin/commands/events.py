@@ -1,18 +1,14 @@
-"""What `afpt classify` does about events: its options, and how it writes them.
+"""What `afpt classify` says about time: options of events, rows of all tables.
 
 Authors
  * The afpt_plugin developers 2026
 """
 
 import math
-from contextlib import contextmanager, suppress
+import os
+from contextlib import suppress
 
-from afpt_plugin.detections import (
-    FORMATS,
-    find_events,
-    open_events,
-    relative_names,
-)
+from afpt_plugin.detections import FORMATS, event_rows, find_events
 from afpt_plugin.errors import InputError
 
 #: The format that an ending of --output stands for.
@@ -81,18 +77,15 @@ def table_path(output, n_files):
     return output.with_name(f"{stem}.scores.csv")
 
 
-def check_threshold(threshold, export):
-    """Return a threshold that fits the export's scores, by default 0.5."""
-    if export.multi_label:
-        if threshold is None:
-            raise InputError(
-                "the export scores several classes of a recording by logits, "
-                "for which no threshold is right in general; choose "
-                "--threshold by what --frames shows of your recordings"
-            )
-        if not math.isfinite(threshold):
-            raise InputError(f"--threshold is {threshold}; give a number")
-        return threshold
+def check_threshold(threshold, calibration):
+    """Return a threshold of a probability, by default the calibration's or 0.5."""
+    if threshold is None:
+        threshold = calibration.threshold
+    if threshold is None and calibration.multi_label:
+        raise InputError(
+            "the export is not calibrated, so no threshold is right in "
+            "general; choose --threshold, or make the export again"
+        )
     threshold = 0.5 if threshold is None else threshold
     if not 0 <= threshold < 1:
         raise InputError(
@@ -102,24 +95,82 @@ def check_threshold(threshold, export):
     return threshold
 
 
-@contextmanager
-def writing_events(path, facts, sample_rate, files):
-    """Yield a function that takes a recording's path and `FrameScores`."""
-    names = dict(zip(files, relative_names(files), strict=True))
+def rows_of_events(path, frames, facts, sample_rate):
+    """`event_rows` of the probabilities of a recording's frames.
+
+    They are those of `PromptedClassifier.frame_probabilities`.
+    """
+    import soundfile
+
+    rate = sample_rate
+    with suppress(OSError, soundfile.SoundFileError):  # just removed
+        rate = min(rate, soundfile.info(path).samplerate)
     options = [facts[name] for name in ("threshold", "smooth", "min_length")]
-    multi_label = facts["score"] == "logit"
-    with open_events(path, facts["format"]) as write:
+    events = find_events(frames, facts["class_names"], *options)
+    name = table_text(relative_name(path, facts))
+    return event_rows(facts["format"], name, events, rate / 2)
 
-        def add(file, frames):
-            """Find and write a recording's events."""
-            import soundfile
 
-            rate = sample_rate
-            with suppress(OSError, soundfile.SoundFileError):  # just removed
-                rate = min(rate, soundfile.info(file).samplerate)
-            events = find_events(
-                frames, facts["class_names"], multi_label, *options
-            )
-            write(names[file], events, rate / 2)
+def relative_name(path, facts):
+    """A recording's path from the folder that all share."""
+    return os.path.relpath(os.path.abspath(path), facts["shared_folder"])
 
-        yield add
+
+def rows_of_windows(found, class_names, window_seconds, best):
+    """Rows of a recording's windows, and of segments: neighbors of one class.
+
+    Arguments
+    ---------
+    found : RecordingScores
+        Of W windows.
+    class_names : list of str
+        The n_classes names.
+    window_seconds : float
+        Length of a window.
+    best : Scores
+        What `PromptedClassifier.rank` makes of the windows' logits.
+
+    Returns
+    -------
+    windows, segments : list of tuple
+        Start and end in seconds, class and score, which is the mean of a
+        segment's windows.
+    """
+    import torch
+
+    from afpt_plugin.windows import FrameScores
+
+    scores = best.score.exp()  # [W]
+    ends = (found.start + window_seconds).clamp(max=found.seconds)  # [W]
+    begins = torch.cat([ends.new_zeros(1), ends[:-1]])
+    only = torch.full_like(best.out_prob, -math.inf)  # [W, n_classes]
+    only.scatter_(1, best.index[:, None], scores[:, None])
+    extent = torch.stack([begins, ends], dim=1)
+    frames = FrameScores(only, begins, extent.mean(1), extent)
+    segments = find_events(frames, class_names, -math.inf)
+    windows = zip(found.start, ends, best.text_lab, scores, strict=True)
+    return tuple(
+        [
+            (round(float(start), 3), round(float(end), 3), name, number(score))
+            for start, end, name, score in rows
+        ]
+        for rows in (windows, segments)
+    )
+
+
+def number(value):
+    """A score as a table shows it: the digits of float32.
+
+    Example
+    -------
+    >>> number(0.1 + 2e-17)
+    '0.1'
+    """
+    import numpy as np
+
+    return str(np.float32(value))
+
+
+def table_text(text):
+    """A path, or a message with one, that any table can hold."""
+    return os.fsencode(text).decode("utf-8", "backslashreplace")

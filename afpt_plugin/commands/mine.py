@@ -5,6 +5,7 @@ Authors
 """
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -115,7 +116,7 @@ def run(args):
                 f"{path} exists; name another file, or give --overwrite to "
                 "replace it"
             )
-        if Path(path).resolve() == Path(args.corpus).resolve():
+        if os.path.realpath(path) == os.path.realpath(args.corpus):
             raise InputError(f"{path} is the corpus; name another file")
     class_names = read_class_names(args.class_names)
     captions, report = mine_captions(

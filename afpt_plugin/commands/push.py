@@ -127,9 +127,8 @@ def run(args):
 
 def _read_files(folder, repo_id):
     """Name -> bytes of an export that can be loaded, with a card for the hub."""
+    from afpt_plugin.card import CARD_FILE, CARD_SOURCE
     from afpt_plugin.export import (
-        CARD_FILE,
-        CARD_SOURCE,
         SETTINGS_FILE,
         TENSORS_FILE,
         find_export,

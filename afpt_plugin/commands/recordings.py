@@ -1,25 +1,31 @@
 """What `afpt classify` does with each recording: read, embed, score it.
 
-Whatever goes wrong is the recording's own, so it has no embeddings here, and
-`score` tries it again for the sake of the reason.
+Whatever goes wrong is the recording's own.
 
 Authors
  * The afpt_plugin developers 2026
 """
 
-from contextlib import suppress
-
 import torch
 
 from afpt_plugin.backbones.base import Embeddings
+from afpt_plugin.data import gpu
+from afpt_plugin.data.store import FeatureStore
 
 #: What `PromptedClassifier.flags` can say; a store holds a bit for each.
 FLAGS = ("silent", "very short", "clipped", "channels inverted", "looped")
+# Recordings in a shard of a store.
+SHARD = 128
 
 
 def load(classifier, path):
-    """Read a recording, or open a long one; None if that fails."""
-    with suppress(Exception):
+    """Read a recording, or open a long one; whatever that raises is returned.
+
+    Returns
+    -------
+    tuple of Recording and torch.Tensor or None, or Exception
+    """
+    try:
         recording = classifier.open_recording(path)
         blocks = iter(recording)
         sig = next(blocks)
@@ -27,59 +33,127 @@ def load(classifier, path):
             return recording, None
         list(blocks)  # what comes at the end: its checks, its flags
         return recording, sig
+    except Exception as error:  # whatever it is, it is this file's
+        return error
 
 
-def embed(classifier, batch_size, batch):
-    """Embed the windows of a batch of what `load` gave, as a store's items."""
-    found = {}
-
-    def encode(places):
-        """Encode recordings together, or each alone if that fails."""
-        sigs = [batch[place] for place in places]
-        sigs = [recording if sig is None else sig for recording, sig in sigs]
-        try:
-            windows = classifier.encode_windows(sigs, batch_size)
-        except Exception:  # `score` will say why
-            for place in places if len(places) > 1 else ():
-                encode([place])
-        else:
-            found.update(zip(places, windows, strict=True))
-
-    whole = [n for n, one in enumerate(batch) if one and one[1] is not None]
-    if whole:
-        encode(whole)
-    for place, one in enumerate(batch):
-        if one and one[1] is None:
-            encode([place])
-    empty = torch.empty(0)
-    nothing = Embeddings(empty, empty, empty.bool())
-    items = []
-    for place, one in enumerate(batch):
-        n_samples, flags = 0, []
-        if place in found:
-            n_samples, flags = one[0].n_samples, classifier.flags(one[0])
-        bits = sum(1 << FLAGS.index(flag) for flag in flags)
-        facts = {"n_samples": n_samples, "flags": bits}
-        facts = {name: torch.tensor([value]) for name, value in facts.items()}
-        items.append({**found.get(place, nothing)._asdict(), **facts})
-    return items
+def open_store(classifier, folder):
+    """Where embeddings are kept for other classes and options."""
+    export, clap = classifier.hparams.export, classifier.mods.clap
+    settings = {"kind": "windows", "flags": FLAGS}
+    for name in ("clip_seconds", "channels"):
+        settings[name] = getattr(export, name)
+    settings |= gpu.arithmetic(clap.device)
+    return FeatureStore(folder, clap.fingerprint, settings)
 
 
-def score(classifier, path, item):
-    """Score a recording's windows, or raise why it has none; and its flags.
+class Scorer:
+    """Scores batches of what `load` gave, none at the cost of another.
 
-    Returns
-    -------
-    RecordingScores
-    list of str
-        Of `FLAGS`.
+    Arguments
+    ---------
+    classifier : PromptedClassifier
+        What scores.
+    batch_size : int
+        Windows encoded at once.
+    frames : bool
+        Whether frames are scored, too.
+    store : FeatureStore, optional
+        Keeps the embeddings of what is read in one block.
+    rank : int
+        Of the process.
     """
-    if len(item["whole"]) == 0:
-        # What could not be read then may be readable now.
-        recording = classifier.open_recording(path)
-        (found,) = classifier.score_recordings([recording])
-        return found, classifier.flags(recording)
-    windows = Embeddings(item["whole"], item["parts"], item["mask"])
-    found = classifier.score_windows(item["n_samples"].item(), windows)
-    bits = item["flags"].item()
-    return found, [flag for n, flag in enumerate(FLAGS) if bits >> n & 1]
+
+    def __init__(self, classifier, batch_size, frames, store=None, rank=0):
+        self.classifier, self.batch_size = classifier, batch_size
+        self.frames, self.store, self.rank = frames, store, rank
+        self._pending = []
+
+    def __call__(self, keys, batch):
+        """Score a batch.
+
+        Arguments
+        ---------
+        keys : list of str
+            Of the recordings' embeddings.
+        batch : list
+            What `load` gave for each, or None if the store holds it.
+
+        Returns
+        -------
+        list of tuple of RecordingScores and list of str, or of Exception
+            The scores and the flags, or why there are none.
+        """
+        found = list(batch)
+        whole = [n for n, one in enumerate(batch) if _is_whole(one)]
+        self._encode(keys, batch, whole, found)
+        for place, one in enumerate(batch):
+            if place in whole or isinstance(one, Exception):
+                continue
+            try:
+                found[place] = (
+                    self._from_store(keys[place])
+                    if one is None
+                    else self._alone(one[0])
+                )
+            except Exception as error:  # whatever it is, it is this file's
+                found[place] = error
+        return found
+
+    def _encode(self, keys, batch, places, found):
+        """Encode recordings together, or each alone if that fails."""
+        try:
+            windows = self.classifier.encode_windows(
+                [batch[place][1] for place in places], self.batch_size
+            )
+        except Exception as error:  # whatever it is, it is some file's
+            for place in places if len(places) > 1 else ():
+                self._encode(keys, batch, [place], found)
+            if len(places) == 1:
+                found[places[0]] = error
+            return
+        for place, embeddings in zip(places, windows, strict=True):
+            recording, _ = batch[place]
+            flags = self.classifier.flags(recording)
+            n_samples = recording.n_samples
+            try:
+                scores = self._score(n_samples, embeddings)
+            except Exception as error:  # whatever it is, it is this file's
+                found[place] = error
+                continue
+            found[place] = scores, flags
+            if self.store is not None:
+                bits = sum(1 << FLAGS.index(flag) for flag in flags)
+                facts = {"n_samples": n_samples, "flags": bits}
+                facts = {k: torch.tensor([v]) for k, v in facts.items()}
+                item = {**embeddings._asdict(), **facts}
+                self._pending.append((keys[place], item))
+        if len(self._pending) >= SHARD:
+            self.flush()
+
+    def _score(self, n_samples, windows):
+        return self.classifier.score_windows(n_samples, windows, self.frames)
+
+    def _alone(self, recording):
+        """Score a long recording block by block."""
+        scores = self.classifier.score_recordings(
+            [recording], self.batch_size, self.frames
+        )
+        return scores[0], self.classifier.flags(recording)
+
+    def _from_store(self, key):
+        item = self.store[key]
+        windows = Embeddings(item["whole"], item["parts"], item["mask"])
+        bits = item["flags"].item()
+        flags = [flag for n, flag in enumerate(FLAGS) if bits >> n & 1]
+        return self._score(item["n_samples"].item(), windows), flags
+
+    def flush(self):
+        """Write what is to be kept and is not yet in the store."""
+        if self._pending:
+            self.store.add(self._pending, self.rank)
+            self._pending = []
+
+
+def _is_whole(one):
+    return isinstance(one, tuple) and one[1] is not None

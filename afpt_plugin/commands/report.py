@@ -25,7 +25,10 @@ The gain is in percentage points, over the untuned template of the same run. In
 parentheses stands its 95 % interval, a bootstrap over the sources of the
 recordings, or over the classes (mAP, since a recording has no average
 precision), after averaging over the seeds. Each recording counts once, whatever
-the size of its fold."""
+the size of its fold.
+
+ECE is the expected calibration error of that head's probabilities, in percentage
+points: how far, over 15 bins, they lie from the share that is right."""
 
 
 def add_parser(subparsers):
@@ -94,7 +97,8 @@ def write_report(comparison, folder):
     Returns the files' paths; the last only if there are few-shot runs. The
     folder is made if it does not exist.
     """
-    from afpt_plugin.results.figures import plot_comparison, plot_shots
+    from afpt_plugin.results.figures import plot_comparison
+    from afpt_plugin.results.shots_figure import plot_shots
 
     table, heads = comparison.table, comparison.heads
     labels = [
@@ -193,6 +197,8 @@ def _details(rows, heads):
         percent(mean, low=low, high=high, sign="+")
         for mean, low, high in rows[ends].itertuples(index=False)
     ]
+    if rows["ece"].notna().any():
+        cells["ECE"] = [percent(value) for value in rows["ece"]]
     for head in ("zero_shot", *rows["primary"].unique()):
         if rows[f"lwlrap_{head}"].notna().any():
             cells[f"lwlrap {head_title(head)}"] = texts(f"lwlrap_{head}")

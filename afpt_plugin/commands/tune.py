@@ -14,6 +14,7 @@ from pathlib import Path
 
 from afpt_plugin.errors import InputError, refuse_unwritable
 from afpt_plugin.files import replacing
+from afpt_plugin.folders import empty, locked
 
 DESCRIPTION = """\
 Adapt CLAP to your own class names: from text alone, or a few recordings.
@@ -39,6 +40,9 @@ with labeled recordings, in labeled/dog/, labeled/rain/ and labeled/car horn/:
   afpt tune --shots labeled --method auto --output my_sounds
 """
 
+# A loss (the sum of the heads') that leaves nothing to learn.
+LEARNED = 0.05
+
 
 def add_parser(subparsers):
     """Add the subcommand."""
@@ -53,7 +57,8 @@ def add_parser(subparsers):
     add(
         "--class-names",
         metavar="FILE",
-        help="the class names, one per line (default: the labels of --shots)",
+        help="the class names: a file, one per line, or 'dog,rain' (default: the "
+        "labels of --shots)",
     )
     add("--output", required=True, metavar="DIR", help="a new or empty folder")
     add(
@@ -144,10 +149,9 @@ def run(args):
     columns = dict(pair.partition("=")[::2] for pair in args.columns)
     output = Path(args.output)
     check_candidates(args.method, args.candidates)
-    _check_output(output, args.overwrite)
     options = _options(args)
     seed = 1 if args.seed is None else args.seed
-    with _leaving_nothing(output):
+    with locked(output), _leaving_nothing(output, args.overwrite):
         training = output / "training"
         _mark(output)
         name = args.class_names or args.shots
@@ -200,7 +204,32 @@ def run(args):
         f"use it:\n"
         f"  afpt classify RECORDINGS --source {output} --output scores.csv\n"
     )
+    sys.stdout.write(_gain(brain.results, task.metric))
     return 0
+
+
+def _gain(results, metric):
+    """What was gained on held-out items, or why that is unknown."""
+    found, text = results.calibration.held_out, ""
+    first = results.history[0]["train_loss"] if results.history else 1
+    if first < LEARNED:
+        text = (
+            f"The loss was {first:.4f} after the first epoch: these texts leave "
+            "nothing to learn; --captions gives sentences that say more.\n"
+        )
+    if found and "zero_shot" not in found:
+        return text  # `auto` has shown both.
+    if not found:
+        return text + (
+            "Nothing was held out, so what tuning is worth is unknown; "
+            "`afpt evaluate` says it on labeled recordings.\n"
+        )
+    return text + (
+        f"On {found['n']} held-out {found['kind']}, {metric} is "
+        f"{100 * found['zero_shot']:.1f} % untuned and "
+        f"{100 * found['learned']:.1f} % tuned; on recordings, `afpt evaluate` "
+        "says it.\n"
+    )
 
 
 def _explain(method, source, auto):
@@ -216,22 +245,17 @@ def _explain(method, source, auto):
 
 
 @contextlib.contextmanager
-def _leaving_nothing(output):
-    """After a mistake of the user's, remove a folder that was not there."""
-    fresh = not output.exists() or not any(output.iterdir())
-    existed = output.exists()
+def _leaving_nothing(output, overwrite):
+    """After a mistake of the user's, empty a folder that was empty."""
+    # A process killed at once has left folders alone.
+    fresh = all(path.is_dir() for path in output.rglob("*"))
+    if not fresh:
+        _check_output(output, overwrite)
     try:
         yield
     except InputError:
         if fresh:
-            for handler in logging.root.handlers[:]:
-                file = Path(getattr(handler, "baseFilename", ""))
-                if file.is_relative_to(output.absolute()):
-                    logging.root.removeHandler(handler)
-                    handler.close()
-            shutil.rmtree(output, ignore_errors=True)
-            if existed:
-                output.mkdir()
+            empty(output)
         raise
 
 
@@ -263,10 +287,6 @@ def _check_output(output, overwrite):
     """Refuse a folder that holds something else, or a finished export."""
     from afpt_plugin.export import SETTINGS_FILE
 
-    if output.exists() and not output.is_dir():
-        raise InputError(f"{output} is a file; give a folder")
-    if not output.exists() or not any(output.iterdir()):
-        return
     if not (output / "training" / "settings.json").is_file():
         raise InputError(
             f"{output} holds files that `afpt tune` did not write; give a new "

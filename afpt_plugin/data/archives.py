@@ -16,6 +16,7 @@ from pathlib import Path, PureWindowsPath
 from speechbrain.utils.logger import get_logger
 
 from afpt_plugin.errors import InputError, refuse_unwritable
+from afpt_plugin.files import part_of
 
 logger = get_logger(__name__)
 
@@ -54,10 +55,12 @@ def download_and_unpack(url, folder, name=None, known_hash=None):
 
     folder = Path(os.path.abspath(folder))
     archive = folder / (name or url.rsplit("/", 1)[-1])
-    part = folder / f".{archive.name}.{os.getpid()}.part"
+    part = part_of(archive)
     pooch.get_logger().setLevel("WARNING")  # its advice is for programmers
     with refuse_unwritable(folder):
         folder.mkdir(parents=True, exist_ok=True)
+    if archive.exists() and not archive.is_file():
+        raise InputError(f"{archive} is not a file; remove it and run again")
     try:
         logger.info("Fetching %s from %s, unless it is there", archive, url)
         pooch.retrieve(

@@ -12,9 +12,17 @@ from contextlib import ExitStack, contextmanager
 
 import soundfile
 import torch
+from speechbrain.utils.logger import get_logger
 
-from afpt_plugin.data.headers import check_count, check_length, check_log
+from afpt_plugin.data.headers import (
+    SILENT,
+    check_count,
+    check_length,
+    check_log,
+)
 from afpt_plugin.errors import InputError
+
+logger = get_logger(__name__)
 
 #: Rates that hold sound, in Hz; bats are recorded at up to 500 kHz.
 RATES = (100, 1_000_000)
@@ -131,9 +139,16 @@ def open_audio(source):
         announced = check_length(file)
         try:
             audio = stack.enter_context(_Audio(file))
-            audio.announced = announced
             if announced is None:
-                check_log(audio.extra_info)
+                announced = check_log(audio.extra_info, audio.format)
+            audio.announced = announced
+            if audio.format in SILENT:
+                logger.warning(
+                    "%s: a file of %s does not tell its length, so part of it "
+                    "may be missing",
+                    "recording" if isinstance(source, bytes) else source,
+                    audio.format_info,
+                )
             if not RATES[0] <= audio.samplerate <= RATES[1]:
                 raise InputError(
                     f"its sample rate is {audio.samplerate} Hz, which cannot "

@@ -10,6 +10,7 @@ Authors
 
 import os
 import re
+import zlib
 
 from afpt_plugin.errors import InputError
 
@@ -29,6 +30,12 @@ SAMPLES = (b"data", b"SSND", b"BODY")
 
 # What libsndfile notes about the few other formats that tell their length.
 CUT = re.compile(r"truncated|[Dd]ata length \d+ should be|short read")
+
+# What precedes a number of samples in that log, of formats that have one.
+COUNT = dict.fromkeys(("AVR", "MPC2K"), r"Frames\s*: (\d{1,18})\b")
+COUNT["MAT5"] = r"Cols : (\d{1,18})\b"
+#: Formats whose files do not tell how long they are.
+SILENT = ("IRCAM", "PAF", "PVF", "XI")
 
 
 def check_length(file):
@@ -66,7 +73,8 @@ def check_length(file):
                 _compare(announced, size - start)
             return 0
         if head[:4] == b"OggS":
-            _check_end_of_stream(file, size)
+            file.seek(0)
+            _check_pages(file)
         if head[:4] == b"NIST":
             found = re.search(rb"^sample_count -i (\d{1,18})$", head, re.M)
             return found and int(found[1])
@@ -139,15 +147,28 @@ def _refuse_unfinished(file, n_bytes):
         )
 
 
-def _check_end_of_stream(file, size):
-    """The last page of an Ogg stream is whole, and says that it is the last."""
-    file.seek(max(0, size - 2**17))  # a page is below 2**16
-    tail = file.read()
-    last = tail.rfind(b"OggS")
-    page = tail[last:] if last >= 0 else b""
-    n_segments = page[26] if len(page) > 26 else 0
-    whole = len(page) >= 27 + n_segments + sum(page[27 : 27 + n_segments])
-    if len(page) < 27 or not whole or not page[5] & 4:
+# Ogg's checksum is zlib's with the bits of each byte, and of the sum, reversed.
+_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+
+
+def _check_pages(file):
+    """Every page of an Ogg stream is whole, and the last says that it is."""
+    is_last, page = False, b""
+    while head := file.read(27):
+        if len(head) < 27 or head[:4] != b"OggS":
+            break  # something behind the stream, or half a header
+        sizes = file.read(head[26])
+        body = file.read(sum(sizes))
+        is_last = len(body) == sum(sizes) and bool(head[5] & 4)
+        page = head[:22] + bytes(4) + head[26:] + sizes + body
+        found = ~zlib.crc32(page.translate(_REVERSED), 0xFFFFFFFF)
+        found = (found & 0xFFFFFFFF).to_bytes(4, "big").translate(_REVERSED)
+        if len(body) == sum(sizes) and found[::-1] != head[22:26][::-1]:
+            raise InputError(
+                "damaged: a page of the Ogg stream has another checksum; "
+                "restore the recording"
+            )
+    if not is_last:
         raise InputError(
             "truncated: the end of the Ogg stream is missing; encode the "
             "recording again, if that is all there is"
@@ -159,8 +180,17 @@ def check_count(announced, count):
     _compare(announced, count, "samples")
 
 
-def check_log(log):
-    """Refuse what libsndfile only notes in its log while it opens a file."""
+def check_log(log, kind):
+    """Refuse what libsndfile only notes in its log while it opens a file.
+
+    Returns
+    -------
+    int or None
+        How many samples of each channel are announced there; for a format
+        (``kind``) in `SILENT` a warning is due.
+    """
     if found := CUT.search(log):
         line = next(row for row in log.splitlines() if found[0] in row)
         raise InputError(f"truncated: {line.strip(' *.')}")
+    found = re.findall(COUNT[kind], log) if kind in COUNT else []
+    return int(found[-1]) if found else None

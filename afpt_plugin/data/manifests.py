@@ -23,9 +23,12 @@ import os
 from pathlib import Path
 
 from speechbrain.utils.logger import get_logger
-from tqdm import tqdm
 
-from afpt_plugin.data.decoding import open_audio
+from afpt_plugin.data.checks import (
+    MANIFEST_COLUMNS,
+    MAX_NAMES,
+    check_recordings,
+)
 from afpt_plugin.data.folds import (
     leave_tested_out,
     refuse_no_training,
@@ -33,15 +36,9 @@ from afpt_plugin.data.folds import (
 )
 from afpt_plugin.data.tables import csv_text, read_table, some_of
 from afpt_plugin.errors import InputError
-from afpt_plugin.files import file_sha256, write_if_changed
+from afpt_plugin.files import file_sha256, read_bytes, write_if_changed
 
 logger = get_logger(__name__)
-
-#: The columns of a manifest, in this order.
-MANIFEST_COLUMNS = ("ID", "duration", "wav", "label", "source", "sha256")
-
-# How many files a message lists; a file lists all of them.
-MAX_NAMES = 20
 
 
 def read_manifest(path):
@@ -84,6 +81,71 @@ def write_manifest(path, rows):
     return write_if_changed(path, csv_text(table))
 
 
+def read_prepared(save_folder, data_folder=None):
+    """Read what `write_prepared` wrote: the summary, and the tested rows.
+
+    Arguments
+    ---------
+    save_folder : str or pathlib.Path
+        Where the manifests are.
+    data_folder : str or pathlib.Path, optional
+        Of a run without preparation: they must be of it, and as written.
+
+    Raises
+    ------
+    InputError
+        If they are missing, changed, or of another folder.
+    """
+    path = Path(save_folder, "prepare.json")
+    remedy = "so the preparation cannot be skipped; run without --skip_prep"
+    if not path.is_file():
+        raise InputError(f"{path} does not exist, {remedy}")
+    rows = read_manifest(path.with_name("test.csv"))
+    try:
+        summary = json.loads(read_bytes(path, 2**30))
+        is_whole = data_folder is None or (
+            summary["sha256"] == _sha256(summary, path.parent)
+        )
+        root = os.path.abspath(summary["settings"]["data_folder"])
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        is_whole = False
+    if not is_whole:
+        raise InputError(
+            f"{path}, or a manifest beside it, is not what was written, {remedy}"
+        )
+    if data_folder is not None:
+        given = os.path.abspath(data_folder)
+        # `find_root` finds it one level above and below, too.
+        places = (root, os.path.dirname(root))
+        if given not in places and os.path.dirname(given) != root:
+            raise InputError(f"{path} is of {root}, not of {given}, {remedy}")
+    return summary, rows
+
+
+def _sha256(summary, folder):
+    """Of a summary and the manifests beside it."""
+    known = {key: summary[key] for key in summary if key != "sha256"}
+    digest = hashlib.sha256(json.dumps(known, sort_keys=True).encode())
+    for name in ("test.csv", "train.csv"):
+        path = Path(folder, name)
+        digest.update((file_sha256(path) if path.is_file() else "").encode())
+    return digest.hexdigest()
+
+
+def write_prepared(save_folder, summary, tested, train=None):
+    """Write manifests and ``prepare.json``; returns whether a file changed."""
+    manifest = Path(save_folder, "test.csv")
+    changed = write_manifest(manifest, tested)
+    learned_from = manifest.with_name("train.csv")
+    if train is None:
+        learned_from.unlink(missing_ok=True)
+    else:
+        changed |= write_manifest(learned_from, train)
+    summary["sha256"] = _sha256(summary, save_folder)
+    text = json.dumps(summary, indent=2) + "\n"
+    return write_if_changed(manifest.with_name("prepare.json"), text) | changed
+
+
 def data_fingerprint(rows):
     """Hash what is tested: which recordings, with which labels and bytes.
 
@@ -92,159 +154,6 @@ def data_fingerprint(rows):
     """
     keys = sorted((row["ID"], row["label"], row["sha256"]) for row in rows)
     return hashlib.sha256(json.dumps(keys).encode()).hexdigest()
-
-
-# Checking recordings
-
-
-def _read_cache(path):
-    """Facts of an earlier check; none if the file is not as we wrote it."""
-    try:
-        cache = json.loads(Path(path).read_text(encoding="utf-8"))
-        for facts in cache.values():
-            int(facts["size"]), int(facts["mtime_ns"]), facts["silent"]
-            float(facts["duration"]), bytes.fromhex(facts["sha256"])
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        logger.warning("%s is damaged; all recordings are read again", path)
-        return {}
-    return cache
-
-
-def _examine(wav, known):
-    """Decode and hash a file, unless its known facts are up to date."""
-    try:
-        found = os.stat(wav)
-        stamp = {"size": found.st_size, "mtime_ns": found.st_mtime_ns}
-        if known and stamp.items() <= known.items():
-            return known
-        n_samples, silent = 0, True
-        with open_audio(wav) as audio:
-            for block in audio.blocks():
-                n_samples += len(block)
-                silent = silent and not block.any().item()
-            duration = n_samples / audio.samplerate
-        digest = file_sha256(wav)
-    except FileNotFoundError:
-        raise InputError("missing") from None
-    except OSError as error:
-        raise InputError(f"unreadable: {error.strerror}") from None
-    except InputError:
-        raise
-    except ValueError as error:  # a name that no file can have
-        raise InputError(f"unreadable: {error}") from None
-    return {"duration": duration, "silent": silent, "sha256": digest} | stamp
-
-
-def _check_row(row, class_names, seen):
-    """Refuse a row for what it says, whatever its file holds."""
-    if row["ID"] in seen:
-        raise InputError("duplicate: an earlier row has the same ID")
-    if row.get("problem"):
-        raise InputError(row["problem"])
-    if not row["label"]:
-        raise InputError("no label")
-    for label in row["label"].split("|"):
-        if label not in class_names:
-            raise InputError(f"wrong label: {label!r} is not a class")
-
-
-def check_recordings(rows, class_names, folder, allow_missing, cache_folder):
-    """Decode and hash recordings, and stop on bad ones.
-
-    Arguments
-    ---------
-    rows, allow_missing
-        See `prepare_manifests`.
-    class_names : list of str
-        The classes that labels may name.
-    folder : str or pathlib.Path, optional
-        For ``problems.csv``; by default, messages list all that is bad.
-    cache_folder : str or pathlib.Path, optional
-        For ``recordings.json``, the facts of good files, by default ``folder``:
-        one of unchanged path, size and time of modification is not read again.
-
-    Returns
-    -------
-    good : list of dict
-        Rows of a manifest.
-    left_out : list of dict
-        The others, each with its ``reason``.
-
-    Raises
-    ------
-    InputError
-        If more recordings than allowed are bad, or none is good.
-    """
-    if type(allow_missing) is not int or allow_missing < 0:
-        raise InputError(
-            f"allow_missing: {allow_missing!r} is not a number of recordings; "
-            "use 0, 1, 2, ..."
-        )
-    cache_path = Path(cache_folder or folder, "recordings.json")
-    known, cache = _read_cache(cache_path), {}
-    good, left_out, seen = [], [], set()
-    try:
-        # disable=None: no bar where nobody watches.
-        for row in tqdm(rows, "Checking recordings", disable=None):
-            wav = os.path.abspath(row["wav"])
-            try:
-                _check_row(row, class_names, seen)
-                cache[wav] = facts = _examine(wav, known.get(wav))
-                values = (row["ID"], round(facts["duration"], 6), wav)
-                values += (row["label"], row.get("source", ""), facts["sha256"])
-                good.append(dict(zip(MANIFEST_COLUMNS, values, strict=True)))
-            except InputError as error:
-                reason = str(error)
-                if "place" in row:
-                    reason += f" ({row['place']})"
-                left_out.append({"ID": row["ID"], "wav": wav, "reason": reason})
-            seen.add(row["ID"])
-    finally:
-        # Also after an interruption: what was read need not be read again.
-        if cache != known:
-            write_if_changed(cache_path, json.dumps(known | cache, indent=0))
-    labels = {row["sha256"]: row["label"] for row in good}
-    unlike = [r["wav"] for r in good if r["label"] != labels[r["sha256"]]]
-    if unlike:
-        logger.warning(
-            "%d recordings are copies of others that have other labels:\n%s",
-            *(len(unlike), some_of(unlike, MAX_NAMES)),
-        )
-    silent = [row["wav"] for row in good if cache[row["wav"]]["silent"]]
-    if silent:
-        logger.warning(
-            "%d recordings are silent (all zeros):\n%s",
-            *(len(silent), some_of(silent, MAX_NAMES)),
-        )
-    path = folder and Path(folder, "problems.csv")
-    _report(left_out, len(rows), allow_missing, path)
-    return good, left_out
-
-
-def _report(left_out, n_rows, allow_missing, path):
-    """List bad recordings in a file; warn of them, or refuse to go on."""
-    if not left_out:
-        if path:
-            path.unlink(missing_ok=True)
-        return
-    bad = [f"{row['wav']}: {row['reason']}" for row in left_out]
-    found = f"{len(bad)} of {n_rows} recordings"
-    listed = some_of(bad, MAX_NAMES if path else len(bad))
-    if path:
-        rows = [left_out[0], *map(dict.values, left_out)]
-        write_if_changed(path, csv_text(rows))
-    allowed = f"(allow_missing: {allow_missing}):\n{listed}"
-    if len(bad) == n_rows or len(bad) > allow_missing:
-        all_of_them = f"{path} lists all of them. " if path else ""
-        option = "--allow_missing " if path else "allow_missing: "
-        way_out = f", or leave them out with {option}{len(bad)}"
-        raise InputError(
-            f"{found} cannot be used {allowed}\n{all_of_them}"
-            f"Restore or correct them{way_out if len(bad) < n_rows else ''}."
-        )
-    logger.warning("%s are left out %s", found, allowed)
 
 
 def prepare_manifests(
@@ -356,19 +265,12 @@ def prepare_manifests(
         "data_fingerprint": data_fingerprint(tested),
         "class_names": list(task.class_names),
     }
-    manifest = Path(save_folder, "test.csv")
-    changed = write_manifest(manifest, tested)
-    learned_from = manifest.with_name("train.csv")
-    if with_train:
-        changed |= write_manifest(learned_from, train)
-    else:
-        learned_from.unlink(missing_ok=True)
-    changed |= write_if_changed(
-        manifest.with_name("prepare.json"), json.dumps(summary, indent=2) + "\n"
+    changed = write_prepared(
+        save_folder, summary, tested, train if with_train else None
     )
     logger.info(
         "%s: %d recordings in %s (%d left out, %s)",
-        *(task.name, len(tested), manifest, len(left_out)),
+        *(task.name, len(tested), save_folder, len(left_out)),
         "written" if changed else "unchanged",
     )
     return summary

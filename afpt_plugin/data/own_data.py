@@ -16,7 +16,7 @@ They come as one of these:
 >>> own.class_names, own.rows[0]["label"], own.rows[0]["place"]
 (['church bells', 'dog'], 'church bells', 'line 2')
 
-Nothing is decoded here; `afpt_plugin.data.manifests.check_recordings` does that.
+Nothing is decoded here; `afpt_plugin.data.checks.check_recordings` does that.
 
 Authors
  * The afpt_plugin developers 2026
@@ -244,7 +244,9 @@ def _read(source, folder, columns, class_names):
         if not record["path"]:
             record["problem"] = "no path"
         record["ID"] = record["path"]
-        record["path"] = str(path.parent.resolve() / record["path"])
+        record["path"] = str(
+            Path(os.path.realpath(path.parent)) / record["path"]
+        )
         records.append({**record, "place": place})
     return records, None
 

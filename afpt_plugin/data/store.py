@@ -32,7 +32,6 @@ import hashlib
 import json
 import os
 import stat
-import time
 from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -53,15 +52,12 @@ from speechbrain.utils.logger import get_logger
 from tqdm import tqdm
 
 from afpt_plugin.errors import refuse_unwritable
-from afpt_plugin.files import file_sha256
+from afpt_plugin.files import file_sha256, part_of
 
 logger = get_logger(__name__)
 
 # Part of the folder's name: raise it when the layout of a shard changes.
 FORMAT_VERSION = 2
-
-# No shard takes this long to write: an older temporary file has lost its owner.
-STALE_SECONDS = 3600
 
 # Threads that load. One keeps up with a tower on two cores, not with a GPU's.
 N_LOADERS = max(1, min(4, (os.cpu_count() or 1) // 2))
@@ -80,7 +76,7 @@ def content_key(data):
     return hashlib.sha256(data).hexdigest()
 
 
-def _prefetched(load, batches, n_threads):
+def prefetched(load, batches, n_threads):
     """Yield ``load(batch)`` of each batch, as many ahead as there are threads.
 
     Threads and not processes: reading and resampling release the GIL, a tower
@@ -239,7 +235,7 @@ class FeatureStore(Mapping):
             found = [keys[index] for index in batch]
             pending.extend(zip(found, items, strict=True))
             if not n_next or len(pending) + n_next > shard_items:
-                self._write(pending, rank)
+                self.add(pending, rank)
                 pending.clear()
 
         with (
@@ -250,7 +246,7 @@ class FeatureStore(Mapping):
         ):
             waiting = deque()
             n_next = [*map(len, batches[1:]), 0][: len(batches)]
-            loaded = _prefetched(load, batches, N_LOADERS)
+            loaded = prefetched(load, batches, N_LOADERS)
             for batch, n, part in zip(batches, n_next, loaded, strict=True):
                 encoded = batch, encode(part), n
                 if behind:
@@ -356,8 +352,8 @@ class FeatureStore(Mapping):
             raise ValueError("a key is not a text")
         return index["keys"], fields
 
-    def _write(self, pending, rank):
-        """Write one shard of (key, item) pairs."""
+    def add(self, pending, rank=0):
+        """Write one shard of (key, item) pairs, which are read the next time."""
         keys, items = zip(*pending, strict=True)
         columns = {field: [item[field] for item in items] for field in items[0]}
         index = {
@@ -378,11 +374,7 @@ class FeatureStore(Mapping):
 
     def _write_file(self, path, content):
         """Write a file so that it appears whole or not at all."""
-        for stale in self.folder.glob(".tmp-*"):
-            with suppress(OSError):  # another process may remove it first
-                if time.time() - stale.stat().st_mtime > STALE_SECONDS:
-                    stale.unlink()
-        temporary = self.folder / f".tmp-{uuid4().hex}"
+        temporary = part_of(self.folder / uuid4().hex)
         try:
             with open(temporary, "xb") as file:
                 file.write(content)

@@ -210,6 +210,13 @@ def _clips(runs):
     return f"{len(tested)} recordings ({digest[:12]})"
 
 
+def _ece(run, head):
+    """A head's expected calibration error; NaN if the run does not say it."""
+    found = run.results.get("calibration") or {}
+    value = (found.get("ece") or {}).get(head)
+    return value if isinstance(value, (int, float)) else np.nan
+
+
 def _summary(runs, heads):
     """A row of the table."""
     results, facts = runs[0].results, runs[0].facts
@@ -243,6 +250,8 @@ def _summary(runs, heads):
         "n_parameters": np.mean(np.array(counts, dtype=float)),
         "adapt_seconds": np.mean(np.array(seconds, dtype=float)),
         "primary": primary,
+        # Of the probabilities, in 0..1; NaN where a run is older than they are
+        "ece": np.mean([_ece(run, primary) for run in runs]),
     }
     for metric, prefix in ((row["metric"], ""), ("lwlrap", "lwlrap_")):
         values = [[run.value(head, metric) for head in heads] for run in runs]

@@ -12,6 +12,11 @@ from pathlib import Path
 import yaml
 from hyperpyyaml import resolve_references
 
+from afpt_plugin.files import read_bytes
+
+#: Of results.json.
+MAX_BYTES = 2**30
+
 #: Options, at any depth, that cannot leave an old number under a new setting.
 #: Every other one has to stay the same in a folder that holds a run.
 UNCOMPARED = {
@@ -135,8 +140,7 @@ def differing_options(known, own):
 def read_results(folder):
     """What ``results.json`` says of the run in a folder; empty without one."""
     try:
-        text = Path(folder, "results.json").read_text(encoding="utf-8")
-        known = json.loads(text)
+        known = json.loads(read_bytes(Path(folder, "results.json"), MAX_BYTES))
     except (OSError, ValueError, RecursionError):
         return {}
     return known if isinstance(known, dict) else {}

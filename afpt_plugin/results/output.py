@@ -26,12 +26,14 @@ from pathlib import Path
 
 import numpy as np
 
+from afpt_plugin.calibration import Calibration
 from afpt_plugin.files import replacing
 from afpt_plugin.metrics import confusion, target_rank
 from afpt_plugin.results.figures import (
     head_title,
     plot_confusion,
     plot_per_class,
+    plot_reliability,
     plot_training,
 )
 
@@ -102,13 +104,21 @@ def write_results(folder, results):
         part.write_text(text + "\n", encoding="utf-8")
 
 
-def write_predictions(folder, ids, targets, class_names, logits, sources=None):
+def write_predictions(
+    folder,
+    ids,
+    targets,
+    class_names,
+    logits,
+    sources=None,
+    log_probabilities=None,
+):
     """Write `predictions.csv`, one row a recording.
 
     Columns: `id`; `source`, if any is known; `label`, the true names joined by
-    `|`; and for each head its predicted class and, for single-label targets,
-    `<head>_score` (the softmax of the logits) and `<head>_rank` (place of the
-    true label, 1 is right), or for multi-label targets `<head>_logit`.
+    `|`; and for each head its predicted class, `<head>_score` (its probability)
+    and, for single-label targets, `<head>_rank` (place of the true label, 1 is
+    right).
 
     Arguments
     ---------
@@ -125,6 +135,9 @@ def write_predictions(folder, ids, targets, class_names, logits, sources=None):
     sources : dict, optional
         ID to what the recording was cut from; one that is not in it was not
         cut from a longer one.
+    log_probabilities : callable, optional
+        Takes a head and its logits, see `RunCalibration.log_probabilities`; by
+        default nothing is calibrated.
 
     Example
     -------
@@ -155,11 +168,13 @@ def write_predictions(folder, ids, targets, class_names, logits, sources=None):
         # numpy's argmax takes the first of equals, as the metrics do.
         best = values.numpy().argmax(axis=1)  # [N]
         table[head] = names[best]
-        if single_label:
-            table[f"{head}_score"] = values.softmax(dim=1).amax(dim=1).numpy()
-            table[f"{head}_rank"] = target_rank(values, targets)
+        if log_probabilities is None:
+            scores = Calibration(not single_label).log_probabilities(values)
         else:
-            table[f"{head}_logit"] = values.amax(dim=1).numpy()
+            scores = log_probabilities(head, values)
+        table[f"{head}_score"] = scores.amax(dim=1).exp().numpy()
+        if single_label:
+            table[f"{head}_rank"] = target_rank(values, targets)
     with replacing(Path(folder) / "predictions.csv") as part:
         pd.DataFrame(table).to_csv(part, index=False, float_format="%.6g")
 
@@ -216,12 +231,22 @@ def format_table(metrics, metric_name, per_class):
     return "\n".join(lines)
 
 
-def write_run(folder, results, ids, targets, logits, task, sources=None):
+def write_run(
+    folder,
+    results,
+    ids,
+    targets,
+    logits,
+    task,
+    sources=None,
+    log_probabilities=None,
+):
     """Write everything a finished run leaves behind.
 
     `predictions.csv`, `training.png` (if the run trained), `per_class.png`
-    (the baseline against the primary head), `confusion.png` (of the primary
-    head, for single-label targets only) and, last, `results.json`.
+    (the baseline against the primary head), `reliability.png` (if the results say
+    how well probabilities are calibrated), `confusion.png` (of the primary head,
+    for single-label targets only) and, last, `results.json`.
 
     Arguments
     ---------
@@ -237,7 +262,7 @@ def write_run(folder, results, ids, targets, logits, task, sources=None):
         Head to logits [N, C]; `zero_shot` among them.
     task : Task
         What was learned.
-    sources : dict, optional
+    sources, log_probabilities
         See `write_predictions`.
 
     Example
@@ -247,7 +272,8 @@ def write_run(folder, results, ids, targets, logits, task, sources=None):
     folder, names = Path(folder), task.class_names
     if not task.multi_label:
         targets = targets.argmax(1)  # [N]
-    write_predictions(folder, ids, targets, names, logits, sources)
+    known = logits, sources, log_probabilities
+    write_predictions(folder, ids, targets, names, *known)
     if results.get("history"):
         plot_training(
             results["history"],
@@ -262,6 +288,9 @@ def write_run(folder, results, ids, targets, logits, task, sources=None):
         for head in ("zero_shot", primary)
     )
     plot_per_class(before, after, folder / "per_class.png", metric)
+    if found := results.get("calibration"):
+        errors = found["ece"][primary], found["ece_by_chance"]
+        plot_reliability(found["bins"], errors, folder / "reliability.png")
     if not task.multi_label:
         matrix = confusion(logits[primary], targets)
         plot_confusion(matrix, names, folder / "confusion.png")

@@ -9,6 +9,7 @@ Authors
 
 import hashlib
 import json
+import math
 import os
 import time
 from pathlib import Path
@@ -16,7 +17,7 @@ from pathlib import Path
 from speechbrain.utils.distributed import if_main_process
 from speechbrain.utils.logger import get_logger
 
-from afpt_plugin.errors import InputError
+from afpt_plugin.errors import InputError, undo_if_refused
 from afpt_plugin.export import write_export
 from afpt_plugin.learners import LEARNERS
 from afpt_plugin.results.figures import plot_training
@@ -39,15 +40,8 @@ SELECTIONS = ("captions", "audio", None)
 
 # What a run in the same folder must share with the one before.
 LEARNED = (
-    "dataset",
-    "class_names",
-    "folds",
-    "clip_options",
-    "clap_fingerprint",
-    "learner",
-    "supervision",
-    "training",
-    "selection",
+    *("dataset", "class_names", "folds", "clip_options", "clap_fingerprint"),
+    *("learner", "supervision", "training", "selection", "debug"),
 )
 # Of a loader's arguments, those that decide the batches.
 BATCHING = ("batch_size", "shuffle", "drop_last", "sampler")
@@ -95,6 +89,8 @@ class RunResults:
         self.options = None
         self.identity, self.facts = {}, {}
         self.history, self.timings = [], {}
+        #: `RunCalibration`, once the epoch is chosen.
+        self.calibration = None
 
     def check_options(self, checkpointer=None):
         """Refuse other options than those of the run in the folder.
@@ -136,8 +132,7 @@ class RunResults:
         fold = self.facts["fold"] = data.get("fold")
         fingerprint = data.get("data_fingerprint")
         self.facts["data_fingerprint"] = fingerprint
-        # So are draws of recordings, and in a fold what they are drawn from.
-        self.facts["drawn"] = supervision.pop("drawn", None)
+        self.facts["drawn"] = supervision.pop("drawn", None)  # so is a draw
         if fold is not None and supervision.get("kind") == "shots":
             supervision["fingerprint"] = None
         left_out = sorted(bad["ID"] for bad in data.get("left_out", []))
@@ -232,8 +227,8 @@ class RunResults:
             )
         self._compare(json.loads(known))
         self.history = json.loads(last.meta["history"])
-        limit = (self.identity["training"] or {}).get("epochs")
-        if limit is not None and len(self.history) > limit:
+        limit = (self.identity["training"] or {}).get("epochs") or math.inf
+        if len(self.history) > limit:
             raise InputError(
                 f"{self.folder} holds a run of {len(self.history)} epochs, and "
                 f"only {limit} are wanted now; choose another output folder, "
@@ -377,12 +372,15 @@ class RunResults:
             "options": self.options,
             "metrics": metrics,
             "per_class": per_class,
+            "calibration": self.calibration.describe(logits, targets),
             "history": self.history,
             "timings": {**self.timings, "peak_memory_mb": peak_memory_mb()},
         }
         if if_main_process():
             tested = scores.ids, targets, logits, self.task, self._sources
+            tested += (self.calibration.log_probabilities,)
             write_run(self.folder, results, *tested)
+            undo_if_refused()
         self._export(self.folder / "export", selected, metrics)
         name = self.task.metric
         self.train_logger.log_stats(
@@ -425,8 +423,10 @@ class RunResults:
                 )
                 return
         # An export scores one recording at a time.
-        heads = [h for h in metrics or {} if not h.endswith("transductive")]
-        metrics = {head: metrics[head] for head in heads}
+        metrics = metrics or {}
+        kept = {
+            k: metrics[k] for k in metrics if not k.endswith("transductive")
+        }
         facts = {
             **self.facts,
             "dataset": self.task.name,
@@ -438,13 +438,6 @@ class RunResults:
             "selected_epoch": selected,
             "seed": self.seed,
         }
-        write_export(
-            folder,
-            self.clap,
-            learner,
-            self.task,
-            self.baseline,
-            metrics,
-            facts,
-            self.identity["clip_options"].get("channels", "mean"),
-        )
+        given = self.clap, learner, self.task, self.baseline, kept, facts
+        channels = self.identity["clip_options"].get("channels", "mean")
+        write_export(folder, *given, channels, self.calibration.learner)

@@ -33,10 +33,15 @@ from typing import NamedTuple
 import pandas as pd
 
 from afpt_plugin.errors import InputError
+from afpt_plugin.files import read_bytes
+from afpt_plugin.results.options import MAX_BYTES
 from afpt_plugin.results.output import is_baseline
 
 # What the comparison reads of a results.json, beside the identity's own keys.
 REQUIRED_KEYS = "seed n_recordings identity metrics per_class".split()
+# What a value has to be, unless it is null.
+TYPES = {"seed": int, "n_recordings": int, "per_class": dict, "history": list}
+TYPES |= {"timings": dict}
 # What names a row; rows of one name differ in their settings.
 NAMES = ["dataset", "metric", "clap", "method", "supervision", "k"]
 
@@ -165,7 +170,7 @@ def _flatten(value, name=""):
 def _read_run(path, name):
     """Read a run and prove that its numbers can be averaged."""
     try:
-        results = json.loads(path.read_text(encoding="utf-8"))
+        results = json.loads(read_bytes(path, MAX_BYTES))
     except OSError as error:
         raise InputError(
             f"{name}: the file cannot be read ({error.strerror})"
@@ -187,6 +192,12 @@ def _read_run(path, name):
                     f"{name}: metrics.{head}.{key} is {value!r}, not a number "
                     "from 0 to 1; run the recipe again"
                 )
+    for key, kind in TYPES.items():
+        if not isinstance(results.get(key), (kind, type(None))):
+            raise InputError(
+                f"{name}: {key} is {results[key]!r:.60}, which no run writes; "
+                "run the recipe again"
+            )
     metric = "acc" if "acc" in metrics.get("zero_shot", {}) else "mAP"
     learned = [head for head in metrics if not is_baseline(head)]
     facts = dict(_flatten(results.get("identity")))

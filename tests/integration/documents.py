@@ -106,6 +106,11 @@ RULES = (
         slow=True,
     ),
     Rule(r"afpt classify ", leaves=("{output}",), prints="classifying: 100%"),
+    Rule(
+        r"afpt evaluate ",
+        leaves=("{output}/evaluation.json", "{output}/reliability.png"),
+        prints=r"difference [+-][\d.]+ points",
+    ),
     Rule(r"afpt words ", prints=r"ctx_coarse(.*\n)+.*ctx_fine(.*\n)+.* sound "),
     Rule(r"afpt demo ", skip="serves until stopped, see test_afpt_demo.py"),
     Rule(r"afpt mine ", leaves=("{output}",), prints=r"4 captions of 5 rows"),
@@ -174,6 +179,10 @@ RULES = (
     Rule(
         r"python benchmarks/development\.py ",
         skip="needs gigabytes of packages; test_benchmarks.py has small ones",
+    ),
+    Rule(
+        r"python benchmarks/calibration\.py ",
+        skip="needs the development recordings; test_benchmarks.py has some",
     ),
     Rule(
         r"python benchmarks/adapt\.py ",

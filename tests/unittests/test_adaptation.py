@@ -219,7 +219,7 @@ def test_auto_takes_options_that_only_some_candidates_have(clap, monkeypatch):
 
     def validate(job, method, source, options, parts):
         tried.append((method, options))
-        return float(method == "zero_shot"), {}
+        return float(method == "zero_shot"), {}, None
 
     monkeypatch.setattr("afpt_plugin.auto._validate", validate)
     names = ["palm", "zero_shot", "palm"]

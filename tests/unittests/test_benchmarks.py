@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 import ablation
 import adapt
+import calibration
 import development
 import encoding
 import frames
@@ -240,6 +241,32 @@ def test_development_recordings_are_no_samples():
         assert sample_recordings._source(row) not in sources, row["path"]
         for name, vocabulary in sample_recordings.VOCABULARIES.items():
             assert set(filter(None, row[name].split("|"))) <= set(vocabulary)
+
+
+def test_the_gap_is_found_that_recordings_were_drawn_with():
+    """Of captions with a temperature of 1, and of single and several labels."""
+    rng = np.random.default_rng(0)
+
+    def one(temperature):
+        logits = 3 * torch.tensor(rng.standard_normal((3000, 4)))
+        p = (logits / temperature).softmax(1)
+        return logits, torch.eye(4)[torch.multinomial(p, 1)[:, 0]]
+
+    torch.manual_seed(0)
+    temperature, rows = calibration.fit_single([(one(1.0), one(2.0))])
+    assert temperature == pytest.approx(2, rel=0.08) and len(rows) == 5
+    x = torch.tensor(rng.uniform(-1, 1, (3000, 5)))
+    p = (6 * x - 1 - np.log(4)).sigmoid()
+    y = torch.bernoulli(p)
+    slope, offset, threshold = calibration.fit_several([(None, (x, y))])
+    assert (slope, offset) == (
+        pytest.approx(6, rel=0.1),
+        pytest.approx(-1, rel=0.2),
+    )
+    # The best threshold is half of the best F1 (Lipton and others, 2014).
+    above = p > threshold
+    f1 = 2 * (above * y).sum() / (above.sum() + y.sum())
+    assert threshold == pytest.approx(f1.item() / 2, abs=0.08)
 
 
 def test_strong_labels_become_seconds(tmp_path):

@@ -324,6 +324,7 @@ def test_a_run_leaves_everything_behind(whole):
     assert {path.name for path in whole.folder.iterdir()} == {
         *("results.json", "predictions.csv", "train_log.txt"),
         *("training.png", "per_class.png", "confusion.png"),
+        "reliability.png",
         *("save", "export"),
     }
     results = whole.results()

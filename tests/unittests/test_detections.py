@@ -2,7 +2,6 @@
 
 import csv
 import io
-import os
 from itertools import groupby
 from statistics import mean, median
 
@@ -11,13 +10,15 @@ import pandas as pd
 import pytest
 import torch
 
+from afpt_plugin.commands.growing import Table
 from afpt_plugin.detections import (
+    HEADERS,
     Event,
+    event_rows,
     find_events,
-    open_events,
-    relative_names,
+    shared_folder,
+    write_labels,
 )
-from afpt_plugin.errors import InputError
 from afpt_plugin.windows import FrameScores
 
 NAMES = ["dog", 'a "loud" bell', "Glocke, läutend 鐘"]
@@ -65,7 +66,7 @@ def by_hand(scores, silent, threshold, width, min_length):
 def test_events_are_those_of_a_slow_search(silent, smooth, width, min_length):
     logits = np.random.default_rng(width).standard_normal((60, 3))
     found = find_events(
-        frames_of(logits, silent), NAMES, True, 0.1, smooth, min_length
+        frames_of(logits, silent), NAMES, 0.1, smooth, min_length
     )
     wanted = by_hand(logits, silent, 0.1, width, min_length)
     assert len(found) == len(wanted) > 5
@@ -74,17 +75,14 @@ def test_events_are_those_of_a_slow_search(silent, smooth, width, min_length):
         assert event.score == pytest.approx(score)
 
 
-def test_with_one_label_per_recording_the_threshold_is_a_probability():
-    """The same logits say nothing of their own."""
-    logits = torch.tensor([[2.0, 2, 2], [9, 2, 2], [9, 9, 2], [9, 9, 2]])
-    found = find_events(frames_of(logits), NAMES, False, 0.5)
-    probability = np.exp(9) / (np.exp(9) + 2 * np.exp(2))
-    assert found == [(0.25, 0.5, "dog", pytest.approx(probability))]
-    # Neither 1/3 nor just below 1/2 is above; at 0.4 two classes are.
-    found = find_events(frames_of(logits), NAMES, False, 0.4)
+def test_an_event_is_above_the_threshold_not_at_it():
+    p = torch.tensor([[0.3, 0.3, 0.3], [0.9, 0, 0.1], [0.5, 0.5, 0]])
+    found = find_events(frames_of(p), NAMES, 0.5)
+    assert found == [(0.25, 0.5, "dog", pytest.approx(0.9))]
+    found = find_events(frames_of(p), NAMES, 0.4)
     assert [event[:3] for event in found] == [
-        (0.25, 1.0, "dog"),
-        (0.5, 1.0, NAMES[1]),
+        (0.25, 0.75, "dog"),
+        (0.5, 0.75, NAMES[1]),
     ]
 
 
@@ -93,10 +91,10 @@ def test_a_median_fills_holes_and_removes_splinters():
     column = torch.tensor([0.0, 1, 1, 0, 1, 1, 0, 0, 0, 1, 0, 0])
     frames = frames_of(torch.stack([column, -column, -column], 1))
     for smooth, wanted in ((0, 3), (0.75, 1)):
-        found = find_events(frames, NAMES, True, 0.0, smooth)
+        found = find_events(frames, NAMES, 0.0, smooth)
         assert len(found) == wanted
     assert found[0][:2] == (0.25, 1.5)
-    found = find_events(frames, NAMES, True, 0.0, min_length=0.5)
+    found = find_events(frames, NAMES, 0.0, min_length=0.5)
     assert [event[:2] for event in found] == [(0.25, 0.75), (1.0, 1.5)]
 
 
@@ -115,26 +113,21 @@ def read_raven(text):
 
 
 def test_audacity_reads_the_labels(tmp_path):
-    with open_events(tmp_path / "a.txt", "audacity") as add:
-        add("a.wav", EVENTS, 8000)
+    rows = event_rows("audacity", "a.wav", EVENTS, 8000)
+    write_labels(tmp_path / "a.txt", "audacity", rows)
     text = (tmp_path / "a.txt").read_bytes().decode("utf-8")
     assert read_audacity(text) == [event[:3] for event in EVENTS]
 
 
 def test_raven_reads_the_table(tmp_path):
     """A tab in the name of a recording does not add a column."""
-    path = tmp_path / "tables"
-    names = ["a.wav", "more/a\tb\n.wav", os.fsdecode(b"\xff.wav")]
-    with open_events(path, "raven") as add:
-        for name in names:
-            add(name, EVENTS, 22050 / 2)
-        add("silence.wav", [], 8000)
-    assert sorted(p.name for p in path.rglob("*") if p.is_file()) == sorted(
-        os.path.basename(f"{name}.txt") for name in [*names, "silence.wav"]
-    )
-    written = ["a.wav", "a b .wav", "\\xff.wav"]
-    for name, begin_file in zip(names, written, strict=True):
-        rows = read_raven((path / f"{name}.txt").read_bytes().decode("utf-8"))
+    names = ["a.wav", "more/a\tb\n.wav"]
+    for name, begin_file in zip(names, ["a.wav", "a b .wav"], strict=True):
+        path = tmp_path / f"{name}.txt"
+        write_labels(
+            path, "raven", event_rows("raven", name, EVENTS, 22050 / 2)
+        )
+        rows = read_raven(path.read_bytes().decode("utf-8"))
         assert rows[2] == {
             "Selection": "3",
             "View": "Spectrogram 1",
@@ -148,17 +141,17 @@ def test_raven_reads_the_table(tmp_path):
             "Confidence": "0.9877",
         }
         assert [row["Common Name"] for row in rows] == NAMES[::-1]
-    assert read_raven((path / "silence.wav.txt").read_text()) == []
+    write_labels(path, "raven", event_rows("raven", "a.wav", [], 8000))
+    assert read_raven(path.read_text()) == []
 
 
 def test_readers_of_dcase_get_every_name_back(tmp_path):
     """pandas, as psds_eval does it, and csv."""
     names = ['a\t"b".wav', "sub/c.wav", "línea\r\n2.wav"]
     path = tmp_path / "events.tsv"
-    with open_events(path, "dcase") as add:
-        for name in names:
-            add(name, EVENTS, 8000)
-        add("silence.wav", [], 8000)
+    table = Table(path, dict.fromkeys(HEADERS["dcase"], "string"))
+    for name in names:
+        table.add(event_rows("dcase", name, EVENTS, 8000))
     wanted = [
         (name, event.onset, round(event.offset, 3), event.class_name)
         for name in names
@@ -172,33 +165,9 @@ def test_readers_of_dcase_get_every_name_back(tmp_path):
     assert [(f, float(a), float(b), c) for f, a, b, c in rows] == wanted
 
 
-@pytest.mark.parametrize(
-    ("name", "style"), [("a.tsv", "dcase"), ("a.txt", "raven"), ("a", "raven")]
-)
-def test_events_appear_whole_or_not_at_all(tmp_path, name, style):
-    def stop():
-        with open_events(tmp_path / name, style) as add:
-            add("a.wav", EVENTS, 8000)
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        stop()
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_folder_with_files_is_not_replaced(tmp_path):
-    (tmp_path / "mine").write_text("mine")
-    with (
-        pytest.raises(InputError, match="not writable"),
-        open_events(tmp_path, "audacity") as add,
-    ):
-        add("a.wav", EVENTS, 8000)
-    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
-
-
-def test_names_of_recordings_differ_and_are_short(tmp_path, monkeypatch):
+def test_a_folder_is_shared_by_all_recordings(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert relative_names(["dog.wav"]) == ["dog.wav"]
+    assert shared_folder(["dog.wav"]) == str(tmp_path)
     paths = ["x/dog.wav", tmp_path / "x/y/dog.wav", "x/y/../dog.flac"]
-    assert relative_names(paths) == ["dog.wav", "y/dog.wav", "dog.flac"]
-    assert relative_names(["../b.wav", "b.wav"])[0] == "b.wav"
+    assert shared_folder(paths) == str(tmp_path / "x")
+    assert shared_folder(["../b.wav", "b.wav"]) == str(tmp_path.parent)

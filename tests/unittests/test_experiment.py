@@ -145,7 +145,9 @@ def test_samples_take_the_place_of_a_data_set(
 
     def prepare(data_folder, save_folder, cache_folder, folds="all"):
         asked.append((data_folder, cache_folder, folds))
-        Path(save_folder, "prepare.json").write_text('{"n_recordings": 7}')
+        Path(save_folder, "prepare.json").write_text(
+            '{"n_recordings": 7, "settings": {"data_folder": ""}}'
+        )
         manifest = "ID,duration,wav,label,source,sha256\n1,5.0,1.wav,dog,,0\n"
         Path(save_folder, "test.csv").write_text(manifest)
 

@@ -14,6 +14,7 @@ from huggingface_hub import ModelCard
 from afpt_plugin.backbones import FrozenClap
 from afpt_plugin.backbones.mini_clap import MiniClap
 from afpt_plugin.backbones.ms_clap import MsClap
+from afpt_plugin.calibration import Calibration, make_calibration
 from afpt_plugin.errors import InputError
 from afpt_plugin.export import read_export, write_export
 from afpt_plugin.files import file_sha256
@@ -40,9 +41,13 @@ def folder(clap, learner, tmp_path):
 
 
 def rewrite(folder, **changes):
-    """Change values of the YAML file; None takes one out."""
-    path = folder / "hyperparams.yaml"
-    settings = yaml.safe_load(path.read_text(encoding="utf-8")) | changes
+    """Change values of the YAML file, as an attacker; None takes one out."""
+    path, tensors = folder / "hyperparams.yaml", folder / "learner.safetensors"
+    settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    # As an earlier version did, which hashed nothing else
+    if tensors.is_file():
+        settings["tensors_sha256"] = file_sha256(tensors)
+    settings |= changes
     settings = {k: v for k, v in settings.items() if v is not None}
     path.write_text(yaml.safe_dump(settings), encoding="utf-8")
 
@@ -76,6 +81,25 @@ def test_what_was_written_comes_back(clap, learner, folder):
     (folder.parent / "any").touch()
     for path in folder.iterdir():
         assert path.stat().st_mode == (folder.parent / "any").stat().st_mode
+
+
+def test_a_calibration_is_part_of_what_decides_a_score(clap, learner, tmp_path):
+    """An export without one is that of an earlier version."""
+    arguments = clap, learner, TASK, Template()
+    plain = read_export(write_export(tmp_path / "plain", *arguments))
+    rewrite(tmp_path / "plain", calibration=None)
+    assert read_export(tmp_path / "plain").fingerprint == plain.fingerprint
+    known = Calibration(temperature=2.0, fitted_on="9 held-out captions")
+    folder = write_export(tmp_path / "known", *arguments, calibration=known)
+    found = read_export(folder)
+    assert make_calibration(found.calibration, False) == known
+    assert found.fingerprint != plain.fingerprint
+    assert "on 9 held-out captions" in (folder / "README.md").read_text()
+    rewrite(folder, calibration={"temperature": 1e9})
+    with pytest.raises(
+        InputError, match="calibration: temperature is 1000000000"
+    ):
+        read_export(folder)
 
 
 def test_contexts_that_share_memory_are_written(clap, learner, tmp_path):

@@ -9,7 +9,7 @@ from matplotlib.image import imread
 from matplotlib.text import Text
 
 from afpt_plugin.inference import FrameScores
-from afpt_plugin.results import figures
+from afpt_plugin.results import figures, shots_figure
 
 CLASS_NAMES = ["dog", "rain, heavy", "bell"]
 
@@ -166,7 +166,7 @@ def test_shots_figure_has_a_panel_a_data_set_and_a_line_a_method(drawn):
     )
     table.loc[2, "supervision"] = "nothing"
     titles = "old [1],zero_shot,captions,$coop$,$coop$,probe,$coop$,any,equal"
-    _, figure = drawn(figures.plot_shots, table, titles.split(","))
+    _, figure = drawn(shots_figure.plot_shots, table, titles.split(","))
     bells, horns = figure.axes
     assert bells.get_title() == "Bells, mini"
     assert bells.get_xscale() == "log"
@@ -205,7 +205,7 @@ def test_shots_figure_has_a_panel_a_data_set_and_a_line_a_method(drawn):
 def test_names_at_the_lines_of_a_shots_figure_do_not_overlap(drawn):
     rows = [("Bells", "4", "", 0.5, 0.5 + i / 1000, 0.01) for i in range(8)]
     titles = [f"method {i}" for i in range(8)]
-    _, figure = drawn(figures.plot_shots, shots_table(rows), titles)
+    _, figure = drawn(shots_figure.plot_shots, shots_table(rows), titles)
     (axes,) = figure.axes
     # Without the lines that lead to them
     boxes = [Text.get_window_extent(text) for text in axes.texts]

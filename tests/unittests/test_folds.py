@@ -11,7 +11,7 @@ import pytest
 import soundfile
 from data_sets import DATA, DOG, SETS, only, prepared, real, write_audio
 
-from afpt_plugin.data import manifests
+from afpt_plugin.data import checks, manifests
 from afpt_plugin.data.folds import leave_tested_out, select_folds
 from afpt_plugin.data.manifests import read_manifest
 from afpt_plugin.data.tables import csv_text
@@ -266,13 +266,13 @@ def test_no_recording_but_the_tested_ones_is_decoded(
     if dataset.task.multi_label:
         options, others = {}, add_training_part(dataset, root)
     contents = {(root / path).read_bytes() for path in others}
-    read, open_audio = set(), manifests.open_audio
+    read, open_audio = set(), checks.open_audio
 
     def watched(path):
         read.add(Path(path).read_bytes())
         return open_audio(path)
 
-    monkeypatch.setattr(manifests, "open_audio", watched)
+    monkeypatch.setattr(checks, "open_audio", watched)
     dataset.prepare(root, save, **options)
     assert read and not read & contents
     dataset.prepare(root, save, **options, with_train=True)
@@ -346,7 +346,7 @@ def test_five_real_sources_of_us8k_are_in_two_folds(
         facts = {"duration": 4.0, "silent": False, "size": 0, "mtime_ns": 0}
         return {**facts, "sha256": hashlib.sha256(wav.encode()).hexdigest()}
 
-    monkeypatch.setattr(manifests, "_examine", examine)
+    monkeypatch.setattr(checks, "_examine", examine)
     folds_of = {}
     for row in listed:
         folds_of.setdefault(row["fsID"], set()).add(row["fold"])

@@ -36,10 +36,13 @@ def refuse(data, reason):
         *(("AIFF", s) for s in ("PCM_S8", "PCM_24", "IMA_ADPCM", "ALAW")),
         *(("CAF", s) for s in ("PCM_16", "FLOAT", "ALAC_16")),
         *(("AU", s) for s in ("PCM_16", "ULAW")),
-        *((k, "PCM_16") for k in ("WAVEX", "SVX", "NIST", "FLAC", "MAT4")),
+        *(
+            (k, "PCM_16")
+            for k in ("WAVEX", "SVX", "NIST", "FLAC", "MAT4", "MAT5")
+        ),
         *(("OGG", s) for s in ("VORBIS", "OPUS")),
         ("MP3", None),
-        ("VOC", "PCM_16"),
+        *((kind, "PCM_16") for kind in ("VOC", "AVR", "MPC2K")),
         ("WVE", "ALAW"),
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 from speechbrain.dataio.dataset import DynamicItemDataset
 
-from afpt_plugin.data import manifests
+from afpt_plugin.data import checks
 from afpt_plugin.data.audio import read_clip
 from afpt_plugin.data.decoding import decode
 from afpt_plugin.data.manifests import (
@@ -212,7 +212,7 @@ def test_a_wav_written_to_a_pipe_is_not_called_truncated(tmp_path, size):
 
 def count_reads(monkeypatch, limit=None):
     """Count the files that are decoded; interrupt after `limit` of them."""
-    open_audio, read = manifests.open_audio, []
+    open_audio, read = checks.open_audio, []
 
     def counted(path):
         if len(read) == limit:
@@ -220,7 +220,7 @@ def count_reads(monkeypatch, limit=None):
         read.append(Path(path).read_bytes())
         return open_audio(path)
 
-    monkeypatch.setattr(manifests, "open_audio", counted)
+    monkeypatch.setattr(checks, "open_audio", counted)
     return read
 
 
@@ -280,6 +280,7 @@ def test_a_prepared_set_says_how_it_was_prepared(tmp_path, prepare, caplog):
         "n": 3,
         "data_fingerprint": data_fingerprint(read_manifest(manifest)),
         "class_names": ["rain", "wind"],
+        "sha256": summary["sha256"],
     }
     manifest.write_text("tampered with")
     assert prepare(rows, **options) == summary

@@ -58,7 +58,7 @@ def test_what_json_cannot_hold_leaves_the_old_file_alone(tmp_path, value):
 
 
 @pytest.mark.parametrize("targets", [TARGETS, MULTI_HOT.float()])
-def test_predictions_hold_class_and_rank_or_logit(tmp_path, targets):
+def test_predictions_hold_class_probability_and_rank(tmp_path, targets):
     logits = some_logits()
     output.write_predictions(tmp_path, IDS, targets, CLASS_NAMES, logits)
     table = pd.read_csv(tmp_path / "predictions.csv", keep_default_na=False)
@@ -69,15 +69,15 @@ def test_predictions_hold_class_and_rank_or_logit(tmp_path, targets):
         labels = ["dog", "rain, heavy", "rain, heavy", "dog"]
     assert table["label"].tolist() == labels
     assert len(table.columns) == 2 + (3 if single_label else 2) * len(HEADS)
+    probabilities = torch.nn.Softmax(1) if single_label else torch.sigmoid
     for head in HEADS:
         order = logits[head].argsort(dim=1, descending=True)
         assert table[head].tolist() == [CLASS_NAMES[i] for i in order[:, 0]]
-        name, value = "logit", logits[head].amax(dim=1)
+        value = probabilities(logits[head]).amax(dim=1)
         if single_label:
-            name, value = "score", logits[head].softmax(dim=1).amax(dim=1)
             ranks = (order == TARGETS[:, None]).int().argmax(dim=1) + 1
             assert table[f"{head}_rank"].tolist() == ranks.tolist()
-        assert table[f"{head}_{name}"].to_numpy() == pytest.approx(
+        assert table[f"{head}_score"].to_numpy() == pytest.approx(
             value.numpy(), rel=1e-4
         )
     assert names_in(tmp_path) == ["predictions.csv"]

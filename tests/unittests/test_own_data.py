@@ -14,7 +14,8 @@ from prep_scripts import load_script
 
 from afpt_plugin import adapt
 from afpt_plugin.cli import main
-from afpt_plugin.data.manifests import check_recordings, read_manifest
+from afpt_plugin.data.checks import check_recordings
+from afpt_plugin.data.manifests import read_manifest
 from afpt_plugin.data.own_data import read_own_data
 from afpt_plugin.errors import InputError
 

@@ -177,7 +177,7 @@ def test_a_fill_stores_right_values_that_a_new_process_would_read(tmp_path):
     assert_right(store)
     assert_right(opened(tmp_path))
     assert [len(open_keys(path)) for path in shards(store)].count(4) == 2
-    assert not shards(store, ".tmp-*")
+    assert not shards(store, ".part-*")
     assert "0" in store and "nobody" not in store
     with pytest.raises(KeyError, match="nobody"):
         store["nobody"]
@@ -363,14 +363,14 @@ def test_a_failed_write_leaves_no_file_and_removes_old_ones(
         raise OSError("no space left")
 
     store = opened(tmp_path)
-    for name in (".tmp-old", ".tmp-new"):
+    for name in (".part-x-1-old", ".part-x-1-new"):
         (store.folder / name).write_text("")
-    os.utime(store.folder / ".tmp-old", (0, 0))
+    os.utime(store.folder / ".part-x-1-old", (0, 0))
     monkeypatch.setattr(os, "fsync", fsync)
     with pytest.raises(OSError, match="no space left"):
         store.fill(["0"], Encoder())
     left = sorted(path.name for path in store.folder.iterdir())
-    assert left == [".tmp-new", "store.json"]
+    assert left == [".part-x-1-new", "store.json"]
 
 
 def test_stores_that_fill_at_once_see_each_others_shards(tmp_path):
@@ -475,7 +475,7 @@ def test_a_killed_fill_resumes_with_one_shard_lost(tmp_path):
     assert process.returncode == -signal.SIGKILL
     store = opened(tmp_path)
     assert len(shards(store)) == 2
-    assert len(shards(store, ".tmp-*")) == 1
+    assert len(shards(store, ".part-*")) == 1
     assert sorted(store, key=int) == [str(i) for i in range(8)]
     encoder = Encoder()
     store, count = filled(tmp_path, 20, encoder)

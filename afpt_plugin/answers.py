@@ -1,0 +1,91 @@
+"""From a classifier's logits to names and calibrated probabilities.
+
+Authors
+ * The afpt_plugin developers 2026
+"""
+
+import torch
+
+from afpt_plugin.calibration import make_calibration, n_summed, without_items
+from afpt_plugin.errors import InputError
+from afpt_plugin.results.output import primary_head
+from afpt_plugin.windows import Scores
+
+
+class Answers:
+    """What `PromptedClassifier` says, by its ``hparams.export`` and ``heads``."""
+
+    @property
+    def class_names(self):
+        """The classes, in the order of the indices (list of str)."""
+        return self.hparams.export.class_names
+
+    @property
+    def calibration(self):
+        """How logits become probabilities (`Calibration`).
+
+        Of an export that does not say it, the backbone's own.
+        """
+        export = self.hparams.export
+        if export.calibration:
+            return make_calibration(export.calibration, export.multi_label)
+        own = self.mods.clap.gap, len(self.class_names), export.multi_label
+        return without_items(*own)
+
+    def rank(self, logits, top_k=None):
+        """`Scores` of logits [B, n_classes]; ``top_k`` as in `classify_file`."""
+        names = self.class_names
+        if top_k is not None and (
+            type(top_k) is not int or not 0 < top_k <= len(names)
+        ):
+            raise InputError(
+                f"top_k is {top_k!r}; give a number of classes from 1 to "
+                f"{len(names)}"
+            )
+        out_prob = self.log_probabilities(logits)
+        score, index = out_prob.topk(top_k or 1)  # [B, k]
+        text_lab = [[names[i] for i in row] for row in index]
+        if top_k is None:
+            score, index = score[:, 0], index[:, 0]
+            text_lab = [row[0] for row in text_lab]
+        return Scores(out_prob, score, index, text_lab)
+
+    def name_none(self, logits, top_k=None):
+        """`Scores` that name no class: of silence."""
+        scores = self.rank(logits, top_k)
+        nothing = None if top_k is None else [None] * top_k
+        return scores._replace(
+            index=torch.full_like(scores.index, -1),
+            text_lab=[nothing] * len(logits),
+        )
+
+    def log_probabilities(self, logits, head=None):
+        """Logs of a head's probabilities, by default of the one that ranks."""
+        n_heads = n_summed(head or primary_head(self.heads))
+        return self.calibration.log_probabilities(logits, n_heads)
+
+    def check_frames(self):
+        """Raise an `InputError` if the learner has no fine scores."""
+        if "fine" not in self.heads:
+            raise InputError(
+                f"{type(self.learner).__name__} scores whole recordings, not "
+                "their frames; use the export of a learner with fine scores"
+            )
+
+    def frame_probabilities(self, frames):
+        """`FrameScores` with probabilities in place of the fine logits."""
+        found = self.log_probabilities(frames.logits, "fine").exp()
+        return frames._replace(logits=found)
+
+    def present(self, out_prob):
+        """Which classes are present, of log-probabilities [B, n_classes].
+
+        Of several labels, all above the export's threshold (B lists of names);
+        none where it has no threshold.
+        """
+        limit = self.calibration.threshold
+        rows = out_prob.exp().tolist() if limit is not None else []
+        return [
+            [n for n, p in zip(self.class_names, row, strict=True) if p > limit]
+            for row in rows
+        ] or [[]] * len(out_prob)

@@ -1,0 +1,180 @@
+"""Tables that grow: a row is there as soon as it is known, and stays.
+
+A `Table` is appended to, a few whole rows at a time, so that whoever follows
+the file sees them arrive, and a kill loses none.
+
+Authors
+ * The afpt_plugin developers 2026
+"""
+
+import csv
+import io
+import os
+from contextlib import suppress
+
+from afpt_plugin.files import replacing
+
+
+class Table:
+    """A CSV file that grows; a .parquet file is made of it by `finish`.
+
+    The first column names what a row is about, often the recording. The rows
+    of a name lie together.
+
+    Arguments
+    ---------
+    path : pathlib.Path
+        Ends in .csv, .tsv or .parquet.
+    columns : dict
+        Names of the columns to what pyarrow calls their types.
+
+    Example
+    -------
+    >>> path = getfixture("tmp_path") / "a.csv"
+    >>> table = Table(path, {"file": "string", "n": "float32"})
+    >>> table.add([])
+    >>> table.add([["a.wav", 1.5], ["b\\r, c.wav", None], ["a.wav", 2]])
+    >>> table.keep(["b\\r, c.wav", "a.wav"])
+    >>> path.read_bytes()
+    b'file,n\\n"b\\r, c.wav",\\na.wav,1.5\\na.wav,2\\n'
+    """
+
+    def __init__(self, path, columns):
+        self.path, self.columns = path, columns
+        is_parquet = path.suffix.lower() == ".parquet"
+        #: The file that grows.
+        self.part = path.with_name(f"{path.name}.csv") if is_parquet else path
+        self._delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+
+    def exists(self):
+        """Whether there is anything at its place."""
+        return any(map(os.path.lexists, (self.path, self.part)))
+
+    def remove(self):
+        """Remove it."""
+        for path in (self.path, self.part):
+            path.unlink(missing_ok=True)
+
+    def _encode(self, rows):
+        lines = []
+        # The csv module puts quotes around what its own terminator holds, and a
+        # carriage return in a name would split its row.
+        catcher = io.StringIO()
+        catcher.write = lambda line: lines.append(f"{line[:-2]}\n")
+        csv.writer(
+            catcher, delimiter=self._delimiter, lineterminator="\r\n"
+        ).writerows(rows)
+        return "".join(lines).encode()
+
+    def add(self, rows):
+        """Append rows, all or none of them; the first call makes the file."""
+        with open(self.part, "ab", buffering=0) as file:
+            size = file.seek(0, os.SEEK_END)
+            left = memoryview(
+                (b"" if size else self._encode([self.columns]))
+                + self._encode(rows)
+            )
+            try:
+                while left:
+                    left = left[file.write(left) :]
+            except BaseException:
+                with suppress(OSError):
+                    file.truncate(size)
+                raise
+
+    def scan(self):
+        """Yield, of each whole row, its name, where it begins, and its bytes."""
+        if not self.part.exists() and self.path.exists():
+            self._from_parquet()
+        if not self.part.exists():
+            return
+        delimiter, held, offset = self._delimiter.encode(), b"", 0
+        with open(self.part, "rb") as file:
+            for line in file:
+                held += line
+                if held.count(b'"') % 2 or not line.endswith(b"\n"):
+                    continue  # a line break in quotes, or a torn row
+                if offset:
+                    name = held.split(delimiter, 1)[0].rstrip(b"\n").decode()
+                    if held.startswith(b'"'):
+                        name = self.read(held)[0]
+                    yield name, offset, held
+                offset += len(held)
+                held = b""
+
+    def read(self, row):
+        """The values of a row's bytes, as texts."""
+        text = io.StringIO(row.decode(), newline="")
+        return next(csv.reader(text, delimiter=self._delimiter))
+
+    def keep(self, names):
+        """Keep the rows of these names, in their order, and no torn one."""
+        runs, order, end = {}, [], len(self._encode([self.columns]))
+        for name, offset, row in self.scan():
+            end = offset + len(row)
+            if not order or order[-1] != name:
+                order.append(name)
+                runs.setdefault(name, []).append([offset, end])
+            runs[name][-1][1] = end
+        if not self.part.exists():
+            return
+        wanted = [name for name in names if name in runs]
+        if order == wanted and end == self.part.stat().st_size:
+            return
+        with (
+            replacing(self.part) as new,
+            open(self.part, "rb") as old,
+            open(new, "wb") as file,
+        ):
+            file.write(self._encode([self.columns]))
+            for name in wanted:
+                for begin, stop in runs[name]:
+                    old.seek(begin)
+                    file.write(old.read(stop - begin))
+
+    def finish(self, has_grown=True):
+        """Make the file that was asked for, if the one that grew is another."""
+        if self.part == self.path or not self.part.exists():
+            return
+        if not has_grown:
+            self.part.unlink()
+            return
+        import pyarrow as pa
+        import pyarrow.csv
+        import pyarrow.parquet as pq
+
+        schema = pa.schema(self.columns.items())
+        with (
+            replacing(self.path) as new,
+            pq.ParquetWriter(new, schema) as out,
+        ):
+            for batch in pa.csv.open_csv(
+                self.part,
+                parse_options=pa.csv.ParseOptions(newlines_in_values=True),
+                convert_options=pa.csv.ConvertOptions(
+                    column_types=schema,
+                    null_values=[""],
+                    strings_can_be_null=True,
+                ),
+            ):
+                out.write_batch(batch)
+        self.part.unlink()
+
+    def _from_parquet(self):
+        import pyarrow.parquet as pq
+
+        with replacing(self.part) as new:
+            new.unlink(missing_ok=True)
+            whole = Table(new, self.columns)
+            whole.add([])
+            for batch in pq.ParquetFile(self.path).iter_batches():
+                whole.add(zip(*map(_values, batch.columns), strict=True))
+
+
+def _values(column):
+    """Values of a column of Arrow's; a float32 is not written as a double."""
+    if str(column.type) != "float":
+        return column.to_pylist()
+    known = column.is_valid().to_pylist()
+    texts = column.to_numpy(zero_copy_only=False).astype("float32").astype(str)
+    return [t if k else None for t, k in zip(texts, known, strict=True)]

@@ -1,0 +1,102 @@
+"""The calibrations of a run: its learner's, and its baseline's beside it.
+
+Authors
+ * The afpt_plugin developers 2026
+"""
+
+from afpt_plugin.calibration import (
+    Calibration,
+    calibration_error,
+    error_by_chance,
+    fit_calibration,
+    n_summed,
+    reliability,
+    without_items,
+)
+from afpt_plugin.results.output import (
+    baseline_head,
+    is_baseline,
+    primary_head,
+)
+
+
+class RunCalibration:
+    """How the logits of a run's heads become probabilities.
+
+    Arguments
+    ---------
+    task : Task
+        What is learned.
+    clap : FrozenClap
+        The backbone.
+    held_out : tuple, optional
+        Logits of each head and targets of items that nothing was learned from,
+        see `Scores.collect`.
+    recordings : bool
+        Whether these are recordings.
+
+    Example
+    -------
+    >>> import torch
+    >>> from afpt_plugin.task import Task
+    >>> clap, task = type("Clap", (), {"gap": None}), Task("Pets", ["dog", "cat"])
+    >>> logits = {"coarse": 9 * torch.eye(2), "zero_shot": torch.ones(2, 2)}
+    >>> found = RunCalibration(task, clap, (logits, torch.eye(2)))
+    >>> found.held_out
+    {'n': 2, 'kind': 'captions', 'zero_shot': 0.5, 'learned': 1.0}
+    """
+
+    def __init__(self, task, clap, held_out=None, recordings=False):
+        self.task = task
+        common = task.n_classes, task.multi_label
+        self.learner = self.baseline = without_items(clap.gap, *common)
+        #: The primary metric on the held-out items; empty without any.
+        self.held_out = {}
+        if held_out is None:
+            return
+        logits, targets = held_out
+        kind = "recordings" if recordings else "captions"
+        self.held_out = {"n": len(targets), "kind": kind}
+        learned = primary_head(logits)
+        base = baseline_head("ensemble")
+        base = base if base in logits else baseline_head("coarse")
+        found = {}
+        for name, head in {"zero_shot": base, "learned": learned}.items():
+            if head not in logits:
+                continue  # Only the learner was cross-validated.
+            found[name] = fit_calibration(
+                logits[head] / n_summed(head),
+                targets,
+                task.multi_label,
+                clap.gap,
+                recordings,
+            )
+            metrics = task.metrics(logits[head], targets)
+            self.held_out[name] = metrics[task.metric]
+        self.learner = found["learned"]
+        self.baseline = found.get("zero_shot", self.baseline)
+
+    def log_probabilities(self, head, logits):
+        """Logs of the probabilities of a head's logits [N, n_classes]."""
+        if head.endswith("transductive"):
+            # Posteriors of the whole test set already
+            return Calibration().log_probabilities(logits)
+        own = self.baseline if is_baseline(head) else self.learner
+        return own.log_probabilities(logits, n_summed(head))
+
+    def describe(self, logits, targets):
+        """What `results.json` says: how it was fitted, and how good it is.
+
+        The calibration error of each head's probabilities of the recordings;
+        of the primary head's, that by chance and the bins, see `reliability`.
+        """
+        log_p = {h: self.log_probabilities(h, v) for h, v in logits.items()}
+        several, primary = self.task.multi_label, primary_head(logits)
+        bins = {h: reliability(p, targets, several) for h, p in log_p.items()}
+        return {
+            **self.learner.settings(),
+            "held_out": self.held_out,
+            "ece": {head: calibration_error(b) for head, b in bins.items()},
+            "ece_by_chance": error_by_chance(log_p[primary], several),
+            "bins": bins[primary],
+        }

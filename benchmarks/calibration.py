@@ -1,0 +1,177 @@
+#!/usr/bin/env python3
+"""Fit the gap between captions and recordings that a backbone is calibrated by.
+
+To run this script, lay out the development recordings (`development.py`), make
+runs to take exports from, then:
+> for d in ESC50 US8K FSD2019; do
+>     python recipes/$d/train.py zero_shot.yaml
+>     for m in hparams caption_mean; do for s in 1 2 3; do
+>         python recipes/$d/train.py $m.yaml --seed $s; done; done; done
+> python benchmarks/calibration.py results/development results/{ESC50,US8K,FSD2019}
+
+It prints `afpt_plugin.calibration.Gap`. Each run counts alike. On what was not
+used here (the samples, a data set), a run's own results.json says how good the
+probabilities are.
+
+Authors
+ * The afpt_plugin developers 2026
+"""
+
+import argparse
+import importlib.util
+import json
+import math
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.optimize import minimize, minimize_scalar
+from sklearn.metrics import precision_recall_curve
+
+from afpt_plugin.backbones import load_clap
+from afpt_plugin.backbones.base import Embeddings
+from afpt_plugin.calibration import Gap, fit_calibration
+from afpt_plugin.data.datasets import caption_dataset, recording_dataset
+from afpt_plugin.data.manifests import read_manifest
+from afpt_plugin.data.supervision import Captions
+from afpt_plugin.errors import exit_on_input_error
+from afpt_plugin.export import read_export
+
+RECIPES = Path(__file__).resolve().parents[1] / "recipes"
+
+# Data set to its prep script, task and function, and its folder's name
+DATA_SETS = {
+    "ESC-50": ("ESC50/esc50", "ESC50", "prepare_esc50", "ESC-50-master"),
+    "UrbanSound8K": (
+        *("US8K/urbansound8k", "US8K", "prepare_urbansound8k"),
+        "UrbanSound8K",
+    ),
+    "FSDKaggle2019": (
+        *("FSD2019/fsd2019", "FSD2019", "prepare_fsd2019"),
+        "FSDKaggle2019",
+    ),
+}
+
+
+def main(arguments=None):
+    """Score captions and recordings with each export, and print the fit."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("development", type=Path)
+    parser.add_argument("runs", type=Path, nargs="+")
+    parser.add_argument("--clap", default="mini")
+    options = parser.parse_args(arguments)
+    clap = load_clap(options.clap)
+    single, several = [], []
+    for path in sorted(
+        p for run in options.runs for p in run.rglob("results.json")
+    ):
+        results = json.loads(path.read_text())
+        if results["clap"] != options.clap:
+            continue
+        task, items = items_of(results, clap, options.development)
+        learner = read_export(path.parent / "export").make_learner(clap)
+        captions, recordings = (mean_logits(learner, clap, i) for i in items)
+        (several if task.multi_label else single).append((captions, recordings))
+        print(f"{path.parent}: {len(recordings[0])} recordings", flush=True)
+    temperature, exponents = fit_single(single)
+    print("one label: exponent, temperature, loss", *exponents, sep="\n")
+    print(Gap(temperature, *fit_several(several)))
+
+
+def items_of(results, clap, development):
+    """The task, its held-out captions and its development recordings."""
+    script, name, prepare, folder = DATA_SETS[results["dataset"]]
+    path = RECIPES / f"{script}_prepare.py"
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    task, store = getattr(module, name), development / "features"
+    _, valid, _ = Captions("ours", 0.2, seed=results["seed"]).read(task)
+    with tempfile.TemporaryDirectory() as save:
+        getattr(module, prepare)(
+            str(development / folder), save, cache_folder=str(development)
+        )
+        rows = read_manifest(Path(save, "test.csv"))
+    clips = {"crop": "start", "channels": "mean"}
+    names, seconds = task.class_names, task.clip_seconds
+    return task, (
+        caption_dataset(clap, valid, task.n_classes, store),
+        recording_dataset(clap, rows, names, store, seconds, **clips),
+    )
+
+
+@torch.no_grad()
+def mean_logits(learner, clap, items):
+    """Mean of the heads of each item, [N, n_classes], and the targets."""
+    classes = learner.classes(clap)
+    classes = type(classes)(*(part.float() for part in classes))
+    logits, targets = [], []
+    for item in (items[i] for i in range(len(items))):
+        parts = (item[k][None].float() for k in ("whole", "parts", "mask"))
+        whole, parts, mask = parts
+        found = learner(Embeddings(whole, parts, mask.bool()), classes)
+        logits.append(torch.stack(list(found.values())).mean(0)[0])
+        targets.append(item["target"])
+    return torch.stack(logits).double(), torch.stack(targets)
+
+
+def fit_single(runs):
+    """The temperature beside the root of the captions' own.
+
+    Also the loss of other exponents, 0 being no say of the captions.
+    """
+    own = [
+        fit_calibration(*captions, False).temperature for captions, _ in runs
+    ]
+
+    def loss(log_t, exponent):
+        """Mean negative log-likelihood of the recordings."""
+        total = 0.0
+        for t, (_, (logits, targets)) in zip(own, runs, strict=True):
+            values = logits / (math.exp(log_t) * t**exponent)
+            total += torch.nn.functional.cross_entropy(
+                values, targets.argmax(1)
+            ).item()
+        return total / len(runs)
+
+    found = {}
+    for exponent in (0, 0.25, 0.5, 0.75, 1):
+        best = minimize_scalar(
+            loss, args=(exponent,), bounds=(-3, 3), method="bounded"
+        )
+        found[exponent] = math.exp(best.x), best.fun
+    rows = [(e, round(t, 2), round(f, 4)) for e, (t, f) in found.items()]
+    return round(found[0.5][0], 2), rows
+
+
+def fit_several(runs):
+    """Slope, offset beside the log-odds of one among all, and threshold."""
+    data = [
+        (logits.flatten(), targets.flatten().double(), logits.shape[1])
+        for _, (logits, targets) in runs
+    ]
+
+    def values(parameters):
+        """Each run's logits of probabilities."""
+        slope, offset = parameters
+        return [slope * x + offset - math.log(n - 1) for x, _, n in data]
+
+    def loss(parameters):
+        """Mean negative log-likelihood."""
+        entropy = torch.nn.functional.binary_cross_entropy_with_logits
+        pairs = zip(values(parameters), data, strict=True)
+        return np.mean([entropy(v, y).item() for v, (_, y, _) in pairs])
+
+    slope, offset = minimize(loss, (8.0, 0.0), method="Nelder-Mead").x
+    p = torch.cat(values((slope, offset))).sigmoid().numpy()
+    y = torch.cat([y for _, y, _ in data]).numpy()
+    precision, recall, at = precision_recall_curve(y, p)
+    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
+    threshold = at[np.argmax(f1[:-1])]
+    return tuple(round(float(v), 2) for v in (slope, offset, threshold))
+
+
+if __name__ == "__main__":
+    with exit_on_input_error():
+        main()
