@@ -66,9 +66,7 @@ def _drawing(path, width, height):
         figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08, wspace=0.04)
         yield figure
         with replacing(path) as part:
-            # Of half the time, for a few kilobytes more
-            png = {"compress_level": 1} if str(path).endswith(".png") else {}
-            figure.savefig(part, pil_kwargs=png)
+            figure.savefig(part)
 
 
 def _legend_above(figure, handles, labels):
