@@ -135,10 +135,14 @@ class AdaptationBrain(StepBrain):
 
     def classes(self, stage):
         """`Classes` in float32, computed once a stage unless training."""
-        if stage == sb.Stage.TRAIN or self._classes is None:
-            classes = self.given_classes or self.learner.classes(self.clap)
-            self._classes = type(classes)(*(part.float() for part in classes))
-        return self._classes
+        if self._classes is not None:
+            return self._classes
+        classes = self.given_classes or self.learner.classes(self.clap)
+        classes = type(classes)(*(part.float() for part in classes))
+        # Those of a step would keep its autograd graph alive, beside which the
+        # next step cannot be captured.
+        self._classes = None if stage == sb.Stage.TRAIN else classes
+        return classes
 
     def compute_objectives(self, predictions, batch, stage):
         """The sum of the task's loss on each of the learner's heads, a scalar.
@@ -149,7 +153,8 @@ class AdaptationBrain(StepBrain):
         target = batch.target.data  # [B, n_classes]
         if not self.is_captured:
             self.collect(batch, predictions)
-        return self._penalty + sum(
+        penalty, self._penalty = self._penalty, 0.0  # of no later step
+        return penalty + sum(
             self.task.loss(logits, target)
             for head, logits in predictions.items()
             if not is_baseline(head)

@@ -13,6 +13,8 @@ Authors
  * The afpt_plugin developers 2026
 """
 
+import warnings
+
 import torch
 from speechbrain.utils.logger import get_logger
 
@@ -133,7 +135,9 @@ class CapturedStep:
             try:
                 # What libraries do when first called; and a look at a value
                 # is found here, for a capture that fails is not left clean.
-                torch.cuda.set_sync_debug_mode("error")
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # it is a prototype
+                    torch.cuda.set_sync_debug_mode("error")
                 with torch.cuda.stream(stream):
                     self._run(batches)
                 torch.cuda.set_sync_debug_mode(strict)

@@ -273,11 +273,14 @@ def step_of_classes(options, n_classes, way):
                 learner = PromptLearner(options.n_ctx)
                 schedule = Schedule(way, material, learner, size, kind)
                 if clap.device.type == "cuda":
-                    for _ in range(2):  # until it is captured
-                        schedule.step(0)
+                    for _ in range(3):  # until it is captured
+                        schedule.measure_memory()
                     schedule.clock = Clock(clap.device)
                 for number in range(steps):
-                    schedule.step(number)
+                    if clap.device.type == "cuda":
+                        schedule.step(number)
+                    else:
+                        schedule.measure_memory()
     except (RuntimeError, MemoryError) as error:
         if not re.search("memory|bad_alloc|MemoryError", repr(error)):
             raise

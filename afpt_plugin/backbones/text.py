@@ -168,6 +168,9 @@ class TextEncoder(torch.nn.Module):
     def dropout(self, enabled=True):
         """Have dropout on or off in a ``with`` block, and as before after it."""
         before = self.training
+        if enabled == before:  # to say it to 230 modules takes 2 ms
+            yield
+            return
         self.train(enabled)
         try:
             yield

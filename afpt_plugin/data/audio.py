@@ -324,8 +324,12 @@ def _is_clipped(sig):
     """Whether samples pile up at the peak, side by side, as of no tone."""
     size = sig.abs()
     peak = size.max()
+    if peak < 0.5:
+        return False
     top = size >= peak * (1 - 1e-4)  # [channels, samples]
+    n_top, enough = top.sum(), max(4, 1e-5 * size.numel())
+    if n_top < enough:
+        return False
     n_flat = (top[:, :-2] & top[:, 1:-1] & top[:, 2:]).sum()
     n_near = (size >= peak * 0.97).sum()
-    many = n_flat >= max(4, 1e-5 * size.numel())
-    return bool(peak >= 0.5 and many and top.sum() > n_near / 2)
+    return bool(n_flat >= enough and n_top > n_near / 2)

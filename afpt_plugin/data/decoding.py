@@ -94,7 +94,7 @@ class _Audio(soundfile.SoundFile):
                 break
             count += len(block)
             part = torch.from_numpy(block)
-            peak = part.abs().max().item()
+            peak = max(abs(limit.item()) for limit in part.aminmax())
             if not math.isfinite(peak):
                 raise InputError(
                     "some samples are not finite (NaN or infinite)"
@@ -111,6 +111,25 @@ class _Audio(soundfile.SoundFile):
             check_count(max(self.frames, self.announced or 0), count)
         if count == 0:
             raise InputError("empty: 0 samples")
+
+
+def _descriptor(file):
+    """What libsndfile reads by itself, of a file or of bytes in memory.
+
+    A Python file would be called for every few kilobytes, and threads would
+    wait for each other as often.
+    """
+    if not isinstance(file, io.BytesIO):
+        descriptor = os.dup(file.fileno())
+    elif hasattr(os, "memfd_create"):
+        descriptor = os.memfd_create("recording")
+        with os.fdopen(descriptor, "wb", closefd=False) as copy:
+            copy.write(file.getbuffer())
+    else:  # only Linux has files in memory
+        file.seek(0)
+        return file
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
 
 
 @contextmanager
@@ -138,7 +157,7 @@ def open_audio(source):
             raise InputError("empty: 0 bytes")
         announced = check_length(file)
         try:
-            audio = stack.enter_context(_Audio(file))
+            audio = stack.enter_context(_Audio(_descriptor(file)))
             if announced is None:
                 announced = check_log(audio.extra_info, audio.format)
             audio.announced = announced

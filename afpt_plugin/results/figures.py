@@ -228,9 +228,9 @@ def plot_confusion(matrix, class_names, path):
                 label.set(ha="right", rotation_mode="anchor")
         axes.tick_params(which="both", length=0, labelsize=9 if small else 8)
         # Lines between the cells let the eye follow a row to its name.
-        axes.set_xticks(np.arange(1, n_classes) - 0.5, minor=True)
-        axes.set_yticks(np.arange(1, n_classes) - 0.5, minor=True)
-        axes.grid(which="minor", color="#E4E4E4", linewidth=0.5)
+        between, ends = np.arange(1, n_classes) - 0.5, (-0.5, n_classes - 0.5)
+        for draw in (axes.hlines, axes.vlines):  # ticks would take 0.3 s
+            draw(between, *ends, color="#E4E4E4", linewidth=0.5)
         axes.spines[:].set_visible(True)
         axes.set(xlabel="predicted", ylabel="true")
         size = {"shrink": 0.5, "aspect": 25, "pad": 0.02}

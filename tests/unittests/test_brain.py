@@ -14,6 +14,7 @@ import torch
 from speechbrain.utils.checkpoints import Checkpointer
 from speechbrain.utils.epoch_loop import EpochCounter
 from speechbrain.utils.train_logger import FileTrainLogger
+from torch.autograd.graph import get_gradient_edge
 
 from afpt_plugin.brain import AdaptationBrain
 from afpt_plugin.checkpoints import AtomicCheckpointer, read_state
@@ -425,6 +426,55 @@ def test_the_way_of_a_gpu_gives_the_same_run(
     assert found["metrics"] == expected["metrics"]
     for own, other in zip(found["history"], expected["history"], strict=True):
         assert own == pytest.approx(other, rel=1e-4)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_no_step_keeps_its_autograd_graph(clap, tmp_path, precision):
+    """Or a CUDA graph could not be captured beside it."""
+    learner = PromptLearner(n_ctx=4, pull=1.0, entropy_weight=0.1)
+    run = make_run(
+        clap, None, tmp_path / "run", learner=learner, precision=precision
+    )
+    marks, start = [], run.brain.on_fit_start
+
+    def look(batch, outputs, loss, should_step):
+        outputs.clear()  # which its owner drops, too
+        node = get_gradient_edge(run.learner.ctx_coarse).node
+        marks.append(node.metadata.get("seen"))
+        node.metadata["seen"] = True
+
+    def capture():
+        start()
+        run.brain.capture()
+
+    run.brain.on_fit_start, run.brain.on_fit_batch_end = capture, look
+    run.fit()
+    assert len(marks) == 9 and not any(marks)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_run_on_a_gpu_is_captured(make_clap, recordings, tmp_path, precision):
+    options = {"norm": 0, "learner": None, "precision": precision}
+    options["device"] = "cuda"
+    run = run_whole(make_clap(), recordings, tmp_path / "run", **options)
+    graphs = run.brain.captured.graphs
+    assert len(graphs) == 2 and all(graphs.values())
+    clap = make_clap()
+    companions = [
+        make_run(clap, recordings, tmp_path / f"{n}", seed=n, **options)
+        for n in (1, 2)
+    ]
+    company = Company([each.fit for each in companions])
+    assert company.run() == [None, None]
+    assert all(next(iter(company._steps.values())).graphs.values())
+    plain = run_whole(make_clap(), recordings, tmp_path / "cpu", norm=0)
+    for own, other in zip(
+        run.brain.results.history, plain.brain.results.history, strict=True
+    ):
+        assert own["train_loss"] == pytest.approx(
+            other["train_loss"], rel=0.02 if precision == "bf16" else 1e-3
+        )
 
 
 # Together
