@@ -118,6 +118,7 @@ def keep_to_itself(folder):
     before = {path: path.read_bytes() for path in paths if path.is_file()}
 
     def restore():
+        """Undo what was written since."""
         if is_new and not (folder / "save" / "problems.csv").exists():
             empty(folder)
         for path, data in before.items():

@@ -25,13 +25,12 @@ FIRST_STEP = """
 import os, runpy, sys
 from afpt_plugin import brain
 
-class FirstStep(brain.AdaptationBrain):
-    def fit_batch(self, batch):
-        super().fit_batch(batch)
-        print("first step", flush=True)
-        os._exit(0)
-
-brain.AdaptationBrain = FirstStep
+step = brain.AdaptationBrain.fit_batch
+brain.AdaptationBrain.fit_batch = lambda *given: (
+    step(*given),
+    print("first step", flush=True),
+    os._exit(0),
+)
 sys.argv = sys.argv[1:]
 sys.path[0] = os.path.dirname(sys.argv[0])
 runpy.run_path(sys.argv[0], run_name="__main__")

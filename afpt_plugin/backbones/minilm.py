@@ -96,6 +96,8 @@ class Linear(torch.nn.Linear):
 
 
 class _Embeddings(torch.nn.Module):
+    """Of tokens, or of what stands in their place, and of positions."""
+
     def __init__(self, config):
         super().__init__()
         size = config.hidden_size
@@ -108,6 +110,7 @@ class _Embeddings(torch.nn.Module):
         self.dropout = Dropout(config.hidden_dropout_prob)
 
     def forward(self, input_ids=None, inputs_embeds=None):
+        """Embed ids [N, T], or vectors [N, T, d]; returns [N, T, d]."""
         if inputs_embeds is None:
             inputs_embeds = self.word_embeddings(input_ids)
         positions = self.position_embeddings.weight[: inputs_embeds.shape[1]]
@@ -116,6 +119,8 @@ class _Embeddings(torch.nn.Module):
 
 
 class _SelfAttention(torch.nn.Module):
+    """Every position asks all of them."""
+
     def __init__(self, config):
         super().__init__()
         size = config.hidden_size
@@ -126,6 +131,7 @@ class _SelfAttention(torch.nn.Module):
         self.dropout = Dropout(config.attention_probs_dropout_prob)
 
     def forward(self, states, mask):
+        """Of states [N, T, d] and what is added to the scores, [N, T, d]."""
         query, key, value = (
             project(states)
             .unflatten(-1, (self.num_attention_heads, -1))
@@ -140,6 +146,8 @@ class _SelfAttention(torch.nn.Module):
 
 
 class _Output(torch.nn.Module):
+    """A product, added to what was there before it, and normalized."""
+
     def __init__(self, n_inputs, config):
         super().__init__()
         self.dense = Linear(n_inputs, config.hidden_size)
@@ -149,10 +157,13 @@ class _Output(torch.nn.Module):
         self.dropout = Dropout(config.hidden_dropout_prob)
 
     def forward(self, states, before):
+        """Of states [N, T, n_inputs] and [N, T, d], [N, T, d]."""
         return self.LayerNorm(self.dropout(self.dense(states)) + before)
 
 
 class _Layer(torch.nn.Module):
+    """Attention, and a feed-forward network, with BERT's names."""
+
     def __init__(self, config):
         super().__init__()
         size, wide = config.hidden_size, config.intermediate_size
@@ -163,11 +174,13 @@ class _Layer(torch.nn.Module):
         self.output = _Output(wide, config)
 
     def forward(self, states, mask):
+        """The next states, [N, T, d]."""
         attended = self.attention["self"](states, mask)
         attended = self.attention["output"](attended, states)
         return self.feed_forward_chunk(attended)
 
     def feed_forward_chunk(self, attended):
+        """The second half, of the first one's states [N, T, d]."""
         wide = gelu(self.intermediate["dense"](attended))
         return self.output(wide, attended)
 
