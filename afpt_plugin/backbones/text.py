@@ -113,8 +113,7 @@ class TextEncoder(torch.nn.Module):
 
     def share_unknown(self, texts):
         """Share of each text's tokens that the tokenizer does not know."""
-        unknown = self.tokenizer.unk_token_id
-        shares = []
+        unknown, shares = self.tokenizer.unk_token_id, []
         for text in texts:
             ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
             shares.append(ids.count(unknown) / max(1, len(ids)))
@@ -373,10 +372,9 @@ class BertTextEncoder(TextEncoder):
         """
         # To be added, since booleans round gradients otherwise. Rows of a
         # multiple of 8 are what a GPU's kernels take as they are.
-        hidden = pad(mask, (0, -mask.shape[1] % 8))[:, None, None]
-        hidden = (1 - hidden.to(prompt_embeddings.dtype)) * torch.finfo(
-            prompt_embeddings.dtype
-        ).min
+        dtype = prompt_embeddings.dtype
+        hidden = pad(mask, (0, -mask.shape[1] % 8))[:, None, None].to(dtype)
+        hidden = (1 - hidden) * torch.finfo(dtype).min
         hidden = hidden[..., : mask.shape[1]]  # [N, 1, 1, T]
         states = tower.embeddings(inputs_embeds=prompt_embeddings)
         *layers, last = tower.encoder.layer
@@ -406,16 +404,11 @@ class BertTextEncoder(TextEncoder):
         if asking is states and hasattr(attention, "fused"):
             parts = attention.fused(states).chunk(3, -1)
         else:
-            parts = (
-                attention.query(asking),
-                attention.key(states),
-                attention.value(states),
-            )
+            parts = attention.query(asking), attention.key(states)
+            parts += (attention.value(states),)
+        heads = attention.num_attention_heads
         query, key, value = (
-            part.unflatten(-1, (attention.num_attention_heads, -1)).transpose(
-                1, 2
-            )
-            for part in parts
+            part.unflatten(-1, (heads, -1)).transpose(1, 2) for part in parts
         )  # [N, heads, T, d_head]
         dropout = attention.dropout.p if self.training else 0.0
         attended = scaled_dot_product_attention(
