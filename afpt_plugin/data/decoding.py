@@ -121,13 +121,16 @@ def _descriptor(file):
     """
     if not isinstance(file, io.BytesIO):
         descriptor = os.dup(file.fileno())
-    elif hasattr(os, "memfd_create"):
-        descriptor = os.memfd_create("recording")
-        with os.fdopen(descriptor, "wb", closefd=False) as copy:
-            copy.write(file.getbuffer())
-    else:  # only Linux has files in memory
+    else:
         file.seek(0)
-        return file
+        try:
+            with os.fdopen(os.memfd_create("recording"), "wb", 0) as copy:
+                if copy.write(file.getbuffer()) < len(file.getbuffer()):
+                    return file
+                descriptor = os.dup(copy.fileno())
+        # Only Linux has files in memory, and a limit on files is one on them.
+        except (AttributeError, OSError):
+            return file
     os.lseek(descriptor, 0, os.SEEK_SET)
     return descriptor
 
