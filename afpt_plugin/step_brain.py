@@ -120,7 +120,8 @@ class StepBrain(sb.Brain):
         if should_step:
             self.optimizers_step()
         loss = loss.cpu()  # waits for the GPU
-        self.collect(batch, outputs)
+        # Copies, for a graph writes into its own at the next replay.
+        self.collect(batch, {name: o.clone() for name, o in outputs.items()})
         self.check_loss_isfinite(loss)
         self.on_fit_batch_end(batch, outputs, loss, should_step)
         return loss
