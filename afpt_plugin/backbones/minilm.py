@@ -67,9 +67,7 @@ class Bert(torch.nn.Module):
         use_cache : bool
             Has no effect, as in `transformers.BertModel`.
         """
-        if inputs_embeds is None:
-            inputs_embeds = self.get_input_embeddings()(input_ids)
-        states = self.embeddings(inputs_embeds=inputs_embeds)
+        states = self.embeddings(input_ids, inputs_embeds)
         # A GPU would have to be waited for to know that nothing is padding.
         mask = None
         if states.is_cuda or not attention_mask.all():
@@ -109,7 +107,9 @@ class _Embeddings(torch.nn.Module):
         self.LayerNorm = LayerNorm(size, eps=config.layer_norm_eps)
         self.dropout = Dropout(config.hidden_dropout_prob)
 
-    def forward(self, inputs_embeds):
+    def forward(self, input_ids=None, inputs_embeds=None):
+        if inputs_embeds is None:
+            inputs_embeds = self.word_embeddings(input_ids)
         positions = self.position_embeddings.weight[: inputs_embeds.shape[1]]
         states = inputs_embeds + self.token_type_embeddings.weight[0]
         return self.dropout(self.LayerNorm(states + positions))

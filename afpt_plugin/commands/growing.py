@@ -12,6 +12,7 @@ import io
 import os
 from contextlib import suppress
 
+from afpt_plugin.data.tables import csv_text
 from afpt_plugin.files import replacing
 
 
@@ -56,15 +57,7 @@ class Table:
             path.unlink(missing_ok=True)
 
     def _encode(self, rows):
-        lines = []
-        # The csv module puts quotes around what its own terminator holds, and a
-        # carriage return in a name would split its row.
-        catcher = io.StringIO()
-        catcher.write = lambda line: lines.append(f"{line[:-2]}\n")
-        csv.writer(
-            catcher, delimiter=self._delimiter, lineterminator="\r\n"
-        ).writerows(rows)
-        return "".join(lines).encode()
+        return csv_text(rows, self._delimiter).encode()
 
     def add(self, rows):
         """Append rows, all or none of them; the first call makes the file."""

@@ -376,9 +376,13 @@ def csv_text(rows, delimiter=","):
 
     Example
     -------
-    >>> csv_text([["file", "label"], ["a.wav", "rain, wind"]])
-    'file,label\\na.wav,"rain, wind"\\n'
+    >>> csv_text([["file", "label"], ["a\\r.wav", "rain, wind"]])
+    'file,label\\n"a\\r.wav","rain, wind"\\n'
     """
-    text = io.StringIO()
-    csv.writer(text, delimiter=delimiter, lineterminator="\n").writerows(rows)
-    return text.getvalue()
+    text, lines = io.StringIO(), []
+    # The csv module puts quotes around what its own terminator holds, and a
+    # carriage return in a name would split its row.
+    text.write = lambda line: lines.append(f"{line[:-2]}\n")
+    writer = csv.writer(text, delimiter=delimiter, lineterminator="\r\n")
+    writer.writerows(rows)
+    return "".join(lines)

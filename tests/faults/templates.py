@@ -50,7 +50,7 @@ def make_template(forks, folder):
     """
     write_inputs(folder)
     for call in (("afpt", *TUNE, "export"), ("recipe", "OwnData", *RECIPE)):
-        ended = forks.run(folder, *call, seconds=60)
+        ended = forks.run(folder, *call)
         assert ended.status == 0, ended.stderr
     shutil.copytree(folder / RUN / "save", folder / "cut" / "save")
     (folder / "stderr.txt").unlink()

@@ -20,7 +20,7 @@ CALLS = {
 }
 FOLDERS = {"recipe": RUN, "tune": "mine", "classify": "."}
 #: Of the operations on files, those that `make test` kills before.
-SHARES = {"tune": [0.4], "classify": [0.9]}
+SHARES = {"classify": [0.4, 0.9]}
 # What tells the time, or how often a run was started; and what a copy of the
 # embeddings is called.
 UNLIKE = re.compile(
@@ -54,7 +54,7 @@ def start(place, inputs, forks, name, **hooks):
 
 def again(place, forks, name, **hooks):
     log = str(place / "operations.txt")
-    return forks.run(place, *CALLS[name], seconds=60, log=log, **hooks)
+    return forks.run(place, *CALLS[name], log=log, **hooks)
 
 
 def left(place):

@@ -12,6 +12,7 @@ import torch
 
 from afpt_plugin.learners import Template
 from afpt_plugin.options import load_hparams
+from afpt_plugin.results.calibrated import RunCalibration
 from afpt_plugin.results.run import RunResults
 from afpt_plugin.results.scores import Scores
 from afpt_plugin.task import Task
@@ -39,6 +40,7 @@ def log_a_run(line, clap, folder, history):
         {"zero_shot": torch.eye(2), "coarse": torch.eye(2)},
     )
     scores.add(["a", "b"], found, torch.eye(2))
+    results.calibration = RunCalibration(TASK, clap)
     results.timings["evaluate_start"] = 0
     results.history = []  # no figure
     results.close_run(scores, None)
