@@ -16,9 +16,8 @@ from speechbrain.utils.distributed import if_main_process
 from speechbrain.utils.logger import get_logger
 
 from afpt_plugin.data.datasets import batch_item
-from afpt_plugin.data.resident import Batch
 from afpt_plugin.precision import full_float32, name_precision
-from afpt_plugin.results.calibrated import RunCalibration
+from afpt_plugin.results.calibrated import calibrate_run
 from afpt_plugin.results.output import baseline_head, is_baseline, primary_head
 from afpt_plugin.results.scores import Scores
 from afpt_plugin.step_brain import StepBrain
@@ -95,7 +94,7 @@ class AdaptationBrain(StepBrain):
         self.results = results
         results.open(task, self.clap, self.learner, baseline, facts, self.debug)
         self._held_out = self.test_loader = None
-        #: Logits and targets of recordings, in place of `score_held_out`'s.
+        #: Logits and targets of recordings, in place of the held-out items'.
         self.validated = None
         if test_set is not None:
             self.test_loader = self.make_dataloader(
@@ -126,21 +125,14 @@ class AdaptationBrain(StepBrain):
                 logits |= {baseline_head(k): v for k, v in found.items()}
         return logits
 
-    def prepare(self, batch):
-        """Augment a training batch's embeddings."""
-        tensors = Batch.tensors(batch)
-        for name in tensors.keys() & {"whole", "parts"}:
-            tensors[name] = self.augment(tensors[name])
-        return Batch(batch.id, tensors)
-
     def classes(self, stage):
         """`Classes` in float32, computed once a stage unless training."""
-        if self._classes is not None:
-            return self._classes
-        classes = self.given_classes or self.learner.classes(self.clap)
-        classes = type(classes)(*(part.float() for part in classes))
-        # Those of a step would keep its autograd graph alive, beside which the
-        # next step cannot be captured.
+        classes = self._classes
+        if classes is None:
+            classes = self.given_classes or self.learner.classes(self.clap)
+            classes = type(classes)(*(part.float() for part in classes))
+        # A step's would keep its autograd graph alive, beside which the next
+        # step cannot be captured.
         self._classes = None if stage == sb.Stage.TRAIN else classes
         return classes
 
@@ -189,7 +181,6 @@ class AdaptationBrain(StepBrain):
             precision=name_precision(self.precision, self.device),
             grad_accumulation_factor=self.grad_accumulation_factor,
         )
-        self._has_valid = valid_set is not None
         start = time.perf_counter()
         super().fit(epoch_counter, train_set, valid_set, **kwargs)
         # DDP's wrapper would keep the process group's threads alive, and they
@@ -223,7 +214,7 @@ class AdaptationBrain(StepBrain):
         stats = {"loss": float(stage_loss), self.task.metric: metric}
         if stage == sb.Stage.TRAIN:
             self._train_stats = stats
-        if stage == sb.Stage.VALID or not self._has_valid:
+        if stage == sb.Stage.VALID or self._held_out is None:
             valid = stats if stage == sb.Stage.VALID else None
             # The logger and the checkpointer, which every process has to
             # call, write on the main process alone.
@@ -236,48 +227,33 @@ class AdaptationBrain(StepBrain):
             )
 
     @torch.no_grad()
-    def score_recordings(self):
-        """Head to its primary metric, in 0..1, on the recordings as it is now."""
+    def score(self, loader, stage=None):
+        """`Scores` of a whole set with the learner as it is now.
+
+        The last test's stage scores with the baseline, too.
+        """
         self.modules.eval()
-        self.on_stage_start(None)
-        for step, batch in enumerate(self.test_loader, start=1):
+        self.on_stage_start(stage)
+        for step, batch in enumerate(loader, start=1):
             self.evaluate_batch(batch, sb.Stage.TEST)
             if self.debug and step == self.debug_batches:
                 break
-        return self.scores.measure(self.task)
+        return self.scores
+
+    def score_recordings(self):
+        """Head to its primary metric, in 0..1, on the recordings."""
+        return self.score(self.test_loader).measure(self.task)
 
     def evaluate(self, test_set=None, max_key="selection_score", **kwargs):
         """Test the selected epoch, by default on the Brain's own test set."""
         test_set = self.test_loader if test_set is None else test_set
         return super().evaluate(test_set, max_key, **kwargs)
 
-    @torch.no_grad()
-    def score_held_out(self):
-        """Heads' logits and targets of the held-out items; None without any."""
-        if self._held_out is None:
-            return None
-        # With parts, for the baseline's sake
-        items = self._held_out.part([True] * len(self._held_out))
-        loader = self.make_dataloader(
-            items, sb.Stage.VALID, ckpt_prefix=None, batch_size=256
-        )
-        self.modules.eval()
-        self.on_stage_start(sb.Stage.TEST)
-        for batch in loader:
-            self.evaluate_batch(batch, sb.Stage.TEST)
-        return self.scores.collect()
-
     def on_evaluate_start(self, max_key=None, min_key=None):
         """Load the selected epoch, and calibrate it on the held-out items."""
         self.results.resume(self.checkpointer)
         super().on_evaluate_start(max_key, min_key)
-        kind = self.results.identity["supervision"].get("kind")
-        self.results.calibration = RunCalibration(
-            self.task,
-            self.clap,
-            self.validated or self.score_held_out(),
-            self.validated is not None or kind == "shots",
-        )
+        self.results.calibration = calibrate_run(self, self._held_out)
         self.results.timings["evaluate_start"] = time.perf_counter()
 
     def finish(self, export_folder):

@@ -10,7 +10,7 @@ from speechbrain.utils.distributed import get_rank
 from speechbrain.utils.logger import get_logger
 
 from afpt_plugin.captured import CapturedStep
-from afpt_plugin.data.resident import on_device
+from afpt_plugin.data.resident import Batch, on_device
 from afpt_plugin.together import companion
 
 logger = get_logger(__name__)
@@ -25,6 +25,8 @@ class StepBrain(sb.Brain):
     steps are launched kernel by kernel.
     """
 
+    #: Applied to the embeddings in training.
+    augment = torch.nn.Identity()
     #: What is random in a step depends on this and the step.
     seed = 0
     #: True while `compute_objectives` may not read a value.
@@ -87,8 +89,11 @@ class StepBrain(sb.Brain):
         return outputs, loss
 
     def prepare(self, batch):
-        """What is done to a training batch before it is scored."""
-        return batch
+        """Augment a training batch's embeddings."""
+        tensors = Batch.tensors(batch)
+        for name in tensors.keys() & {"whole", "parts"}:
+            tensors[name] = self.augment(tensors[name])
+        return Batch(batch.id, tensors)
 
     def seed_step(self):
         """Let what is random depend on the step alone: noise and dropout.
@@ -120,7 +125,8 @@ class StepBrain(sb.Brain):
         if should_step:
             self.optimizers_step()
         loss = loss.cpu()  # waits for the GPU
-        self.collect(batch, outputs)
+        # Copies, for a graph writes into its own at the next replay.
+        self.collect(batch, {name: o.clone() for name, o in outputs.items()})
         self.check_loss_isfinite(loss)
         self.on_fit_batch_end(batch, outputs, loss, should_step)
         return loss

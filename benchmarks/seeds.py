@@ -124,7 +124,8 @@ def make_run(options, material, kind, folder, seed):
             valid_loader_kwargs={"batch_size": 256},
         )
         brain.evaluate()
-        if brain.captured and not any(brain.captured.graphs.values()):
+        graphs = (brain.captured and brain.captured.graphs) or {}
+        if graphs and not any(graphs.values()):
             raise RuntimeError("steps were launched kernel by kernel")
 
     return run

@@ -34,7 +34,7 @@ from torch.nn.functional import interpolate, pad
 from torch.nn.utils.rnn import pad_sequence
 
 from afpt_plugin.backbones.base import Embeddings, FrozenClap
-from afpt_plugin.backbones.text import RobertaTextEncoder
+from afpt_plugin.backbones.text import BertTextEncoder, TextEncoder
 from afpt_plugin.backbones.weights import (
     fetch_file,
     fill_from_checkpoint,
@@ -76,6 +76,36 @@ CHUNK = 16
 
 # On a GPU, fewer keep it waiting for Python.
 GPU_CHUNK = 64
+
+
+class RobertaTextEncoder(BertTextEncoder):
+    """The RoBERTa of transformers' `ClapTextModel`: the context follows ``<s>``.
+
+    Position ids begin behind the padding's. The sentence is ``<s>``, the words
+    are all other positions, ``</s>`` among them.
+
+    Arguments
+    ---------
+    base, projection, tokenizer, embed_dim
+        See `TextEncoder`; ``projection`` begins with the tower's pooler.
+    max_tokens : int
+        The most tokens that the CLAP was trained with.
+    """
+
+    before_name = " "
+
+    def __init__(self, base, projection, tokenizer, embed_dim, max_tokens):
+        super().__init__(base, projection, tokenizer, embed_dim)
+        self.max_tokens = max_tokens
+
+    @property
+    def max_length(self):
+        """The most tokens that the tower was trained with and has room for."""
+        config = self.base.config
+        room = config.max_position_embeddings - config.pad_token_id - 1
+        return min(self.max_tokens, room)
+
+    _share = TextEncoder._share  # double embedding is the authors', of BERT
 
 
 class HfClap(FrozenClap):

@@ -1,8 +1,8 @@
-"""Text towers that take a learned context: what they share, BERT and RoBERTa.
+"""Text towers that take a learned context: what they share, and BERT.
 
 The context enters as token embeddings, so a tower here is a transformers model,
 a projection, a tokenizer, and the knowledge of where the context goes and which
-positions make the sentence and the words. GPT-2 is in `gpt2`.
+positions make the sentence and the words. Others are beside their CLAPs.
 
 Authors
  * The afpt_plugin developers 2026
@@ -167,14 +167,13 @@ class TextEncoder(torch.nn.Module):
     def dropout(self, enabled=True):
         """Have dropout on or off in a ``with`` block, and as before after it."""
         before = self.training
-        if enabled == before:  # to say it to 230 modules takes 2 ms
-            yield
-            return
-        self.train(enabled)
         try:
+            if enabled != before:  # to tell 230 modules takes 2 ms
+                self.train(enabled)
             yield
         finally:
-            self.train(before)
+            if enabled != before:
+                self.train(before)
 
     def encode_prompts(
         self, ctx, class_tokens, embed_twice=False, classes_per_chunk=None
@@ -418,33 +417,3 @@ class BertTextEncoder(TextEncoder):
             attended.transpose(1, 2).flatten(2), asking
         )
         return layer.feed_forward_chunk(attended)
-
-
-class RobertaTextEncoder(BertTextEncoder):
-    """The RoBERTa of transformers' `ClapTextModel`: the context follows ``<s>``.
-
-    Position ids begin behind the padding's. The sentence is ``<s>``, the words
-    are all other positions, ``</s>`` among them.
-
-    Arguments
-    ---------
-    base, projection, tokenizer, embed_dim
-        See `TextEncoder`; ``projection`` begins with the tower's pooler.
-    max_tokens : int
-        The most tokens that the CLAP was trained with.
-    """
-
-    before_name = " "
-
-    def __init__(self, base, projection, tokenizer, embed_dim, max_tokens):
-        super().__init__(base, projection, tokenizer, embed_dim)
-        self.max_tokens = max_tokens
-
-    @property
-    def max_length(self):
-        """The most tokens that the tower was trained with and has room for."""
-        config = self.base.config
-        room = config.max_position_embeddings - config.pad_token_id - 1
-        return min(self.max_tokens, room)
-
-    _share = TextEncoder._share  # double embedding is the authors', of BERT

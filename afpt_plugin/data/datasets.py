@@ -14,7 +14,6 @@ from contextlib import nullcontext
 import torch
 from speechbrain.dataio.dataset import DynamicItemDataset
 from speechbrain.utils.logger import get_logger
-from torch.nn.utils.rnn import pad_sequence
 
 from afpt_plugin.backbones.base import Embeddings
 from afpt_plugin.data import gpu
@@ -315,22 +314,27 @@ def embed_recordings(
 
     def load_one(index):
         """Read a recording."""
-        # Copied, for a view of its start would keep all of a long recording.
-        sig = load(recordings[index]).clone()
+        sig = load(recordings[index])
         if sig.dim() != 1 or len(sig) == 0:
             raise InputError(
                 f"recording {recordings[index]}: expected samples of one "
                 f"channel, got shape {list(sig.shape)}; remove the "
                 "recording or mix it down to one channel"
             )
-        return sig
+        # A view of its start would keep all of a long recording.
+        whole = sig.untyped_storage().nbytes()
+        return sig.clone() if whole > 2 * sig.nbytes else sig
 
     def load_batch(batch):
         """Read a batch of recordings, as waveforms and relative lengths."""
-        sigs = list((readers.map if on_gpu else map)(load_one, batch))
+        each = readers.map if on_gpu else map
+        sigs = list(each(load_one, batch))
         lengths = torch.tensor([len(sig) for sig in sigs])
-        loaded = pad_sequence(sigs, batch_first=True), lengths / lengths.max()
-        return [part.pin_memory() for part in loaded] if on_gpu else loaded
+        shape = len(sigs), int(lengths.max())
+        wavs = gpu.zeros_for(clap.device, shape)  # [B, samples]
+        for row, sig in zip(wavs, sigs, strict=True):
+            row[: len(sig)] = sig
+        return wavs, lengths / lengths.max()
 
     send = gpu.make_sender(clap.device)
 

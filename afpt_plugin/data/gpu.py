@@ -83,6 +83,17 @@ def power_of_two(most):
     return 2 ** int(math.log2(max(1, min(GPU_BATCH, most))))
 
 
+def zeros_for(device, shape):
+    """Zeros in the CPU's memory, from which a device can copy by itself.
+
+    Example
+    -------
+    >>> zeros_for(torch.device("cpu"), (1, 2))
+    tensor([[0., 0.]])
+    """
+    return torch.zeros(shape, pin_memory=is_gpu(device))
+
+
 def make_sender(device):
     """A function that copies a list of tensors to a device.
 

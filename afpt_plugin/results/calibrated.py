@@ -4,6 +4,8 @@ Authors
  * The afpt_plugin developers 2026
 """
 
+import speechbrain as sb
+
 from afpt_plugin.calibration import (
     Calibration,
     calibration_error,
@@ -100,3 +102,29 @@ class RunCalibration:
             "ece_by_chance": error_by_chance(log_p[primary], several),
             "bins": bins[primary],
         }
+
+
+def calibrate_run(brain, held_out):
+    """The `RunCalibration` of a Brain's learner, on what it has not learned from.
+
+    Arguments
+    ---------
+    brain : AdaptationBrain
+        With its selected epoch.
+    held_out : EmbeddingDataset or None
+        The validation items. `AdaptationBrain.validated`, of recordings, takes
+        their place.
+
+    Returns
+    -------
+    RunCalibration
+    """
+    supervision, found = brain.results.identity["supervision"], brain.validated
+    are_recordings = found is not None or supervision.get("kind") == "shots"
+    if found is None and held_out is not None:
+        # With parts, for the baseline's sake
+        items = held_out.part([True] * len(held_out))
+        options = {"ckpt_prefix": None, "batch_size": 256}
+        loader = brain.make_dataloader(items, sb.Stage.VALID, **options)
+        found = brain.score(loader, sb.Stage.TEST).collect()
+    return RunCalibration(brain.task, brain.clap, found, are_recordings)

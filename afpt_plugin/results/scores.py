@@ -34,11 +34,12 @@ class Scores:
         `transduce` needs the embeddings of whole items, too, [B, D].
         """
         self.ids += ids
-        self._targets.append(targets.cpu())
+        # Where they are: to fetch each batch would be to wait for a GPU.
+        self._targets.append(targets)
         if whole is not None:
-            self._wholes.append(whole.cpu())
+            self._wholes.append(whole)
         for head, values in logits.items():
-            self._logits.setdefault(head, []).append(values.detach().cpu())
+            self._logits.setdefault(head, []).append(values.detach())
 
     def collect(self):
         """Join the batches, and add the ensemble of coarse and fine heads.
@@ -52,12 +53,14 @@ class Scores:
         targets : torch.Tensor
             Multi-hot, [N, n_classes].
         """
-        logits = {head: torch.cat(part) for head, part in self._logits.items()}
+        logits = {
+            head: torch.cat(part).cpu() for head, part in self._logits.items()
+        }
         heads = ("coarse", "fine", "ensemble")
         for coarse, fine, both in (heads, map(baseline_head, heads)):
             if coarse in logits and fine in logits:
                 logits[both] = ensemble_logits(logits[coarse], logits[fine])
-        return logits | self._transduced, torch.cat(self._targets)
+        return logits | self._transduced, torch.cat(self._targets).cpu()
 
     def transduce(self):
         """Score the whole set at once, see `afpt_plugin.transduction`.
@@ -66,7 +69,7 @@ class Scores:
         ``zero_shot_transductive``, from the baseline's: log-posteriors.
         """
         logits, _ = self.collect()
-        features = torch.cat(self._wholes)  # [N, D]
+        features = torch.cat(self._wholes).cpu()  # [N, D]
         starts = {"transductive": primary_head(logits)}
         starts |= {baseline_head(new): "zero_shot" for new in starts}
         for new, head in starts.items():

@@ -48,7 +48,7 @@ def on_gpu(monkeypatch):
     """A GPU's ways on a CPU, with memory for 37 recordings in its half."""
     monkeypatch.setattr(gpu, "is_gpu", lambda device: True)
     monkeypatch.setattr(gpu, "make_sender", lambda device: list)
-    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor)
+    monkeypatch.setattr(gpu, "zeros_for", lambda device, s: torch.zeros(s))
     cuda = mock.Mock(
         memory_allocated=lambda device: 100,
         max_memory_allocated=lambda device: 100 + 8 * 10,
