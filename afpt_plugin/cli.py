@@ -40,7 +40,7 @@ def make_parser():
     """
     parser = argparse.ArgumentParser(
         prog="afpt",
-        description="Audio-free prompt tuning: a classifier of sounds from "
+        description="Audio-free prompt tuning: a classifier of sounds from\n"
         "class names or captions, without any labeled recording.",
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,

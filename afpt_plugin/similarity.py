@@ -135,7 +135,7 @@ class CaptionNoise(torch.nn.Module):
         self.norm = norm
 
     def forward(self, embeddings):
-        """Sentences or words [*, D] with noise; unchanged if ``norm`` is 0."""
+        """Sentences or words ``[*, D]`` with noise; unchanged if ``norm`` is 0."""
         if self.norm == 0:
             return embeddings
         std = self.norm / embeddings.shape[-1] ** 0.5

@@ -85,7 +85,7 @@ class Centering(torch.nn.Module):
         self.mean = torch.nn.Parameter(torch.zeros(EMBED_DIM))
 
     def forward(self, states):
-        """Center embeddings, [*, 384]."""
+        """Center embeddings, ``[*, 384]``."""
         return states - self.mean
 
 

@@ -28,7 +28,7 @@ class Batch:
     ids : list of str
         Of the items.
     tensors : dict of torch.Tensor
-        Field to the items' values, [B, *].
+        Field to the items' values, ``[B, *]``.
 
     Example
     -------

@@ -65,6 +65,13 @@ def test_states_and_gradients_are_those_of_transformers(
         assert torch.equal(ours, theirs)
 
 
+def test_token_ids_are_embedded_as_in_transformers(towers):
+    """The authors' double embedding calls this layer alone."""
+    ids = torch.tensor([[3, 7, 39, 3]])
+    ours, theirs = (tower.eval().embeddings(ids) for tower in towers)
+    assert torch.equal(ours, theirs)
+
+
 TEXTS = [
     *("a dog barks", "Übermäßig 犬 [MASK]?", "", "don't\u200b e\u0301é"),
     *("🐶 !!", "word " * 30),
