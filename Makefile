@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 MODERN := .venv-modern
 
-.PHONY: demo test test-all test-modern clean
+.PHONY: demo docs test test-all test-modern clean
 
 # Stamps: reinstall when what is installed changes.
 $(BIN)/python:
@@ -25,6 +25,13 @@ test test-all: %: $(VENV)/installed-%
 	$(BIN)/yamllint .
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile $(PYTEST_OPTIONS)
 
+test-all: docs
+
+# build/docs/index.html
+docs: $(VENV)/installed-docs
+	$(BIN)/sphinx-build -q -W --keep-going -c docs . build/docs
+	cp build/docs/README.html build/docs/index.html
+
 # The core, which is all unit tests but those of MS-CLAP, on the newest libraries.
 $(MODERN)/installed: setup.py constraints-modern.txt
 	$(PYTHON) -m venv $(MODERN)
@@ -36,4 +43,4 @@ test-modern: $(MODERN)/installed
 	OMP_NUM_THREADS=1 $(MODERN)/bin/python -m pytest -q -n 2 --dist loadfile -m "not slow" tests/unittests
 
 clean:
-	rm -rf $(VENV) $(MODERN) results
+	rm -rf $(VENV) $(MODERN) build docs/api results

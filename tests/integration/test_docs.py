@@ -1,10 +1,13 @@
 """The worked examples in docs/, followed as a reader would.
 
 A copy of the repository takes what a document tells the reader to write; the
-commands run in it. docs/new_learner.md has a test of its own.
+commands run in it. docs/new_learner.md has a test of its own. What
+docs/write_pages.py writes is up to date.
 """
 
 import re
+import runpy
+import time
 
 import pytest
 from documents import ROOT, QuickReader, find_steps
@@ -87,3 +90,39 @@ def test_the_toy_keeps_the_house_rules(backbone):
     for arguments in (["check"], ["format", "--check"]):
         process = backbone.run("ruff", *arguments, path)
         assert process.returncode == 0, process.stdout
+
+
+STALE = "run `python docs/write_pages.py`"
+
+
+def read_outputs(notebook):
+    """What its cells show; numbers may differ between processors."""
+    shown = []
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            data = output.get("data", {})
+            text = output.get("text") or data.get("text/plain")
+            shown.append((re.sub(r"\d+", "0", text), "image/png" in data))
+    return shown
+
+
+def test_the_page_of_the_command_line_is_what_help_prints():
+    """Versions of argparse break lines differently."""
+    pages = runpy.run_path(str(ROOT / "docs" / "write_pages.py"))
+    written = pages["CLI"].read_text(encoding="utf-8")
+    assert written.split() == pages["make_cli_page"]().split(), STALE
+
+
+@pytest.mark.slow
+def test_the_notebook_shows_what_it_computes(monkeypatch):
+    """In less than two minutes."""
+    nbformat = pytest.importorskip("nbformat")
+    pytest.importorskip("nbclient")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    pages = runpy.run_path(str(ROOT / "docs" / "write_pages.py"))
+    assert pages["NOTEBOOK"].stat().st_size < 200_000
+    stored = read_outputs(nbformat.read(pages["NOTEBOOK"], as_version=4))
+    start = time.monotonic()
+    assert read_outputs(pages["execute_notebook"]()) == stored, STALE
+    assert time.monotonic() - start < 120
+    assert [picture for _, picture in stored].count(True) == 1

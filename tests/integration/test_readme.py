@@ -1,4 +1,7 @@
-"""README.md, followed as a reader would: every command, from top to bottom."""
+"""README.md and the pages that it leads to, followed as a reader would.
+
+Every command, from top to bottom; one that is on several pages, once.
+"""
 
 import csv
 import re
@@ -6,14 +9,25 @@ import shlex
 from pathlib import Path
 
 import pytest
-from documents import BLOCK, ROOT, QuickReader, find_steps, rule_of
+from documents import (
+    BLOCK,
+    ROOT,
+    QuickReader,
+    find_steps,
+    read_documents,
+    rule_of,
+)
 from sample_noise import write_recording
 from speechbrain.utils.run_opts import RunOptions
 
 from afpt_plugin.cli import make_parser
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-STEPS = find_steps(README)
+PAGES = (
+    "README.md",
+    *(f"docs/{name}.md" for name in ("install", "own_classes", "results")),
+    *(f"docs/{name}.md" for name in ("speed", "upstream")),
+)
+STEPS = find_steps(read_documents(*PAGES))
 DOCUMENTS = [
     path.relative_to(ROOT).as_posix()
     for pattern in ("*.md", "docs/*.md", "recipes/*.md", "recipes/*/*.md")
@@ -28,9 +42,9 @@ def is_followed(document):
 
 @pytest.fixture(scope="module")
 def reader(tmp_path_factory):
-    """The reader, who has what README.md takes for granted."""
+    """The reader, who has what the pages take for granted."""
     folder = tmp_path_factory.mktemp("readme")
-    with QuickReader(folder, "README.md") as reader:
+    with QuickReader(folder, *PAGES) as reader:
         (folder / "recordings").mkdir()
         for number, name in enumerate(("church bells", "rain")):
             path = folder / "recordings" / f"{name}.wav"
