@@ -60,10 +60,16 @@ Authors
  * The afpt_plugin developers 2026
 """
 
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from afpt_plugin.adaptation import adapt
+
+__all__ = ["adapt"]
 __version__ = "0.2.0"
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     """`adapt` on demand, since it needs torch and the command line's help does not."""
     if name == "adapt":
         from afpt_plugin.adaptation import adapt

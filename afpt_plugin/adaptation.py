@@ -16,13 +16,14 @@ Authors
 import contextlib
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from speechbrain.utils.logger import get_logger
 
 from afpt_plugin.auto import check_candidates, choose_method, own_options
-from afpt_plugin.backbones import load_clap
+from afpt_plugin.backbones import FrozenClap, load_clap
 from afpt_plugin.brain import AdaptationBrain
 from afpt_plugin.data.captions import (
     Caption,
@@ -66,21 +67,21 @@ OF_RECIPES = (
 
 
 def adapt(
-    clap,
-    class_names=None,
-    method="prompts",
-    shots=None,
-    captions=None,
-    output=None,
-    multi_label=False,
-    columns=None,
-    allow_missing=0,
-    seed=1,
-    weights=None,
-    device=None,
-    candidates=None,
-    **options,
-):
+    clap: str | FrozenClap,
+    class_names: Sequence[str] | None = None,
+    method: str = "prompts",
+    shots: str | Path | Mapping[str, Iterable[str | Path]] | None = None,
+    captions: str | Path | Mapping[str, Iterable[str]] | None = None,
+    output: str | Path | None = None,
+    multi_label: bool = False,
+    columns: Mapping[str, str] | None = None,
+    allow_missing: int = 0,
+    seed: int = 1,
+    weights: str | Path | None = None,
+    device: str | None = None,
+    candidates: Sequence[str] | None = None,
+    **options: Any,
+) -> PromptedClassifier:
     """Adapt a frozen CLAP to classes, from what there is.
 
     Arguments

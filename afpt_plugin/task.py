@@ -58,13 +58,13 @@ class Task:
     """
 
     name: str
-    class_names: list
+    class_names: list[str]
     multi_label: bool = False
     clip_seconds: float = 5.0
-    folds: tuple = ()
+    folds: tuple[int, ...] = ()
     captions: str | Path | None = None
     paper_captions_per_class: int | None = None
-    all_class_names: list | None = None
+    all_class_names: list[str] | None = None
 
     def __post_init__(self):
         check_class_names(self.class_names)
@@ -79,29 +79,29 @@ class Task:
             )
 
     @property
-    def n_classes(self):
+    def n_classes(self) -> int:
         """Number of classes."""
         return len(self.class_names)
 
     @property
-    def metric(self):
+    def metric(self) -> str:
         """Name of the primary metric: ``acc``, or ``mAP`` of several labels."""
         return "mAP" if self.multi_label else "acc"
 
     @property
-    def class_metric(self):
+    def class_metric(self) -> str:
         """Name of a class's own metric: ``acc`` or ``ap``."""
         return "ap" if self.multi_label else "acc"
 
     @property
-    def logit_scale(self):
+    def logit_scale(self) -> float | None:
         """What cosines are multiplied by; None for the backbone's own scale.
 
         The ranking loss takes bare cosines, since it has a gain of its own.
         """
         return 1.0 if self.multi_label else None
 
-    def loss(self, logits, targets):
+    def loss(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Cross entropy, or the paper's ranking loss for several labels.
 
         Arguments
@@ -115,7 +115,7 @@ class Task:
             return ranking_loss(logits, targets)
         return torch.nn.functional.cross_entropy(logits, targets)
 
-    def metrics(self, logits, targets):
+    def metrics(self, logits: torch.Tensor, targets: torch.Tensor) -> dict:
         """Measure a whole set.
 
         Arguments
@@ -135,7 +135,7 @@ class Task:
         targets = targets.argmax(1)  # [N]
         return single_label_metrics(logits, targets, self.class_names)
 
-    def part(self, classes):
+    def part(self, classes: str) -> "Task":
         """The task of ``all`` classes, of the ``base`` or of the ``new`` ones.
 
         Raises
@@ -150,7 +150,7 @@ class Task:
             )
         return parts[classes]()
 
-    def base(self):
+    def base(self) -> "Task":
         """The first half of the classes, the larger one (as CoOp splits them).
 
         Returns
@@ -159,7 +159,7 @@ class Task:
         """
         return self._part("base", slice(None, -(-self.n_classes // 2)))
 
-    def new(self):
+    def new(self) -> "Task":
         """The classes that `base` leaves.
 
         Returns

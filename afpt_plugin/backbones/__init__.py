@@ -7,6 +7,8 @@ Authors
 from importlib import import_module
 from pathlib import Path
 
+import torch
+
 from afpt_plugin.backbones.base import FrozenClap
 from afpt_plugin.errors import InputError
 
@@ -31,7 +33,11 @@ HUB_NAMES = {
 INT16 = ":int16"
 
 
-def load_clap(clap, weights=None, device=None):
+def load_clap(
+    clap: str | FrozenClap,
+    weights: str | Path | None = None,
+    device: str | torch.device | None = None,
+) -> FrozenClap:
     """Load a frozen CLAP.
 
     Arguments

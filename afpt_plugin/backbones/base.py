@@ -18,6 +18,7 @@ Authors
 import functools
 import hashlib
 import json
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -106,7 +107,7 @@ class FrozenClap(torch.nn.Module):
     #: nor count towards the fingerprint.
     constant_buffers = ()
 
-    def __init__(self, name, sample_rate, preprocessing):
+    def __init__(self, name: str, sample_rate: int, preprocessing: dict):
         super().__init__()
         self.name = name
         self.sample_rate = sample_rate
@@ -131,22 +132,22 @@ class FrozenClap(torch.nn.Module):
         return self.caption_encoder.dropout(enabled)
 
     @property
-    def device(self):
+    def device(self) -> torch.device:
         """Where the towers are (torch.device)."""
         return next(self.parameters()).device
 
     @property
-    def embed_dim(self):
+    def embed_dim(self) -> int:
         """Size D of the joint space."""
         return self.caption_encoder.embed_dim
 
     @property
-    def token_dim(self):
+    def token_dim(self) -> int:
         """Size d of a token embedding, so of a context vector."""
         return self.caption_encoder.token_dim
 
     @property
-    def logit_scale(self):
+    def logit_scale(self) -> float:
         """The exponentiated scale of the logits, at most 100 (float)."""
         return min(float(self.log_logit_scale.exp()), MAX_LOGIT_SCALE)
 
@@ -156,7 +157,7 @@ class FrozenClap(torch.nn.Module):
         raise NotImplementedError
 
     @functools.cached_property
-    def fingerprint(self):
+    def fingerprint(self) -> str:
         """Hash of the weights and the preprocessing (64 hex digits)."""
         settings = json.dumps(self.preprocessing, sort_keys=True)
         digest = hashlib.sha256(settings.encode())
@@ -168,7 +169,9 @@ class FrozenClap(torch.nn.Module):
         return digest.hexdigest()
 
     @torch.no_grad()
-    def encode_captions(self, captions, pad_to=None):
+    def encode_captions(
+        self, captions: Sequence[str], pad_to: int | None = None
+    ) -> Embeddings:
         """Embed captions.
 
         Arguments
@@ -187,12 +190,12 @@ class FrozenClap(torch.nn.Module):
         tokens = self.caption_encoder.tokenize(captions, pad_to)
         return self.caption_encoder.encode(tokens.to(self.device))
 
-    def tokenize_class_names(self, class_names):
+    def tokenize_class_names(self, class_names: Sequence[str]) -> ClassTokens:
         """Tokenize class names, trimmed to the longest; returns `ClassTokens`."""
         tokens = self.caption_encoder.tokenize_class_names(class_names)
         return tokens.to(self.device)
 
-    def check_class_names(self, class_names):
+    def check_class_names(self, class_names: Sequence[str]) -> None:
         """Refuse class names that this CLAP cannot tell apart or read.
 
         Names that it hardly knows are warned of.
@@ -229,7 +232,7 @@ class FrozenClap(torch.nn.Module):
                     *(self.name, name),
                 )
 
-    def embed_words(self, text):
+    def embed_words(self, text: str) -> torch.Tensor:
         """Token embeddings of a text, to start a context from words, [n, d].
 
         Special tokens are not among them.
@@ -237,8 +240,12 @@ class FrozenClap(torch.nn.Module):
         return self.caption_encoder.embed_words(text)
 
     def encode_prompts(
-        self, ctx, class_tokens, embed_twice=False, classes_per_chunk=None
-    ):
+        self,
+        ctx: torch.Tensor,
+        class_tokens: ClassTokens,
+        embed_twice: bool = False,
+        classes_per_chunk: int | None = None,
+    ) -> torch.Tensor:
         """Embed class names behind a context; differentiable in ``ctx`` only.
 
         Arguments
@@ -274,7 +281,9 @@ class FrozenClap(torch.nn.Module):
         )
         return embeddings[0] if ctx.dim() == 2 else embeddings
 
-    def encode_audio(self, wavs, lens):
+    def encode_audio(
+        self, wavs: torch.Tensor, lens: torch.Tensor
+    ) -> Embeddings:
         """Embed recordings.
 
         Arguments
@@ -291,7 +300,7 @@ class FrozenClap(torch.nn.Module):
         """
         raise NotImplementedError
 
-    def frame_centers(self, n_samples, n_frames):
+    def frame_centers(self, n_samples: int, n_frames: int) -> torch.Tensor:
         """Say where frames lie; by default they are spread evenly.
 
         Of waveforms of ``n_samples``, from which `encode_audio` made

@@ -14,11 +14,13 @@ Authors
 """
 
 import inspect
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch.nn.functional import normalize
 
+from afpt_plugin.backbones.base import Embeddings, FrozenClap
 from afpt_plugin.errors import InputError
 from afpt_plugin.similarity import coarse_logits, fine_logits
 
@@ -99,7 +101,13 @@ class Learner(torch.nn.Module):
         """
         return 0.0
 
-    def setup(self, clap, class_names, shots=None, logit_scale=None):
+    def setup(
+        self,
+        clap: FrozenClap,
+        class_names: Sequence[str],
+        shots: LabeledItems | None = None,
+        logit_scale: float | None = None,
+    ) -> "Learner":
         """Make the tensors; a subclass calls this one last.
 
         Arguments
@@ -130,7 +138,7 @@ class Learner(torch.nn.Module):
         ]
         return self.to(clap.device)
 
-    def classes(self, clap):
+    def classes(self, clap: FrozenClap) -> Classes:
         """Embed the classes with the backbone of `setup`, as `Classes`."""
         raise NotImplementedError
 
@@ -149,7 +157,9 @@ class Learner(torch.nn.Module):
         """Embed the classes of several learners: a list of `Classes`."""
         return [learner.classes(clap) for learner in learners]
 
-    def forward(self, item, classes):
+    def forward(
+        self, item: Embeddings, classes: Classes
+    ) -> dict[str, torch.Tensor]:
         """Score items against the classes.
 
         Arguments
