@@ -30,6 +30,7 @@ Where things are:
 The method in three steps, by hand:
 
 1. Load a backbone and embed captions.
+
 >>> import torch
 >>> from afpt_plugin.backbones import load_clap
 >>> from afpt_plugin.task import Task
@@ -38,6 +39,7 @@ The method in three steps, by hand:
 >>> item = clap.encode_captions(captions)
 
 2. Learn contexts that tell the captions' classes apart.
+
 >>> from afpt_plugin.learners import PromptLearner
 >>> learner = PromptLearner(ctx_init="this is a sound of")
 >>> optimizer = torch.optim.AdamW(
@@ -49,6 +51,7 @@ The method in three steps, by hand:
 >>> optimizer.step()
 
 3. Score recordings with them.
+
 >>> wavs = torch.randn(1, 5 * clap.sample_rate)
 >>> recording = clap.encode_audio(wavs, torch.ones(1))
 >>> learner(recording, learner.classes(clap))["fine"].shape

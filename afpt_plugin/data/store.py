@@ -6,10 +6,12 @@ under a folder named after the last two, and finds them by the hash of the
 first. Epochs, seeds, learners and reruns then read instead of encode.
 
 1. Name what is stored:
+
 >>> folder = getfixture("tmp_path")
 >>> store = FeatureStore(folder, "fingerprint of a CLAP", {"kind": "captions"})
 
 2. Fill it. Only what is missing is encoded, and a killed run resumes:
+
 >>> captions = ["a dog barks", "rain on a roof"]
 >>> keys = [content_key(caption) for caption in captions]
 >>> def encode(batch):
@@ -18,6 +20,7 @@ first. Epochs, seeds, learners and reruns then read instead of encode.
 (2, 0)
 
 3. Read it:
+
 >>> store[keys[0]]["words"].shape
 torch.Size([11, 2])
 

@@ -204,6 +204,12 @@ RULES = (
     ),
     Rule(r"python benchmarks/frames\.py ", prints=r"\| tuned \|", slow=True),
     Rule(
+        r"python benchmarks/speed\.py --what seeds",
+        options={**SPEED, "--batch_size": "96"},
+        prints=r"\| [\d.]+ s",
+        slow=True,
+    ),
+    Rule(
         r"python benchmarks/speed\.py --what \w+",
         options=SPEED,
         prints=r"\| [\d.]+",
