@@ -27,10 +27,10 @@ test test-all: %: $(VENV)/installed-%
 
 test-all: docs
 
-# build/docs/index.html
+# site/index.html
 docs: $(VENV)/installed-docs
-	$(BIN)/sphinx-build -q -W --keep-going -c docs . build/docs
-	cp build/docs/README.html build/docs/index.html
+	$(BIN)/sphinx-build -q -W --keep-going -c docs . site
+	cp site/README.html site/index.html
 
 # The core, which is all unit tests but those of MS-CLAP, on the newest libraries.
 $(MODERN)/installed: setup.py constraints-modern.txt
@@ -43,4 +43,4 @@ test-modern: $(MODERN)/installed
 	OMP_NUM_THREADS=1 $(MODERN)/bin/python -m pytest -q -n 2 --dist loadfile -m "not slow" tests/unittests
 
 clean:
-	rm -rf $(VENV) $(MODERN) build docs/api results
+	rm -rf $(VENV) $(MODERN) docs/api results site

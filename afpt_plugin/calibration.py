@@ -85,7 +85,7 @@ class Calibration:
         return settings
 
     def log_probabilities(self, logits, n_heads=1):
-        """Logs of the probabilities of logits [*, n_classes].
+        """Logs of the probabilities of logits ``[*, n_classes]``.
 
         ``n_heads`` says of how many heads the logits are the sum.
         """

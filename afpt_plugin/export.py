@@ -31,6 +31,7 @@ import json
 import os
 import re
 import reprlib
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -287,7 +288,9 @@ def write_export(
     return folder
 
 
-def read_export(folder, fetch=None):
+def read_export(
+    folder: str | Path, fetch: Callable[[str], str] | None = None
+) -> Export:
     """Read an export folder and check every value in it: an `Export`.
 
     Arguments
@@ -347,7 +350,7 @@ def _sha256(content, settings):
     return hashlib.sha256(content + text.encode()).hexdigest()
 
 
-def find_export(folder):
+def find_export(folder: str | Path) -> Path:
     """The folder itself, or the one in it that is called ``export``.
 
     Raises

@@ -33,14 +33,17 @@ import functools
 import math
 import os
 import re
+from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from speechbrain.inference.interfaces import Pretrained
 from speechbrain.utils.fetching import LocalStrategy
+from torch import Tensor
 
 from afpt_plugin.answers import Answers
 from afpt_plugin.backbones import load_clap
-from afpt_plugin.backbones.base import Embeddings
+from afpt_plugin.backbones.base import Embeddings, FrozenClap
 from afpt_plugin.backbones.weights import fetch_file
 from afpt_plugin.data.audio import Recording, fit_length
 from afpt_plugin.data.tables import check_class_names
@@ -108,14 +111,14 @@ class PromptedClassifier(Answers, Pretrained):
     @classmethod
     def from_hparams(
         cls,
-        source,
-        savedir=None,
-        run_opts=None,
-        weights=None,
-        clap=None,
-        local_strategy=LocalStrategy.SYMLINK,
+        source: str | Path,
+        savedir: str | Path | None = None,
+        run_opts: dict | None = None,
+        weights: str | Path | None = None,
+        clap: FrozenClap | None = None,
+        local_strategy: LocalStrategy = LocalStrategy.SYMLINK,
         fetch_config=None,
-    ):
+    ) -> "PromptedClassifier":
         """Load an export, from a folder or from the hub, and its backbone.
 
         Unlike SpeechBrain's own interfaces, this one does not evaluate
@@ -164,16 +167,18 @@ class PromptedClassifier(Answers, Pretrained):
         return cls({"clap": clap}, {"export": export}, run_opts)
 
     @property
-    def sample_rate(self):
+    def sample_rate(self) -> int:
         """Rate of the waveforms that the batch methods take, in Hz (int)."""
         return self.mods.clap.sample_rate
 
     @property
-    def clip_samples(self):
+    def clip_samples(self) -> int:
         """Length of a window (int)."""
         return round(self.hparams.export.clip_seconds * self.sample_rate)
 
-    def with_class_names(self, class_names):
+    def with_class_names(
+        self, class_names: Sequence[str]
+    ) -> "PromptedClassifier":
         """A classifier of other classes, if the learner can; shares the CLAP."""
         check_class_names(class_names)
         clap = self.mods.clap
@@ -197,7 +202,7 @@ class PromptedClassifier(Answers, Pretrained):
         )
 
     @torch.no_grad()
-    def encode_batch(self, wavs, lens=None):
+    def encode_batch(self, wavs: Tensor, lens=None) -> Embeddings:
         """Embed recordings.
 
         What is shorter than the run's clips, or than the longest of the batch,
@@ -236,7 +241,7 @@ class PromptedClassifier(Answers, Pretrained):
         return Embeddings(*(part.contiguous() for part in embeddings))
 
     @torch.no_grad()
-    def logits_batch(self, wavs, lens=None):
+    def logits_batch(self, wavs: Tensor, lens=None) -> dict[str, Tensor]:
         """Each head's logits, as the Brain computes them.
 
         Takes what `encode_batch` takes.
@@ -249,7 +254,7 @@ class PromptedClassifier(Answers, Pretrained):
         """
         return self._logits(self.encode_batch(wavs, lens))
 
-    def classify_batch(self, wavs, lens=None):
+    def classify_batch(self, wavs: Tensor, lens=None) -> Scores:
         """Classify recordings; takes what `encode_batch` takes.
 
         Returns
@@ -288,7 +293,12 @@ class PromptedClassifier(Answers, Pretrained):
         looped = recording.n_samples < self.clip_samples
         return recording.flags + ["looped"] * looped
 
-    def classify_file(self, path, top_k=None, per_window=False):
+    def classify_file(
+        self,
+        path: str | Path,
+        top_k: int | None = None,
+        per_window: bool = False,
+    ) -> Scores:
         """Classify a recording of any length, rate and number of channels.
 
         One that is longer than the run's clips is cut into windows of their
@@ -325,7 +335,7 @@ class PromptedClassifier(Answers, Pretrained):
             return self.rank(logits, top_k)
         return self.name_none(torch.zeros_like(logits), top_k)
 
-    def frame_scores(self, path):
+    def frame_scores(self, path: str | Path) -> FrameScores:
         """Score every frame of a recording: when is what heard?
 
         Nothing was trained on frames' labels, so this is weak detection: a

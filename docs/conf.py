@@ -21,7 +21,7 @@ include_patterns = [
 ]
 # What need not be searched, and apidoc's list of one package.
 exclude_patterns = [
-    *(".*", "build", "results", "tests", "docs/api/modules.rst"),
+    *(".*", "build", "results", "site", "tests", "docs/api/modules.rst"),
 ]
 extensions = [
     *("myst_nb", "sphinx.ext.apidoc", "sphinx.ext.autodoc"),
