@@ -12,8 +12,10 @@ import ast
 import contextlib
 import dataclasses
 import difflib
+import importlib
 import inspect
 import io
+import logging
 import pydoc
 import re
 from collections.abc import Mapping, Sequence
@@ -118,6 +120,7 @@ def load_hparams(hparams_file, overrides):
     >>> load_hparams(path, {"seed": 2})["twice"]
     4
     """
+    _quieten()
     check_hparams(hparams_file, overrides)
     if isinstance(overrides, Mapping):
         overrides = plain_options(overrides)
@@ -143,6 +146,18 @@ def load_hparams(hparams_file, overrides):
         ) from error
 
 
+def _quieten():
+    """Leave out what libraries log of themselves and not of the run."""
+    for name in ("speechbrain.utils.quirks", "matplotlib"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    # It warns that there is no torchvision, for images that nobody saves.
+    noisy = logging.getLogger("speechbrain.utils.train_logger")
+    nothing = logging.Filter("nothing")
+    noisy.addFilter(nothing)
+    importlib.import_module(noisy.name)
+    noisy.removeFilter(nothing)
+
+
 def plain_options(options):
     """Options of a call without numpy's numbers, which YAML does not know.
 
@@ -157,10 +172,19 @@ def plain_options(options):
     }
 
 
+#: What else an option may look like on a command line, as expressions.
+SHORT_FORMS = {
+    "--epochs([=\0])": r"--number_of_epochs\2",
+    r"--folds([=\0])(\w+)(?=\0|$)": r"--folds\2[\3]",
+}
+
+
 def parse_arguments(arguments):
     """SpeechBrain's parser of a command line, with one sentence for a mistake.
 
-    ``--precision`` may also be ``tf32``, see `afpt_plugin.precision`.
+    ``--precision`` may also be ``tf32``, see `afpt_plugin.precision`;
+    ``--epochs`` stands for ``--number_of_epochs``, and ``--folds 4`` for
+    ``--folds [4]``.
 
     Raises
     ------
@@ -175,8 +199,10 @@ def parse_arguments(arguments):
     afpt_plugin.errors.InputError: argument --precision: invalid choice: ...
     """
     said = io.StringIO()
-    # SpeechBrain has no name for it.
     line = "\0".join(arguments)
+    for short, whole_form in SHORT_FORMS.items():
+        line = re.sub(f"(^|\0){short}", rf"\1{whole_form}", line)
+    # SpeechBrain has no name for it.
     changed = re.sub("(--precision[=\0])tf32(?=\0|$)", r"\1fp32", line)
     try:
         with contextlib.redirect_stderr(said):

@@ -275,15 +275,18 @@ class FeatureStore(Mapping):
 
     def _mention_older(self, folder):
         """Say which stores of other versions are no longer read."""
-        for path in sorted(folder.glob("*/store.json")):
-            if not path.is_file():
-                continue
-            if f'"format": {FORMAT_VERSION},'.encode() not in path.read_bytes():
-                logger.info(
-                    f"{path.parent}: another version of this package stored "
-                    "these features; they are not read, so the folder can be "
-                    "removed, and what is needed will be encoded again"
-                )
+        current = f'"format": {FORMAT_VERSION},'.encode()
+        older = [
+            path.parent.name
+            for path in sorted(folder.glob("*/store.json"))
+            if path.is_file() and current not in path.read_bytes()
+        ]
+        if older:
+            logger.info(
+                f"{folder}: another version of this package stored features in "
+                f"{', '.join(older)}; they are not read, so these folders can "
+                "be removed, and what is needed will be encoded again"
+            )
 
     def _describe(self):
         """Say in ``store.json``, to a reader, what the folder holds."""

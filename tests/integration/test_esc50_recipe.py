@@ -85,6 +85,10 @@ def test_a_run_from_the_root_leaves_everything_behind(whole):
     assert len(rows) == 10
     assert all(row["source"] == row["id"].split("-")[1] for row in rows)
     printed = process.stdout + process.stderr
+    # Libraries do not speak of themselves.
+    log = (folder / "log.txt").read_text()
+    for word in ("torchvision", "quirk", "font"):
+        assert word not in printed + log
     assert "not the paper's benchmark" in printed
     assert "10 clips of sample recordings" in printed
     assert "40 of 50 classes" in printed

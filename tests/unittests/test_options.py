@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from afpt_plugin.experiment import METHODS
-from afpt_plugin.options import load_hparams
+from afpt_plugin.options import load_hparams, parse_arguments
 from afpt_plugin.results.options import (
     UNCOMPARED,
     differing_options,
@@ -14,6 +14,15 @@ from afpt_plugin.results.options import (
 )
 
 HPARAMS = METHODS.parent / "ESC50" / "hparams.yaml"
+
+
+def test_short_forms_of_options():
+    arguments = "hparams.yaml --epochs 2 --folds=4 --precision tf32".split()
+    name, run_opts, overrides = parse_arguments(arguments)
+    assert name == "hparams.yaml" and run_opts.precision == "tf32"
+    assert yaml.safe_load(overrides) == {"number_of_epochs": 2, "folds": [4]}
+    _, _, overrides = parse_arguments(["a.yaml", "--folds", "[1, 2]"])
+    assert yaml.safe_load(overrides) == {"folds": [1, 2]}
 
 
 @pytest.mark.parametrize("method", ["linear_probe", "palm", "tip_adapter_f"])
