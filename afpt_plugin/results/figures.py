@@ -79,7 +79,10 @@ def plot_training(
     colors = {**losses, f"valid_{metric_name}": GREEN, **_HEAD_COLORS}
     rows = pd.DataFrame(history, columns=["epoch", *colors]).set_index("epoch")
     rows = rows.apply(pd.to_numeric).dropna(axis=1, how="all")
-    panels = [rows.filter(losses), 100 * rows.drop(columns=losses, errors="ignore")]
+    panels = [
+        rows.filter(losses),
+        100 * rows.drop(columns=losses, errors="ignore"),
+    ]
     panels = [panel for panel in panels if len(panel.columns)]
 
     with drawing(path, 4.6 * len(panels), 3.1) as figure:
@@ -151,19 +154,21 @@ def plot_per_class(zero_shot, adapted, n, path, metric_name):
         axes.grid(axis="x")
         low = {}
         if metric_name == "acc":
-            ends = wilson_interval(rows["after"].to_numpy(), rows["n"].to_numpy())
+            ends = wilson_interval(
+                rows["after"].to_numpy(), rows["n"].to_numpy()
+            )
             band = {"color": "#E0E0E0", "linewidth": 6}
             axes.hlines(places, *(100 * end for end in ends), **band)
-            low = {"95 % interval": Line2D([], [], solid_capstyle="butt", **band)}
+            low = {
+                "95 % interval": Line2D([], [], solid_capstyle="butt", **band)
+            }
         before, after = 100 * rows["before"], 100 * rows["after"]
         lines = {"color": rows["color"], "linewidth": 1.8}
         axes.hlines(places, before, after, **lines)
         hollow = {"color": "white", "edgecolor": DARK, "linewidth": 1}
         axes.scatter(before, places, s=22, zorder=3, **hollow)
         axes.scatter(after, places, s=22, zorder=4, color=rows["color"])
-        write_rows(
-            axes, [f"{name} ({k:.0f})" for name, k in rows["n"].items()]
-        )
+        write_rows(axes, [f"{name} ({k:.0f})" for name, k in rows["n"].items()])
         axes.set(xlim=(-2, 102), ylim=(-0.8, len(rows) - 0.2))
         axes.set_xlabel(metric_label(metric_name))
         kinds = {BLUE: "better", RED: "worse", GRAY: "unchanged"}
@@ -215,7 +220,7 @@ def plot_confusion(matrix, class_names, path):
             look = {"ha": "center", "va": "center", "fontsize": 7.5}
             for row, column in np.argwhere(shares > 0):
                 share = shares[row, column]
-                color = "white" if share > 50 else DARK
+                color = "white" if share > 65 else DARK
                 axes.text(column, row, f"{share:.0f}", color=color, **look)
         write_rows(axes, class_names, size)
         axes.set_xticks([])
@@ -308,10 +313,10 @@ def plot_comparison(table, labels, heads, path):
             look = {"color": PALE, "linewidth": 0.7}
             each.hlines(places[1:] - 0.5, *ends, **look)
             each.set(xlim=ends, ylim=(len(table) - 0.5, -0.5))
-        several = table["n_runs"].max() > 1
-        note = "\nbars: standard deviation over runs" * several
+        several = (table["n_runs"] > 1).any()
+        note = "\nbars: standard deviation over runs" if several else ""
         axes.set_xlabel(f"{metric_label(_common(table['metric']))}{note}")
-        note = "\nbars: 95 % interval; hollow: it holds 0"
+        note = "\nbars: 95 % interval; filled: without 0"
         right.set_xlabel(f"gain over zero-shot [points]{note}")
         figure.legend(
             *axes.get_legend_handles_labels(),

@@ -98,7 +98,9 @@ def _draw_spectrogram(axes, sig, sample_rate, width):
         extent=(0, width, 0, top),
     )
     ticks = [kHz for kHz in (0.5, 1, 2, 4, 8, 16) if 2000 * kHz <= sample_rate]
-    axes.set_yticks(height([1000 * kHz for kHz in ticks]), map("{:g}".format, ticks))
+    axes.set_yticks(
+        height([1000 * kHz for kHz in ticks]), map("{:g}".format, ticks)
+    )
     axes.set_ylabel("frequency [kHz]")
 
 
@@ -122,7 +124,9 @@ def _draw_frames(axes, frames, class_names, unit, top_k):
         color = _COLORS[i % len(_COLORS)]
         style = "-" if i < len(_COLORS) else "--"
         axes.plot(time, line, style, color=color, linewidth=width)
-    _name_peaks(axes, extent.mean(axis=1), p[chosen], [class_names[i] for i in chosen])
+    _name_peaks(
+        axes, extent.mean(axis=1), p[chosen], [class_names[i] for i in chosen]
+    )
     if len(chosen) < len(class_names):
         note = f"{len(chosen)} of {len(class_names)} classes"
         look = {"fontsize": 7.5, "ha": "right", "va": "bottom"}
@@ -161,7 +165,9 @@ def _name_peaks(axes, time, curves, names):
         height = y[place]
         while not free(place, height):
             height += high / 4
-        boxes.append((left[place], left[place] + 2 * half, height, height + high))
+        boxes.append(
+            (left[place], left[place] + 2 * half, height, height + high)
+        )
         axes.text(
             left[place] + half,
             height,

@@ -93,6 +93,8 @@ def plot_shots(table, titles, path):
         for axes, (names, panel) in zip(grid, panels, strict=False):
             dataset, clap, metric = names
             axes.set_title(f"{dataset}, {clap}")
-            axes.set_xlabel("labeled recordings of a class (k)")
+            axes.set_xlabel(
+                "labeled recordings of a class (k); bars: standard deviation"
+            )
             axes.set_ylabel(metric_label(metric))
             _draw_shots(axes, panel, styles)
