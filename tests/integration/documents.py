@@ -112,8 +112,6 @@ RULES = (
     ),
     Rule(
         r"afpt classify .*results/samples/",
-        # The first of those that a recipe laid out, at its smallest.
-        replace={r"/Y\d{11}_": "/Y00000000000_"},
         leaves=("{output}",),
         slow=True,
     ),
