@@ -34,6 +34,7 @@ _STYLE = {
     "lines.markersize": 5,
     "savefig.dpi": "figure",
     "text.color": DARK,
+    "text.hinting": "none",  # it takes time, and shows at fewer pixels only
     "text.parse_math": False,  # a class name may hold dollar signs
     "xtick.color": GRAY,
     "xtick.labelcolor": DARK,
@@ -79,9 +80,9 @@ def percent_limits(values, least=20):
     Example
     -------
     >>> percent_limits([82.25, 83.75]), percent_limits([99.0, 100.0])
-    ((73.0, 93.0), (81.0, 101.0))
+    ((73.0, 93.0), (81, 101))
     """
-    low, high = np.nanmin(values), np.nanmax(values)
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
     room = max(least - (high - low), 0.1 * (high - low)) / 2
     top = min(high + room, 101)
     return max(min(low - room, top - least), -1), max(top, least - 1)
