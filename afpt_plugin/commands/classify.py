@@ -123,7 +123,12 @@ def add_parser(subparsers):
             "TEXT",
             "without --source (default: 'this is a sound of {}')",
         ),
-        ("--figure", "PNG", "draw the frames of one recording"),
+        (
+            "--figure",
+            "PNG",
+            "draw the frames of one recording: of the --top classes, those "
+            "whose peak is at least a quarter of the highest",
+        ),
         ("--features", "FOLDER", "keep the embeddings here for other runs"),
         ("--weights", "FILE", "local checkpoint of the backbone"),
         ("--device", "NAME", "cpu, cuda:0, ... (default: a GPU if present)"),
@@ -192,13 +197,14 @@ def run(args):
         )
     elif args.figure:
         from afpt_plugin.inference import LONGEST_DRAWN
-        from afpt_plugin.results.figures import plot_frame_scores
+        from afpt_plugin.results.frames_figure import plot_frame_scores
 
         sig = classifier.load_audio(files[0], LONGEST_DRAWN)
+        frames = classifier.score_recordings([sig])[0].frames
         plot_frame_scores(
             sig,
             classifier.sample_rate,
-            classifier.score_recordings([sig])[0].frames,
+            classifier.frame_probabilities(frames),
             classifier.class_names,
             args.figure,
             top_k=args.top,

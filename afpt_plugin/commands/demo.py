@@ -208,12 +208,13 @@ def _table(classifier, found):
 
 def _figure(classifier, sig, found):
     """The spectrogram and the frames' scores, or why there are none."""
-    from afpt_plugin.results.figures import plot_frame_scores
+    from afpt_plugin.results.frames_figure import plot_frame_scores
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "frames.png")
         names, rate = classifier.class_names, classifier.sample_rate
-        plot_frame_scores(sig, rate, found.frames, names, path)
+        frames = found.frames and classifier.frame_probabilities(found.frames)
+        plot_frame_scores(sig, rate, frames, names, path)
         data = base64.b64encode(path.read_bytes()).decode()
     image = f"<img alt=spectrogram src='data:image/png;base64,{data}'>"
     why = _mistake(classifier.check_frames)

@@ -245,7 +245,8 @@ def _write(output, found, tuned, logits, targets, rows):
         {row["ID"]: row["source"] for row in rows},
         partial(_log_probabilities, tuned),
     )
-    plot_per_class(*columns.values(), output / "per_class.png", kind)
+    values = *columns.values(), table["n"].to_dict()
+    plot_per_class(*values, output / "per_class.png", kind)
     metrics, bins = found["metrics"]["tuned"], found["bins"]["tuned"]
     errors = metrics["ece"], metrics["ece_by_chance"]
     plot_reliability(bins, errors, output / "reliability.png")

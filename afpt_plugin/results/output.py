@@ -287,7 +287,8 @@ def write_run(
         {n: entry[metric] for n, entry in results["per_class"][head].items()}
         for head in ("zero_shot", primary)
     )
-    plot_per_class(before, after, folder / "per_class.png", metric)
+    n = {name: k["n"] for name, k in results["per_class"][primary].items()}
+    plot_per_class(before, after, n, folder / "per_class.png", metric)
     if found := results.get("calibration"):
         errors = found["ece"][primary], found["ece_by_chance"]
         plot_reliability(found["bins"], errors, folder / "reliability.png")

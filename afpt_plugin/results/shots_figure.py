@@ -6,56 +6,27 @@ Authors
 
 import numpy as np
 
-from afpt_plugin.results.figures import (
-    _AXIS_NAMES,
-    _BLUE,
-    _GRAY,
-    _GREEN,
-    _ORANGE,
-    _RED,
-    _drawing,
+from afpt_plugin.results.drawing import (
+    BLACK,
+    BLUE,
+    GRAY,
+    GREEN,
+    ORANGE,
+    PURPLE,
+    RED,
+    SKY,
+    drawing,
+    metric_label,
+    name_lines,
 )
 
-
-def _spread(values, gap):
-    """Move numbers apart to at least ``gap``, as little as need be."""
-    order = np.argsort(values)
-    placed = np.array(values, dtype=float)[order]
-    for place in range(1, len(placed)):
-        placed[place] = max(placed[place], placed[place - 1] + gap)
-    # Only upwards so far; all together they go down by half as much.
-    placed -= (placed - np.sort(values)).max() / 2
-    return placed[np.argsort(order)]
-
-
-def _name_lines(axes, ends):
-    """Write names right of the axes, each joined to the end of its line.
-
-    ``ends`` are tuples of name, height, color and horizontal place.
-    """
-    low, high = axes.get_ylim()
-    # A line of text is about a seventeenth of the axes high.
-    heights = _spread([end[1] for end in ends], (high - low) / 17)
-    for (name, value, color, place), height in zip(ends, heights, strict=True):
-        axes.annotate(
-            name,
-            (place, value),
-            (1.06, (height - low) / (high - low)),
-            textcoords="axes fraction",
-            va="center",
-            fontsize=8.5,
-            color=color,
-            arrowprops={
-                **{"arrowstyle": "-", "color": color},
-                **{"linewidth": 0.6, "relpos": (0, 0.5)},
-            },
-        )
+_COLORS = (BLUE, ORANGE, GREEN, PURPLE, RED, SKY, BLACK)
 
 
 def _draw_shots(axes, panel, styles):
     """Draw the rows of one data set and backbone, see `plot_shots`."""
     usual = panel["mark"] == panel["mark"].mode()[0]
-    levels = [("zero-shot", panel["zero_shot"][usual].iloc[0], _GRAY)]
+    levels = [("zero-shot", panel["zero_shot"][usual].iloc[0], GRAY)]
     for row in panel[panel["k"].isna()].itertuples():
         # The template as a method of its own is zero-shot once more.
         same = np.isclose(row.value, levels[0][1])
@@ -76,8 +47,7 @@ def _draw_shots(axes, panel, styles):
             x,
             line["value"],
             yerr=line["std"].fillna(0),
-            capsize=2.5,
-            elinewidth=1,
+            elinewidth=0.7,
             label=title,
             **styles[title],
         )
@@ -87,7 +57,7 @@ def _draw_shots(axes, panel, styles):
     axes.set_xticks(ks, [f"{k:g}" for k in ks])
     axes.tick_params(axis="x", which="minor", length=0)
     axes.grid(axis="y")
-    _name_lines(axes, ends)
+    name_lines(axes, ends)
 
 
 def plot_shots(table, titles, path):
@@ -107,23 +77,24 @@ def plot_shots(table, titles, path):
         value=[100 * table.at[row, head] for row, head in heads],
         std=[100 * table.at[row, f"{head}_std"] for row, head in heads],
     )
-    colors = [_BLUE, _ORANGE, _GREEN, "#CC79A7", _RED, "#56B4E9", "#000000"]
     names = dict.fromkeys(rows.sort_values("k", kind="stable")["title"])
     styles = {
-        name: {"color": colors[i % 7], "marker": "osD^vPX*"[i % 8]}
+        name: {"color": _COLORS[i % 7], "marker": "osD^vPX*"[i % 8]}
         for i, name in enumerate(names)
     }
     groups = rows.groupby(["dataset", "clap", "metric"], sort=False)
     panels = [each for each in groups if each[1]["k"].notna().any()]
     n_columns = min(2, len(panels))
     n_rows = -(-len(panels) // n_columns)
-    with _drawing(path, 5.6 * n_columns, 3.7 * n_rows) as figure:
+    with drawing(path, 5.6 * n_columns, 3.7 * n_rows) as figure:
         grid = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
         for axes in grid[len(panels) :]:
             axes.remove()
         for axes, (names, panel) in zip(grid, panels, strict=False):
             dataset, clap, metric = names
             axes.set_title(f"{dataset}, {clap}")
-            axes.set_xlabel("labeled recordings of a class (k)")
-            axes.set_ylabel(f"{_AXIS_NAMES.get(metric, metric)} [%]")
+            axes.set_xlabel(
+                "labeled recordings of a class (k); bars: standard deviation"
+            )
+            axes.set_ylabel(metric_label(metric))
             _draw_shots(axes, panel, styles)

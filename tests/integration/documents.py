@@ -105,9 +105,13 @@ RULES = (
         prints=r"epoch 1 of 1",
     ),
     Rule(
+        r"afpt classify afpt_plugin/assets/",
+        replace={r"\w+\.ogg": "noise_0.flac"},
+        leaves=("{output}", "{figure}"),
+        slow=True,
+    ),
+    Rule(
         r"afpt classify .*results/samples/",
-        # The first of those that a recipe laid out, at its smallest.
-        replace={r"/Y\d{11}_": "/Y00000000000_"},
         leaves=("{output}",),
         slow=True,
     ),

@@ -120,7 +120,7 @@ def test_table_shows_percent_points_and_untested_classes():
 def test_a_run_leaves_all_files(tmp_path, multi_label, history):
     task = Task("Pets", CLASS_NAMES, multi_label)
     targets = MULTI_HOT if multi_label else torch.eye(3)[TARGETS]
-    per_class = {name: {"acc": 0.5, "ap": 0.5} for name in CLASS_NAMES}
+    per_class = {n: {"acc": 0.5, "ap": 0.5, "n": 2} for n in CLASS_NAMES}
     results = {
         **{"history": history, "selected_epoch": 1},
         "metrics": {"zero_shot": {task.metric: 0.5}},

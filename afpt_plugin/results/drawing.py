@@ -1,0 +1,148 @@
+"""What all figures share: colors, layout, percentages, names on lines.
+
+matplotlib is imported when a figure is drawn, and figures are made without
+pyplot, whose state is global.
+
+Authors
+ * The afpt_plugin developers 2026
+"""
+
+from contextlib import contextmanager
+
+import numpy as np
+
+from afpt_plugin.files import replacing
+
+# Okabe and Ito's colors, which color-blind readers can tell apart.
+BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
+SKY, PURPLE, BLACK = "#56B4E9", "#CC79A7", "#000000"
+GRAY, PALE, DARK = "#707070", "#DDDDDD", "#222222"
+_AXIS_NAMES = {"acc": "accuracy", "ap": "average precision"}
+_STYLE = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": GRAY,
+    "axes.labelcolor": DARK,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "figure.dpi": 130,
+    "font.size": 9,
+    "grid.color": PALE,
+    "grid.linewidth": 0.7,
+    "legend.fontsize": 8.5,
+    "legend.frameon": False,
+    "lines.linewidth": 1.6,
+    "lines.markersize": 5,
+    "savefig.dpi": "figure",
+    "text.color": DARK,
+    "text.hinting": "none",  # it takes time, and shows at fewer pixels only
+    "text.parse_math": False,  # a class name may hold dollar signs
+    "xtick.color": GRAY,
+    "xtick.labelcolor": DARK,
+    "ytick.color": GRAY,
+    "ytick.labelcolor": DARK,
+}
+
+
+@contextmanager
+def drawing(path, width, height):
+    """An empty figure, in inches, that is saved once the body has drawn on it."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        engine = figure.get_layout_engine()
+        engine.set(w_pad=0.08, h_pad=0.08, wspace=0.04)
+        yield figure
+        # savefig would draw everything twice for the sake of a layout.
+        engine.execute(figure)
+        figure.set_layout_engine(None)
+        with replacing(path) as part:
+            figure.savefig(part)
+
+
+def metric_label(metric_name):
+    """The name of an axis in percent.
+
+    Example
+    -------
+    >>> metric_label("acc"), metric_label("mAP")
+    ('accuracy [%]', 'mAP [%]')
+    """
+    return f"{_AXIS_NAMES.get(metric_name, metric_name)} [%]"
+
+
+def percent_limits(values, least=20):
+    """Ends of an axis that holds percentages and spans at least ``least``.
+
+    An axis that fits its values makes one recording more look like a leap.
+
+    Example
+    -------
+    >>> percent_limits([82.25, 83.75]), percent_limits([99.0, 100.0])
+    ((73.0, 93.0), (81, 101))
+    """
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    room = max(least - (high - low), 0.1 * (high - low)) / 2
+    top = min(high + room, 101)
+    return max(min(low - room, top - least), -1), max(top, least - 1)
+
+
+def wilson_interval(share, n):
+    """Ends of the 95 % interval of a share of ``n`` (arrays, 0..1).
+
+    Example
+    -------
+    >>> low, high = wilson_interval(np.array([1.0]), np.array([4]))
+    >>> f"{low[0]:.2f}, {high[0]:.2f}"
+    '0.51, 1.00'
+    """
+    z2 = 1.959964**2
+    middle = share + z2 / (2 * n)
+    half = np.sqrt(z2 * (share * (1 - share) / n + z2 / (4 * n**2)))
+    return (middle - half) / (1 + z2 / n), (middle + half) / (1 + z2 / n)
+
+
+def write_rows(axes, names, size=8):
+    """Name the rows 0, 1, ... left of the axes; ticks would take much longer."""
+    axes.set_yticks([])
+    look = {"ha": "right", "va": "center", "fontsize": size}
+    where = axes.get_yaxis_transform()
+    for place, name in enumerate(names):
+        axes.text(-0.01, place, name, transform=where, **look)
+
+
+def _spread(values, gap):
+    """Move numbers apart to at least ``gap``, as little as need be."""
+    order = np.argsort(values)
+    placed = np.array(values, dtype=float)[order]
+    for place in range(1, len(placed)):
+        placed[place] = max(placed[place], placed[place - 1] + gap)
+    # Only upwards so far; all together they go down by half as much.
+    placed -= (placed - np.sort(values)).max() / 2
+    return placed[np.argsort(order)]
+
+
+def name_lines(axes, ends):
+    """Write names right of the axes, each joined to the end of its line.
+
+    ``ends`` are tuples of name, height, color and horizontal place.
+    """
+    from matplotlib.collections import LineCollection
+
+    axes.get_ylim()  # now, since limits are found when they are asked for
+    to_axes = axes.transScale + axes.transLimits
+    points = to_axes.transform([(end[3], end[1]) for end in ends])  # [N, 2]
+    # A line of text is about a seventeenth of the axes high.
+    heights = _spread(points[:, 1], 1 / 17)
+    leads = [
+        [point, (1.02, point[1]), (1.06, height)]
+        for point, height in zip(points, heights, strict=True)
+    ]
+    colors = [end[2] for end in ends]
+    look = {"colors": colors, "linewidths": 0.8, "clip_on": False}
+    leads = LineCollection(leads, transform=axes.transAxes, **look)
+    axes.add_artist(leads)
+    look = {"va": "center", "fontsize": 8.5, "transform": axes.transAxes}
+    for end, height in zip(ends, heights, strict=True):
+        axes.text(1.07, height, end[0], **look)
