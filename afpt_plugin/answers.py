@@ -4,10 +4,14 @@ Authors
  * The afpt_plugin developers 2026
 """
 
+from functools import cached_property
+
 import torch
+from torch import Tensor
 
 from afpt_plugin.calibration import make_calibration, n_summed, without_items
 from afpt_plugin.errors import InputError
+from afpt_plugin.rejection import fit_rejection
 from afpt_plugin.results.output import primary_head
 from afpt_plugin.windows import Scores
 
@@ -50,14 +54,48 @@ class Answers:
             text_lab = [row[0] for row in text_lab]
         return Scores(out_prob, score, index, text_lab)
 
-    def name_none(self, logits, top_k=None):
-        """`Scores` that name no class: of silence."""
+    def classify_batch(
+        self, wavs: Tensor, lens=None, reject: bool = False
+    ) -> Scores:
+        """Classify recordings; takes what `encode_batch` takes.
+
+        With ``reject``, see `classify_file`.
+
+        Returns
+        -------
+        Scores
+        """
+        item = self.encode_batch(wavs, lens)
+        with torch.no_grad():
+            logits = self._logits(item)
+            logits = logits[primary_head(logits)]
+            if not reject:
+                return self.rank(logits)
+            margin = self.rejection.margin(item.whole, self.classes)
+        return self.name_none(logits, rows=self.rejection.rejects(margin))
+
+    def forward(self, wavs, lens=None):
+        """Do what `classify_batch` does."""
+        return self.classify_batch(wavs, lens)
+
+    def name_none(self, logits, top_k=None, rows=None):
+        """`Scores` that name no class: of silence, or of ``rows`` [B] alone."""
         scores = self.rank(logits, top_k)
         nothing = None if top_k is None else [None] * top_k
+        if rows is None:
+            rows = torch.ones(len(logits), dtype=torch.bool)
+        index = scores.index.clone()
+        index[rows] = -1
+        pairs = zip(rows.tolist(), scores.text_lab, strict=True)
         return scores._replace(
-            index=torch.full_like(scores.index, -1),
-            text_lab=[nothing] * len(logits),
+            index=index,
+            text_lab=[nothing if none else names for none, names in pairs],
         )
+
+    @cached_property
+    def rejection(self):
+        """When a recording is none of the classes (`Rejection`)."""
+        return fit_rejection(self.mods.clap, self.learner, self.classes)
 
     def log_probabilities(self, logits, head=None):
         """Logs of a head's probabilities, by default of the one that ranks."""

@@ -254,20 +254,6 @@ class PromptedClassifier(Answers, Pretrained):
         """
         return self._logits(self.encode_batch(wavs, lens))
 
-    def classify_batch(self, wavs: Tensor, lens=None) -> Scores:
-        """Classify recordings; takes what `encode_batch` takes.
-
-        Returns
-        -------
-        Scores
-        """
-        logits = self.logits_batch(wavs, lens)
-        return self.rank(logits[primary_head(logits)])
-
-    def forward(self, wavs, lens=None):
-        """Do what `classify_batch` does."""
-        return self.classify_batch(wavs, lens)
-
     def load_audio(self, path, longest=math.inf):
         """Read any recording as the run did, if it has ``longest`` seconds."""
         recording, blocks = self.open_recording(path), []
@@ -298,6 +284,7 @@ class PromptedClassifier(Answers, Pretrained):
         path: str | Path,
         top_k: int | None = None,
         per_window: bool = False,
+        reject: bool = False,
     ) -> Scores:
         """Classify a recording of any length, rate and number of channels.
 
@@ -315,25 +302,32 @@ class PromptedClassifier(Answers, Pretrained):
             dimension for k.
         per_window : bool
             Return a row per window instead of their mean.
+        reject : bool
+            Name no class where a row is none of them, as
+            ``self.rejection`` says.
 
         Returns
         -------
         Scores
-            Of one row, or with ``per_window`` of W. A silent recording has
-            none: ``text_lab`` holds None, ``index`` -1, and no score is above
-            another.
+            Of one row, or with ``per_window`` of W. Where no class is named,
+            ``text_lab`` holds None and ``index`` -1; of a silent recording, no
+            score is above another.
 
         Raises
         ------
         InputError
-            If the file is damaged, or ``top_k`` is out of range.
+            If the file is damaged, ``top_k`` is out of range, or the learner
+            cannot reject.
         """
         recording = self.open_recording(path)
-        (found,) = self.score_recordings([recording])
+        (found,) = self.score_recordings([recording], reject=reject)
         logits = found.logits if per_window else found.mean_logits()[None]
-        if "silent" not in recording.flags:
+        if "silent" in recording.flags:
+            return self.name_none(torch.zeros_like(logits), top_k)
+        if not reject:
             return self.rank(logits, top_k)
-        return self.name_none(torch.zeros_like(logits), top_k)
+        margin = found.margin if per_window else found.mean_margin()[None]
+        return self.name_none(logits, top_k, self.rejection.rejects(margin))
 
     def frame_scores(self, path: str | Path) -> FrameScores:
         """Score every frame of a recording: when is what heard?
@@ -359,7 +353,9 @@ class PromptedClassifier(Answers, Pretrained):
         return self.score_recordings([self.open_recording(path)])[0].frames
 
     @torch.no_grad()
-    def score_recordings(self, sigs, batch_size=BATCH_SIZE, frames=True):
+    def score_recordings(
+        self, sigs, batch_size=BATCH_SIZE, frames=True, reject=False
+    ):
         """Score waveforms of any lengths; the windows of all share batches.
 
         Of a window, only its scores are kept, not its embeddings.
@@ -372,6 +368,8 @@ class PromptedClassifier(Answers, Pretrained):
             Windows encoded at once.
         frames : bool
             Whether their frames are scored, too.
+        reject : bool
+            Whether their margins are taken, see `afpt_plugin.rejection`.
 
         Returns
         -------
@@ -382,7 +380,9 @@ class PromptedClassifier(Answers, Pretrained):
             sigs,
             size,
             batch_size,
-            lambda clips: self._scores(self._encode(clips, size), frames),
+            lambda clips: self._scores(
+                self._encode(clips, size), frames, reject
+            ),
         )
         lengths = [getattr(sig, "n_samples", None) or len(sig) for sig in sigs]
         return list(map(self._join, lengths, scores))
@@ -396,16 +396,20 @@ class PromptedClassifier(Answers, Pretrained):
         )
         return [Embeddings(*parts) for parts in found]
 
-    def score_windows(self, n_samples, windows, frames=True):
+    def score_windows(self, n_samples, windows, frames=True, reject=False):
         """`RecordingScores` of what `encode_windows` gave for a recording."""
         windows = Embeddings(*(part.to(self.device) for part in windows))
-        return self._join(n_samples, self._scores(windows, frames))
+        return self._join(n_samples, self._scores(windows, frames, reject))
 
     @torch.no_grad()
-    def _scores(self, windows, frames=True):
-        """Logits [W, n_classes], and if wanted of frames, and their mask."""
+    def _scores(self, windows, frames=True, reject=False):
+        """Margins [W], logits [W, n_classes]; of frames, too, and their mask."""
         logits = self._logits_in_turn(windows)
-        found = [logits[primary_head(logits)].cpu()]
+        logits = logits[primary_head(logits)]
+        margin = logits.new_full((len(logits),), math.nan)
+        if reject:
+            margin = self.rejection.margin(windows.whole, self.classes)
+        found = [margin.cpu(), logits.cpu()]
         if frames and "fine" in self.heads:
             # Each frame as an item of its own, [W * T] of them.
             parts = _parts_as_items(windows.parts.flatten(0, 1))
@@ -416,12 +420,13 @@ class PromptedClassifier(Answers, Pretrained):
 
     def _join(self, n_samples, scores):
         """`RecordingScores` of what `_scores` gave for all its windows."""
-        logits, *frames = scores
+        margin, logits, *frames = scores
         sizes = n_samples, self.clip_samples, self.sample_rate
         if frames:
             n_frames = frames[1].shape[1]
             frames += [self.mods.clap.frame_centers(sizes[1], n_frames)]
-        return join_windows(*sizes, logits, frames or None)
+        joined = join_windows(*sizes, logits, frames or None)
+        return joined._replace(margin=margin)
 
     def _logits(self, item):
         """Each head's logits and their ensemble, computed in float32."""

@@ -52,10 +52,15 @@ class RecordingScores(NamedTuple):
     weight: torch.Tensor  # [W], the share that no window before it has
     logits: torch.Tensor  # [W, n_classes], of the ensemble or the only head
     frames: FrameScores | None  # None of a learner without fine scores
+    margin: torch.Tensor | None = None  # [W], NaN if nothing is rejected
 
     def mean_logits(self):
         """Mean of the windows, each with its weight, [n_classes]."""
         return self.weight @ self.logits
+
+    def mean_margin(self):
+        """Likewise of the windows' margins, []."""
+        return self.weight @ self.margin
 
 
 def window_starts(n_samples, size):

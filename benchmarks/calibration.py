@@ -79,13 +79,19 @@ def main(arguments=None):
     print(Gap(temperature, *fit_several(several)))
 
 
-def items_of(results, clap, development):
-    """The task, its held-out captions and its development recordings."""
-    script, name, prepare, folder = DATA_SETS[results["dataset"]]
+def load_script(script):
+    """A prep script, which is no part of a package."""
     path = RECIPES / f"{script}_prepare.py"
     spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    return module
+
+
+def items_of(results, clap, development):
+    """The task, its held-out captions and its development recordings."""
+    script, name, prepare, folder = DATA_SETS[results["dataset"]]
+    module = load_script(script)
     task, store = getattr(module, name), development / "features"
     _, valid, _ = Captions("ours", 0.2, seed=results["seed"]).read(task)
     with tempfile.TemporaryDirectory() as save:

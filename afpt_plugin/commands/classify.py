@@ -43,6 +43,12 @@ output: one row per recording: file, seconds, error, flag, class_1, score_1, ...
     clipped            samples pile up at the peak
     channels inverted  their mean would cancel them, so one of them is taken
     looped             shorter than the window that the export was made for
+    none of these      with --reject: no class, no event is claimed
+  --reject adds `margin`: the highest cosine to a class minus the highest to other
+  sounds (names that the package has captions of, without the classes' neighbors).
+  Below a threshold, which 80 % of other sounds' captions do not reach, a recording
+  or a window is none of these. SCORES.json says which; docs/confidence.md, how
+  often that is wrong.
   --frames adds scores.frames.csv: one row per frame: file, start and center in
   seconds, and one column per class with its logit.
   --windows adds scores.windows.csv, with the best class of each window, and
@@ -138,6 +144,7 @@ def add_parser(subparsers):
     for option, text in (
         ("--frames", "also score every frame"),
         ("--windows", "also score every window"),
+        ("--reject", "claim no class for what is none of them"),
         ("--allow-errors", "exit with status 0 despite unreadable files"),
         ("--overwrite", "replace the output instead of adding to it"),
     ):
@@ -318,6 +325,7 @@ def _facts(classifier, files, args, events):
         "score": "probability",
         "calibrated_on": classifier.calibration.fitted_on,
         "present_above": classifier.calibration.threshold,
+        "reject": classifier.rejection.facts() if args.reject else None,
         "top": min(args.top, len(names)),
         "frames": args.frames,
         "windows": args.windows,
@@ -389,7 +397,8 @@ def _in_turn(classifier, paths, facts, batch_size, store):
     rank, n_ranks = get_rank() or 0, 1
     if torch.distributed.is_initialized():
         n_ranks = torch.distributed.get_world_size()
-    scorer = Scorer(classifier, batch_size, wants_frames, store, rank)
+    rejects = facts["reject"] is not None
+    scorer = Scorer(classifier, batch_size, wants_frames, store, rank, rejects)
 
     def read(batch):
         """Load what the store lacks, in a thread."""

@@ -144,14 +144,18 @@ def rows_of_windows(found, class_names, window_seconds, best):
     ends = (found.start + window_seconds).clamp(max=found.seconds)  # [W]
     begins = torch.cat([ends.new_zeros(1), ends[:-1]])
     only = torch.full_like(best.out_prob, -math.inf)  # [W, n_classes]
-    only.scatter_(1, best.index[:, None], scores[:, None])
+    only.scatter_(1, best.index.clamp(min=0)[:, None], scores[:, None])
+    only[best.index < 0] = math.nan  # a window of no class
     extent = torch.stack([begins, ends], dim=1)
     frames = FrameScores(only, begins, extent.mean(1), extent)
     segments = find_events(frames, class_names, -math.inf)
     windows = zip(found.start, ends, best.text_lab, scores, strict=True)
     return tuple(
         [
-            (round(float(start), 3), round(float(end), 3), name, number(score))
+            (
+                *(round(float(time), 3) for time in (start, end)),
+                *(name, number(score) if name else None),
+            )
             for start, end, name, score in rows
         ]
         for rows in (windows, segments)

@@ -20,6 +20,9 @@ from afpt_plugin.detections import FORMATS, HEADERS, write_labels
 from afpt_plugin.errors import InputError
 from afpt_plugin.files import write_if_changed
 
+#: The flag of a recording that is none of the classes
+NONE = "none of these"
+
 
 class Output:
     """The tables of a command.
@@ -44,6 +47,8 @@ class Output:
         times = dict.fromkeys(("start", "end"), "float64")
         columns = {"file": "string", "seconds": "float64"}
         columns |= {"error": "string", "flag": "string"}
+        if facts["reject"]:
+            columns |= {"margin": "float32"}
         if facts["present_above"] is not None:
             columns |= {"present": "string"}
         for place in range(1, facts["top"] + 1):
@@ -205,6 +210,11 @@ class Output:
                 scores.append(_failure(path, result))
                 continue
             found, flags = result
+            if self.facts["reject"] and "silent" not in flags:
+                (none,) = classifier.rejection.rejects(
+                    found.mean_margin()[None]
+                )
+                flags = flags + [NONE] * none
             scores.append(self._scored(classifier, path, found, flags))
             for name, more in self._more(classifier, path, found, flags):
                 if name == "labels":
@@ -223,10 +233,14 @@ class Output:
         self._scores.add(row + [None] * (width - len(row)) for row in scores)
 
     def _scored(self, classifier, path, found, flags):
-        """The row of scores; nothing is claimed for silence."""
+        """The row of scores; nothing is claimed for silence, or for `NONE`."""
         row = [table_text(path), round(found.seconds, 3), None]
         row.append("|".join(flags) or None)
         if "silent" in flags:
+            return row
+        if self.facts["reject"]:
+            row.append(number(found.mean_margin()))
+        if NONE in flags:
             return row
         best = classifier.rank(found.mean_logits()[None], self.facts["top"])
         if self.facts["present_above"] is not None:
@@ -254,19 +268,26 @@ class Output:
                 found,
                 classifier.class_names,
                 classifier.clip_samples / classifier.sample_rate,
-                classifier.rank(found.logits),
+                self._rank(classifier, found),
             )
             for table, rows in zip(("windows", "segments"), both, strict=True):
                 yield table, [[name, *row] for row in rows]
         if "events" in self.facts:
             frames = classifier.frame_probabilities(found.frames)
-            if silent:
+            if silent or NONE in flags:
                 nothing = torch.full_like(frames.logits, math.nan)
                 frames = frames._replace(logits=nothing)
             rows = rows_of_events(
                 path, frames, self.facts, classifier.sample_rate
             )
             yield "labels" if self._labels else "events", rows
+
+    def _rank(self, classifier, found):
+        """`Scores` of the windows."""
+        if not self.facts["reject"]:
+            return classifier.rank(found.logits)
+        rejected = classifier.rejection.rejects(found.margin)
+        return classifier.name_none(found.logits, rows=rejected)
 
     def finish(self):
         """Put what was added in its place, and say that all is there."""

@@ -62,11 +62,16 @@ class Scorer:
         Keeps the embeddings of what is read in one block.
     rank : int
         Of the process.
+    reject : bool
+        Whether margins are taken, too.
     """
 
-    def __init__(self, classifier, batch_size, frames, store=None, rank=0):
+    def __init__(
+        self, classifier, batch_size, frames, store=None, rank=0, reject=False
+    ):
         self.classifier, self.batch_size = classifier, batch_size
         self.frames, self.store, self.rank = frames, store, rank
+        self.reject = reject
         self._pending = []
 
     def __call__(self, keys, batch):
@@ -132,12 +137,14 @@ class Scorer:
             self.flush()
 
     def _score(self, n_samples, windows):
-        return self.classifier.score_windows(n_samples, windows, self.frames)
+        return self.classifier.score_windows(
+            n_samples, windows, self.frames, self.reject
+        )
 
     def _alone(self, recording):
         """Score a long recording block by block."""
         scores = self.classifier.score_recordings(
-            [recording], self.batch_size, self.frames
+            [recording], self.batch_size, self.frames, self.reject
         )
         return scores[0], self.classifier.flags(recording)
 

@@ -1,0 +1,169 @@
+#!/usr/bin/env python3
+"""Measure how well `afpt classify --reject` tells none of the classes.
+
+To run this script, with data sets in ESC-50's layout (the development
+recordings of `development.py`, the samples that a recipe has laid out, a copy of
+ESC-50 itself):
+> python benchmarks/rejection.py results/development/ESC-50-master \\
+>     results/samples/ESC50/ESC-50-master
+
+Half of the classes of each data set are the classes, and the clips of the other
+half are none of these; halves are drawn ``--halves`` times. Prompts are tuned on
+the captions of their half alone. ``--names`` takes classes instead of halves. The
+package's background texts know the labels of the other half, too; ``--unknown``
+shows what they are worth without.
+
+Authors
+ * The afpt_plugin developers 2026
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from calibration import DATA_SETS, load_script
+from sklearn.metrics import roc_auc_score
+
+from afpt_plugin import adapt
+from afpt_plugin.backbones import load_clap
+from afpt_plugin.backbones.base import Embeddings
+from afpt_plugin.data.datasets import recording_dataset
+from afpt_plugin.data.manifests import read_manifest
+from afpt_plugin.errors import exit_on_input_error
+from afpt_plugin.rejection import fit_rejection, read_sounds
+from afpt_plugin.similarity import coarse_logits
+
+METHODS = "zero_shot", "prompts"
+
+
+def main(arguments=None):
+    """Print mean and spread over the halves of each folder."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folders", type=Path, nargs="+", metavar="FOLDER")
+    parser.add_argument("--halves", type=int, default=10)
+    parser.add_argument(
+        "--names", nargs="+", help="classes, each as NAME or NAME=LABEL"
+    )
+    parser.add_argument(
+        "--unknown",
+        action="store_true",
+        help="the labels of the other clips are no background text",
+    )
+    parser.add_argument("--methods", nargs="+", default=METHODS)
+    parser.add_argument("--clap", default="mini")
+    options = parser.parse_args(arguments)
+    clap, sounds = load_clap(options.clap), read_sounds()
+    read = [read_clips(folder, clap) for folder in options.folders]
+    for method in options.methods:
+        rows = {folder: [] for folder in options.folders}
+        for half in range(1 if options.names else options.halves):
+            for folder, (labels, items) in zip(
+                options.folders, read, strict=True
+            ):
+                names = options.names and dict(
+                    name.split("=") if "=" in name else (name, name)
+                    for name in options.names
+                )
+                names = names or draw_half(labels, half)
+                classifier = make_classifier(clap, method, names, sounds)
+                if options.unknown:
+                    known = set(labels) - set(names.values())
+                    known = {k: v for k, v in sounds.items() if k not in known}
+                    classifier.rejection = fit_rejection(
+                        clap, classifier.learner, classifier.classes, known
+                    )
+                own = np.isin(labels, list(names.values()))
+                target = np.array([names.get(c, c) for c in names])
+                rows[folder].append(
+                    measure(classifier, items, own, labels, target)
+                )
+        for folder, found in rows.items():
+            print(f"{folder}, {method}, {len(found)} times", flush=True)
+            for name in found[0]:
+                values = [row[name] for row in found]
+                mean, spread = np.mean(values), np.std(values)
+                print(f"  {name:30} {mean:.3f} +- {spread:.3f}", flush=True)
+
+
+def read_clips(folder, clap):
+    """The labels [N] and the embeddings of a data set in ESC-50's layout."""
+    script, name, prepare, _ = DATA_SETS["ESC-50"]
+    module = load_script(script)
+    task = getattr(module, name)
+    with tempfile.TemporaryDirectory() as save:
+        getattr(module, prepare)(str(folder), save)
+        rows = read_manifest(Path(save, "test.csv"))
+        clips = {"crop": "start", "channels": "mean"}
+        names, seconds = task.class_names, task.clip_seconds
+        items = recording_dataset(
+            clap, rows, names, Path(save, "features"), seconds, **clips
+        )
+        items = [items[n] for n in range(len(items))]
+    labels = [names[item["target"].argmax()] for item in items]
+    return np.array(labels), items
+
+
+def draw_half(labels, seed):
+    """Half of the classes that there are clips of, name to label."""
+    names = sorted(set(labels))
+    drawn = np.random.default_rng(seed).permutation(names)[: len(names) // 2]
+    return {str(name): str(name) for name in sorted(drawn)}
+
+
+def make_classifier(clap, method, names, sounds):
+    """Adapt to class names; prompts learn from the package's captions."""
+    more = {}
+    if method != "zero_shot" and set(names) <= set(sounds):
+        more["captions"] = {name: sounds[name] for name in names}
+    return adapt(clap, list(names), method, **more)
+
+
+@torch.no_grad()
+def measure(classifier, items, own, labels, target):
+    """Areas under the ROC curve, and rates at the threshold."""
+    rejection, logits, whole = classifier.rejection, [], []
+    for item in items:
+        parts = (item[k][None].float() for k in ("whole", "parts", "mask"))
+        whole_one, parts, mask = parts
+        windows = Embeddings(whole_one, parts, mask.bool())
+        found = classifier.score_windows(classifier.clip_samples, windows)
+        logits.append(found.logits[0])
+        whole.append(whole_one[0])
+    logits, whole = torch.stack(logits), torch.stack(whole)
+    best = classifier.rank(logits)
+    probability = best.score.exp().numpy()
+    cosines = coarse_logits(whole, classifier.classes.coarse)
+    others = coarse_logits(whole, rejection.background)
+    highest, sharp = cosines.max(1).values, classifier.mods.clap.logit_scale
+    mean = ((sharp * others).logsumexp(1) - np.log(others.shape[1])) / sharp
+    margin = rejection.margin(whole, classifier.classes)
+    scores = {
+        "probability": torch.tensor(probability),
+        "cosine": highest,
+        "energy": (sharp * cosines).logsumexp(1),
+        "cosine - log-mean-exp": highest - mean,
+        "margin": margin,
+    }
+    found = {f"AUROC {k}": roc_auc_score(own, v) for k, v in scores.items()}
+    rejected = rejection.rejects(margin).numpy()
+    right = own & (target[best.index.numpy()] == labels)
+    sure = probability > 0.9
+    return {
+        **found,
+        "threshold": rejection.threshold,
+        "others rejected": rejected[~own].mean(),
+        "own rejected": rejected[own].mean(),
+        "own rightly named": right[own].mean(),
+        "own rightly named, not rejected": (right & ~rejected)[own].mean(),
+        "own above 0.9": sure[own].mean(),
+        "own above 0.9, not rejected": (sure & ~rejected)[own].mean(),
+        "others above 0.9": sure[~own].mean(),
+        "others above 0.9, not rejected": (sure & ~rejected)[~own].mean(),
+    }
+
+
+if __name__ == "__main__":
+    with exit_on_input_error():
+        main()
