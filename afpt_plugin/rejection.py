@@ -31,8 +31,8 @@ from afpt_plugin.errors import InputError
 from afpt_plugin.learners import Template
 from afpt_plugin.similarity import coarse_logits
 
-#: Of the captions of other classes, how many are rejected. Of development
-#: recordings, 0.7 and 0.8 were best, see ``docs/confidence.md``.
+#: Of the captions of other classes, how many are rejected; chosen on development
+#: recordings, see ``docs/confidence.md``.
 SHARE = 0.8
 
 #: Captions of each class that the threshold comes from.

@@ -10,8 +10,7 @@ ESC-50 itself):
 Half of the classes of each data set are the classes, and the clips of the other
 half are none of these; halves are drawn ``--halves`` times. Prompts are tuned on
 the captions of their half alone. ``--names`` takes classes instead of halves. The
-package's background texts know the labels of the other half, too; ``--unknown``
-shows what they are worth without.
+background knows the labels of the other half, too; "others unknown" is without.
 
 Authors
  * The afpt_plugin developers 2026
@@ -46,39 +45,33 @@ def main(arguments=None):
     parser.add_argument(
         "--names", nargs="+", help="classes, each as NAME or NAME=LABEL"
     )
-    parser.add_argument(
-        "--unknown",
-        action="store_true",
-        help="the labels of the other clips are no background text",
-    )
     parser.add_argument("--methods", nargs="+", default=METHODS)
     parser.add_argument("--clap", default="mini")
     options = parser.parse_args(arguments)
     clap, sounds = load_clap(options.clap), read_sounds()
     read = [read_clips(folder, clap) for folder in options.folders]
+    given = options.names and dict(
+        name.split("=") if "=" in name else (name, name)
+        for name in options.names
+    )
+    present = set().union(*(labels for labels, _ in read))
     for method in options.methods:
         rows = {folder: [] for folder in options.folders}
-        for half in range(1 if options.names else options.halves):
+        for half in range(1 if given else options.halves):
+            names = given or draw_half(present, half)
+            classifier = make_classifier(clap, method, names, sounds)
+            others = present - set(names.values())
+            fewer = {k: v for k, v in sounds.items() if k not in others}
+            unknown = fit_rejection(
+                clap, classifier.learner, classifier.classes, fewer
+            )
             for folder, (labels, items) in zip(
                 options.folders, read, strict=True
             ):
-                names = options.names and dict(
-                    name.split("=") if "=" in name else (name, name)
-                    for name in options.names
-                )
-                names = names or draw_half(labels, half)
-                classifier = make_classifier(clap, method, names, sounds)
-                if options.unknown:
-                    known = set(labels) - set(names.values())
-                    known = {k: v for k, v in sounds.items() if k not in known}
-                    classifier.rejection = fit_rejection(
-                        clap, classifier.learner, classifier.classes, known
-                    )
                 own = np.isin(labels, list(names.values()))
-                target = np.array([names.get(c, c) for c in names])
-                rows[folder].append(
-                    measure(classifier, items, own, labels, target)
-                )
+                target = np.array(list(names.values()))
+                found = measure(classifier, unknown, items, own, labels, target)
+                rows[folder].append(found)
         for folder, found in rows.items():
             print(f"{folder}, {method}, {len(found)} times", flush=True)
             for name in found[0]:
@@ -107,7 +100,7 @@ def read_clips(folder, clap):
 
 def draw_half(labels, seed):
     """Half of the classes that there are clips of, name to label."""
-    names = sorted(set(labels))
+    names = sorted(labels)
     drawn = np.random.default_rng(seed).permutation(names)[: len(names) // 2]
     return {str(name): str(name) for name in sorted(drawn)}
 
@@ -121,7 +114,7 @@ def make_classifier(clap, method, names, sounds):
 
 
 @torch.no_grad()
-def measure(classifier, items, own, labels, target):
+def measure(classifier, unknown, items, own, labels, target):
     """Areas under the ROC curve, and rates at the threshold."""
     rejection, logits, whole = classifier.rejection, [], []
     for item in items:
@@ -145,6 +138,7 @@ def measure(classifier, items, own, labels, target):
         "energy": (sharp * cosines).logsumexp(1),
         "cosine - log-mean-exp": highest - mean,
         "margin": margin,
+        "margin, others unknown": unknown.margin(whole, classifier.classes),
     }
     found = {f"AUROC {k}": roc_auc_score(own, v) for k, v in scores.items()}
     rejected = rejection.rejects(margin).numpy()

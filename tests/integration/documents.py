@@ -195,6 +195,10 @@ RULES = (
         skip="needs the development recordings; test_benchmarks.py has some",
     ),
     Rule(
+        r"python benchmarks/rejection\.py ",
+        skip="needs the development recordings; test_benchmarks.py has some",
+    ),
+    Rule(
         r"python benchmarks/adapt\.py ",
         options={"--methods": "tip_adapter", "--n_recordings": "20"},
         prints=r"\| tip_adapter \|",

@@ -18,6 +18,11 @@ from transformers import GPT2Config, GPT2Model
 from afpt_plugin import sample_recordings
 from afpt_plugin.backbones import gpt2, text
 from afpt_plugin.errors import InputError
+from afpt_plugin.export import write_export
+from afpt_plugin.inference import PromptedClassifier
+from afpt_plugin.learners import Template
+from afpt_plugin.rejection import fit_rejection
+from afpt_plugin.task import Task
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
@@ -28,6 +33,7 @@ import development
 import encoding
 import frames
 import full_size
+import rejection
 import schedules
 import seeds
 import speed
@@ -267,6 +273,31 @@ def test_the_gap_is_found_that_recordings_were_drawn_with():
     above = p > threshold
     f1 = 2 * (above * y).sum() / (above.sum() + y.sum())
     assert threshold == pytest.approx(f1.item() / 2, abs=0.08)
+
+
+def test_rejection_is_measured(clap, tmp_path):
+    """Clips that are a class are kept, those that are another sound are not."""
+    learner = Template().setup(clap, NAMES[:2])
+    task = Task("tiny", NAMES[:2], clip_seconds=1.0)
+    source = write_export(tmp_path / "e", clap, learner, task, learner)
+    classifier = PromptedClassifier.from_hparams(source, clap=clap)
+    sounds = {name: [f"this is a sound of {name}"] for name in NAMES}
+    found = fit_rejection(clap, learner, classifier.classes, sounds)
+    classifier.rejection = found = found._replace(threshold=-1e-3)
+    whole = torch.cat([classifier.classes.coarse, found.background])
+    mask = torch.ones(1)
+    items = [{"whole": w, "parts": w[None], "mask": mask} for w in whole]
+    labels = np.array([*NAMES[:2], *found.texts])
+    own = np.isin(labels, NAMES[:2])
+    rows = rejection.measure(
+        classifier, found, items, own, labels, np.array(NAMES[:2])
+    )
+    assert rows["AUROC margin"] == rows["others rejected"] == 1
+    assert rows["own rejected"] == 0 and rows["threshold"] == -1e-3
+    assert rows["own rightly named, not rejected"] == 1
+    half = rejection.draw_half(set(NAMES), 1)
+    assert len(half) == 3 and set(half) < set(NAMES)
+    assert half != rejection.draw_half(set(NAMES), 2)
 
 
 def test_strong_labels_become_seconds(tmp_path):
