@@ -1,18 +1,18 @@
 """None of these: is a recording nearer to the classes than to other sounds?
 
-Its margin is the highest cosine to a class minus the highest to a background
-text, one of the sounds that the package has captions of. Texts that are near a
-class are left out. A margin is too low if captions of *other* classes have it,
-too: the threshold is above `SHARE` of theirs. Nothing is heard for it.
+Its margin is the highest cosine to a class minus the log-mean-exp of those to the
+background: AudioSet's labels, without those that are near a class. A margin is too
+low if captions of *other* classes have it, too: the threshold is above `SHARE` of
+theirs. Nothing is heard for it.
 
 >>> from afpt_plugin.backbones import load_clap
 >>> from afpt_plugin.learners import Template
 >>> clap = load_clap("mini")
 >>> dog = Template().setup(clap, ["dog"])
->>> captions = {name: [f"{name} nearby"] for name in ("rain", "piano", "dog")}
->>> found = fit_rejection(clap, dog, dog.classes(clap), captions)
->>> found.texts
-['rain', 'piano']
+>>> sounds = {"rain": ["soft rain"], "piano": ["a piano plays"]}
+>>> found = fit_rejection(clap, dog, dog.classes(clap), sounds=sounds)
+>>> "Piano" in found.texts, "Dog" in found.texts
+(True, False)
 >>> heard = clap.encode_captions(["a dog barks", "piano music"]).whole
 >>> found.rejects(found.margin(heard, dog.classes(clap)))
 tensor([False,  True])
@@ -21,10 +21,14 @@ Authors
  * The afpt_plugin developers 2026
 """
 
+import json
+import math
 from typing import NamedTuple
 
 import torch
+from safetensors import safe_open
 
+from afpt_plugin.backbones.mini_clap import WEIGHTS
 from afpt_plugin.data.supervision import CAPTION_FOLDER
 from afpt_plugin.data.tables import read_table
 from afpt_plugin.errors import InputError
@@ -38,7 +42,7 @@ SHARE = 0.8
 #: Captions of each class that the threshold comes from.
 N_CAPTIONS = 6
 
-# Two texts are near if fewer of the pairs of sounds have a higher cosine.
+# Two texts are near if fewer pairs of the background have a higher cosine.
 NEAR = 0.01
 
 BATCH_SIZE = 64
@@ -49,6 +53,7 @@ class Rejection(NamedTuple):
 
     background: torch.Tensor  # [n_texts, D]
     texts: list  # what they say
+    sharpness: float  # of the log-mean-exp: the backbone's scale
     threshold: float  # below it, a margin is too low
     n_captions: int  # of other classes, behind the threshold
 
@@ -67,11 +72,11 @@ class Rejection(NamedTuple):
         torch.Tensor
             [B], from -2 to 2.
         """
-        own, other = (
-            coarse_logits(whole.float(), each).max(1).values
-            for each in (classes.coarse, self.background)
-        )
-        return own - other
+        whole = whole.float()
+        own = coarse_logits(whole, classes.coarse).max(1).values
+        other = coarse_logits(whole, self.background, self.sharpness)
+        other = other.logsumexp(1) - math.log(len(self.texts))
+        return own - other / self.sharpness
 
     def rejects(self, margin):
         """Which margins [B] are those of none of the classes, [B]."""
@@ -87,6 +92,14 @@ class Rejection(NamedTuple):
         }
 
 
+def read_background():
+    """AudioSet's labels of sounds, which mini-CLAP's weights name (list)."""
+    with safe_open(WEIGHTS, framework="pt") as weights:
+        header = weights.metadata()
+    left_out = json.loads(header["left_out"])
+    return [x for x in json.loads(header["labels"]) if x not in left_out]
+
+
 def read_sounds():
     """Names of sounds to captions of them alone, of all that the package has."""
     sounds = {}
@@ -98,7 +111,7 @@ def read_sounds():
 
 
 @torch.no_grad()
-def fit_rejection(clap, learner, classes, sounds=None):
+def fit_rejection(clap, learner, classes, texts=None, sounds=None):
     """Choose the background and the threshold.
 
     Arguments
@@ -109,6 +122,8 @@ def fit_rejection(clap, learner, classes, sounds=None):
         Whose classes they are.
     classes : Classes
         From the learner.
+    texts : list of str, optional
+        The background; by default `read_background`.
     sounds : dict, optional
         Name to captions; by default `read_sounds`.
 
@@ -119,7 +134,7 @@ def fit_rejection(clap, learner, classes, sounds=None):
     Raises
     ------
     InputError
-        If the learner's classes do not lie among the texts, or no sound is left.
+        If the learner's classes do not lie among the texts, or no text is left.
     """
     if not learner.embeds_classes:
         raise InputError(
@@ -127,31 +142,45 @@ def fit_rejection(clap, learner, classes, sounds=None):
             "with other sounds, so it cannot say that a recording is none of "
             "the classes; use the export of another method, or leave reject out"
         )
+    texts = read_background() if texts is None else texts
     sounds = read_sounds() if sounds is None else sounds
-    names = list(sounds)
-    words = Template().setup(clap, names + learner.class_names).embeddings
-    words, untuned = words.float().split([len(names), len(learner.class_names)])
-    pairs = coarse_logits(words, words)  # [n_sounds, n_sounds]
-    different = ~torch.eye(len(names), dtype=torch.bool, device=pairs.device)
+    sizes = len(texts), len(sounds), len(learner.class_names)
+    words = Template().setup(clap, [*texts, *sounds, *learner.class_names])
+    words, of_captions, untuned = words.embeddings.float().split(sizes)
+    pairs = coarse_logits(words, words)  # [n_texts, n_texts]
+    different = ~torch.eye(len(texts), dtype=torch.bool, device=pairs.device)
     limit = pairs[different].quantile(1 - NEAR, interpolation="higher")
     own = torch.cat([classes.coarse.float(), untuned])
-    near = (coarse_logits(words, own) > limit).any(1)  # [n_sounds]
-    far = [
-        name for name, is_near in zip(names, near, strict=True) if not is_near
+
+    def far(some):
+        """Which are near no class."""
+        return (coarse_logits(some, own) <= limit).all(1)
+
+    kept = far(words)
+    captions = [
+        text
+        for name, is_far in zip(sounds, far(of_captions), strict=True)
+        for text in sounds[name][:N_CAPTIONS]
+        if is_far
     ]
-    if not far:
+    if not captions or not kept.any():
         raise InputError(
-            "every sound that this package has captions of is near one of the "
+            "every sound that this package has texts of is near one of the "
             f"{len(learner.class_names)} classes, so that nothing is left to "
             "call none of these; leave reject out"
         )
-    captions = [text for name in far for text in sounds[name][:N_CAPTIONS]]
-    found = Rejection(words[~near], far, 0.0, len(captions))
+    found = Rejection(
+        words[kept],
+        [text for text, is_far in zip(texts, kept, strict=True) if is_far],
+        clap.logit_scale,
+        0.0,
+        len(captions),
+    )
     margins = [
         found.margin(
             clap.encode_captions(captions[n : n + BATCH_SIZE]).whole, classes
         )
         for n in range(0, len(captions), BATCH_SIZE)
     ]
-    threshold = round(torch.cat(margins).quantile(SHARE).item(), 4)
-    return found._replace(threshold=threshold)
+    threshold = torch.cat(margins).quantile(SHARE).item()
+    return found._replace(threshold=round(threshold, 4))

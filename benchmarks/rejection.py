@@ -31,10 +31,14 @@ from afpt_plugin.backbones.base import Embeddings
 from afpt_plugin.data.datasets import recording_dataset
 from afpt_plugin.data.manifests import read_manifest
 from afpt_plugin.errors import exit_on_input_error
-from afpt_plugin.rejection import fit_rejection, read_sounds
+from afpt_plugin.learners import Template
+from afpt_plugin.rejection import fit_rejection, read_background, read_sounds
 from afpt_plugin.similarity import coarse_logits
 
 METHODS = "zero_shot", "prompts"
+
+# Cosine of two names of one sound
+SAME = 0.9
 
 
 def main(arguments=None):
@@ -61,7 +65,7 @@ def main(arguments=None):
             names = given or draw_half(present, half)
             classifier = make_classifier(clap, method, names, sounds)
             others = present - set(names.values())
-            fewer = {k: v for k, v in sounds.items() if k not in others}
+            fewer = without(read_background(), others, clap)
             unknown = fit_rejection(
                 clap, classifier.learner, classifier.classes, fewer
             )
@@ -98,6 +102,14 @@ def read_clips(folder, clap):
     return np.array(labels), items
 
 
+def without(texts, others, clap):
+    """The background without what others are called, however it is spelled."""
+    names = Template().setup(clap, [*texts, *others]).embeddings
+    texts_, others = names.split([len(texts), len(others)])
+    same = (coarse_logits(texts_, others) > SAME).any(1)
+    return [text for text, known in zip(texts, same, strict=True) if not known]
+
+
 def draw_half(labels, seed):
     """Half of the classes that there are clips of, name to label."""
     names = sorted(labels)
@@ -130,13 +142,12 @@ def measure(classifier, unknown, items, own, labels, target):
     cosines = coarse_logits(whole, classifier.classes.coarse)
     others = coarse_logits(whole, rejection.background)
     highest, sharp = cosines.max(1).values, classifier.mods.clap.logit_scale
-    mean = ((sharp * others).logsumexp(1) - np.log(others.shape[1])) / sharp
     margin = rejection.margin(whole, classifier.classes)
     scores = {
         "probability": torch.tensor(probability),
         "cosine": highest,
         "energy": (sharp * cosines).logsumexp(1),
-        "cosine - log-mean-exp": highest - mean,
+        "cosine - highest of others": highest - others.max(1).values,
         "margin": margin,
         "margin, others unknown": unknown.margin(whole, classifier.classes),
     }

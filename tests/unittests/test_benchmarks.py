@@ -275,16 +275,17 @@ def test_the_gap_is_found_that_recordings_were_drawn_with():
     assert threshold == pytest.approx(f1.item() / 2, abs=0.08)
 
 
-def test_rejection_is_measured(clap, tmp_path):
+def test_rejection_is_measured(clap, tmp_path, monkeypatch):
     """Clips that are a class are kept, those that are another sound are not."""
     learner = Template().setup(clap, NAMES[:2])
     task = Task("tiny", NAMES[:2], clip_seconds=1.0)
     source = write_export(tmp_path / "e", clap, learner, task, learner)
     classifier = PromptedClassifier.from_hparams(source, clap=clap)
     sounds = {name: [f"this is a sound of {name}"] for name in NAMES}
-    found = fit_rejection(clap, learner, classifier.classes, sounds)
-    classifier.rejection = found = found._replace(threshold=-1e-3)
+    found = fit_rejection(clap, learner, classifier.classes, NAMES, sounds)
     whole = torch.cat([classifier.classes.coarse, found.background])
+    limit = found.margin(whole, classifier.classes)[:2].min().item() - 1e-6
+    classifier.rejection = found = found._replace(threshold=limit)
     mask = torch.ones(1)
     items = [{"whole": w, "parts": w[None], "mask": mask} for w in whole]
     labels = np.array([*NAMES[:2], *found.texts])
@@ -292,8 +293,11 @@ def test_rejection_is_measured(clap, tmp_path):
     rows = rejection.measure(
         classifier, found, items, own, labels, np.array(NAMES[:2])
     )
+    monkeypatch.setattr(rejection, "SAME", 0.9999)
+    rest = [name for name in NAMES if name != "bell"]
+    assert rejection.without(NAMES, {"bell"}, clap) == rest
     assert rows["AUROC margin"] == rows["others rejected"] == 1
-    assert rows["own rejected"] == 0 and rows["threshold"] == -1e-3
+    assert rows["own rejected"] == 0 and rows["threshold"] == limit
     assert rows["own rightly named, not rejected"] == 1
     half = rejection.draw_half(set(NAMES), 1)
     assert len(half) == 3 and set(half) < set(NAMES)

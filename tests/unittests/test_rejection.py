@@ -15,8 +15,7 @@ from afpt_plugin.errors import InputError
 from afpt_plugin.export import write_export
 from afpt_plugin.inference import PromptedClassifier
 from afpt_plugin.learners import LEARNERS, Template
-from afpt_plugin.learners.base import Learner
-from afpt_plugin.rejection import fit_rejection, read_sounds
+from afpt_plugin.rejection import fit_rejection, read_background, read_sounds
 from afpt_plugin.task import Task
 
 NAMES = ["dog", "rain"]
@@ -40,7 +39,8 @@ def test_background_and_threshold_are_those_of_numpy(
     clap, learner, monkeypatch
 ):
     monkeypatch.setattr(rejection, "NEAR", 0.5)
-    found = fit_rejection(clap, learner, learner.classes(clap), SOUNDS)
+    classes = learner.classes(clap)
+    found = fit_rejection(clap, learner, classes, WORDS, SOUNDS)
     words = unit(clap, [TEMPLATE.format(w) for w in WORDS])
     classes = unit(clap, [TEMPLATE.format(n) for n in NAMES])
     pairs = sorted((words @ words.T)[np.triu_indices(len(words), 1)])
@@ -51,7 +51,9 @@ def test_background_and_threshold_are_those_of_numpy(
     texts = [text for word in far for text in SOUNDS[word]]
     others = unit(clap, [TEMPLATE.format(w) for w in far])
     heard = unit(clap, texts)
-    margins = (heard @ classes.T).max(1) - (heard @ others.T).max(1)
+    scale = clap.logit_scale
+    mean = np.log(np.exp(scale * heard @ others.T).mean(1)) / scale
+    margins = (heard @ classes.T).max(1) - mean
     assert found.threshold == pytest.approx(np.quantile(margins, 0.8), abs=1e-4)
     got = found.margin(torch.tensor(heard), learner.classes(clap))
     assert got.numpy() == pytest.approx(margins, abs=1e-5)
@@ -70,6 +72,7 @@ def test_each_learner_with_class_embeddings_rejects(
     source = write_export(tmp_path / "export", clap, learner, task, Template())
     sounds = {name: [TEMPLATE.format(name)] for name in WORDS}
     monkeypatch.setattr(rejection, "read_sounds", lambda: sounds)
+    monkeypatch.setattr(rejection, "read_background", lambda: WORDS)
     classifier = PromptedClassifier.from_hparams(source, clap=clap)
     wavs = torch.zeros(3, RATE)
     if kind == "LinearProbe":
@@ -94,14 +97,15 @@ def test_each_learner_with_class_embeddings_rejects(
 def test_no_sound_is_left_where_all_are_classes(clap):
     learner = Template().setup(clap, WORDS)
     with pytest.raises(InputError, match="near one of the 10 classes"):
-        fit_rejection(clap, learner, learner.classes(clap), SOUNDS)
+        fit_rejection(clap, learner, learner.classes(clap), WORDS, SOUNDS)
 
 
 def test_the_package_has_captions_of_many_sounds():
     sounds = read_sounds()
     assert len(sounds) > 100 and min(map(len, sounds.values())) >= 6
     assert "dog" in sounds and not any("|" in name for name in sounds)
-    assert Learner.embeds_classes
+    texts = read_background()
+    assert len(texts) > 400 and {"Dog", "Piano"} < set(texts)
 
 
 @pytest.fixture
@@ -121,7 +125,7 @@ def test_the_command_claims_no_class_for_what_it_rejects(
     limit = None
 
     def fit(*arguments):
-        found = fit_rejection(*arguments, SOUNDS)
+        found = fit_rejection(*arguments, WORDS, SOUNDS)
         return found if limit is None else found._replace(threshold=limit)
 
     monkeypatch.setattr(answers, "fit_rejection", fit)
