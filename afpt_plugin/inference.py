@@ -303,8 +303,7 @@ class PromptedClassifier(Answers, Pretrained):
         per_window : bool
             Return a row per window instead of their mean.
         reject : bool
-            Name no class where a row is none of them, as
-            ``self.rejection`` says.
+            Name no class for a row that ``self.rejection`` rejects.
 
         Returns
         -------
@@ -316,8 +315,7 @@ class PromptedClassifier(Answers, Pretrained):
         Raises
         ------
         InputError
-            If the file is damaged, ``top_k`` is out of range, or the learner
-            cannot reject.
+            If the file is damaged, or ``top_k`` or ``reject`` impossible.
         """
         recording = self.open_recording(path)
         (found,) = self.score_recordings([recording], reject=reject)

@@ -43,7 +43,7 @@ SHARE = 0.8
 N_CAPTIONS = 6
 
 # Two texts are near if fewer pairs of the background have a higher cosine.
-NEAR = 0.01
+NEAR = 0.005
 
 BATCH_SIZE = 64
 
