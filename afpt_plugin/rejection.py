@@ -9,10 +9,11 @@ theirs. Nothing is heard for it.
 >>> from afpt_plugin.learners import Template
 >>> clap = load_clap("mini")
 >>> dog = Template().setup(clap, ["dog"])
+>>> texts = ["Piano", "Dog", "Rain", "Speech", "Siren"]
 >>> sounds = {"rain": ["soft rain"], "piano": ["a piano plays"]}
->>> found = fit_rejection(clap, dog, dog.classes(clap), sounds=sounds)
->>> "Piano" in found.texts, "Dog" in found.texts
-(True, False)
+>>> found = fit_rejection(clap, dog, dog.classes(clap), texts, sounds)
+>>> found.texts
+['Piano', 'Rain', 'Speech', 'Siren']
 >>> heard = clap.encode_captions(["a dog barks", "piano music"]).whole
 >>> found.rejects(found.margin(heard, dog.classes(clap)))
 tensor([False,  True])

@@ -25,7 +25,7 @@ import torch
 from calibration import DATA_SETS, load_script
 from sklearn.metrics import roc_auc_score
 
-from afpt_plugin import adapt
+from afpt_plugin import adapt, rejection
 from afpt_plugin.backbones import load_clap
 from afpt_plugin.backbones.base import Embeddings
 from afpt_plugin.data.datasets import recording_dataset
@@ -51,7 +51,9 @@ def main(arguments=None):
     )
     parser.add_argument("--methods", nargs="+", default=METHODS)
     parser.add_argument("--clap", default="mini")
+    parser.add_argument("--share", type=float, default=rejection.SHARE)
     options = parser.parse_args(arguments)
+    rejection.SHARE = options.share
     clap, sounds = load_clap(options.clap), read_sounds()
     read = [read_clips(folder, clap) for folder in options.folders]
     given = options.names and dict(
@@ -128,7 +130,7 @@ def make_classifier(clap, method, names, sounds):
 @torch.no_grad()
 def measure(classifier, unknown, items, own, labels, target):
     """Areas under the ROC curve, and rates at the threshold."""
-    rejection, logits, whole = classifier.rejection, [], []
+    none, logits, whole = classifier.rejection, [], []
     for item in items:
         parts = (item[k][None].float() for k in ("whole", "parts", "mask"))
         whole_one, parts, mask = parts
@@ -140,9 +142,9 @@ def measure(classifier, unknown, items, own, labels, target):
     best = classifier.rank(logits)
     probability = best.score.exp().numpy()
     cosines = coarse_logits(whole, classifier.classes.coarse)
-    others = coarse_logits(whole, rejection.background)
+    others = coarse_logits(whole, none.background)
     highest, sharp = cosines.max(1).values, classifier.mods.clap.logit_scale
-    margin = rejection.margin(whole, classifier.classes)
+    margin = none.margin(whole, classifier.classes)
     scores = {
         "probability": torch.tensor(probability),
         "cosine": highest,
@@ -152,12 +154,12 @@ def measure(classifier, unknown, items, own, labels, target):
         "margin, others unknown": unknown.margin(whole, classifier.classes),
     }
     found = {f"AUROC {k}": roc_auc_score(own, v) for k, v in scores.items()}
-    rejected = rejection.rejects(margin).numpy()
+    rejected = none.rejects(margin).numpy()
     right = own & (target[best.index.numpy()] == labels)
     sure = probability > 0.9
     return {
         **found,
-        "threshold": rejection.threshold,
+        "threshold": none.threshold,
         "others rejected": rejected[~own].mean(),
         "own rejected": rejected[own].mean(),
         "own rightly named": right[own].mean(),
