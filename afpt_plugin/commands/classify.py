@@ -44,10 +44,8 @@ output: one row per recording: file, seconds, error, flag, class_1, score_1, ...
     channels inverted  their mean would cancel them, so one of them is taken
     looped             shorter than the window that the export was made for
     none of these      with --reject: no class, no event is claimed
-  --reject adds `margin`: the highest cosine to a class minus that to other sounds
-  (the log-mean-exp over AudioSet's labels, without the classes' neighbors). Below
-  a threshold, which 80 % of other sounds' captions do not reach, a recording or a
-  window is none of these. SCORES.json says which; docs/confidence.md, how well.
+  --reject adds `margin`: how much nearer a class is than other sounds; below the
+  threshold in SCORES.json, a file or a window is none of these.
   --frames adds scores.frames.csv: one row per frame: file, start and center in
   seconds, and one column per class with its logit.
   --windows adds scores.windows.csv, with the best class of each window, and
@@ -385,7 +383,6 @@ def _in_turn(classifier, paths, facts, batch_size, store):
 
     Rank 0 yields all of them, in order; the others nothing but their turns.
     """
-
     import torch
     from speechbrain.utils.distributed import get_rank
 
