@@ -66,13 +66,15 @@ def locked(path, is_file=False):
             )
         yield
     finally:
-        if is_file and handle is not None:
-            lock.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # it is not empty
-            for made in missing:
-                made.rmdir()
-        if fcntl and handle is not None:
-            os.close(handle)
+        try:
+            if is_file and handle is not None:
+                lock.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # it is not empty
+                for made in missing:
+                    made.rmdir()
+        finally:
+            if fcntl and handle is not None:
+                os.close(handle)
 
 
 def _lock_file(path, flags):
