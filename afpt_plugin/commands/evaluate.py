@@ -13,6 +13,7 @@ from pathlib import Path
 
 from afpt_plugin.errors import InputError, refuse_unwritable
 from afpt_plugin.files import write_if_changed
+from afpt_plugin.folders import locked
 
 EPILOG = """\
 The recordings are scored as `afpt classify` does it, by the export and by the
@@ -85,29 +86,29 @@ def run(args):
         args.source, run_opts=run_opts, weights=args.weights
     )
     export = tuned.hparams.export
-    with refuse_unwritable(output):
-        output.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as unpacked:
-        own = read_own_data(
-            args.labels,
-            unpacked,
-            columns or None,
-            export.class_names,
-            export.multi_label,
-        )
-        rows = [row for row in own.rows if row["split"] != "train"]
-        if not rows:
-            raise InputError(
-                f"{args.labels}: no recording is for the test (split); give some"
+    # A folder that is made, and where nothing is written, goes again.
+    with locked(output):
+        with tempfile.TemporaryDirectory() as unpacked:
+            own = read_own_data(
+                args.labels,
+                unpacked,
+                columns or None,
+                export.class_names,
+                export.multi_label,
             )
-        rows, left_out = check_recordings(
-            rows, export.class_names, None, args.allow_missing, unpacked
-        )
-        logits, targets = _score(tuned, _untuned(tuned, run_opts), rows)
-    found = _measure(tuned, logits, targets, rows)
-    found["n_left_out"] = len(left_out)
-    with refuse_unwritable(output):
-        _write(output, found, tuned, logits, targets, rows)
+            rows = [row for row in own.rows if row["split"] != "train"]
+            if not rows:
+                raise InputError(
+                    f"{args.labels}: no recording is for the test (split); give some"
+                )
+            rows, left_out = check_recordings(
+                rows, export.class_names, None, args.allow_missing, unpacked
+            )
+            logits, targets = _score(tuned, _untuned(tuned, run_opts), rows)
+        found = _measure(tuned, logits, targets, rows)
+        found["n_left_out"] = len(left_out)
+        with refuse_unwritable(output):
+            _write(output, found, tuned, logits, targets, rows)
     sys.stdout.write(_table(found) + f"\nWrote {output}\n")
     return 0
 
