@@ -12,9 +12,9 @@ from speechbrain.utils.logger import get_logger
 from tqdm import tqdm
 
 from afpt_plugin.data.decoding import open_audio
-from afpt_plugin.data.tables import csv_text, some_of
+from afpt_plugin.data.tables import MAX_BYTES, csv_text, some_of
 from afpt_plugin.errors import InputError
-from afpt_plugin.files import file_sha256, write_if_changed
+from afpt_plugin.files import file_sha256, read_bytes, write_if_changed
 
 logger = get_logger(__name__)
 
@@ -28,7 +28,7 @@ MAX_NAMES = 20
 def _read_cache(path):
     """Facts of an earlier check; none if the file is not as we wrote it."""
     try:
-        cache = json.loads(Path(path).read_text(encoding="utf-8"))
+        cache = json.loads(read_bytes(path, MAX_BYTES).decode())
         for facts in cache.values():
             int(facts["size"]), int(facts["mtime_ns"]), facts["silent"]
             float(facts["duration"]), bytes.fromhex(facts["sha256"])

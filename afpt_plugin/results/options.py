@@ -140,7 +140,8 @@ def differing_options(known, own):
 def read_results(folder):
     """What ``results.json`` says of the run in a folder; empty without one."""
     try:
-        known = json.loads(read_bytes(Path(folder, "results.json"), MAX_BYTES))
+        known = read_bytes(Path(folder, "results.json"), MAX_BYTES)
+        known = json.loads(known.decode())
     except (OSError, ValueError, RecursionError):
         return {}
     return known if isinstance(known, dict) else {}

@@ -170,7 +170,7 @@ def _flatten(value, name=""):
 def _read_run(path, name):
     """Read a run and prove that its numbers can be averaged."""
     try:
-        results = json.loads(read_bytes(path, MAX_BYTES))
+        results = json.loads(read_bytes(path, MAX_BYTES).decode())
     except OSError as error:
         raise InputError(
             f"{name}: the file cannot be read ({error.strerror})"
