@@ -122,15 +122,27 @@ def test_every_command_has_a_rule_and_options_that_exist(document):
             assert not keys or given <= keys | known, line
 
 
+def headings_of(path):
+    """The headings of a page, as the links of GitHub name them."""
+    text = BLOCK.sub("", path.read_text(encoding="utf-8"))
+    titles = re.findall(r"^#+ (.+)$", text, re.M)
+    words = [re.sub(r"[^\w\- ]", "", title.lower()) for title in titles]
+    return {title.replace(" ", "-") for title in words}
+
+
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_files_that_a_document_names_exist(document):
     """Or are written by one of its blocks."""
     text = (ROOT / document).read_text(encoding="utf-8")
     blocks = "".join(match[0] for match in BLOCK.finditer(text))
     prose = BLOCK.sub("", text)
-    links = re.findall(r"\]\((?!https?:)([^)#]+)", prose)
+    links = re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)", prose)
     folder = (ROOT / document).parent
-    assert [link for link in links if not (folder / link).exists()] == []
+    assert [link for link, _ in links if not (folder / link).exists()] == []
+    for link, heading in links:
+        if heading and Path(link).suffix != ".py":
+            target = folder / link if link else ROOT / document
+            assert heading in headings_of(target), f"{link}#{heading}"
     tops = "recipes|tests|benchmarks|docs|afpt_plugin"
     for name in re.findall(rf"`((?:{tops})/[\w./]+)`", prose):
         assert (ROOT / name).exists() or Path(name).name in blocks, name
