@@ -34,10 +34,11 @@ from afpt_plugin.data.tables import read_text
 from afpt_plugin.errors import InputError
 from afpt_plugin.folders import keep_to_itself
 from afpt_plugin.learners import Learner
-from afpt_plugin.options import load_hparams, parse_arguments
+from afpt_plugin.options import load_hparams
 from afpt_plugin.precision import set_tf32
 from afpt_plugin.results.options import given_run_options
 from afpt_plugin.results.run import RunResults
+from afpt_plugin.run_options import parse_arguments
 from afpt_plugin.transduction import check_transduction
 
 logger = get_logger(__name__)
@@ -116,6 +117,10 @@ def load_experiment(arguments, recipe):
             f"--precision tf32 is a GPU's, and the device is {run_opts.device}; "
             "give fp32"
         )
+    precisions = {run_opts.precision, run_opts.eval_precision}
+    is_half = "fp16" in precisions or run_opts.auto_mix_prec
+    if is_half and run_opts.device == "cpu":
+        raise InputError("fp16 is a GPU's, and the device is cpu; give bf16")
     given = "precision" in run_opts.overridden_args
     set_tf32(run_opts.precision if given else None)
     if (
@@ -410,7 +415,8 @@ def check_device(name=None):
         raise InputError(
             f"the device {name!r} cannot be used ({reason}); try cpu"
         ) from error
-    return name
+    # There is one, however many its name counts.
+    return "cpu" if torch.device(name).type == "cpu" else name
 
 
 def announce(task, clap, n_samples):

@@ -120,6 +120,7 @@ RULES = {
     "classes": Rule("choice", words=("all", "base", "new")),
     "source": TEXT_OR_NULL,
     "sample_recordings": TEXT_OR_NULL,
+    "recordings": TEXT_OR_NULL,
     "download": Rule("flag", null=True),
     "allow_missing": whole(),
     # Of a user's own recordings, a fold may have a name.

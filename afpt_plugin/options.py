@@ -9,12 +9,9 @@ Authors
 """
 
 import ast
-import contextlib
-import dataclasses
 import difflib
 import importlib
 import inspect
-import io
 import logging
 import pydoc
 import re
@@ -22,7 +19,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import speechbrain as sb
 import torch
 import yaml
 from hyperpyyaml import load_hyperpyyaml, resolve_references
@@ -33,7 +29,7 @@ from ruamel.yaml.error import YAMLError
 
 from afpt_plugin.data.tables import read_text, some_of
 from afpt_plugin.errors import InputError
-from afpt_plugin.option_rules import OBJECT, RULES, TEXT, Rule, whole
+from afpt_plugin.option_rules import OBJECT, RULES, TEXT, Rule
 from afpt_plugin.results.options import read_options
 from afpt_plugin.results.run import RunResults
 
@@ -94,6 +90,7 @@ def check_hparams(hparams_file, overrides=None):
             f"{hparams_file}: the options cannot be put together "
             f"({_line(error)})"
         ) from error
+    defaults = _followed(defaults, defaults)
     problems += _wrong(_parse(resolved, hparams_file), raw, defaults)
     if len(problems) == 1:
         raise InputError(f"{hparams_file}: {problems[0]}")
@@ -170,72 +167,6 @@ def plain_options(options):
         name: value.item() if isinstance(value, np.generic) else value
         for name, value in options.items()
     }
-
-
-#: What else an option may look like on a command line, as expressions.
-SHORT_FORMS = {
-    "--epochs([=\0])": r"--number_of_epochs\2",
-    r"--folds([=\0])(\w+)(?=\0|$)": r"--folds\2[\3]",
-}
-
-
-def parse_arguments(arguments):
-    """SpeechBrain's parser of a command line, with one sentence for a mistake.
-
-    ``--precision`` may also be ``tf32``, see `afpt_plugin.precision`;
-    ``--epochs`` stands for ``--number_of_epochs``, and ``--folds 4`` for
-    ``--folds [4]``.
-
-    Raises
-    ------
-    InputError
-        If one of SpeechBrain's own options cannot be used.
-
-    Example
-    -------
-    >>> parse_arguments(["hparams.yaml", "--precision=x"])
-    Traceback (most recent call last):
-    ...
-    afpt_plugin.errors.InputError: argument --precision: invalid choice: ...
-    """
-    said = io.StringIO()
-    line = "\0".join(arguments)
-    for short, whole_form in SHORT_FORMS.items():
-        line = re.sub(f"(^|\0){short}", rf"\1{whole_form}", line)
-    # SpeechBrain has no name for it.
-    changed = re.sub("(--precision[=\0])tf32(?=\0|$)", r"\1fp32", line)
-    try:
-        with contextlib.redirect_stderr(said):
-            name, run_opts, overrides = sb.parse_arguments(changed.split("\0"))
-    except SystemExit as error:
-        if not error.code:
-            raise  # --help
-        reason = said.getvalue().strip().rpartition("error: ")[2]
-        raise InputError(f"{' '.join(reason.split())}; see --help") from None
-    _check_run_options(run_opts)
-    if changed != line:
-        run_opts = dataclasses.replace(run_opts, precision="tf32")
-    return name, run_opts, overrides
-
-
-def _check_run_options(run_opts):
-    """Refuse numbers that are out of range."""
-    rules = {
-        "debug_batches": whole(1),
-        "debug_epochs": whole(1),
-        "max_grad_norm": RULES["max_grad_norm"],
-        "nonfinite_patience": whole(),
-        "ckpt_interval_minutes": whole(),
-        "ckpt_interval_steps": whole(),
-        "grad_accumulation_factor": whole(1),
-    }
-    problems = [
-        f"{name} is {getattr(run_opts, name)!r}; give {rule}"
-        for name, rule in rules.items()
-        if not rule.allows(getattr(run_opts, name))
-    ]
-    if problems:
-        raise InputError("; ".join(problems))
 
 
 def did_you_mean(name, names):
@@ -365,7 +296,7 @@ def _wrong(resolved, raw, defaults, path=""):
             pass  # it is checked where it stands
         elif isinstance(value, Mapping) and (_tag(value) or name not in RULES):
             yield from _wrong(value, own, default, place)
-        elif not _tag(value):
+        elif _tag(value) in ("", "!tuple"):
             rule = _rule(name, default, parameters.get(name))
             value = _plain(value)
             # What the file itself leaves out may be left out.
@@ -374,6 +305,17 @@ def _wrong(resolved, raw, defaults, path=""):
             )
             if rule and not is_default and not rule.allows(value):
                 yield f"{place} is {_shown(value)}; give {rule}"
+
+
+def _followed(node, root, left=MAX_DEPTH):
+    """Defaults with what each ``!ref <name>`` alone refers to in its place."""
+    named = _tag(node) == "!ref" and re.fullmatch(r"<(\w+)>", node.value)
+    if named and named[1] in root and left:
+        return _followed(root[named[1]], root, left - 1)
+    if isinstance(node, Mapping):
+        for name in node:
+            node[name] = _followed(node[name], root, left)
+    return node
 
 
 def _refers(node):
@@ -389,7 +331,10 @@ def _rule(name, default, parameter):
     kind = _tag(default).partition(":")[0]
     if kind in ("!new", "!name") or isinstance(default, Mapping):
         return OBJECT
-    if name.endswith(("_folder", "_template")) or name == "captions":
+    if (
+        name.endswith(("folder", "_file", "_dir", "_template"))
+        or name == "captions"
+    ):
         return TEXT
     whole = "whole"
     if default is None or kind in ("!ref", "!copy"):
@@ -409,6 +354,8 @@ def _rule(name, default, parameter):
 
 def _plain(value):
     """A value as HyperPyYAML will build it."""
+    if _tag(value) == "!tuple":
+        value = value.value
     if isinstance(value, str) and _TUPLE.fullmatch(value):
         try:
             return ast.literal_eval(value)

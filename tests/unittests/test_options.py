@@ -5,13 +5,15 @@ import re
 import pytest
 import yaml
 
+from afpt_plugin.errors import InputError
 from afpt_plugin.experiment import METHODS
-from afpt_plugin.options import load_hparams, parse_arguments
+from afpt_plugin.options import check_hparams, load_hparams
 from afpt_plugin.results.options import (
     UNCOMPARED,
     differing_options,
     read_options,
 )
+from afpt_plugin.run_options import parse_arguments
 
 HPARAMS = METHODS.parent / "ESC50" / "hparams.yaml"
 
@@ -60,3 +62,39 @@ def test_the_results_of_a_run_know_its_options(tmp_path):
     assert results.options["lr"] == 0.5
     text = yaml.safe_dump(results.options)
     assert str(tmp_path) not in text
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("--jit", "TorchScript"),
+        ("--data_parallel_backend", "torchrun"),
+        ("--optimizer_step_limit=abc", "optimizer_step_limit is 'abc'"),
+        ("--optimizer_step_limit=0", "a whole number from 1"),
+        ("--profile_steps=-1", "profile_steps is -1"),
+        (
+            "--ckpt_interval_minutes=1 --ckpt_interval_steps=1",
+            "one of the two",
+        ),
+    ],
+)
+def test_options_of_speechbrain_are_checked(given, said):
+    with pytest.raises(InputError, match=said):
+        parse_arguments(["hparams.yaml", *given.split()])
+    _, options, _ = parse_arguments(["a.yaml", "--optimizer_step_limit=3"])
+    assert options.optimizer_step_limit == 3
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "data: {skip_prep: 2.5}",
+        "results: {folder: -1}",
+        "modules: {learner: 3}",
+        "batch_size: !tuple (1,)",
+        "data: {samples: {recordings: True}}",
+    ],
+)
+def test_what_refers_to_an_option_has_its_rule(given):
+    with pytest.raises(InputError, match=f"{given.split(':')[0]}.* is .*give"):
+        check_hparams(HPARAMS, given)
