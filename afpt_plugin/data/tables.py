@@ -34,7 +34,8 @@ MAX_NAME_LENGTH = 200
 # Besides what joins labels: what nobody sees, what turns the writing around,
 # and halves of characters, which are in no encoding.
 _CONTROL = re.compile(
-    "[|\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+    "[|\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
+    "\ud800-\udfff\ufeff]"
 )
 # What tokenizers put around and between texts.
 _SPECIAL = re.compile(r"\[(?:PAD|UNK|CLS|SEP|MASK)\]|</?(?:s|pad|unk|mask)>")
@@ -226,6 +227,11 @@ def check_class_names(class_names):
             raise InputError(
                 f"the class name {name!r:.60} must not be empty, start or end "
                 "with a space, or hold | or a control character"
+            )
+        if all(unicodedata.category(c)[0] in "PMZC" for c in name):
+            raise InputError(
+                f"the class name {name!r:.60} has no letter or digit, so no "
+                "tower can know what it means; use words"
             )
         if special := _SPECIAL.search(name):
             raise InputError(
