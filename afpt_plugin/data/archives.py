@@ -4,7 +4,7 @@ Authors
  * The afpt_plugin developers 2026
 """
 
-import gzip
+import lzma
 import os
 import shutil
 import sys
@@ -24,8 +24,10 @@ logger = get_logger(__name__)
 MAX_UNPACKED_BYTES = 40 * 1024**3
 
 # What the standard library raises for a damaged, encrypted or unsafe archive.
-DAMAGES = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile)
-DAMAGES += (zlib.error, EOFError, RuntimeError)
+# An OSError is also one of gzip or bz2, a name that no file can have, or a
+# file in a folder's place.
+DAMAGES = (tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error)
+DAMAGES += (EOFError, LookupError, OSError, RuntimeError, ValueError)
 
 
 def download_and_unpack(url, folder, name=None, known_hash=None):

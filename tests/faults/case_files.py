@@ -1,6 +1,7 @@
 """Damaged recordings, checkpoints, stores, exports and archives."""
 
 import io
+import lzma
 import struct
 import tarfile
 import zipfile
@@ -272,6 +273,13 @@ def archives():
         )
     for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE):
         yield case(f"tar, type {kind}", _tar({"a": b""}, kind, "/etc/passwd"))
+    for writer in (_zip, _tar):
+        clash = {"a": b"x", "a/b": b"y"}
+        yield case(f"{writer.__name__[1:]}, a file as folder", writer(clash))
+        long = writer({"a" * 300: b"x"})
+        yield case(f"{writer.__name__[1:]}, a name too long", long)
+    bad_xz = put(lzma.compress(noise(bytes(9000), 3)), 6000, b"x" * 50)
+    yield case("xz, noise in the middle", bad_xz)
     yield case("zip, a bomb", _bomb())
     for kind in ("folder", "pipe", "loop"):
         yield case(f"a {kind}", kind)

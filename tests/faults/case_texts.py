@@ -62,7 +62,7 @@ def options():
         *("--folds=[9]", "--source_folds=1", "--data_folder none"),
         *("--captions=none.csv", "--method_=a", "--clap=no/such/clap"),
         *("--clap=['a',", "--jit", "--auto_mix_prec", "--eval_precision=fp16"),
-        *("--optimizer_step_limit=abc"),
+        "--optimizer_step_limit=abc",
     ):
         options = given.split(" ") if given[2:6] == "data" else [given]
         yield case(given, *_replaced(NEW, *options))
