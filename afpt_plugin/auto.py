@@ -111,6 +111,11 @@ def choose_method(job, candidates=None, options={}):
     n_folds = min(5, *several)
     folds = iterative_folds(target.numpy(), n_folds, job.seed)  # [N]
     tried, hits, scored = [], [], []
+    total = sum(map(len, sources.values()))
+    logger.info(
+        "auto compares %d candidates in %d-fold cross-validation on %d %s",
+        *(total, n_folds, len(target), judge),
+    )
     for method in names:
         for source in sources[method]:
             own = own_options(method, options)
@@ -132,7 +137,11 @@ def choose_method(job, candidates=None, options={}):
             tried.append({"method": method, "from": source, "score": score})
             hits.append(right)
             kind = source or "nothing"
-            logger.info("auto: %s from %s: %.3f", method, kind, score)
+            logger.info(
+                "%d of %d: %s from %s has %s %.1f %%",
+                *(len(tried), total, method, kind),
+                *(job.task.metric, 100 * score),
+            )
     number = max(range(len(tried)), key=lambda i: tried[i]["score"])
     best, first = tried[number], tried[0]
     # These recordings, each held out in its turn, calibrate what is learned.

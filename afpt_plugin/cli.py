@@ -9,11 +9,12 @@ Authors
 
 import argparse
 import os
+import re
 import sys
 from importlib import import_module
 
 from afpt_plugin import __version__
-from afpt_plugin.errors import exit_on_input_error
+from afpt_plugin.errors import did_you_mean, exit_on_input_error
 
 COMMANDS = (
     *("tune", "classify", "evaluate", "demo", "words", "mine"),
@@ -30,6 +31,37 @@ Each command has a --help with an example of its own.
 """
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser whose refusals are one sentence, with the nearest name.
+
+    Example
+    -------
+    >>> parser = Parser(prog="afpt")
+    >>> _ = parser.add_argument("--seed", type=int)
+    >>> parser.parse_args(["--seed", "1"]).seed
+    1
+    """
+
+    def parse_known_args(self, args=None, namespace=None):
+        """Refuse an unknown option here, where the others are known."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            name = unknown[0].partition("=")[0]
+            hint = did_you_mean(name, self._option_string_actions)
+            self.error(f"{name} is not an option{hint}")
+        return found, unknown
+
+    def error(self, message):
+        """Say it in one line, without all options, which --help shows."""
+        choice = re.search(
+            r"invalid choice: '(.*?)' \(choose from (.*)\)", message
+        )
+        if choice:
+            names = [name.strip(" '") for name in choice[2].split(",")]
+            message += did_you_mean(choice[1], names)
+        self.exit(2, f"error: {message} (see {self.prog} --help)\n")
+
+
 def make_parser():
     """The parser; what it parsed has ``run``, the subcommand's function.
 
@@ -38,7 +70,7 @@ def make_parser():
     >>> make_parser().prog
     'afpt'
     """
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="afpt",
         description="Audio-free prompt tuning: a classifier of sounds from\n"
         "class names or captions, without any labeled recording.",

@@ -4,6 +4,7 @@ Authors
  * The afpt_plugin developers 2026
 """
 
+import difflib
 import sys
 from contextlib import contextmanager
 
@@ -20,6 +21,26 @@ class InputError(ValueError):
     ...
     afpt_plugin.errors.InputError: captions.csv, row 3: empty caption; remove the row
     """
+
+
+def did_you_mean(name, names):
+    """The end of a sentence about an unknown name, or nothing.
+
+    Example
+    -------
+    >>> did_you_mean("sede", ["seed", "lr"])
+    "; did you mean 'seed'?"
+    """
+    close = difflib.get_close_matches(str(name), [*map(str, names)])
+    if not close:
+        return ""
+    # Of equally near ones, the first that is named.
+    alike = difflib.SequenceMatcher(b=str(name))
+    ratios = {}
+    for each in filter(close.__contains__, map(str, names)):
+        alike.set_seq1(each)
+        ratios[each] = alike.ratio()
+    return f"; did you mean {max(ratios, key=ratios.get)!r}?"
 
 
 # See `undo_if_refused`.

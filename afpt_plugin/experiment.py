@@ -10,6 +10,7 @@ import functools
 import inspect
 import os
 import re
+import sys
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -23,6 +24,7 @@ from speechbrain.utils.distributed import (
 )
 from speechbrain.utils.logger import get_logger
 
+from afpt_plugin.backbones import check_clap_name
 from afpt_plugin.data.datasets import (
     EmbeddingDataset,
     recording_dataset,
@@ -31,7 +33,7 @@ from afpt_plugin.data.datasets import (
 from afpt_plugin.data.folds import check_folds
 from afpt_plugin.data.manifests import read_prepared
 from afpt_plugin.data.tables import read_text
-from afpt_plugin.errors import InputError
+from afpt_plugin.errors import InputError, did_you_mean
 from afpt_plugin.folders import keep_to_itself
 from afpt_plugin.learners import Learner
 from afpt_plugin.options import load_hparams
@@ -95,22 +97,25 @@ def load_experiment(arguments, recipe):
     found = [place / name for place in places if (place / name).is_file()]
     if not found:
         shown = Path(recipe).parent
+        files = [each for place in places for each in place.glob("*.yaml")]
+        stems = [each.stem for each in files]
         raise InputError(
             f"{name}: no such file here, in {shown} or in "
-            f"{shown.parent / 'methods'}"
+            f"{shown.parent / 'methods'}{did_you_mean(Path(name).stem, stems)}"
         )
     hparams_file = str(found[0])
     text = read_text(hparams_file, "Give a YAML file of options")
     if "\ndataset:" in f"\n{text}":
         overrides = f"dataset: {folder.name}\n{overrides}"
     device = run_opts.device and check_device(run_opts.device)
-    changes = {"device": device or infer_device()}
+    changes = {}
     if not torch.cuda.is_available():
         # SpeechBrain's default, NCCL, exists on GPUs alone.
         changes["distributed_backend"] = "gloo"
-        changes["overridden_args"] = run_opts.overridden_args | {
-            "distributed_backend"
-        }
+    if not sys.stderr.isatty():  # a file would hold every step of a bar
+        changes["noprogressbar"] = True
+    changes["overridden_args"] = run_opts.overridden_args | changes.keys()
+    changes["device"] = device or infer_device()
     run_opts = dataclasses.replace(run_opts, **changes)
     if run_opts.precision == "tf32" and not run_opts.device.startswith("cuda"):
         raise InputError(
@@ -179,7 +184,7 @@ def find_method(name):
     if name not in method_names():
         raise InputError(
             f"the method {name!r} is unknown; choose one of "
-            f"{', '.join(method_names())}"
+            f"{', '.join(method_names())}{did_you_mean(name, method_names())}"
         )
     return path
 
@@ -228,16 +233,17 @@ def check_task(task, prepare, hparams):
     prepare : callable
         The recipe's prep script.
     hparams : dict
-        From `load_experiment`: ``data``, see `prepare_data`, and
+        From `load_experiment`: ``data``, see `prepare_data`, ``clap`` and
         ``transduction``.
 
     Raises
     ------
     InputError
         If it does not have such an option or fold, or has several labels where
-        one is needed.
+        one is needed; or if the CLAP is unknown.
     """
     check_transduction(hparams["transduction"], task)
+    check_clap_name(hparams["clap"])
     data = hparams["data"]
     given = {k: v for k, v in data.items() if k not in OF_PREPARATION}
     _options_of(prepare, task, given)

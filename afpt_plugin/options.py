@@ -9,7 +9,6 @@ Authors
 """
 
 import ast
-import difflib
 import importlib
 import inspect
 import logging
@@ -28,7 +27,7 @@ from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import YAMLError
 
 from afpt_plugin.data.tables import read_text, some_of
-from afpt_plugin.errors import InputError
+from afpt_plugin.errors import InputError, did_you_mean
 from afpt_plugin.option_rules import OBJECT, RULES, TEXT, Rule
 from afpt_plugin.results.options import read_options
 from afpt_plugin.results.run import RunResults
@@ -68,6 +67,7 @@ def check_hparams(hparams_file, overrides=None):
       'with' is not an option; did you mean 'width'?
       seed is -1; give a whole number from 0 to 4294967295
     """
+    quieten()
     text = read_text(hparams_file, "Give a YAML file of options")
     raw = _parse(text, hparams_file)
     if not isinstance(raw, Mapping):
@@ -117,7 +117,6 @@ def load_hparams(hparams_file, overrides):
     >>> load_hparams(path, {"seed": 2})["twice"]
     4
     """
-    _quieten()
     check_hparams(hparams_file, overrides)
     if isinstance(overrides, Mapping):
         overrides = plain_options(overrides)
@@ -143,7 +142,7 @@ def load_hparams(hparams_file, overrides):
         ) from error
 
 
-def _quieten():
+def quieten():
     """Leave out what libraries log of themselves and not of the run."""
     for name in ("speechbrain.utils.quirks", "matplotlib"):
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -167,18 +166,6 @@ def plain_options(options):
         name: value.item() if isinstance(value, np.generic) else value
         for name, value in options.items()
     }
-
-
-def did_you_mean(name, names):
-    """The end of a sentence about an unknown name, or nothing.
-
-    Example
-    -------
-    >>> did_you_mean("sede", ["seed", "lr"])
-    "; did you mean 'seed'?"
-    """
-    close = difflib.get_close_matches(str(name), map(str, names), n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def _parse(source, place):

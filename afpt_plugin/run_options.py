@@ -16,7 +16,7 @@ from afpt_plugin.option_rules import RULES, whole
 
 #: What else an option may look like on a command line, as expressions.
 SHORT_FORMS = {
-    "--epochs([=\0])": r"--number_of_epochs\2",
+    "--epochs?([=\0])": r"--number_of_epochs\2",
     r"--folds([=\0])(\w+)(?=\0|$)": r"--folds\2[\3]",
 }
 

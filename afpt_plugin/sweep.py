@@ -63,7 +63,11 @@ def run_sweep(cells, show=sys.stdout.write, at_once=None):
     excepthook = sys.excepthook
     try:
         bar = tqdm(
-            total=len(cells), desc="sweep", unit="cell", dynamic_ncols=True
+            total=len(cells),
+            desc="sweep",
+            unit="cell",
+            dynamic_ncols=True,
+            disable=None,
         )
         for group in _groups(cells, at_once):
             found = _run_group([cell for cell in group if not cell.is_done])

@@ -10,9 +10,12 @@ from pathlib import Path
 import torch
 
 from afpt_plugin.backbones.base import FrozenClap
-from afpt_plugin.errors import InputError
+from afpt_plugin.errors import InputError, did_you_mean
 
-__all__ = ["BACKBONES", "HUB_NAMES", "FrozenClap", "load_clap"]
+__all__ = [
+    *("BACKBONES", "HUB_NAMES", "FrozenClap"),
+    *("check_clap_name", "load_clap"),
+]
 
 #: name -> module and loader in it, ``loader(weights) -> FrozenClap``; imported
 #: only when asked for, since each pulls in its own libraries.
@@ -31,6 +34,32 @@ HUB_NAMES = {
 
 #: Behind the name of a ClapModel: round samples as the original LAION code.
 INT16 = ":int16"
+
+
+def check_clap_name(name):
+    """Refuse a name that `load_clap` would not find, without loading anything.
+
+    Raises
+    ------
+    InputError
+        If it is unknown.
+
+    Example
+    -------
+    >>> check_clap_name("ms-2202")
+    Traceback (most recent call last):
+    ...
+    afpt_plugin.errors.InputError: the CLAP 'ms-2202' is unknown; ...; did you mean 'ms-2022'?
+    """
+    source = name.removesuffix(INT16)
+    short = [*BACKBONES, *HUB_NAMES]
+    known = name in BACKBONES or source in HUB_NAMES
+    if not known and "/" not in source and not Path(source).is_dir():
+        raise InputError(
+            f"the CLAP {name!r} is unknown; choose one of {', '.join(short)}, "
+            "a ClapModel on the hub (user/name) or its folder, or pass a "
+            f"FrozenClap{did_you_mean(name, short)}"
+        )
 
 
 def load_clap(
@@ -71,20 +100,15 @@ def load_clap(
     """
     if not isinstance(clap, FrozenClap):
         clap = str(clap)
+        check_clap_name(clap)
         source = clap.removesuffix(INT16)
         if clap in BACKBONES:
             module, loader = BACKBONES[clap]
             clap = getattr(import_module(module), loader)(weights)
-        elif source in HUB_NAMES or "/" in source or Path(source).is_dir():
+        else:
             load = import_module("afpt_plugin.backbones.hf_clap").load_hf_clap
             int16, source = clap != source, HUB_NAMES.get(source, source)
             clap = load(source, weights, int16)
-        else:
-            raise InputError(
-                f"the CLAP {clap!r} is unknown; choose one of "
-                f"{', '.join([*BACKBONES, *HUB_NAMES])}, a ClapModel on the "
-                "hub (user/name) or its folder, or pass a FrozenClap"
-            )
     elif weights is not None:
         raise InputError(
             f"weights={str(weights)!r} were given beside a CLAP that is "

@@ -138,6 +138,8 @@ def fetch_file(
 
 def hub_reason(error):
     """What an error of the hub's client says, in one line."""
+    if any(word in str(error) for word in ("NameResolution", "Max retries")):
+        return "there is no connection"
     return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 

@@ -7,8 +7,16 @@ Authors
  * The afpt_plugin developers 2026
 """
 
+import sys
+
 from afpt_plugin.errors import refuse_unwritable
 from afpt_plugin.files import replacing
+
+
+def say(text):
+    """Tell who waits at a terminal what is being done; a file stays quiet."""
+    if sys.stderr.isatty():
+        sys.stderr.write(f"{text} ...\n")
 
 
 def write_table(table, path):

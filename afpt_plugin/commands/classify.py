@@ -15,6 +15,7 @@ import sys
 from contextlib import nullcontext, suppress
 from pathlib import Path
 
+from afpt_plugin.commands import say
 from afpt_plugin.commands.events import (
     ENDINGS,
     add_options,
@@ -254,14 +255,10 @@ def _check_arguments(args, output, events):
             )
     for option in ("figure", "output"):
         for path in filter(os.path.isfile, args.files):
-            place = getattr(args, option)
-            if (
-                place
-                and os.path.exists(place)
-                and os.path.samefile(place, path)
-            ):
+            own = getattr(args, option)
+            if own and os.path.exists(own) and os.path.samefile(own, path):
                 raise InputError(
-                    f"--{option} {place} is the recording; give another name"
+                    f"--{option} {own} is the recording; give another name"
                 )
 
 
@@ -277,6 +274,7 @@ def _load(args):
     from afpt_plugin.learners import Template
     from afpt_plugin.task import Task
 
+    say(f"loading {args.source or args.clap or 'mini'}")
     device = {"device": check_device(args.device)}
     names = args.class_names and read_class_names(args.class_names)
     if args.source:
@@ -308,6 +306,8 @@ def _facts(classifier, files, args, events):
         threshold = check_threshold(events["threshold"], own)
         events = {**events, "threshold": threshold}
         events["shared_folder"] = shared_folder(files)
+    if args.reject:
+        say("encoding the texts of other sounds, for --reject")
     taken = sorted(set(names) & {"file", "start", "center"})
     if args.frames and taken:
         raise InputError(
@@ -357,7 +357,7 @@ def _score(classifier, files, output, facts, args):
     place, done = out.path, len(files) - len(missing)
     going_on = "the same command goes on from there"
     try:
-        with tqdm(total=len(missing), desc="classifying", unit="file") as bar:
+        with tqdm(None, "classifying", len(missing), disable=None) as bar:
             for paths, results in found:
                 out.add(classifier, paths, results)
                 done += len(paths)

@@ -11,6 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from afpt_plugin.commands import say
 from afpt_plugin.errors import InputError, refuse_unwritable
 from afpt_plugin.files import write_if_changed
 from afpt_plugin.folders import locked
@@ -81,6 +82,7 @@ def run(args):
 
     output = Path(args.output)
     columns = dict(pair.partition("=")[::2] for pair in args.columns)
+    say(f"loading {args.source} and its CLAP")
     run_opts = {"device": check_device(args.device)}
     tuned = PromptedClassifier.from_hparams(
         args.source, run_opts=run_opts, weights=args.weights

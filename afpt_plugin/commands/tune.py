@@ -10,8 +10,10 @@ import json
 import logging
 import shutil
 import sys
+from importlib import import_module
 from pathlib import Path
 
+from afpt_plugin.commands import say
 from afpt_plugin.errors import InputError, refuse_unwritable
 from afpt_plugin.files import replacing
 from afpt_plugin.folders import empty, locked
@@ -137,9 +139,10 @@ def run(args):
         choose_method,
         own_options,
     )
-    from afpt_plugin.backbones import load_clap
+    from afpt_plugin.backbones import check_clap_name, load_clap
     from afpt_plugin.data.tables import read_class_names
     from afpt_plugin.experiment import check_device, find_method
+    from afpt_plugin.options import quieten
 
     if args.class_names is None and args.shots is None:
         raise InputError(
@@ -149,6 +152,11 @@ def run(args):
     columns = dict(pair.partition("=")[::2] for pair in args.columns)
     output = Path(args.output)
     check_candidates(args.method, args.candidates)
+    check_clap_name(args.clap or "mini")
+    for name in args.candidates or [args.method]:
+        if name != "auto":
+            find_method(name)
+    quieten()
     options = _options(args)
     seed = 1 if args.seed is None else args.seed
     with locked(output), _leaving_nothing(output, args.overwrite):
@@ -159,6 +167,7 @@ def run(args):
             name, class_names, args.multi_label, args.shots, training, columns
         )
         device = check_device(args.device)
+        say(f"loading the CLAP {args.clap or 'mini'}")
         clap = load_clap(args.clap or "mini", args.weights, device)
         allowed = args.allow_missing or 0
         job = Job(task, clap, training, seed, shots, args.captions, allowed)
@@ -181,7 +190,12 @@ def run(args):
             },
         )
         # A line an epoch is enough; that there is nothing to train is no fault.
-        for name in ("utils.seed", "utils.checkpoints", "utils.epoch_loop"):
+        for name in (
+            *("utils.seed", "utils.checkpoints", "utils.epoch_loop"),
+            "nnet.schedulers",
+        ):
+            # A module sets its logger's level when it is imported.
+            import_module(f"speechbrain.{name}")
             logging.getLogger(f"speechbrain.{name}").setLevel(logging.WARNING)
         logging.getLogger("speechbrain.core").setLevel(logging.ERROR)
         logging.getLogger("afpt_plugin.brain").setLevel(logging.WARNING)
@@ -189,7 +203,11 @@ def run(args):
         job.write()
         facts = {}
         if method == "auto":
+            # A line a candidate is enough, not one an epoch of each fold.
+            log = logging.getLogger("speechbrain.utils.train_logger")
+            log.setLevel(logging.WARNING)
             method, source, facts = choose_method(job, args.candidates, options)
+            log.setLevel(logging.NOTSET)
             sys.stdout.write(_explain(method, source, facts["auto"]))
             options = own_options(method, options)
         brain = job.learn(method, source, options, facts=facts)
@@ -295,7 +313,7 @@ def _check_output(output, overwrite):
     if (output / SETTINGS_FILE).exists() and not overwrite:
         raise InputError(
             f"{output} holds a finished run; give another folder, or "
-            "--overwrite to replace them"
+            "--overwrite to replace it"
         )
 
 

@@ -243,7 +243,7 @@ class FeatureStore(Mapping):
 
         with (
             tqdm(
-                total=total, desc=desc, disable=rank > 0 or not total
+                total=total, desc=desc, disable=rank > 0 or not total or None
             ) as progress,
             ThreadPoolExecutor(1) as writer,
         ):

@@ -132,6 +132,44 @@ def test_a_command_is_needed(capsys):
     assert "COMMAND" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "words, hint",
+    [
+        (["tun"], "'tune'"),
+        (["tune", "--output", "new", "--sead", "3"], "'--seed'"),
+        (["classify", "a.wav", "--output", "a", "--format", "ravn"], "'raven'"),
+        (
+            [
+                "tune",
+                "--class-names",
+                "a,b",
+                "--output",
+                "new",
+                "--method",
+                "plam",
+            ],
+            "'palm'",
+        ),
+        (
+            [
+                "tune",
+                "--class-names",
+                "a,b",
+                "--output",
+                "new",
+                "--clap",
+                "minni",
+            ],
+            "'mini'",
+        ),
+    ],
+)
+def test_the_nearest_name_is_offered(words, hint, capsys, folder):
+    error = check_mistake(capsys, *words)
+    assert f"did you mean {hint}" in error and error.count("\n") == 1
+    assert not (folder / "new").exists()
+
+
 def test_a_killed_tune_continues_to_the_same_numbers(folder, tuned):
     """And leaves an export, a log of every epoch, and what to do next."""
     assert "afpt classify RECORDINGS --source my_sounds" in tuned

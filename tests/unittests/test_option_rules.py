@@ -106,8 +106,10 @@ def test_what_a_data_set_cannot_do_is_refused_at_once():
         raise AssertionError
 
     task = Task("Pets", ["dog", "cat"], folds=(1, 2))
-    hparams = {"transduction": "em", "data": {"folds": [1]}}
+    hparams = {"transduction": "em", "data": {"folds": [1]}, "clap": "mini"}
     check_task(task, prepare, hparams)
+    with pytest.raises(InputError, match="did you mean 'ms-2022'"):
+        check_task(task, prepare, {**hparams, "clap": "ms-2202"})
     for given, fact in (({"folds": ["a"]}, "'a'"), ({"subset": "b"}, "subset")):
         with pytest.raises(InputError, match=fact):
             check_task(task, prepare, {**hparams, "data": given})
