@@ -290,22 +290,24 @@ def step_of_classes(options, n_classes, way):
 
 def plot_classes(found, options):
     """Draw time and memory against the number of classes."""
-    from matplotlib.figure import Figure
+    from afpt_plugin.results.drawing import BLUE, RED, drawing, name_lines
 
-    figure = Figure(figsize=(9, 4), layout="constrained")
-    titles = ("seconds a training step", "peak memory of the process (GB)")
-    panels = zip(figure.subplots(1, 2), titles, (1, 2**10), strict=True)
-    for column, (axes, title, unit) in enumerate(panels):
-        for (way, label), style in zip(
-            WAYS.items(), ("o--", "s-"), strict=True
-        ):
-            sizes = [n for n in options.classes if found[n, way]]
-            values = [found[n, way][column] / unit for n in sizes]
-            axes.plot(sizes, values, style, label=label)
-        axes.set(xlabel="classes", ylabel=title, xlim=(0, None), ylim=(0, None))
-    axes.legend(frameon=False)
-    figure.suptitle(f"{options.backbone}, {options.n_ctx} vectors")
-    figure.savefig(options.figure, dpi=150)
+    titles = ("a training step [s]", "peak memory of the process [GB]")
+    with drawing(options.figure, 9, 3.2) as figure:
+        figure.suptitle(f"{options.backbone}, {options.n_ctx} vectors")
+        panels = zip(figure.subplots(1, 2), titles, (1, 2**10), strict=True)
+        for column, (axes, title, unit) in enumerate(panels):
+            ends = []
+            for (way, label), color, mark in zip(
+                WAYS.items(), (RED, BLUE), ("o--", "s-"), strict=True
+            ):
+                sizes = [n for n in options.classes if found[n, way]]
+                values = [found[n, way][column] / unit for n in sizes]
+                axes.plot(sizes, values, mark, color=color)
+                ends += [(label, values[-1], color, sizes[-1])]
+            axes.set(xlabel="classes", ylabel=title, xlim=0, ylim=0)
+            axes.grid(axis="y")
+            name_lines(axes, ends)
 
 
 if __name__ == "__main__":

@@ -7,11 +7,15 @@ Authors
  * The afpt_plugin developers 2026
 """
 
+import warnings
 from contextlib import contextmanager
 
 import numpy as np
+from speechbrain.utils.logger import get_logger
 
 from afpt_plugin.files import replacing
+
+logger = get_logger(__name__)
 
 # Okabe and Ito's colors, which color-blind readers can tell apart.
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
@@ -48,8 +52,16 @@ def drawing(path, width, height):
     """An empty figure, in inches, that is saved once the body has drawn on it."""
     import matplotlib
     from matplotlib.figure import Figure
+    from matplotlib.font_manager import fontManager
 
-    with matplotlib.rc_context(_STYLE):
+    # For what matplotlib's own font lacks
+    more = sorted({f.name for f in fontManager.ttflist if "CJK" in f.name})
+    style = {**_STYLE, "font.family": ["DejaVu Sans", *more[:1]]}
+    with (
+        matplotlib.rc_context(style),
+        warnings.catch_warnings(record=True) as said,
+    ):
+        warnings.simplefilter("always")
         figure = Figure(figsize=(width, height), layout="constrained")
         engine = figure.get_layout_engine()
         engine.set(w_pad=0.08, h_pad=0.08, wspace=0.04)
@@ -59,6 +71,15 @@ def drawing(path, width, height):
         figure.set_layout_engine(None)
         with replacing(path) as part:
             figure.savefig(part)
+    lacking = {
+        str(each.message) for each in said if "Glyph" in str(each.message)
+    }
+    if lacking:
+        logger.warning(
+            "%s: no font has %d of the characters, so they are boxes; install "
+            "one, such as Noto Sans CJK",
+            *(path, len(lacking)),
+        )
 
 
 def metric_label(metric_name):
@@ -101,6 +122,17 @@ def wilson_interval(share, n):
     middle = share + z2 / (2 * n)
     half = np.sqrt(z2 * (share * (1 - share) / n + z2 / (4 * n**2)))
     return (middle - half) / (1 + z2 / n), (middle + half) / (1 + z2 / n)
+
+
+def short(name, limit=32):
+    """A name that leaves room for what is drawn beside it.
+
+    Example
+    -------
+    >>> short("dog"), short("somebody walking", 9)
+    ('dog', 'somebody…')
+    """
+    return name if len(name) <= limit else f"{name[: limit - 1]}…"
 
 
 def write_rows(axes, names, size=8):

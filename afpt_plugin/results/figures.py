@@ -23,6 +23,7 @@ from afpt_plugin.results.drawing import (
     metric_label,
     name_lines,
     percent_limits,
+    short,
     wilson_interval,
     write_rows,
 )
@@ -168,7 +169,8 @@ def plot_per_class(zero_shot, adapted, n, path, metric_name):
         hollow = {"color": "white", "edgecolor": DARK, "linewidth": 1}
         axes.scatter(before, places, s=22, zorder=3, **hollow)
         axes.scatter(after, places, s=22, zorder=4, color=rows["color"])
-        write_rows(axes, [f"{name} ({k:.0f})" for name, k in rows["n"].items()])
+        numbers = rows["n"].items()
+        write_rows(axes, [f"{short(name)} ({k:.0f})" for name, k in numbers])
         axes.set(xlim=(-2, 102), ylim=(-0.8, len(rows) - 0.2))
         axes.set_xlabel(metric_label(metric_name))
         kinds = {BLUE: "better", RED: "worse", GRAY: "unchanged"}
@@ -201,6 +203,7 @@ def plot_confusion(matrix, class_names, path):
     from matplotlib.collections import LineCollection
 
     matrix, n_classes = np.asarray(matrix), len(class_names)  # [C, C]
+    class_names = [short(name, 24) for name in class_names]
     if matrix.shape != (n_classes, n_classes):
         raise ValueError(f"{matrix.shape} counts for {n_classes} classes")
     totals = matrix.sum(axis=1, keepdims=True)  # [C, 1]
@@ -263,16 +266,17 @@ def plot_reliability(bins, errors, path):
         axes.scatter(100 * x, 100 * y, 22, color=BLUE, zorder=3)
         axes.set(xlim=(-1, 101), ylim=(-3, 103), ylabel="right [%]")
         error, chance = (f"{100 * value:.1f}" for value in errors)
-        note = f"ECE {error}, by chance {chance}; bars: 95 % intervals"
+        note = f"calibration error (ECE): {error} points, by chance {chance}"
         axes.set_title(note, loc="left", fontsize=8)
         edges = np.linspace(0, 100, len(n) + 1)
         below.stairs(n, edges, fill=True, color=PALE)
         look = {"ha": "center", "va": "bottom", "fontsize": 6.5}
         for place, count in zip(edges[:-1] + edges[1] / 2, n, strict=True):
-            text = f"{count}" if count < 1e4 else f"{count / 1e3:.0f}k"
+            text = f"{count or ''}" if count < 1e4 else f"{count / 1e3:.0f}k"
             below.text(place, count, text, **look)
         below.set(ylim=(0, 1.25 * max(1, n.max())), yticks=[])
-        below.set(xlabel="probability [%]", ylabel="answers")
+        below.set(xlabel="probability [%]; bars above: 95 % intervals")
+        below.set(ylabel="answers")
 
 
 def plot_comparison(table, labels, heads, path):

@@ -40,9 +40,12 @@ def _draw_shots(axes, panel, styles):
     ks = shots["k"].unique()
     ends = [(*level, ks[-1]) for level in levels]
     lines = list(shots.groupby("title", sort=False))
+    # Side by side, deviations do not hide each other; those of one k take at
+    # most 60 % of the way to the next, so that each is seen to belong to it.
+    gap = np.diff(np.log2(ks)).min() if len(ks) > 1 else 1
+    step = min(0.08, 0.6 * gap / max(1, len(lines) - 1))
     for place, (title, line) in enumerate(lines):
-        # Side by side, deviations do not hide each other.
-        x = line["k"] * 2 ** (0.08 * (place - (len(lines) - 1) / 2))
+        x = line["k"] * 2 ** (step * (place - (len(lines) - 1) / 2))
         axes.errorbar(
             x,
             line["value"],
