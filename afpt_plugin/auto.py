@@ -20,6 +20,9 @@ logger = get_logger(__name__)
 #: step of 50 to 200 epochs passes the text tower.
 SLOW = ("coop", "coop_class_specific", "kgcoop", "upstream", "zebra")
 
+#: What is learned from, as a user calls it.
+KINDS = {"shots": "labeled recordings", "captions": "captions"}
+
 # Tried first, in this order, so that what learns least wins a tie.
 SIMPLE = ("zero_shot", "template_ensemble", "caption_mean")
 
@@ -105,7 +108,7 @@ def choose_method(job, candidates=None, options={}):
     several = [int(n) for n in target.sum(0) if n >= 2]
     if not several:
         raise InputError(
-            f"auto needs two {judge} of a class to compare methods; give "
+            f"auto needs two {KINDS[judge]} of a class to compare methods; give "
             "more, or name a method"
         )
     n_folds = min(5, *several)
@@ -114,7 +117,7 @@ def choose_method(job, candidates=None, options={}):
     total = sum(map(len, sources.values()))
     logger.info(
         "auto compares %d candidates in %d-fold cross-validation on %d %s",
-        *(total, n_folds, len(target), judge),
+        *(total, n_folds, len(target), KINDS[judge]),
     )
     for method in names:
         for source in sources[method]:
@@ -136,7 +139,7 @@ def choose_method(job, candidates=None, options={}):
             scored.append(found if judge == "shots" else None)
             tried.append({"method": method, "from": source, "score": score})
             hits.append(right)
-            kind = source or "nothing"
+            kind = KINDS.get(source, "nothing")
             logger.info(
                 "%d of %d: %s from %s has %s %.1f %%",
                 *(len(tried), total, method, kind),
@@ -148,14 +151,15 @@ def choose_method(job, candidates=None, options={}):
     job.validated = scored[number]
     rule = (
         f"highest {job.task.metric} in {n_folds}-fold cross-validation on "
-        f"{len(target)} {judge}"
+        f"{len(target)} {KINDS[judge]}"
     )
     if number and hits[0]:
         # So that nobody takes one item's luck for a finding
         pairs = [(right, hits[0][key]) for key, right in hits[number].items()]
         won, lost = pairs.count((True, False)), pairs.count((False, True))
         rule += (
-            f"; against {first['method']}, {won} more are right, {lost} less"
+            f"; it is right on {won} where {first['method']} is wrong, and "
+            f"wrong on {lost} where that is right"
         )
     auto = {"rule": rule, "tried": tried}
     return best["method"], best["from"], {"auto": auto}

@@ -22,7 +22,7 @@ COMMANDS = (
 )
 
 EXAMPLE = """\
-from your own classes to answers:
+from class names to scores:
   afpt tune --class-names names.txt --output my_sounds
   afpt classify recordings/ --source my_sounds --output scores.csv
   afpt demo my_sounds
@@ -72,8 +72,8 @@ def make_parser():
     """
     parser = Parser(
         prog="afpt",
-        description="Audio-free prompt tuning: a classifier of sounds from\n"
-        "class names or captions, without any labeled recording.",
+        description="Adapt CLAP to your sounds, from class names, captions or\n"
+        "labeled recordings (audio-free prompt tuning and other methods).",
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -35,26 +35,26 @@ SUFFIXES = (".csv", ".parquet")
 
 EPILOG = """\
 output: one row per recording: file, seconds, error, flag, class_1, score_1, ...
-  A score is a probability, among the classes, or, if a recording may have several,
-  of each for itself; then `present` names those above the export's threshold. How
-  well they are calibrated, the export's README says.
-  The flag says what is odd, several things joined by |:
+  A score is a probability; the scores of all classes sum to 1. If a recording may
+  have several classes, each has a probability of its own, and `present` names those
+  above the export's threshold. The export's README says how well it is calibrated.
+  The flag says what is odd; | joins several flags:
     silent             no sample is above -80 dB: no class, no event is claimed
     very short         less than 0.1 s
-    clipped            samples pile up at the peak
-    channels inverted  their mean would cancel them, so one of them is taken
-    looped             shorter than the window that the export was made for
+    clipped            many samples are at the peak
+    channels inverted  their mean would cancel them, so one channel is used
+    looped             shorter than the export's window, so it is repeated
     none of these      with --reject: no class, no event is claimed
-  --reject adds `margin`: how much nearer a class is than other sounds; below the
-  threshold in SCORES.json, a file or a window is none of these.
+  --reject adds `margin`: how much nearer the recording is to a class than to other
+  sounds. If it is below `margin_below` in SCORES.json, it is none of these.
   --frames adds scores.frames.csv: one row per frame: file, start and center in
   seconds, and one column per class with its logit.
   --windows adds scores.windows.csv, with the best class of each window, and
   scores.segments.csv, where neighboring windows of one class are one row: file,
   start, end, class, score.
 
-again: rows appear as they are known. The same command goes on where it was
-  stopped; later it adds files that are new, and scores again what has changed
+again: each row is written as soon as it is known. The same command continues where
+  it was stopped; later it adds new files, and scores again those that have changed
   or had failed. Other options need --overwrite, or another --output.
 
 events: --format writes to --output when each class is heard, and the table above
@@ -142,7 +142,7 @@ def add_parser(subparsers):
     for option, text in (
         ("--frames", "also score every frame"),
         ("--windows", "also score every window"),
-        ("--reject", "claim no class for what is none of them"),
+        ("--reject", "answer `none of these` for what fits no class"),
         ("--allow-errors", "exit with status 0 despite unreadable files"),
         ("--overwrite", "replace the output instead of adding to it"),
     ):

@@ -23,8 +23,8 @@ calibration, and the 95 % interval of the difference, a bootstrap over the sourc
 of the recordings, or over the classes if a recording may have several),
 per_class.csv, predictions.csv and figures.
 
-The recordings must be others than those that the export was made with: this
-command cannot know them. Of a table with a column split, only test is used.
+Give recordings that the export was not made with; this command cannot check that.
+If the table has a column split, the rows of its training part are left out.
 
 example:
   afpt evaluate my_sounds labels.csv --output evaluation
@@ -43,12 +43,17 @@ def add_parser(subparsers):
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("source", metavar="EXPORT", help="a folder, or a hub repository")
+    add(
+        "source",
+        metavar="EXPORT",
+        help="folder that `afpt tune` wrote, the export/ folder of a run, or "
+        "user/name on the Hugging Face hub",
+    )
     add(
         "labels",
         metavar="LABELS",
-        help="labeled recordings: a table with path,label, or what else "
-        "`afpt tune --shots` takes",
+        help="labeled recordings: a table with the columns path,label, or "
+        "anything else that `afpt tune --shots` takes",
     )
     add("--output", required=True, metavar="DIR", help="where to write")
     add(
@@ -265,7 +270,7 @@ def _table(found):
     metric = found["metric"]
     lines = [
         f"{found['n_recordings']} recordings".ljust(18)
-        + f"{metric + ' [%]':>11}{'ECE':>11}{'by chance':>11}"
+        + f"{metric + ' [%]':>11}{'ECE [%]':>11}{'by chance':>11}"
     ]
     for head, title in (("zero_shot", "untuned template"), ("tuned", "tuned")):
         values = found["metrics"][head]
@@ -275,7 +280,8 @@ def _table(found):
             line += f"   F1 of what is present: {100 * values['f1']:.1f}"
         lines.append(line)
     pair = found["difference"]
-    line = f"difference {100 * pair['mean']:+.1f} points"
+    line = f"Tuning changes {metric} by {100 * pair['mean']:+.1f} points"
     if "low" in pair:
-        line += f" ({100 * pair['low']:+.1f} to {100 * pair['high']:+.1f})"
-    return "\n".join([*lines, f"{line}, over {pair['over']}"])
+        ends = f"{100 * pair['low']:+.1f} to {100 * pair['high']:+.1f}"
+        line += f" (95 % interval over {pair['over']}: {ends})"
+    return "\n".join([*lines, f"{line}."])

@@ -20,8 +20,8 @@ finds it.
 Its settings, tensors and card become one commit of the repository, which is
 made if it does not exist, and is private unless you say --public. A damaged
 export is refused, and so is a repository that holds something else. Log in
-first: `hf auth login`, or HF_TOKEN. Who has loaded an earlier push keeps it
-until from_hparams gets fetch_config=FetchConfig(allow_updates=True).
+first: `hf auth login`, or HF_TOKEN. Somebody who has loaded an earlier push
+keeps it until from_hparams gets fetch_config=FetchConfig(allow_updates=True).
 """
 
 EXAMPLE = """\

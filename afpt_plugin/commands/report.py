@@ -72,7 +72,7 @@ def add_parser(subparsers):
     parser.add_argument(
         "--allow-errors",
         action="store_true",
-        help="exit status 0 even if a run is damaged, unfinished or failed",
+        help="exit with status 0 even if a run is damaged, unfinished or failed",
     )
     parser.set_defaults(run=run)
 

@@ -59,7 +59,11 @@ def add_parser(subparsers):
         help="an option of every cell, in place of the grid's, e.g. "
         "clap=ms-2022 or ESC50.data_folder=ESC-50-master",
     )
-    add("--dry-run", action="store_true", help="print the cells' commands")
+    add(
+        "--dry-run",
+        action="store_true",
+        help="only print the commands of the cells",
+    )
     parser.set_defaults(run=run)
 
 

@@ -19,13 +19,13 @@ from afpt_plugin.files import replacing
 from afpt_plugin.folders import empty, locked
 
 DESCRIPTION = """\
-Adapt CLAP to your own class names: from text alone, or a few recordings.
+Adapt CLAP to your own class names: from text alone, or from labeled recordings.
 
-Without --captions, the names in a few templates are the text. A CSV file of
-sentences (caption,label) says more, and `afpt mine` makes one out of any
-corpus of captions. --shots gives labeled recordings, for methods that learn
-from them; no other recording is read. --method auto tries what can be learned
-from what is given, in a cross-validation, and says why it chose.
+Without --captions, the text is the class names in a few templates. Captions say
+more, and `afpt mine` picks them out of any corpus. --shots gives labeled
+recordings, for methods that learn from them; no other recording is read.
+--method auto compares the methods that can learn from what is given, in a
+cross-validation, and says why it chose one.
 
 The output folder holds what `afpt classify` and PromptedClassifier take
 (hyperparams.yaml, learner.safetensors and README.md), and training/ with the
@@ -81,11 +81,15 @@ def add_parser(subparsers):
             "shots",
             "SOURCE",
             "labeled recordings: a folder a class; a .csv, .tsv or .parquet "
-            "table with path,label (maybe source, what a clip was cut from, "
-            "and split, of which test is not used); a data set of Hugging "
+            "table with the columns path,label (and, if you like, source, what "
+            "a clip was cut from, and split, whose test part is not used); a data set of Hugging "
             "Face, user/name or written by save_to_disk",
         ),
-        ("captions", "FILE", "CSV file of caption,label; | joins labels"),
+        (
+            "captions",
+            "FILE",
+            "CSV file with the columns caption,label; | joins several labels",
+        ),
         (
             "clap",
             "NAME",
@@ -96,7 +100,8 @@ def add_parser(subparsers):
         (
             "prompt-template",
             "TEXT",
-            "zero-shot baseline (default: 'this is a sound of {}')",
+            "template of the zero-shot baseline (default: 'this is a sound of "
+            "{}')",
         ),
         (
             "ctx-init",
@@ -117,7 +122,7 @@ def add_parser(subparsers):
     for option, text in (
         ("allow-missing", "bad recordings that may be left out (default: 0)"),
         ("n-ctx", "context vectors; those without a word start at random"),
-        ("epochs", "passes over the captions (default: 10)"),
+        ("epochs", "passes over what is learned from (default: the method's)"),
         ("seed", "random seed (default: 1)"),
     ):
         add(f"--{option}", type=int, metavar="N", help=text)
@@ -233,20 +238,20 @@ def _gain(results, metric):
     if first < LEARNED:
         text = (
             f"The loss was {first:.4f} after the first epoch: these texts leave "
-            "nothing to learn; --captions gives sentences that say more.\n"
+            "nothing to learn; give captions, which say more, with --captions.\n"
         )
     if found and "zero_shot" not in found:
         return text  # `auto` has shown both.
     if not found:
         return text + (
             "Nothing was held out, so what tuning is worth is unknown; "
-            "`afpt evaluate` says it on labeled recordings.\n"
+            "`afpt evaluate` measures it on labeled recordings.\n"
         )
     return text + (
         f"On {found['n']} held-out {found['kind']}, {metric} is "
         f"{100 * found['zero_shot']:.1f} % untuned and "
-        f"{100 * found['learned']:.1f} % tuned; on recordings, `afpt evaluate` "
-        "says it.\n"
+        f"{100 * found['learned']:.1f} % tuned; `afpt evaluate` measures it on "
+        "recordings.\n"
     )
 
 
@@ -254,11 +259,15 @@ def _explain(method, source, auto):
     """Why a method was chosen, as a table and a sentence."""
     import pandas as pd
 
-    table = pd.DataFrame(auto["tried"]).fillna("nothing")
+    from afpt_plugin.auto import KINDS
+
+    table = pd.DataFrame(auto["tried"])
+    table["from"] = [KINDS.get(kind, "nothing") for kind in table["from"]]
     table["score"] = (100 * table["score"]).map("{:.1f} %".format)
     return (
         f"{table.to_string(index=False)}\n"
-        f"{method} from {source or 'nothing'} was chosen: {auto['rule']}\n"
+        f"{method} from {KINDS.get(source, 'nothing')} was chosen: "
+        f"{auto['rule']}\n"
     )
 
 

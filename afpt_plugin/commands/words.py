@@ -39,7 +39,11 @@ def add_parser(subparsers):
         help="folder that `afpt tune` wrote, or the export/ folder of a run",
     )
     parser.add_argument(
-        "--top", type=int, default=5, metavar="N", help="words a vector"
+        "--top",
+        type=int,
+        default=5,
+        metavar="N",
+        help="words shown for each vector (default: 5)",
     )
     for option, text in (
         ("--weights", "local checkpoint of the CLAP that the export names"),

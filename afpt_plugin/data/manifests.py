@@ -269,9 +269,9 @@ def prepare_manifests(
         save_folder, summary, tested, train if with_train else None
     )
     logger.info(
-        "%s: %d recordings in %s (%d left out, %s)",
-        *(task.name, len(tested), save_folder, len(left_out)),
-        "written" if changed else "unchanged",
+        "%s: %s lists %d recordings to test (%d are left out; the list is %s)",
+        *(task.name, save_folder, len(tested), len(left_out)),
+        "new" if changed else "unchanged",
     )
     return summary
 

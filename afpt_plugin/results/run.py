@@ -389,7 +389,8 @@ class RunResults:
             test_stats={head: metrics[head][name] for head in metrics},
         )
         logger.info(
-            "%s: %d recordings, seed %s, %s; zero-shot is %s\n%s",
+            "%s was tested on %d recordings with seed %s; %s holds the results. "
+            "Zero-shot is the template %s.\n%s",
             *(self.task.name, len(scores.ids), self.seed, self.folder),
             # "This is a sound of dog." scores otherwise.
             self.identity["baseline"].get("templates"),

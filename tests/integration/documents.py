@@ -119,7 +119,7 @@ RULES = (
     Rule(
         r"afpt evaluate ",
         leaves=("{output}/evaluation.json", "{output}/reliability.png"),
-        prints=r"difference [+-][\d.]+ points",
+        prints=r"Tuning changes acc by [+-][\d.]+ points",
     ),
     Rule(r"afpt words ", prints=r"ctx_coarse(.*\n)+.*ctx_fine(.*\n)+.* sound "),
     Rule(r"afpt demo ", skip="serves until stopped, see test_afpt_demo.py"),

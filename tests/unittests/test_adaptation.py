@@ -97,9 +97,12 @@ def test_auto_prefers_what_works_and_says_why(clap, labeled, tmp_path):
         for source in ("shots", "captions")
     }
     assert tried["linear_probe", "shots"] == 1.0
-    assert "4-fold cross-validation on 8 shots" in auto["rule"]
+    assert "4-fold cross-validation on 8 labeled recordings" in auto["rule"]
     won = round(8 * (1 - tried["zero_shot", None]))
-    assert f"against zero_shot, {won} more are right, 0 less" in auto["rule"]
+    assert (
+        f"it is right on {won} where zero_shot is wrong, and wrong on 0"
+        in auto["rule"]
+    )
     chosen = classifier.hparams.export.facts["method"]
     assert tried[chosen, "shots"] == max(tried.values())
     assert (output / "learner.safetensors").exists()

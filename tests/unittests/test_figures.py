@@ -201,8 +201,8 @@ def test_reliability_figure_shows_counts_and_intervals(drawn):
     bins["accuracy"] = [None, 0.25, 1.0]
     _, figure = drawn(figures.plot_reliability, bins, (0.1, 0.02))
     axes, below = figure.axes
-    assert texts_of(below) == ["0", "4", "20k"]
-    assert axes.get_title("left").startswith("ECE 10.0, by chance 2.0")
+    assert texts_of(below) == ["", "4", "20k"]
+    assert "(ECE): 10.0 points, by chance 2.0" in axes.get_title("left")
     bars, dots = axes.collections
     assert dots.get_offsets().tolist() == [[50, 25], [90, 100]]
     expected = binomtest(1, 4).proportion_ci(method="wilson")
