@@ -303,7 +303,7 @@ class Job:
             for name, sentence in pairs_of("captions", captions, names, str)
         ]
         if not found:
-            raise InputError("captions: there is no sentence; give some")
+            raise InputError("captions: there is no caption; give some")
         return found
 
     def supervise(self, learn_from):
@@ -412,7 +412,7 @@ class Job:
         if wanted and not usable:
             raise InputError(
                 f"{method} learns from {' or '.join(wanted)}, which were not "
-                "given"
+                "given; give them, or choose another method"
             )
         return usable or [None]
 

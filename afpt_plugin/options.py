@@ -76,7 +76,9 @@ def check_hparams(hparams_file, overrides=None):
     if isinstance(overrides, Mapping):
         given = plain_options(overrides)
     if not isinstance(given, Mapping):
-        raise InputError(f"the options {overrides!r:.100} are not name: value")
+        raise InputError(
+            f"the options {overrides!r:.100} are not pairs of name: value"
+        )
     unknown = {name: [*_unknown({name: given[name]}, raw)] for name in given}
     problems = [problem for found in unknown.values() for problem in found]
     given = {name: given[name] for name in given if not unknown[name]}

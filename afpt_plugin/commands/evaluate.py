@@ -106,7 +106,8 @@ def run(args):
             rows = [row for row in own.rows if row["split"] != "train"]
             if not rows:
                 raise InputError(
-                    f"{args.labels}: no recording is for the test (split); give some"
+                    f"{args.labels}: the column split has no recording to test; "
+                    "give some"
                 )
             rows, left_out = check_recordings(
                 rows, export.class_names, None, args.allow_missing, unpacked

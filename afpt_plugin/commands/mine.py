@@ -15,7 +15,7 @@ from afpt_plugin.errors import InputError, refuse_unwritable
 DESCRIPTION = """\
 Pick the captions of a corpus that name one of your classes.
 
-The corpus is a table with one or more columns of sentences (AudioCaps; Clotho's
+The corpus is a table with one or more columns of captions (AudioCaps; Clotho's
 caption_1 to caption_5), or JSON (WavCaps). A caption gets the label of every
 class that it names, by the class name or by a synonym, in any inflection. The
 command prints the number of captions of each class and the phrase that found
@@ -68,7 +68,7 @@ def add_parser(subparsers):
     parser.add_argument(
         "--text-column",
         metavar="NAME",
-        help="the corpus's column of sentences (default: all of caption_1, "
+        help="the corpus's column of captions (default: all of caption_1, "
         "caption_2, ..., or else caption, captions, text, sentence or raw)",
     )
     parser.add_argument(

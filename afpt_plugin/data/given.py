@@ -18,7 +18,7 @@ WANTED = {
     "shots": "a folder with a folder for each class, a table (path,label), a "
     "data set of Hugging Face, or a dict of each class's files",
     "captions": "a CSV file (caption,label), or a dict of each class's "
-    "sentences",
+    "captions",
 }
 
 
@@ -106,7 +106,7 @@ def pairs_of(what, given, class_names, kinds):
             f"{what}: {', '.join(map(repr, unknown))} is not among the class "
             "names"
         )
-    wanted = "sentences" if kinds is str else "paths of files"
+    wanted = "captions" if kinds is str else "paths of files"
     for name, items in given.items():
         single = isinstance(items, (str, os.PathLike))
         if single or not isinstance(items, Iterable):

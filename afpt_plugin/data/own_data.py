@@ -144,8 +144,8 @@ def read_own_data(
     check_class_names(class_names)
     if all(name.isdecimal() for name in class_names):
         logger.warning(
-            "the classes are called %s, of which text says nothing; write "
-            "their names in place of the numbers",
+            "the classes are called %s, and numbers say nothing about sounds; "
+            "write the names of the classes instead",
             ", ".join(class_names[:3]),
         )
     if multi_label is None:
@@ -188,7 +188,7 @@ def check_columns(columns):
     """
     if columns is not None and not isinstance(columns, dict):
         raise InputError(
-            f"columns is {columns!r:.60}; give names with names, e.g. "
+            f"columns is {columns!r:.60}; give pairs of a name and a column, e.g. "
             "label: category"
         )
     for name, theirs in (columns or {}).items():
@@ -220,7 +220,7 @@ def _read(source, folder, columns, class_names):
     if not path.exists():
         raise InputError(f"{path}: no such file or folder; {WANTED}")
     if suffix not in TABLES:
-        raise InputError(f"{path}: no table of recordings; {WANTED}")
+        raise InputError(f"{path}: this is not a table of recordings; {WANTED}")
     names = {name: columns.get(name, name) for name in COLUMNS}
     needed = {"path", "label", *columns}
     required = [names[name] for name in COLUMNS if name in needed]

@@ -96,7 +96,7 @@ RULES = (
         r"afpt tune .*--method auto",
         options={"--candidates": "tip_adapter"},
         leaves=TUNE[:1],
-        prints=r"tip_adapter from shots was chosen: highest acc in 2-fold",
+        prints=r"tip_adapter from labeled recordings was chosen: highest acc in 2-fold",
     ),
     Rule(
         r"afpt tune ",
@@ -115,7 +115,7 @@ RULES = (
         leaves=("{output}",),
         slow=True,
     ),
-    Rule(r"afpt classify ", leaves=("{output}",), prints="classifying: 100%"),
+    Rule(r"afpt classify ", leaves=("{output}",)),
     Rule(
         r"afpt evaluate ",
         leaves=("{output}/evaluation.json", "{output}/reliability.png"),

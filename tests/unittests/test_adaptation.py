@@ -158,9 +158,9 @@ def test_auto_without_recordings_is_judged_by_captions(clap):
         ("linear_probe", {"shots": {"dog": [np.zeros(9)]}}, "a ndarray"),
         ("linear_probe", {"shots": {0: ["a.wav"]}}, "0 is not among"),
         ("caption_mean", {"captions": ["meow"]}, "a list"),
-        ("caption_mean", {"captions": {"dog": "meow"}}, "list of sentences"),
+        ("caption_mean", {"captions": {"dog": "meow"}}, "list of captions"),
         ("caption_mean", {"captions": {"dog": [1]}}, "lists a int"),
-        ("caption_mean", {"captions": {"dog": []}}, "no sentence"),
+        ("caption_mean", {"captions": {"dog": []}}, "no caption"),
         ("auto", {"captions": {n: [f"{n} far"] for n in NAMES}}, "auto needs"),
     ],
 )

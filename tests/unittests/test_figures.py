@@ -420,3 +420,27 @@ def test_a_figure_that_fails_leaves_the_old_one(tmp_path, monkeypatch):
         figures.plot_confusion(np.eye(3), CLASS_NAMES, path)
     assert [file.name for file in tmp_path.iterdir()] == ["confusion.png"]
     assert path.read_bytes() == b"old"
+
+
+def test_many_methods_stay_beside_their_number_of_recordings(drawn):
+    table = shots_table(
+        [("Bells", k, "", 0.5, 0.6, 0.1) for k in "123" for _ in range(12)]
+    )
+    titles = [f"method {n}" for _ in "123" for n in range(12)]
+    _, figure = drawn(shots_figure.plot_shots, table, titles)
+    (axes,) = figure.axes
+    places = np.sort([bar[0].get_xdata() for bar in axes.containers], axis=0)
+    assert (places[-1, :2] < places[0, 1:]).all()
+    assert np.round(places).tolist() == [[1, 2, 3]] * 12
+
+
+def test_long_names_leave_room_for_the_figure(drawn):
+    long = "somebody walking on dry leaves in a forest at night"
+    values = {long: 0.5, "rain": 1.0}
+    _, figure = drawn(
+        *(figures.plot_per_class, values, values, {long: 4, "rain": 4}),
+        metric_name="acc",
+    )
+    (axes,) = figure.axes
+    assert any("…" in text for text in texts_of(axes))
+    assert axes.get_position().width > 0.6
