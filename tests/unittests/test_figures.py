@@ -429,7 +429,8 @@ def test_many_methods_stay_beside_their_number_of_recordings(drawn):
     titles = [f"method {n}" for _ in "123" for n in range(12)]
     _, figure = drawn(shots_figure.plot_shots, table, titles)
     (axes,) = figure.axes
-    places = np.sort([bar[0].get_xdata() for bar in axes.containers], axis=0)
+    places = [[*map(float, bar[0].get_xdata())] for bar in axes.containers]
+    places = np.sort(places, axis=0)  # [methods, k]
     assert (places[-1, :2] < places[0, 1:]).all()
     assert np.round(places).tolist() == [[1, 2, 3]] * 12
 
