@@ -54,7 +54,7 @@ def test_every_yaml_is_what_it_declares(path):
         ("seed: 1\nseed: 2", ["seed is given twice"]),
         ("seed: [1", ["not valid YAML"]),
         ("seed: " + "1" * 5000, ["not valid YAML"]),
-        ("just words", ["'just words' name: value"]),
+        ("just words", ["'just words' are not pairs of name: value"]),
         ("captions: !ref <nothing>", ['"nothing" is not valid']),
         ("learner: !new:a.B {c: 1}", ["learner is !new:a.B", "as a list"]),
         ({"lr": "fast"}, ["lr is 'fast'"]),
