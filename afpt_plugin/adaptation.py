@@ -352,9 +352,8 @@ class Job:
         )
         if made.valid is None and "selection" not in options:
             hparams["results"].selection = None
-        cheap = not given and not list(hparams["learner"].parameters())
-        if cheap and source == "shots" and made.valid is self.validated is None:
-            self.validated = validate_shots(self, method, options)
+        if not given and source == "shots" and made.valid is None:
+            validate_shots(self, method, options, hparams["learner"])
         brain = AdaptationBrain(
             self.task,
             self.clap,

@@ -143,15 +143,20 @@ def choose_method(job, candidates=None, options={}):
     return best["method"], best["from"], {"auto": auto}
 
 
-def validate_shots(job, method, options):
-    """Logits and targets of the shots, each held out in its turn.
+def validate_shots(job, method, options, learner):
+    """Score the shots, each held out in its turn, to calibrate a ``learner``.
 
-    None where a class has a single one: held out, it could not be recognized.
+    It keeps the hyperparameters chosen on all, which scale the logits. Not if it
+    is trained, which takes long, or if a class has a single shot: held out, that
+    could not be recognized.
     """
-    items = job.supervise("shots")
-    if items.shots().target.sum(0).min() < 2:
-        return None
-    return _validate(job, method, "shots", options, _folds(job, items))[-1]
+    if job.validated is None and not list(learner.parameters()):
+        items = job.supervise("shots")
+        if items.shots().target.sum(0).min() >= 2:
+            own = options | own_options(method, learner.chosen)
+            split = _folds(job, items)
+            found = _validate(job, method, "shots", own, split)
+            job.validated = found[-1]
 
 
 def _folds(job, items):
