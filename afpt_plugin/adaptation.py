@@ -22,7 +22,12 @@ from typing import Any
 
 from speechbrain.utils.logger import get_logger
 
-from afpt_plugin.auto import check_candidates, choose_method, own_options
+from afpt_plugin.auto import (
+    check_candidates,
+    choose_method,
+    own_options,
+    validate_shots,
+)
 from afpt_plugin.backbones import FrozenClap, load_clap
 from afpt_plugin.brain import AdaptationBrain
 from afpt_plugin.data.captions import (
@@ -347,6 +352,8 @@ class Job:
         )
         if made.valid is None and "selection" not in options:
             hparams["results"].selection = None
+        if not given and source == "shots" and made.valid is None:
+            validate_shots(self, method, options, hparams["learner"])
         brain = AdaptationBrain(
             self.task,
             self.clap,

@@ -71,7 +71,7 @@ class Answers:
             logits = logits[primary_head(logits)]
             if not reject:
                 return self.rank(logits)
-            margin = self.rejection.margin(item.whole, self.classes)
+            margin = self.rejection.margin(item.whole)
         return self.name_none(logits, rows=self.rejection.rejects(margin))
 
     def forward(self, wavs, lens=None):
@@ -95,7 +95,7 @@ class Answers:
     @cached_property
     def rejection(self):
         """When a recording is none of the classes (`Rejection`)."""
-        return fit_rejection(self.mods.clap, self.learner, self.classes)
+        return fit_rejection(self.mods.clap, self.class_names)
 
     def log_probabilities(self, logits, head=None):
         """Logs of a head's probabilities, by default of the one that ranks."""

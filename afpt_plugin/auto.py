@@ -104,20 +104,17 @@ def choose_method(job, candidates=None, options={}):
         check_hparams(find_method(name), own_options(name, options))
     judge = "shots" if job.manifest else "captions"
     items = job.supervise(judge)
-    target = items.shots().target  # [N, n_classes]
-    several = [int(n) for n in target.sum(0) if n >= 2]
-    if not several:
+    split = _folds(job, items)
+    if not split:
         raise InputError(
             f"auto needs two {KINDS[judge]} of a class to compare methods; give "
             "more, or name a method"
         )
-    n_folds = min(5, *several)
-    folds = iterative_folds(target.numpy(), n_folds, job.seed)  # [N]
     tried, hits, scored = [], [], []
     total = sum(map(len, sources.values()))
     logger.info(
         "auto compares %d candidates in %d-fold cross-validation on %d %s",
-        *(total, n_folds, len(target), KINDS[judge]),
+        *(total, len(split), len(items), KINDS[judge]),
     )
     for method in names:
         for source in sources[method]:
@@ -128,13 +125,7 @@ def choose_method(job, candidates=None, options={}):
                     given = given._replace(train=job.supervise(source))
                 parts = [(given, items)]
             else:
-                parts = [
-                    (
-                        Supervision(items.part(folds != fold), None, {}),
-                        items.part(folds == fold),
-                    )
-                    for fold in range(n_folds)
-                ]
+                parts = split
             score, right, found = _validate(job, method, source, own, parts)
             scored.append(found if judge == "shots" else None)
             tried.append({"method": method, "from": source, "score": score})
@@ -150,8 +141,8 @@ def choose_method(job, candidates=None, options={}):
     # These recordings, each held out in its turn, calibrate what is learned.
     job.validated = scored[number]
     rule = (
-        f"highest {job.task.metric} in {n_folds}-fold cross-validation on "
-        f"{len(target)} {KINDS[judge]}"
+        f"highest {job.task.metric} in {len(split)}-fold cross-validation on "
+        f"{len(items)} {KINDS[judge]}"
     )
     if number and hits[0]:
         # So that nobody takes one item's luck for a finding
@@ -163,6 +154,39 @@ def choose_method(job, candidates=None, options={}):
         )
     auto = {"rule": rule, "tried": tried}
     return best["method"], best["from"], {"auto": auto}
+
+
+def validate_shots(job, method, options, learner):
+    """Score the shots, each held out in its turn, to calibrate a ``learner``.
+
+    It keeps the hyperparameters chosen on all, which scale the logits: the folds
+    of `choose_method` chose their own. Not if it is trained, which takes long, or
+    if a class has a single shot: held out, that could not be recognized.
+    """
+    if not list(learner.parameters()):
+        items = job.supervise("shots")
+        if items.shots().target.sum(0).min() >= 2:
+            own = options | own_options(method, learner.chosen)
+            split = _folds(job, items)
+            found = _validate(job, method, "shots", own, split)
+            job.validated = found[-1]
+
+
+def _folds(job, items):
+    """Pairs of training material and items to score; none without a pair."""
+    target = items.shots().target  # [N, n_classes]
+    several = [int(n) for n in target.sum(0) if n >= 2]
+    if not several:
+        return []
+    n_folds = min(5, *several)
+    folds = iterative_folds(target.numpy(), n_folds, job.seed)  # [N]
+    return [
+        (
+            Supervision(items.part(folds != fold), None, {}),
+            items.part(folds == fold),
+        )
+        for fold in range(n_folds)
+    ]
 
 
 def _validate(job, method, source, options, parts):

@@ -406,7 +406,7 @@ class PromptedClassifier(Answers, Pretrained):
         logits = logits[primary_head(logits)]
         margin = logits.new_full((len(logits),), math.nan)
         if reject:
-            margin = self.rejection.margin(windows.whole, self.classes)
+            margin = self.rejection.margin(windows.whole)
         found = [margin.cpu(), logits.cpu()]
         if frames and "fine" in self.heads:
             # Each frame as an item of its own, [W * T] of them.

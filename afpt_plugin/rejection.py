@@ -3,19 +3,19 @@
 Its margin is the highest cosine to a class minus the log-mean-exp of those to the
 background: AudioSet's labels, without those that are near a class. A margin is too
 low if captions of *other* classes have it, too: the threshold is above `SHARE` of
-theirs. Nothing is heard for it.
+theirs. Nothing is heard for it. The classes are those of the untuned template,
+whatever was learned: learning draws captions and recordings unequally far, so
+that captions would no longer say what is too low.
 
 >>> from afpt_plugin.backbones import load_clap
->>> from afpt_plugin.learners import Template
 >>> clap = load_clap("mini")
->>> dog = Template().setup(clap, ["dog"])
 >>> texts = ["Piano", "Dog", "Rain", "Siren", "Guitar"]
 >>> sounds = {"rain": ["soft rain"], "piano": ["a piano plays"]}
->>> found = fit_rejection(clap, dog, dog.classes(clap), texts, sounds)
+>>> found = fit_rejection(clap, ["dog"], texts, sounds)
 >>> found.texts
 ['Piano', 'Rain', 'Siren', 'Guitar']
 >>> heard = clap.encode_captions(["a dog barks", "piano music"]).whole
->>> found.rejects(found.margin(heard, dog.classes(clap)))
+>>> found.rejects(found.margin(heard))
 tensor([False,  True])
 
 Authors
@@ -52,21 +52,20 @@ BATCH_SIZE = 64
 class Rejection(NamedTuple):
     """When a recording is none of the classes."""
 
+    classes: torch.Tensor  # [n_classes, D], the template's
     background: torch.Tensor  # [n_texts, D]
     texts: list  # what they say
     sharpness: float  # of the log-mean-exp: the backbone's scale
     threshold: float  # below it, a margin is too low
     n_captions: int  # of other classes, behind the threshold
 
-    def margin(self, whole, classes):
+    def margin(self, whole):
         """How much nearer a class is than the background, as cosines.
 
         Arguments
         ---------
         whole : torch.Tensor
             Clip or sentence embeddings, [B, D].
-        classes : Classes
-            Of the learner.
 
         Returns
         -------
@@ -74,7 +73,7 @@ class Rejection(NamedTuple):
             [B], from -2 to 2.
         """
         whole = whole.float()
-        own = coarse_logits(whole, classes.coarse).max(1).values
+        own = coarse_logits(whole, self.classes).max(1).values
         other = coarse_logits(whole, self.background, self.sharpness)
         other = other.logsumexp(1) - math.log(len(self.texts))
         return own - other / self.sharpness
@@ -89,6 +88,7 @@ class Rejection(NamedTuple):
             "margin_below": self.threshold,
             "chosen_on": f"{self.n_captions} captions of other classes, "
             f"{SHARE:.0%} of which are rejected",
+            "classes": "those of the untuned template",
             "background": self.texts,
         }
 
@@ -112,17 +112,15 @@ def read_sounds():
 
 
 @torch.no_grad()
-def fit_rejection(clap, learner, classes, texts=None, sounds=None):
+def fit_rejection(clap, class_names, texts=None, sounds=None):
     """Choose the background and the threshold.
 
     Arguments
     ---------
     clap : FrozenClap
         The backbone.
-    learner : Learner
-        Whose classes they are.
-    classes : Classes
-        From the learner.
+    class_names : list of str
+        The classes.
     texts : list of str, optional
         The background; by default `read_background`.
     sounds : dict, optional
@@ -135,28 +133,21 @@ def fit_rejection(clap, learner, classes, texts=None, sounds=None):
     Raises
     ------
     InputError
-        If the learner's classes do not lie among the texts, or no text is left.
+        If no text is left.
     """
-    if not learner.embeds_classes:
-        raise InputError(
-            f"{type(learner).__name__} has no embedding of a class to compare "
-            "with other sounds, so it cannot say that a recording is none of "
-            "the classes; use the export of another method, or leave reject out"
-        )
     texts = read_background() if texts is None else texts
     sounds = read_sounds() if sounds is None else sounds
-    sizes = len(texts), len(sounds), len(learner.class_names)
-    words = Template().setup(clap, [*texts, *sounds, *learner.class_names])
-    words, of_captions, untuned = words.embeddings.float().split(sizes)
+    sizes = len(texts), len(sounds), len(class_names)
+    words = Template().setup(clap, [*texts, *sounds, *class_names])
+    words, of_captions, classes = words.embeddings.float().split(sizes)
     pairs = coarse_logits(words, words)  # [n_texts, n_texts]
     different = ~torch.eye(len(texts), dtype=torch.bool, device=pairs.device)
     limit = pairs[different].quantile(1 - NEAR, interpolation="higher")
-    own = torch.cat([classes.coarse.float(), untuned])
 
     def far(some):
         """Which are near no class."""
         # As much above it as the same pair may be rounded elsewhere.
-        return (coarse_logits(some, own) <= limit + 1e-5).all(1)
+        return (coarse_logits(some, classes) <= limit + 1e-5).all(1)
 
     kept = far(words)
     captions = [
@@ -168,10 +159,11 @@ def fit_rejection(clap, learner, classes, texts=None, sounds=None):
     if not captions or not kept.any():
         raise InputError(
             "every sound that this package has texts of is near one of the "
-            f"{len(learner.class_names)} classes, so that nothing is left to "
-            "call none of these; leave reject out"
+            f"{len(class_names)} classes, so that nothing is left to call none "
+            "of these; leave reject out"
         )
     found = Rejection(
+        classes,
         words[kept],
         [text for text, is_far in zip(texts, kept, strict=True) if is_far],
         clap.logit_scale,
@@ -179,9 +171,7 @@ def fit_rejection(clap, learner, classes, texts=None, sounds=None):
         len(captions),
     )
     margins = [
-        found.margin(
-            clap.encode_captions(captions[n : n + BATCH_SIZE]).whole, classes
-        )
+        found.margin(clap.encode_captions(captions[n : n + BATCH_SIZE]).whole)
         for n in range(0, len(captions), BATCH_SIZE)
     ]
     threshold = torch.cat(margins).quantile(SHARE).item()

@@ -68,9 +68,7 @@ def main(arguments=None):
             classifier = make_classifier(clap, method, names, sounds)
             others = present - set(names.values())
             fewer = without(read_background(), others, clap)
-            unknown = fit_rejection(
-                clap, classifier.learner, classifier.classes, fewer
-            )
+            unknown = fit_rejection(clap, classifier.class_names, fewer)
             for folder, (labels, items) in zip(
                 options.folders, read, strict=True
             ):
@@ -141,17 +139,19 @@ def measure(classifier, unknown, items, own, labels, target):
     logits, whole = torch.stack(logits), torch.stack(whole)
     best = classifier.rank(logits)
     probability = best.score.exp().numpy()
-    cosines = coarse_logits(whole, classifier.classes.coarse)
+    cosines = coarse_logits(whole, none.classes)
+    learned = none._replace(classes=classifier.classes.coarse)
     others = coarse_logits(whole, none.background)
     highest, sharp = cosines.max(1).values, classifier.mods.clap.logit_scale
-    margin = none.margin(whole, classifier.classes)
+    margin = none.margin(whole)
     scores = {
         "probability": torch.tensor(probability),
         "cosine": highest,
         "energy": (sharp * cosines).logsumexp(1),
         "cosine - highest of others": highest - others.max(1).values,
         "margin": margin,
-        "margin, others unknown": unknown.margin(whole, classifier.classes),
+        "margin, others unknown": unknown.margin(whole),
+        "margin of what was learned": learned.margin(whole),
     }
     found = {f"AUROC {k}": roc_auc_score(own, v) for k, v in scores.items()}
     rejected = none.rejects(margin).numpy()

@@ -80,8 +80,6 @@ class Learner(torch.nn.Module):
     padding_weight = False
     #: False for a learner without fine scores: no parts are read for it.
     uses_parts = True
-    #: False where a class is no embedding that texts can be compared with.
-    embeds_classes = True
     #: Hyperparameters that `setup` chose, and by which rule, as JSON values:
     #: ``{"C": 0.1, "rule": "5-fold cross-validation of the training items"}``.
     chosen = {}

@@ -50,7 +50,6 @@ class LinearProbe(Learner):
     """
 
     uses_parts = False
-    embeds_classes = False
 
     def __init__(self, C=None):
         super().__init__()

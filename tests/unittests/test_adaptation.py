@@ -117,6 +117,16 @@ def test_auto_prefers_what_works_and_says_why(clap, labeled, tmp_path):
     assert rows[0]["score"] <= 0.5
 
 
+@pytest.mark.parametrize("n", [1, 4])
+def test_shots_calibrate_what_is_fitted_at_once(clap, labeled, n):
+    """Each held out in its turn; a class's only one cannot be."""
+    shots = {"dog": [labeled / "dog/0.wav", labeled / "dog/1.wav"]}
+    shots["bell"] = [labeled / f"bell/{i}.wav" for i in range(n)]
+    export = adapt(clap, NAMES, "linear_probe", shots).hparams.export
+    fitted_on = export.calibration["fitted_on"]
+    assert fitted_on == ("6 held-out recordings" if n > 1 else None)
+
+
 def test_auto_without_recordings_is_judged_by_captions(clap):
     auto = adapt(clap, NAMES, "auto", candidates=["zero_shot", "caption_mean"])
     facts = auto.hparams.export.facts["auto"]

@@ -1,6 +1,7 @@
 """None of these: what is nearer to other sounds than to the classes."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -8,8 +9,9 @@ import pytest
 import soundfile
 import torch
 
-from afpt_plugin import answers, backbones, rejection
+from afpt_plugin import answers, backbones, inference, rejection
 from afpt_plugin.backbones.base import Embeddings
+from afpt_plugin.calibration import Calibration
 from afpt_plugin.cli import main
 from afpt_plugin.errors import InputError
 from afpt_plugin.export import write_export
@@ -30,17 +32,9 @@ def unit(clap, texts):
     return np.array([row / np.linalg.norm(row) for row in whole], np.float64)
 
 
-@pytest.fixture
-def learner(clap):
-    return Template().setup(clap, NAMES)
-
-
-def test_background_and_threshold_are_those_of_numpy(
-    clap, learner, monkeypatch
-):
+def test_background_and_threshold_are_those_of_numpy(clap, monkeypatch):
     monkeypatch.setattr(rejection, "NEAR", 0.5)
-    classes = learner.classes(clap)
-    found = fit_rejection(clap, learner, classes, WORDS, SOUNDS)
+    found = fit_rejection(clap, NAMES, WORDS, SOUNDS)
     words = unit(clap, [TEMPLATE.format(w) for w in WORDS])
     classes = unit(clap, [TEMPLATE.format(n) for n in NAMES])
     pairs = sorted((words @ words.T)[np.triu_indices(len(words), 1)])
@@ -55,17 +49,17 @@ def test_background_and_threshold_are_those_of_numpy(
     mean = np.log(np.exp(scale * heard @ others.T).mean(1)) / scale
     margins = (heard @ classes.T).max(1) - mean
     assert found.threshold == pytest.approx(np.quantile(margins, 0.8), abs=1e-4)
-    got = found.margin(torch.tensor(heard), learner.classes(clap))
+    got = found.margin(torch.tensor(heard))
     assert got.numpy() == pytest.approx(margins, abs=1e-5)
     assert f"{len(texts)} captions" in found.facts()["chosen_on"]
     assert abs(found.rejects(got).sum() - 0.8 * len(texts)) < 1
 
 
 @pytest.mark.parametrize("kind", LEARNERS)
-def test_each_learner_with_class_embeddings_rejects(
+def test_each_learner_rejects_as_the_template_does(
     clap, make_shots, tmp_path, monkeypatch, kind
 ):
-    """A clip that is a class is kept, one that is another sound is not."""
+    """Whatever was learned, and named: a class is kept, another sound is not."""
     settings = {"n_ctx": 2} if kind == "PromptLearner" else {}
     learner = LEARNERS[kind](**settings).setup(clap, NAMES, make_shots([6, 6]))
     task = Task("tiny", NAMES, clip_seconds=1.0)
@@ -75,14 +69,13 @@ def test_each_learner_with_class_embeddings_rejects(
     monkeypatch.setattr(rejection, "read_background", lambda: WORDS)
     classifier = PromptedClassifier.from_hparams(source, clap=clap)
     wavs = torch.zeros(3, RATE)
-    if kind == "LinearProbe":
-        with pytest.raises(InputError, match="LinearProbe has no embedding"):
-            classifier.classify_batch(wavs, reject=True)
-        return
-    background, classes = classifier.rejection.background, classifier.classes
-    farthest = classifier.rejection.margin(background, classes).argmin()
-    background = background[farthest][None]
-    whole = torch.cat([classes.coarse, background])  # [3, D]
+    found = classifier.rejection
+    alone = fit_rejection(clap, NAMES)
+    assert torch.equal(found.classes, alone.classes)
+    assert found.facts() == alone.facts()
+    farthest = found.margin(found.background).argmin()
+    background = found.background[farthest][None]
+    whole = torch.cat([found.classes, background])  # [3, D]
     mask = torch.ones(3, 1, dtype=torch.bool)
     heard = Embeddings(whole, whole[:, None], mask)
     monkeypatch.setattr(classifier, "encode_batch", lambda *_: heard)
@@ -95,9 +88,8 @@ def test_each_learner_with_class_embeddings_rejects(
 
 
 def test_no_sound_is_left_where_all_are_classes(clap):
-    learner = Template().setup(clap, WORDS)
     with pytest.raises(InputError, match="near one of the 10 classes"):
-        fit_rejection(clap, learner, learner.classes(clap), WORDS, SOUNDS)
+        fit_rejection(clap, WORDS, WORDS, SOUNDS)
 
 
 def test_the_package_has_captions_of_many_sounds():
@@ -186,7 +178,46 @@ def test_the_command_claims_no_class_for_what_it_rejects(
     assert "reject differs" in capsys.readouterr().err
 
 
-def export_of(clap, folder):
+def test_of_several_labels_none_is_present_below(
+    clap, folder, tmp_path, monkeypatch
+):
+    """The flag, `present`, the classes and the events say the same."""
+    monkeypatch.setattr(inference, "load_clap", lambda *_: clap)
+    limit = -2.0
+    monkeypatch.setattr(
+        answers,
+        "fit_rejection",
+        lambda *given: fit_rejection(*given, WORDS, SOUNDS)._replace(
+            threshold=limit
+        ),
+    )
+    # What is not rejected has a class above 0: only rejection leaves none.
+    source = export_of(
+        clap, tmp_path, True, calibration=Calibration(True, threshold=0.0)
+    )
+
+    def score(name, *options):
+        words = ["classify", folder, "--source", source, "--reject", *options]
+        assert main([*map(str, words), "--output", str(tmp_path / name)]) == 0
+        return tmp_path / name
+
+    limit = float(pd.read_csv(score("all.csv"))["margin"].median())
+    table = pd.read_csv(score("s.csv"))
+    below = table["margin"] < limit
+    assert below.sum() == 2
+    assert (table["flag"] == "none of these").equals(below)
+    silent = table["margin"].isna()
+    for column in ("present", "class_1", "score_1"):
+        assert table[column].isna().equals(below | silent)
+    assert set(table["present"].dropna()) == {"dog|rain"}
+    events = pd.read_csv(score("e.tsv", "--threshold", "0.01"), sep="\t")
+    heard = set(events.dropna(subset="event_label")["filename"])
+    kept = table["file"][~below & ~silent]
+    assert heard == {Path(name).name for name in kept}
+
+
+def export_of(clap, folder, multi_label=False, calibration=None):
     template = Template().setup(clap, NAMES)
-    task = Task("tiny", NAMES, clip_seconds=5.0)
-    return write_export(folder / "e", clap, template, task, template)
+    task = Task("tiny", NAMES, multi_label, clip_seconds=5.0)
+    given = {"calibration": calibration}
+    return write_export(folder / "e", clap, template, task, template, **given)
