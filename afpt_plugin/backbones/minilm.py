@@ -16,8 +16,9 @@ from types import SimpleNamespace
 
 import torch
 from torch.nn import Dropout, LayerNorm, ModuleDict
-from torch.nn.functional import gelu, scaled_dot_product_attention
+from torch.nn.functional import gelu
 
+from afpt_plugin.backbones.text import run_bert_layer
 from afpt_plugin.errors import InputError
 from afpt_plugin.files import file_sha256
 
@@ -77,7 +78,7 @@ class Bert(torch.nn.Module):
             )
             mask = mask.expand(-1, -1, states.shape[1], -1)  # [N, 1, T, T]
         for layer in self.encoder["layer"]:
-            states = layer(states, mask)
+            states = run_bert_layer(layer, states, states, mask)
         return (states,)
 
 
@@ -119,7 +120,7 @@ class _Embeddings(torch.nn.Module):
 
 
 class _SelfAttention(torch.nn.Module):
-    """Every position asks all of them."""
+    """What `run_bert_layer` computes attention with."""
 
     def __init__(self, config):
         super().__init__()
@@ -129,20 +130,6 @@ class _SelfAttention(torch.nn.Module):
             Linear(size, size) for _ in range(3)
         )
         self.dropout = Dropout(config.attention_probs_dropout_prob)
-
-    def forward(self, states, mask):
-        """Of states [N, T, d] and what is added to the scores, [N, T, d]."""
-        query, key, value = (
-            project(states)
-            .unflatten(-1, (self.num_attention_heads, -1))
-            .transpose(1, 2)
-            for project in (self.query, self.key, self.value)
-        )  # [N, heads, T, d_head]
-        dropout = self.dropout.p if self.training else 0.0
-        attended = scaled_dot_product_attention(
-            query, key, value, mask, dropout_p=dropout
-        )
-        return attended.transpose(1, 2).flatten(2)  # [N, T, d]
 
 
 class _Output(torch.nn.Module):
@@ -172,12 +159,6 @@ class _Layer(torch.nn.Module):
         )
         self.intermediate = ModuleDict({"dense": Linear(size, wide)})
         self.output = _Output(wide, config)
-
-    def forward(self, states, mask):
-        """The next states, [N, T, d]."""
-        attended = self.attention["self"](states, mask)
-        attended = self.attention["output"](attended, states)
-        return self.feed_forward_chunk(attended)
 
     def feed_forward_chunk(self, attended):
         """The second half, of the first one's states [N, T, d]."""
