@@ -35,7 +35,6 @@ Authors
 """
 
 import argparse
-import json
 import math
 import re
 import tempfile
@@ -75,8 +74,7 @@ def main(arguments=None):
     """Measure, print a table, and return what it holds."""
     options = parse_arguments(arguments)
     torch.set_num_threads(options.threads)
-    machine = describe_machine(options.device)
-    print(f"{options.backbone} on {machine}\n")
+    print(f"{options.backbone} on {describe_machine(options.device)}\n")
     measure = {
         "step": measure_steps,
         "classes": measure_classes,
@@ -84,12 +82,7 @@ def main(arguments=None):
         "seeds": measure_seeds,
         "startup": measure_startup,
     }[options.what]
-    found = measure(options)
-    if options.json:
-        report = {"machine": machine, "options": vars(options)}
-        report["found"] = [[str(key), value] for key, value in found.items()]
-        Path(options.json).write_text(json.dumps(report, indent=1) + "\n")
-    return found
+    return measure(options)
 
 
 def parse_arguments(arguments):
@@ -120,8 +113,7 @@ def parse_arguments(arguments):
     add("--classes", nargs="+", type=int, default=[10, 50, 200, 527])
     add("--epochs", type=int, default=EPOCHS, help="of seeds")
     add("--seeds", nargs="+", type=int, default=[1, 4, 16])
-    add("--figure", help="a file to draw step or classes to")
-    add("--json", help="a file for what was found")
+    add("--figure", help="a file to draw classes to")
     add("--processes", nargs="+", type=int, default=[1, 2], help="of encode")
     options = parser.parse_args(arguments)
     for name in ("threads", "steps", "n_ctx", "batch_size", "n_clips"):
@@ -196,23 +188,7 @@ def measure_steps(options):
         f"Ours encodes once: {show(once['caption'])} a caption, "
         f"{show(once['clip'])} a clip."
     )
-    if options.figure:
-        plot_steps(found, options)
     return found
-
-
-def plot_steps(found, options):
-    """Draw the milliseconds of a step."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 0.5 + 0.4 * len(found)), layout="constrained")
-    axes = figure.subplots()
-    names = list(found)[::-1]
-    values = [1000 * found[name]["training step"] for name in names]
-    bars = axes.barh(names, values, color="#4477aa")
-    axes.bar_label(bars, [f" {value:.3g} ms" for value in values])
-    axes.set(xlabel=f"ms a training step, {options.backbone}", xmargin=0.15)
-    figure.savefig(options.figure, dpi=150)
 
 
 def extrapolate(seconds, batch_size):
