@@ -328,32 +328,19 @@ def subsample_captions(captions, captions_per_class, seed=None):
     return [captions[index] for index in sorted(kept)]
 
 
-def template_captions(class_names, templates=TEMPLATES):
-    """Make captions from class names alone, class by class.
-
-    Arguments
-    ---------
-    class_names : list[str]
-        The classes.
-    templates : list[str]
-        Sentences that hold ``{}``, for the class name, exactly once.
+def template_captions(class_names):
+    """Make captions from class names alone, by `TEMPLATES`, class by class.
 
     Example
     -------
-    >>> [c.caption for c in template_captions(["dog", "rain"], ["hear the {}"])]
-    ['hear the dog', 'hear the rain']
+    >>> template_captions(["dog", "rain"])[0].caption
+    'this is a sound of dog'
     """
     check_class_names(class_names)
-    for template in templates:
-        if template.count("{}") != 1:
-            raise InputError(
-                f"the template {template!r} must hold {{}} exactly once, where "
-                "the class name goes"
-            )
     return [
         Caption(template.replace("{}", name), (label,))
         for label, name in enumerate(class_names)
-        for template in templates
+        for template in TEMPLATES
     ]
 
 

@@ -17,7 +17,7 @@ from torch.nn.functional import normalize
 from afpt_plugin.errors import InputError
 from afpt_plugin.learners.base import Classes, Learner
 from afpt_plugin.learners.selection import check_positive, choose, grid
-from afpt_plugin.learners.template import Template
+from afpt_plugin.learners.template import Template, embed_templates
 from afpt_plugin.similarity import rbf_kernel
 
 #: Ours, for want of published ones: taken where nothing can be compared.
@@ -65,8 +65,7 @@ class KernelRidge(Learner):
     @torch.no_grad()
     def setup(self, clap, class_names, shots=None, logit_scale=None):
         """Solve the regression; see `Learner.setup`."""
-        zero_shot = Template(self.templates).setup(clap, class_names).embeddings
-        zero_shot = normalize(zero_shot, dim=-1).cpu()  # [n_classes, D]
+        zero_shot = embed_templates(self.templates, clap, class_names).cpu()
         support = torch.empty(0, clap.embed_dim)
         gamma = torch.empty(0, len(class_names))
         beta = 0.0  # until an export or shots say otherwise

@@ -15,6 +15,12 @@ from afpt_plugin.errors import InputError
 from afpt_plugin.learners.base import Classes, Learner
 
 
+def embed_templates(templates, clap, class_names):
+    """Unit embeddings of the classes under templates, [n_classes, D]."""
+    learner = Template(templates).setup(clap, class_names)
+    return normalize(learner.embeddings, dim=-1)
+
+
 class Template(Learner):
     """Class embeddings of one template or several.
 

@@ -372,10 +372,6 @@ def compare_runs(folder):
     ------
     InputError
         If there is no such folder or no finished run in it.
-
-    Example
-    -------
-    The one in the description of this module.
     """
     found = find_runs(folder)
     heads = dict.fromkeys(HEADS)

@@ -264,10 +264,6 @@ def write_run(
         What was learned.
     sources, log_probabilities
         See `write_predictions`.
-
-    Example
-    -------
-    The one in the description of this module.
     """
     folder, names = Path(folder), task.class_names
     if not task.multi_label:

@@ -74,10 +74,6 @@ def summarize(comparison):
     list of tuple
         A backbone's name, its table of texts (`pandas.DataFrame`) and
         sentences about the seeds that its means are of.
-
-    Example
-    -------
-    The one in the description of this module.
     """
     by_seed = comparison.cells.groupby(["row", "seed"])["value"].mean()
     return [

@@ -291,10 +291,6 @@ def find_runs(folder):
     ------
     InputError
         If there is no such folder or no finished run in it.
-
-    Example
-    -------
-    The one in the description of this module.
     """
     folder = Path(folder)
     if not folder.is_dir():
