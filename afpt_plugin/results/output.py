@@ -241,7 +241,7 @@ def write_run(
     sources=None,
     log_probabilities=None,
 ):
-    """Write everything a finished run leaves behind.
+    """Write all that a finished run leaves behind.
 
     `predictions.csv`, `training.png` (if the run trained), `per_class.png`
     (the baseline against the primary head), `reliability.png` (if the results say
@@ -250,20 +250,14 @@ def write_run(
 
     Arguments
     ---------
-    folder : str or Path
-        Where to write; made if it does not exist.
+    folder, ids, logits, sources, log_probabilities
+        See `write_predictions`; the head `zero_shot` is among ``logits``.
     results : dict
         See `RunResults.close_run`.
-    ids : list of str
-        One for each of the N recordings.
     targets : torch.Tensor
         Multi-hot labels [N, C].
-    logits : dict
-        Head to logits [N, C]; `zero_shot` among them.
     task : Task
         What was learned.
-    sources, log_probabilities
-        See `write_predictions`.
     """
     folder, names = Path(folder), task.class_names
     if not task.multi_label:

@@ -41,7 +41,7 @@ from afpt_plugin.results.output import is_baseline
 REQUIRED_KEYS = "seed n_recordings identity metrics per_class".split()
 # What a value has to be, unless it is null.
 TYPES = {"seed": int, "n_recordings": int, "per_class": dict, "history": list}
-TYPES |= {"timings": dict}
+TYPES |= {"timings": dict, "chosen": dict, "calibration": dict}
 # What names a row; rows of one name differ in their settings.
 NAMES = ["dataset", "metric", "clap", "method", "supervision", "k"]
 
@@ -74,6 +74,10 @@ class Run:
     def cell(self):
         """Seed and fold, as texts; without a fold, all was tested."""
         return str(self.results["seed"]), self.results.get("fold") or ""
+
+    def part(self, name):
+        """What the results hold under a name, a dict; empty without it."""
+        return self.results.get(name) or {}
 
     def value(self, head, metric=None):
         """A head's number, by default of the run's metric; NaN without any."""
