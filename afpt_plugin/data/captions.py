@@ -74,20 +74,11 @@ _INDEX_COLUMNS = {"", "Unnamed: 0"}  # as pandas writes and as it reads it
 
 @dataclass(frozen=True)
 class Caption:
-    """One sentence, exactly as in the file, and the classes it describes.
-
-    Arguments
-    ---------
-    caption : str
-        The sentence.
-    labels : tuple[int, ...]
-        Indices into the class names, in the order of the file.
-    line : int
-        Line of the file (the header is line 1), 0 without a file.
-    """
+    """One sentence, exactly as in the file, and the classes it describes."""
 
     caption: str
-    labels: tuple[int, ...]
+    labels: tuple[int, ...]  #: Indices into the class names, in file order.
+    #: Line of the file (the header is line 1), 0 without a file.
     line: int = field(default=0, compare=False)
 
     @property

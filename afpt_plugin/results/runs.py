@@ -48,27 +48,13 @@ NAMES = ["dataset", "metric", "clap", "method", "supervision", "k"]
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """A finished run.
+    """A finished run."""
 
-    Arguments
-    ---------
-    path : pathlib.Path
-        Of its ``results.json``.
-    name : str
-        The path below the folder that is searched.
-    results : dict
-        What it holds.
-    facts : dict
-        The identity as dotted names and texts, without what is null.
-    names : dict
-        A text for each of `NAMES`.
-    """
-
-    path: Path
-    name: str
-    results: dict
-    facts: dict
-    names: dict
+    path: Path  # of its ``results.json``
+    name: str  # the path below the folder that is searched
+    results: dict  # what the file holds
+    facts: dict  # the identity as dotted names and texts, without what is null
+    names: dict  # a text for each of `NAMES`
 
     @property
     def cell(self):
