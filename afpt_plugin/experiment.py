@@ -280,20 +280,16 @@ def prepare_data(task, prepare, write_samples, options):
     InputError
         If the data set has no such option, or see the prep script.
     """
-    options = dict(options)
-    data_folder = options.pop("data_folder")
-    feature_folder = options.pop("feature_folder")
-    clip_options = options.pop("clip_options")
-    batch_size = options.pop("recordings_per_batch", None)
-    samples_folder = options.pop("samples_folder", None)
-    sample_options = options.pop("samples", None) or {}
+    own = {name: options.get(name) for name in OF_PREPARATION}
+    options = {k: v for k, v in options.items() if k not in own}
     # A data set without recordings to learn from does not have this option.
-    with_train = options["with_train"] = options.get("with_train") or None
+    with_train = options["with_train"] = own["with_train"] or None
     if with_train and "with_train" not in inspect.signature(prepare).parameters:
         raise InputError(
             f"learn_from: the recipe of {task.name} has no recordings to learn "
             "from; learn from captions"
         )
+    data_folder = own["data_folder"]
     are_samples = data_folder == "samples"
     if are_samples:
         if write_samples is None:
@@ -307,10 +303,11 @@ def prepare_data(task, prepare, write_samples, options):
                 "same recordings, so none may be learned from and others "
                 "tested; learn from captions, or give the path of the data set"
             )
-        data_folder = samples_folder
-        kwargs = _options_of(write_samples, task, sample_options)
+        data_folder = own["samples_folder"]
+        kwargs = _options_of(write_samples, task, own["samples"] or {})
         run_on_main(write_samples, args=[data_folder], kwargs=kwargs)
-    kwargs = {"data_folder": data_folder, "cache_folder": feature_folder}
+    kwargs = {"data_folder": data_folder}
+    kwargs["cache_folder"] = own["feature_folder"]
     kwargs |= _options_of(prepare, task, options)
     run_on_main(prepare, kwargs=kwargs)
     skipped = data_folder if options.get("skip_prep") else None
@@ -319,9 +316,9 @@ def prepare_data(task, prepare, write_samples, options):
         **prepared,
         "n_samples": prepared["n_recordings"] if are_samples else 0,
         "rows": rows_of(task, rows),
-        "clip_options": clip_options,
-        "recordings_per_batch": batch_size,
-        "feature_folder": feature_folder,
+        "clip_options": own["clip_options"],
+        "recordings_per_batch": own["recordings_per_batch"],
+        "feature_folder": own["feature_folder"],
     }
 
 

@@ -38,6 +38,7 @@ from afpt_plugin.data.tables import (
 )
 from afpt_plugin.errors import InputError
 from afpt_plugin.files import write_if_changed
+from afpt_plugin.option_rules import check_values
 
 logger = get_logger(__name__)
 
@@ -233,10 +234,7 @@ def split_captions(captions, n_classes, valid_fraction, seed):
     >>> len(train), sorted(c.labels for c in valid)
     (16, [(0,), (0,), (1,), (1,)])
     """
-    if not 0 <= valid_fraction < 1:
-        raise InputError(
-            f"valid_fraction is {valid_fraction}; give at least 0 and below 1"
-        )
+    check_values(valid_fraction=valid_fraction)
     labels_of = {}
     for caption in captions:
         if not set(caption.labels) <= set(range(n_classes)):
@@ -300,13 +298,9 @@ def subsample_captions(captions, captions_per_class, seed=None):
     >>> [c.caption for c in subsample_captions(captions, 2)]
     ['caption 0', 'caption 1', 'caption 2', 'caption 3']
     """
+    check_values(captions_per_class=captions_per_class)
     if captions_per_class is None:
         return list(captions)
-    if captions_per_class < 1:
-        raise InputError(
-            f"captions_per_class is {captions_per_class}; give at least 1, "
-            "or None (null in YAML) for all"
-        )
     order = list(range(len(captions)))
     if seed is not None:
         random.Random(seed).shuffle(order)

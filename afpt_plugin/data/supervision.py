@@ -31,6 +31,7 @@ from afpt_plugin.data.datasets import (
 from afpt_plugin.data.manifests import data_fingerprint, read_manifest
 from afpt_plugin.data.sampling import draw_shots
 from afpt_plugin.errors import InputError
+from afpt_plugin.option_rules import check_values
 
 logger = get_logger(__name__)
 
@@ -100,13 +101,7 @@ class Captions:
         seed=0,
         pad_to=None,
     ):
-        if per_class not in (None, "paper") and (
-            type(per_class) is not int or per_class < 1
-        ):
-            raise InputError(
-                f"captions_per_class is {per_class!r}; give a number of at "
-                "least 1, `paper`, or null for all"
-            )
+        check_values(captions_per_class=per_class)
         self.source = source
         self.valid_fraction = valid_fraction
         self.per_class = per_class
@@ -253,17 +248,8 @@ class Shots:
     """
 
     def __init__(self, manifest, k=4, valid_k=0, seed=0, clip_options=None):
+        check_values(k=k, valid_k=valid_k)
         k = None if k == "all" else k
-        if k is not None and (type(k) is not int or k < 1):
-            raise InputError(
-                f"k is {k!r}; give a number of recordings of at least 1, or "
-                "`all`"
-            )
-        if type(valid_k) is not int or valid_k < 0:
-            raise InputError(
-                f"valid_k is {valid_k!r}; give a number of recordings of at "
-                "least 0"
-            )
         if k is None and valid_k:
             raise InputError(
                 f"valid_k is {valid_k}, but all recordings are learned from; "

@@ -16,8 +16,9 @@ from torch.nn.functional import normalize
 
 from afpt_plugin.errors import InputError
 from afpt_plugin.learners.base import Classes, Learner
-from afpt_plugin.learners.selection import check_positive, choose, grid
+from afpt_plugin.learners.selection import choose, grid
 from afpt_plugin.learners.template import Template, embed_templates
+from afpt_plugin.option_rules import check_values
 from afpt_plugin.similarity import rbf_kernel
 
 #: Ours, for want of published ones: taken where nothing can be compared.
@@ -58,7 +59,7 @@ class KernelRidge(Learner):
         self, templates=("this is a sound of {}",), beta=None, ridge=None
     ):
         super().__init__()
-        check_positive(beta=beta, ridge=ridge)
+        check_values(beta=beta, ridge=ridge)
         self.templates = Template(templates).templates
         self.beta, self.ridge = beta, ridge
 

@@ -24,8 +24,6 @@ Authors
  * The afpt_plugin developers 2026
 """
 
-import math
-
 import torch
 from torch.nn.functional import normalize
 
@@ -33,6 +31,7 @@ from afpt_plugin.backbones.base import ClassTokens
 from afpt_plugin.errors import InputError
 from afpt_plugin.learners.base import Classes, Learner
 from afpt_plugin.learners.template import Template, embed_templates
+from afpt_plugin.option_rules import check_values
 
 #: Standard deviation of a context drawn at random (paper section 3.1).
 CTX_STD = 0.02
@@ -110,26 +109,18 @@ class PromptLearner(Learner):
         seed=0,
     ):
         super().__init__()
-        given = n_ctx is not None or ctx_init is None
-        if given and (type(n_ctx) is not int or n_ctx < 1):
+        if n_ctx is None and ctx_init is None:
             raise InputError(
-                f"n_ctx is {n_ctx!r}: give at least 1 context vector, or "
-                "ctx_init, the words to start from"
+                "n_ctx is None: give at least 1 context vector, or ctx_init, "
+                "the words to start from"
             )
-        shares = {"anchor": anchor, "zero_shot_share": zero_shot_share}
-        for name, share in shares.items():
-            if not isinstance(share, (int, float)) or not 0 <= share < 1:
-                raise InputError(
-                    f"{name} is {share!r}: give a share from 0 to below 1; at "
-                    "1 nothing would be learned"
-                )
-        weights = {"entropy_weight": entropy_weight, "pull": pull}
-        for name, weight in weights.items():
-            sound = isinstance(weight, (int, float)) and 0 <= weight < math.inf
-            if not sound:
-                raise InputError(
-                    f"{name} is {weight!r}: give a weight of at least 0"
-                )
+        check_values(
+            n_ctx=n_ctx,
+            anchor=anchor,
+            zero_shot_share=zero_shot_share,
+            entropy_weight=entropy_weight,
+            pull=pull,
+        )
         self.n_ctx = n_ctx
         self.ctx_init = ctx_init
         self.class_specific = class_specific

@@ -20,8 +20,9 @@ import torch
 from torch.nn.functional import normalize
 
 from afpt_plugin.learners.base import Classes, Learner
-from afpt_plugin.learners.selection import check_positive, choose, grid
+from afpt_plugin.learners.selection import choose, grid
 from afpt_plugin.learners.template import Template, embed_templates
+from afpt_plugin.option_rules import check_values
 from afpt_plugin.similarity import rbf_kernel
 
 #: Treff's.
@@ -71,7 +72,7 @@ class TipAdapter(Learner):
         learn_keys=False,
     ):
         super().__init__()
-        check_positive(alpha=alpha, beta=beta)
+        check_values(alpha=alpha, beta=beta)
         self.templates = Template(templates).templates
         self.alpha, self.beta = alpha, beta
         self.learn_keys = learn_keys
