@@ -159,16 +159,7 @@ def method_names():
 
 
 def find_method(name):
-    """The YAML file of a method.
-
-    Arguments
-    ---------
-    name : str
-        One of `method_names`.
-
-    Returns
-    -------
-    pathlib.Path
+    """The path of a method's YAML file; the name is one of `method_names`.
 
     Raises
     ------
@@ -228,10 +219,8 @@ def check_task(task, prepare, hparams):
 
     Arguments
     ---------
-    task : Task
-        The data set's.
-    prepare : callable
-        The recipe's prep script.
+    task, prepare
+        See `prepare_data`.
     hparams : dict
         From `load_experiment`: ``data``, see `prepare_data`, ``clap`` and
         ``transduction``.

@@ -235,15 +235,7 @@ class HfClap(FrozenClap):
     def log_mel(self, sigs):
         """Compute transformers' features, in decibels.
 
-        Arguments
-        ---------
-        sigs : torch.Tensor
-            [N, samples]
-
-        Returns
-        -------
-        torch.Tensor
-            [N, samples // hop + 1, mels]
+        Of signals [N, samples], [N, samples // hop + 1, mels].
         """
         n_fft = len(self.stft_window)
         sigs = pad(sigs.double()[:, None], [n_fft // 2] * 2, mode="reflect")

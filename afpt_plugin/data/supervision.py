@@ -178,7 +178,7 @@ class Captions:
         return train, valid, facts
 
     def datasets(self, task, clap, store_folder, test=None):
-        """Read, split and embed the captions.
+        """Read, split and embed the captions: a `Supervision`.
 
         Arguments
         ---------
@@ -190,10 +190,6 @@ class Captions:
             Where feature stores live.
         test : list of dict, optional
             Manifest rows of the test set; `Shots` learn from none of them.
-
-        Returns
-        -------
-        Supervision
         """
         *parts, facts = self.read(task)
         train, valid = (

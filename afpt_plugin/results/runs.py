@@ -267,15 +267,11 @@ def _order(group):
 
 
 def find_runs(folder):
-    """Find the runs below a folder, one of each identity, seed and fold.
+    """The runs below a folder, one of each identity, seed and fold: `Found`.
 
     Of two runs of one cell the newest (by the file's time) counts: a repetition
     is not a second sample, and refusing would make a user delete files to see a
     table.
-
-    Returns
-    -------
-    Found
 
     Raises
     ------
