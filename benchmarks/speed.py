@@ -50,7 +50,6 @@ from full_size import (
     Material,
     build_clap,
     describe_machine,
-    free_memory_gb,
     matrix_rate,
     show,
 )
@@ -61,6 +60,7 @@ from startup import measure_startup
 from afpt_plugin.backbones import text
 from afpt_plugin.errors import exit_on_input_error
 from afpt_plugin.learners import PromptLearner
+from afpt_plugin.memory import free_bytes
 from afpt_plugin.precision import set_tf32
 
 #: What is extrapolated to: the paper's run on ESC-50.
@@ -206,7 +206,7 @@ def measure_classes(options):
 
     Gives (number of classes, one of `WAYS`) -> what `step_of_classes` found.
     """
-    options.memory_gb = free_memory_gb()
+    options.memory_gb = round(free_bytes(torch.device("cpu")) / 2**30, 1)
     titles = " | peak memory | ".join(WAYS.values())
     print(f"| classes | {titles} | peak memory |\n|---{'|---' * 4}|")
     found = {}

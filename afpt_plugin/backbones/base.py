@@ -283,6 +283,19 @@ class FrozenClap(torch.nn.Module):
         """
         raise NotImplementedError
 
+    def mask_frames(self, n_real, n_samples, n_frames):
+        """True where a frame's center is within a recording, [B, T].
+
+        Of ``n_frames`` of waveforms of ``n_samples``, [B] of which are real. A
+        recording keeps one at least, or the softmax over its frames would have
+        nothing to weigh.
+        """
+        # Not waited for, since a GPU is still busy with the tower.
+        centers = self.frame_centers(n_samples, n_frames)
+        mask = centers.to(n_real.device, non_blocking=True) < n_real[:, None]
+        mask[:, 0] = True
+        return mask
+
     def frame_centers(self, n_samples: int, n_frames: int) -> torch.Tensor:
         """Say where frames lie; by default they are spread evenly.
 

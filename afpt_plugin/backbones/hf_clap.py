@@ -210,10 +210,7 @@ class HfClap(FrozenClap):
         clips = torch.stack(list(map(self._pool, sigs, windows, latents)))
         frames = [own.flatten(0, 1) for own in latents]
         frames = pad_sequence(frames, batch_first=True)  # [B, W * T, C]
-        # A frame is real if its center is; a recording keeps one at least.
-        centers = self.frame_centers(wavs.shape[1], frames.shape[1])
-        mask = centers.to(n_samples.device) < n_samples[:, None]
-        mask[:, 0] = True
+        mask = self.mask_frames(n_samples, wavs.shape[1], frames.shape[1])
         project = self.audio_projection
         return Embeddings(project(clips), project(frames), mask)
 

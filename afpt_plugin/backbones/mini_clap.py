@@ -138,12 +138,7 @@ class MiniClap(FrozenClap):
         adds, e.g. in the zeros behind a short recording. Where that is so of
         all patches, all are scored. Computed in float32 under autocast, too.
 
-        Arguments
-        ---------
-        wavs : torch.Tensor
-            Mono waveforms at 16 kHz, [B, samples].
-        lens : torch.Tensor
-            Relative lengths, [B].
+        Takes what `FrozenClap.encode_audio` does.
 
         Returns
         -------

@@ -48,25 +48,11 @@ class Bert(torch.nn.Module):
         """The layer that embeds token ids (torch.nn.Embedding)."""
         return self.embeddings.word_embeddings
 
-    def forward(
-        self,
-        input_ids=None,
-        attention_mask=None,
-        inputs_embeds=None,
-        use_cache=False,
-    ):
+    def forward(self, input_ids=None, attention_mask=None, inputs_embeds=None):
         """Last hidden states of N texts, in a tuple of one, [N, T, d].
 
-        Arguments
-        ---------
-        input_ids : torch.Tensor, optional
-            [N, T].
-        attention_mask : torch.Tensor
-            1 at a token, 0 at padding, [N, T].
-        inputs_embeds : torch.Tensor, optional
-            Instead of ``input_ids``, [N, T, d].
-        use_cache : bool
-            Has no effect, as in `transformers.BertModel`.
+        Takes what `transformers.BertModel` does: ids [N, T], or vectors in their
+        place [N, T, d], and a mask [N, T] that is 0 at padding.
         """
         states = self.embeddings(input_ids, inputs_embeds)
         # A GPU would have to be waited for to know that nothing is padding.
@@ -194,29 +180,11 @@ class WordPieces:
         add_special_tokens=True,
         verbose=True,
     ):
-        """Tokenize a text, or a list of texts.
+        """Tokenize a text or a list of texts, as transformers' tokenizers do.
 
-        Arguments
-        ---------
-        texts : str or list of str
-            What to tokenize.
-        padding : str
-            Of tensors: ``"longest"``, or ``"max_length"``.
-        truncation : bool
-            Cut to ``max_length`` tokens.
-        max_length : int, optional
-            Special tokens included.
-        return_tensors : str, optional
-            ``"pt"`` for tensors [N, T]; by default lists of ids.
-        add_special_tokens : bool
-            Surround with CLS and SEP.
-        verbose : bool
-            Has no effect: no text is too long to be tokenized.
-
-        Returns
-        -------
-        dict
-            ``input_ids`` and, of tensors, ``attention_mask``.
+        ``padding`` is of tensors alone, and ``verbose`` has no effect, since no
+        text is too long. A dict of ``input_ids`` and, of tensors [N, T],
+        ``attention_mask`` is returned.
         """
         if truncation:
             self.backend.enable_truncation(max_length)

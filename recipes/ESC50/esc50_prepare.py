@@ -13,6 +13,7 @@ Authors
 """
 
 import re
+from functools import partial
 
 from afpt_plugin.data.archives import download_and_unpack
 from afpt_plugin.data.manifests import (
@@ -101,11 +102,9 @@ def prepare_esc50(
     """
     if skip_prep:
         return
-
-    def fetch():
-        """Download the data set."""
-        download_and_unpack(ESC50_DOWNLOAD_URL, data_folder, ARCHIVE)
-
+    fetch = partial(
+        download_and_unpack, ESC50_DOWNLOAD_URL, data_folder, ARCHIVE
+    )
     root = find_root(
         data_folder, METADATA, ESC50.name, fetch if download else None
     )

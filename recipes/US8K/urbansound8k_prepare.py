@@ -13,6 +13,7 @@ Authors
 """
 
 import re
+from functools import partial
 
 from afpt_plugin.data.archives import download_and_unpack
 from afpt_plugin.data.manifests import (
@@ -101,13 +102,12 @@ def prepare_urbansound8k(
     """
     if skip_prep:
         return
-
-    def fetch():
-        """Download the data set."""
-        download_and_unpack(
-            US8K_DOWNLOAD_URL, data_folder, known_hash=US8K_HASH
-        )
-
+    fetch = partial(
+        download_and_unpack,
+        US8K_DOWNLOAD_URL,
+        data_folder,
+        known_hash=US8K_HASH,
+    )
     root = find_root(
         data_folder, METADATA, US8K.name, fetch if download else None
     )

@@ -52,7 +52,7 @@ def tiny(monkeypatch, clap):
     """The tiny CLAP instead of a full-size one, all in this process."""
     for module, name, stand_in in (
         (speed, "build_clap", lambda backbone: clap),
-        (speed, "free_memory_gb", lambda: None),
+        (speed, "free_bytes", lambda device: 0),
         (speed, "ProcessPoolExecutor", lambda n, _: ThreadPoolExecutor(n)),
         (encoding, "build_clap", lambda backbone: clap),
         (seeds, "build_clap", lambda backbone: clap),
