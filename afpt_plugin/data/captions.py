@@ -332,14 +332,7 @@ def template_captions(class_names):
 def write_captions(path, captions, class_names):
     """Write a caption manifest in our format, whole or not at all.
 
-    Arguments
-    ---------
-    path : str or Path
-        The file to write or replace.
-    captions : list[Caption]
-        What `read_captions` would refuse is refused.
-    class_names : list[str]
-        Names of the labels.
+    What `read_captions` would refuse is refused.
 
     Example
     -------

@@ -117,19 +117,8 @@ def check_folds(task, folds=None, source_folds=None):
 def leave_tested_out(task, train, tested):
     """Leave out of training what is tested, or was cut from what is tested.
 
-    Arguments
-    ---------
-    task : Task
-        Gives the data set's name.
-    train, tested : list of dict
-        Rows of manifests, with ``source`` and ``sha256``.
-
-    Returns
-    -------
-    kept : list of dict
-        The rows that may be learned from.
-    n_left_out : int
-        How many others there are.
+    Of the rows of two manifests, with ``source`` and ``sha256``: those that may
+    be learned from, and how many others there are.
 
     Raises
     ------

@@ -364,14 +364,7 @@ class Shots:
 
 
 def choose_supervision(learn_from, **kinds):
-    """One of several supervisions, for a method that learns from any of them.
-
-    Arguments
-    ---------
-    learn_from : str
-        Which one.
-    **kinds : dict
-        Name to the supervision.
+    """One of several supervisions, by its name in ``kinds``.
 
     Raises
     ------

@@ -36,10 +36,8 @@ def choose(items, candidates, fit):
 
     Returns
     -------
-    best : object
-        The candidate that wins, see above.
-    rule : str
-        In a few words, for `Learner.chosen`.
+    tuple
+        The candidate that wins, and the rule in a few words.
     """
     if len(candidates) == 1:
         return candidates[0], "given"

@@ -81,14 +81,7 @@ def primary_head(heads):
 
 
 def write_results(folder, results):
-    """Write `results.json`, keys in the order given.
-
-    Arguments
-    ---------
-    folder : str or Path
-        Where to write; made if it does not exist.
-    results : dict
-        See `RunResults.close_run`.
+    """Write `results.json` into a folder, which is made if it does not exist.
 
     Raises
     ------
@@ -182,6 +175,9 @@ def write_predictions(
 def format_table(metrics, metric_name, per_class):
     """Compare the heads as plain text for a terminal or a log.
 
+    The metric in percent, and in points the difference to the plain baseline and
+    to the baseline's same head.
+
     Arguments
     ---------
     metrics : dict
@@ -191,12 +187,6 @@ def format_table(metrics, metric_name, per_class):
     per_class : dict
         Class name to its metrics and ``n``, the number of its recordings;
         classes without any are named below the table.
-
-    Returns
-    -------
-    str
-        The metric in percent, and in points the difference to the plain
-        baseline and to the baseline's same head.
 
     Example
     -------
