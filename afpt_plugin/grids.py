@@ -43,7 +43,7 @@ from afpt_plugin.task import Task
 # Options that a cell's folder names itself, or that lead to files.
 PLACED = ("clap", "seed", "results_folder", "feature_folder", "weights")
 
-# Options that the sweep gives itself.
+# Options that the sweep sets.
 OWN = ("output_folder", "save_folder", "results_folder")
 
 # What a cell that failed leaves behind, maybe beside older results.

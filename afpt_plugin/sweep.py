@@ -102,7 +102,7 @@ def _groups(cells):
 def _run_group(cells):
     """Run cells at the same time; folder to why one failed is returned."""
     errors = {}
-    # log.txt has all that is said; here it would tear the bar.
+    # Messages are in each run's log.txt; here they would break the bar.
     with (
         open(os.devnull, "w") as nowhere,
         contextlib.redirect_stdout(nowhere),

@@ -53,8 +53,8 @@ LICENCES = {
     )
 }
 
-#: The files of a repository; any one of those in a row will do. The weights
-#: come first: whoever fetches them has the same version of the others.
+#: The files of a repository; of those in one row, the first that is there. The
+#: weights come first, so that the others are fetched in the same version.
 FILES = (
     ("model.safetensors", "pytorch_model.bin"),
     ("config.json",),

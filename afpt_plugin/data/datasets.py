@@ -1,8 +1,8 @@
 """Captions and recordings as SpeechBrain datasets of frozen embeddings.
 
 `embed_captions` and `embed_recordings` fill a feature store, each in the batches
-that suit its tower. From there on an item is an item: `EmbeddingDataset` serves
-both, so a batch is a few tensors and never a waveform.
+that suit its tower. `EmbeddingDataset` reads both alike, so a batch is a few
+tensors and never a waveform.
 
 Authors
  * The afpt_plugin developers 2026

@@ -171,7 +171,7 @@ class Captions:
             "per_class": per_class,
             "order": "first" if self.seed is None else "by seed",
             "pad_to": self.pad_to,
-            # Of several labels, the sizes depend on the seed.
+            # With several labels a caption, the sizes depend on the seed.
             "drawn": {"n_train": len(train), "n_valid": len(valid)},
             "drawn_fingerprint": captions_fingerprint(train),
         }

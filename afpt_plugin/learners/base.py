@@ -3,7 +3,7 @@
 A learner answers two questions: how do the classes look (`Learner.classes`),
 and how is an item scored against them (`Learner.forward`). It is built in two
 steps, since a YAML file knows its arguments and only the backbone knows their
-sizes. Whoever trains, resumes, exports or reports it asks for nothing else.
+sizes. Training, resuming, exporting and reporting use nothing else of it.
 
 To add one, write a file beside this one, name the class in `LEARNERS`
 (`afpt_plugin.learners`) and give it a YAML in ``recipes/methods``;

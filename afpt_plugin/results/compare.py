@@ -42,7 +42,8 @@ from afpt_plugin.results.output import (
 )
 from afpt_plugin.results.runs import NAMES, find_runs
 
-# Rows that share names compare if these facts are alike; otherwise, a reason.
+# Columns whose values comparable rows share, facts that have to be alike in
+# these rows, and the reason why rows do not compare if they are not.
 COMPARABLE = (
     (NAMES[:2], "^(clips$|clip_)", "other clips were tested"),
     # The mean of their mAP is not that of all recordings together.

@@ -107,7 +107,7 @@ class RunResults:
             self._refuse(differing_options(each.get("options"), self.options))
 
     def open(self, task, clap, learner, baseline, facts, debug=False):
-        """Say what the run is, before its first step; see `AdaptationBrain`.
+        """Record what the run is, before its first step; see `AdaptationBrain`.
 
         ``facts`` are ``data`` (of the prep script), ``supervision``, and what
         else `results.json` should hold; a ``debug`` run uses few batches.
@@ -161,7 +161,7 @@ class RunResults:
             self._compare(known["identity"] | found)
 
     def begin(self, sets, checkpointer, loader, **training):
-        """Say what decides the training; refuse a rule that cannot choose.
+        """Record what decides the training; refuse a rule that cannot choose.
 
         Raises
         ------
