@@ -31,7 +31,7 @@ from afpt_plugin.data.datasets import (
     rows_of,
 )
 from afpt_plugin.data.folds import check_folds
-from afpt_plugin.data.manifests import read_prepared
+from afpt_plugin.data.manifests import prepare_manifests, read_prepared
 from afpt_plugin.data.tables import read_text
 from afpt_plugin.errors import InputError, did_you_mean
 from afpt_plugin.folders import keep_to_itself
@@ -273,7 +273,7 @@ def prepare_data(task, prepare, write_samples, options):
     options = {k: v for k, v in options.items() if k not in own}
     # A data set without recordings to learn from does not have this option.
     with_train = options["with_train"] = own["with_train"] or None
-    if with_train and "with_train" not in inspect.signature(prepare).parameters:
+    if with_train and "with_train" not in _parameters(prepare):
         raise InputError(
             f"learn_from: the recipe of {task.name} has no recordings to learn "
             "from; learn from captions"
@@ -317,13 +317,22 @@ def _options_of(function, task, options):
     It speaks to all data sets, so it has options that only some of them take.
     """
     options = {k: v for k, v in options.items() if v is not None}
-    unknown = sorted(options.keys() - inspect.signature(function).parameters)
+    unknown = sorted(options.keys() - _parameters(function))
     if unknown:
         raise InputError(
             f"the recipe of {task.name} does not have the option "
             f"{', '.join(unknown)}; remove it"
         )
     return options
+
+
+def _parameters(function):
+    """What a function takes; a prep script, what `prepare_manifests` does, too."""
+    found = inspect.signature(function).parameters
+    kinds = {parameter.kind for parameter in found.values()}
+    if inspect.Parameter.VAR_KEYWORD in kinds:
+        found = found | inspect.signature(prepare_manifests).parameters
+    return found.keys()
 
 
 class Material(NamedTuple):

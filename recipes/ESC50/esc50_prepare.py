@@ -61,15 +61,7 @@ ESC50 = Task(
 
 
 def prepare_esc50(
-    data_folder,
-    save_folder,
-    download=False,
-    allow_missing=0,
-    folds=None,
-    source_folds=None,
-    with_train=False,
-    skip_prep=False,
-    cache_folder=None,
+    data_folder, save_folder, download=False, skip_prep=False, **preparation
 ):
     """
     Checks every recording of ESC-50 and writes the manifests.
@@ -86,8 +78,9 @@ def prepare_esc50(
         Whether to fetch ESC-50 (600 MB) into ``data_folder`` if it is not there.
     skip_prep : bool
         If True, do nothing: the manifest is there.
-    save_folder, allow_missing, folds, source_folds, with_train, cache_folder
-        See `afpt_plugin.data.manifests.prepare_manifests`.
+    save_folder, **preparation
+        See `afpt_plugin.data.manifests.prepare_manifests`: ``folds``,
+        ``source_folds``, ``with_train``, ``allow_missing``, ``cache_folder``.
 
     Raises
     ------
@@ -122,17 +115,7 @@ def prepare_esc50(
         }
         for row in metadata
     ]
-    prepare_manifests(
-        ESC50,
-        root,
-        rows,
-        save_folder,
-        folds,
-        source_folds,
-        with_train,
-        allow_missing,
-        cache_folder,
-    )
+    prepare_manifests(ESC50, root, rows, save_folder, **preparation)
 
 
 def _find_problem(row):
