@@ -327,7 +327,6 @@ class Job:
         ``given``, a `Supervision`, takes the place of the method's own, and
         then no checkpoint is kept; ``test`` is an `EmbeddingDataset` to score.
         """
-        path = find_method(method)
         check_options(options)
         overrides = {
             "output_folder": str(self.folder),
@@ -339,9 +338,8 @@ class Job:
             "captions": str(self.captions),
             "k": None,
         }
-        known = option_names(path)
-        overrides = {k: v for k, v in overrides.items() if k in known}
-        hparams = load_hparams(path, {**overrides, **options})
+        overrides = own_options(method, overrides) | options
+        hparams = load_hparams(find_method(method), overrides)
         made = set_up(
             self.task,
             self.clap,

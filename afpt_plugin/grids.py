@@ -38,6 +38,7 @@ from afpt_plugin.data.tables import read_text
 from afpt_plugin.errors import InputError
 from afpt_plugin.experiment import option_names
 from afpt_plugin.option_rules import check_values
+from afpt_plugin.results.options import read_results
 from afpt_plugin.task import Task
 
 # Options that a cell's folder names itself, or that lead to files.
@@ -66,8 +67,7 @@ class Cell(NamedTuple):
     @property
     def result(self):
         """What `results.json` holds, or None."""
-        path = self.folder / "results.json"
-        return json.loads(path.read_text("utf-8")) if path.is_file() else None
+        return read_results(self.folder) or None
 
     @property
     def is_done(self):
