@@ -54,6 +54,7 @@ from afpt_plugin.experiment import (
 )
 from afpt_plugin.folders import locked
 from afpt_plugin.inference import PromptedClassifier
+from afpt_plugin.option_rules import check_values
 from afpt_plugin.options import check_hparams, load_hparams
 from afpt_plugin.task import Task
 
@@ -142,8 +143,7 @@ def adapt(
         was not given.
     """
     check_candidates(method, candidates)
-    if type(seed) is not int or not 0 <= seed < 2**32:
-        raise InputError(f"seed is {seed!r}; give a number from 0 to 2**32 - 1")
+    check_values(seed=seed)
     learn_from = None
     if method != "auto":
         learn_from = options.pop("learn_from", None)
@@ -327,7 +327,6 @@ class Job:
         ``given``, a `Supervision`, takes the place of the method's own, and
         then no checkpoint is kept; ``test`` is an `EmbeddingDataset` to score.
         """
-        path = find_method(method)
         check_options(options)
         overrides = {
             "output_folder": str(self.folder),
@@ -339,9 +338,8 @@ class Job:
             "captions": str(self.captions),
             "k": None,
         }
-        known = option_names(path)
-        overrides = {k: v for k, v in overrides.items() if k in known}
-        hparams = load_hparams(path, {**overrides, **options})
+        overrides = own_options(method, overrides) | options
+        hparams = load_hparams(find_method(method), overrides)
         made = set_up(
             self.task,
             self.clap,

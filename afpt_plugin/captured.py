@@ -22,14 +22,14 @@ from afpt_plugin.data.resident import Batch
 
 logger = get_logger(__name__)
 
-#: Shapes of batches that get a graph of their own; others run as ever.
+#: Shapes of batches that get a graph of their own; others are launched kernel by kernel.
 MAX_GRAPHS = 8
 
 
 class CapturedStep:
     """Forward and backward pass of a batch, by graph where one can be had.
 
-    A shape is run as ever the first time, since the last batch of an epoch may
+    A shape is launched kernel by kernel the first time, since the last batch of an epoch may
     be the only one of its kind, and recorded the second time.
 
     Arguments
@@ -49,7 +49,7 @@ class CapturedStep:
     ...     return [({}, (weight * each.whole.data).sum()) for each in batches]
     >>> step = CapturedStep(loss, [weight])
     >>> _ = step([Batch(["a"], {"whole": torch.tensor([[3.0, 4.0]])})])
-    >>> weight.grad  # on a CPU, as ever
+    >>> weight.grad  # on a CPU, without a graph
     tensor([3., 4.])
     """
 

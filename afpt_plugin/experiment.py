@@ -31,7 +31,7 @@ from afpt_plugin.data.datasets import (
     rows_of,
 )
 from afpt_plugin.data.folds import check_folds
-from afpt_plugin.data.manifests import read_prepared
+from afpt_plugin.data.manifests import prepare_manifests, read_prepared
 from afpt_plugin.data.tables import read_text
 from afpt_plugin.errors import InputError, did_you_mean
 from afpt_plugin.folders import keep_to_itself
@@ -159,16 +159,7 @@ def method_names():
 
 
 def find_method(name):
-    """The YAML file of a method.
-
-    Arguments
-    ---------
-    name : str
-        One of `method_names`.
-
-    Returns
-    -------
-    pathlib.Path
+    """The path of a method's YAML file; the name is one of `method_names`.
 
     Raises
     ------
@@ -228,10 +219,8 @@ def check_task(task, prepare, hparams):
 
     Arguments
     ---------
-    task : Task
-        The data set's.
-    prepare : callable
-        The recipe's prep script.
+    task, prepare
+        See `prepare_data`.
     hparams : dict
         From `load_experiment`: ``data``, see `prepare_data`, ``clap`` and
         ``transduction``.
@@ -280,20 +269,16 @@ def prepare_data(task, prepare, write_samples, options):
     InputError
         If the data set has no such option, or see the prep script.
     """
-    options = dict(options)
-    data_folder = options.pop("data_folder")
-    feature_folder = options.pop("feature_folder")
-    clip_options = options.pop("clip_options")
-    batch_size = options.pop("recordings_per_batch", None)
-    samples_folder = options.pop("samples_folder", None)
-    sample_options = options.pop("samples", None) or {}
+    own = {name: options.get(name) for name in OF_PREPARATION}
+    options = {k: v for k, v in options.items() if k not in own}
     # A data set without recordings to learn from does not have this option.
-    with_train = options["with_train"] = options.get("with_train") or None
-    if with_train and "with_train" not in inspect.signature(prepare).parameters:
+    with_train = options["with_train"] = own["with_train"] or None
+    if with_train and "with_train" not in _parameters(prepare):
         raise InputError(
             f"learn_from: the recipe of {task.name} has no recordings to learn "
             "from; learn from captions"
         )
+    data_folder = own["data_folder"]
     are_samples = data_folder == "samples"
     if are_samples:
         if write_samples is None:
@@ -307,10 +292,11 @@ def prepare_data(task, prepare, write_samples, options):
                 "same recordings, so none may be learned from and others "
                 "tested; learn from captions, or give the path of the data set"
             )
-        data_folder = samples_folder
-        kwargs = _options_of(write_samples, task, sample_options)
+        data_folder = own["samples_folder"]
+        kwargs = _options_of(write_samples, task, own["samples"] or {})
         run_on_main(write_samples, args=[data_folder], kwargs=kwargs)
-    kwargs = {"data_folder": data_folder, "cache_folder": feature_folder}
+    kwargs = {"data_folder": data_folder}
+    kwargs["cache_folder"] = own["feature_folder"]
     kwargs |= _options_of(prepare, task, options)
     run_on_main(prepare, kwargs=kwargs)
     skipped = data_folder if options.get("skip_prep") else None
@@ -319,9 +305,9 @@ def prepare_data(task, prepare, write_samples, options):
         **prepared,
         "n_samples": prepared["n_recordings"] if are_samples else 0,
         "rows": rows_of(task, rows),
-        "clip_options": clip_options,
-        "recordings_per_batch": batch_size,
-        "feature_folder": feature_folder,
+        "clip_options": own["clip_options"],
+        "recordings_per_batch": own["recordings_per_batch"],
+        "feature_folder": own["feature_folder"],
     }
 
 
@@ -331,13 +317,22 @@ def _options_of(function, task, options):
     It speaks to all data sets, so it has options that only some of them take.
     """
     options = {k: v for k, v in options.items() if v is not None}
-    unknown = sorted(options.keys() - inspect.signature(function).parameters)
+    unknown = sorted(options.keys() - _parameters(function))
     if unknown:
         raise InputError(
             f"the recipe of {task.name} does not have the option "
             f"{', '.join(unknown)}; remove it"
         )
     return options
+
+
+def _parameters(function):
+    """What a function takes; a prep script, what `prepare_manifests` does, too."""
+    found = inspect.signature(function).parameters
+    kinds = {parameter.kind for parameter in found.values()}
+    if inspect.Parameter.VAR_KEYWORD in kinds:
+        found = found | inspect.signature(prepare_manifests).parameters
+    return found.keys()
 
 
 class Material(NamedTuple):

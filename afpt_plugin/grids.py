@@ -37,12 +37,14 @@ from afpt_plugin.backbones import load_clap
 from afpt_plugin.data.tables import read_text
 from afpt_plugin.errors import InputError
 from afpt_plugin.experiment import option_names
+from afpt_plugin.option_rules import check_values
+from afpt_plugin.results.options import read_results
 from afpt_plugin.task import Task
 
 # Options that a cell's folder names itself, or that lead to files.
 PLACED = ("clap", "seed", "results_folder", "feature_folder", "weights")
 
-# Options that the sweep gives itself.
+# Options that the sweep sets.
 OWN = ("output_folder", "save_folder", "results_folder")
 
 # What a cell that failed leaves behind, maybe beside older results.
@@ -65,8 +67,7 @@ class Cell(NamedTuple):
     @property
     def result(self):
         """What `results.json` holds, or None."""
-        path = self.folder / "results.json"
-        return json.loads(path.read_text("utf-8")) if path.is_file() else None
+        return read_results(self.folder) or None
 
     @property
     def is_done(self):
@@ -294,11 +295,7 @@ def _multiply(root, block, features):
                 yield values
                 continue
             if n_folds := values.get("source_folds"):
-                if type(n_folds) is not int or n_folds < 2:
-                    raise InputError(
-                        f"source_folds is {n_folds!r}; give a number of at "
-                        "least 2"
-                    )
+                check_values(source_folds=n_folds)
                 folds = range(1, n_folds + 1)
             else:
                 folds = _task_of(script, values, features).folds

@@ -13,6 +13,7 @@ import re
 from typing import NamedTuple
 
 from afpt_plugin.data.audio import CHANNELS, CROPS
+from afpt_plugin.errors import InputError
 
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
@@ -171,3 +172,23 @@ RULES = {
     "lr_annealing": OBJECT_OR_NULL,
     "checkpointer": OBJECT_OR_NULL,
 }
+
+
+def check_values(**values):
+    """Refuse values of options that `RULES` do not allow.
+
+    Raises
+    ------
+    InputError
+        If one is not allowed.
+
+    Example
+    -------
+    >>> check_values(alpha=None, beta=0)
+    Traceback (most recent call last):
+    ...
+    afpt_plugin.errors.InputError: beta is 0; give a number above 0, or null
+    """
+    for name, value in values.items():
+        if not RULES[name].allows(value):
+            raise InputError(f"{name} is {value!r:.80}; give {RULES[name]}")

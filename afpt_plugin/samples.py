@@ -91,7 +91,7 @@ def write_esc50(folder, recordings=None):
     """
 
     def make_clips(usable, _):
-        """Yield recordings, cut or looped to five seconds."""
+        """Yield recordings, cut or padded to five seconds."""
         length = 5 * SAMPLE_RATE
         for recording, category, fold, take in _in_folds(usable, "esc50", 5):
             target = VOCABULARIES["esc50"].index(category)

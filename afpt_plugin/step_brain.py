@@ -1,4 +1,4 @@
-"""How a Brain takes a training step: as SpeechBrain, by graph, or in company.
+"""How a Brain takes a training step: as SpeechBrain, by graph, or with others.
 
 Authors
  * The afpt_plugin developers 2026
@@ -110,7 +110,7 @@ class StepBrain(sb.Brain):
             torch.get_device_module(self.device).manual_seed(seed)
 
     def fit_batch(self, batch):
-        """As in SpeechBrain, but by `CapturedStep`, or in company."""
+        """As in SpeechBrain, but by `CapturedStep`, or together with others."""
         self.seed_step()
         batch = self.prepare(batch.to(self.device))
         member = companion()

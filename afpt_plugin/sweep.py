@@ -30,22 +30,20 @@ AT_ONCE = 16
 MAY_DIFFER = ("--seed=", "--folds=", "--output_folder=")
 
 
-def run_sweep(cells, show=sys.stdout.write, at_once=None):
-    """Run the cells that have no results yet, one after the other.
+def run_sweep(cells):
+    """Run the cells that have no results yet, and print a line for each cell.
 
     A cell that fails leaves ``error.txt``, and the others go on; a cell that
     was cut short, or has failed, is run again the next time.
+
+    On a GPU, up to `AT_ONCE` cells that differ in the seed or the fold alone
+    learn at the same time, see `afpt_plugin.together`; a CPU's arithmetic would
+    gain nothing.
 
     Arguments
     ---------
     cells : list of Cell
         From `afpt_plugin.grids.read_grid`.
-    show : callable
-        Gets a line for each cell.
-    at_once : int, optional
-        How many cells that differ in the seed or the fold alone learn at the
-        same time, see `afpt_plugin.together`; by default `AT_ONCE` on a GPU
-        and 1 on a CPU, whose arithmetic gains nothing.
 
     Returns
     -------
@@ -69,14 +67,14 @@ def run_sweep(cells, show=sys.stdout.write, at_once=None):
             dynamic_ncols=True,
             disable=None,
         )
-        for group in _groups(cells, at_once):
+        for group in _groups(cells):
             found = _run_group([cell for cell in group if not cell.is_done])
             errors |= found
             bar.update(len(group))
             for cell in group:
                 said = found.get(cell.folder) or _summary(cell.result)
                 with tqdm.external_write_mode(sys.stdout):
-                    show(f"{cell.folder}: {said}\n")
+                    sys.stdout.write(f"{cell.folder}: {said}\n")
     finally:
         logger.get_environment_description = describe
         logging.root.handlers[:] = handlers
@@ -85,10 +83,9 @@ def run_sweep(cells, show=sys.stdout.write, at_once=None):
     return errors
 
 
-def _groups(cells, at_once=None):
+def _groups(cells):
     """Cells that learn at the same time, in the order of the grid."""
-    if at_once is None:
-        at_once = AT_ONCE if infer_device() != "cpu" else 1
+    at_once = AT_ONCE if infer_device() != "cpu" else 1
     groups = {}
     for cell in cells:
         own = [w for w in cell.arguments if not w.startswith(MAY_DIFFER)]
@@ -105,27 +102,22 @@ def _groups(cells, at_once=None):
 def _run_group(cells):
     """Run cells at the same time; folder to why one failed is returned."""
     errors = {}
-
-    def attempt(cell):
-        """Run one."""
-        if error := _run_cell(cell):
-            errors[cell.folder] = error
-
-    # log.txt has all that is said; here it would tear the bar.
+    # Messages are in each run's log.txt; here they would break the bar.
     with (
         open(os.devnull, "w") as nowhere,
         contextlib.redirect_stdout(nowhere),
         contextlib.redirect_stderr(nowhere),
     ):
         if len(cells) == 1:
-            attempt(cells[0])
+            _run_cell(cells[0], errors)
         else:
-            Company([functools.partial(attempt, cell) for cell in cells]).run()
+            runs = [functools.partial(_run_cell, c, errors) for c in cells]
+            Company(runs).run()
     return errors
 
 
-def _run_cell(cell):
-    """Run one; the sentence that says why it failed is returned, or None."""
+def _run_cell(cell, errors):
+    """Run one; the sentence that says why it failed goes to ``errors``."""
     failed = cell.folder / ERROR_FILE
     failed.unlink(missing_ok=True)
     try:
@@ -141,12 +133,12 @@ def _run_cell(cell):
         write_if_changed(cell.folder / "traceback.txt", traceback.format_exc())
     else:
         if cell.result is not None:
-            return None
+            return
         text = "the run ended without results; see its log.txt"
     text = " ".join(text.split())
     with replacing(failed) as part:
         part.write_text(f"{text}\n{cell.command}\n", encoding="utf-8")
-    return text
+    errors[cell.folder] = text
 
 
 def _summary(result):

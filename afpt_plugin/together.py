@@ -31,7 +31,7 @@ _OWN = threading.local()
 
 
 class Stopped(BaseException):
-    """Ends a run whose company has ended."""
+    """Ends a run when the others are stopped."""
 
 
 def companion():
@@ -40,7 +40,7 @@ def companion():
 
 
 class Companion(threading.Thread):
-    """A run in company.
+    """A run that takes its training steps together with others.
 
     Arguments
     ---------

@@ -18,7 +18,6 @@ Authors
 """
 
 import argparse
-import importlib.util
 import json
 import math
 import tempfile
@@ -29,6 +28,7 @@ import torch
 from scipy.optimize import minimize, minimize_scalar
 from sklearn.metrics import precision_recall_curve
 
+from afpt_plugin.adaptation import CLIP_OPTIONS
 from afpt_plugin.backbones import load_clap
 from afpt_plugin.backbones.base import Embeddings
 from afpt_plugin.calibration import Gap, fit_calibration
@@ -37,20 +37,15 @@ from afpt_plugin.data.manifests import read_manifest
 from afpt_plugin.data.supervision import Captions
 from afpt_plugin.errors import exit_on_input_error
 from afpt_plugin.export import read_export
+from afpt_plugin.grids import load_recipe
 
 RECIPES = Path(__file__).resolve().parents[1] / "recipes"
 
-# Data set to its prep script, task and function, and its folder's name
+# Data set to its recipe and task, and its prep script
 DATA_SETS = {
-    "ESC-50": ("ESC50/esc50", "ESC50", "prepare_esc50", "ESC-50-master"),
-    "UrbanSound8K": (
-        *("US8K/urbansound8k", "US8K", "prepare_urbansound8k"),
-        "UrbanSound8K",
-    ),
-    "FSDKaggle2019": (
-        *("FSD2019/fsd2019", "FSD2019", "prepare_fsd2019"),
-        "FSDKaggle2019",
-    ),
+    "ESC-50": ("ESC50", "prepare_esc50"),
+    "UrbanSound8K": ("US8K", "prepare_urbansound8k"),
+    "FSDKaggle2019": ("FSD2019", "prepare_fsd2019"),
 }
 
 
@@ -79,32 +74,36 @@ def main(arguments=None):
     print(Gap(temperature, *fit_several(several)))
 
 
-def load_script(script):
-    """A prep script, which is no part of a package."""
-    path = RECIPES / f"{script}_prepare.py"
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def read_recordings(dataset, folder, clap, cache_folder):
+    """The task of a data set, and its recordings in or below a folder."""
+    recipe, prepare = DATA_SETS[dataset]
+    names = vars(load_recipe(RECIPES / recipe / "train.py"))
+    task = names[recipe]
+    with tempfile.TemporaryDirectory() as save:
+        names[prepare](str(folder), save, cache_folder=str(cache_folder))
+        rows = read_manifest(Path(save, "test.csv"))
+    return task, recording_dataset(
+        *(clap, rows, task.class_names, Path(cache_folder, "features")),
+        task.clip_seconds,
+        **CLIP_OPTIONS,
+    )
 
 
 def items_of(results, clap, development):
     """The task, its held-out captions and its development recordings."""
-    script, name, prepare, folder = DATA_SETS[results["dataset"]]
-    module = load_script(script)
-    task, store = getattr(module, name), development / "features"
+    dataset = results["dataset"]
+    task, clips = read_recordings(dataset, development, clap, development)
     _, valid, _ = Captions("ours", 0.2, seed=results["seed"]).read(task)
-    with tempfile.TemporaryDirectory() as save:
-        getattr(module, prepare)(
-            str(development / folder), save, cache_folder=str(development)
-        )
-        rows = read_manifest(Path(save, "test.csv"))
-    clips = {"crop": "start", "channels": "mean"}
-    names, seconds = task.class_names, task.clip_seconds
-    return task, (
-        caption_dataset(clap, valid, task.n_classes, store),
-        recording_dataset(clap, rows, names, store, seconds, **clips),
-    )
+    store = development / "features"
+    return task, (caption_dataset(clap, valid, task.n_classes, store), clips)
+
+
+def embeddings_of(items):
+    """The `Embeddings` of each item, a batch of one."""
+    for item in (items[i] for i in range(len(items))):
+        parts = (item[k][None].float() for k in ("whole", "parts", "mask"))
+        whole, parts, mask = parts
+        yield Embeddings(whole, parts, mask.bool())
 
 
 @torch.no_grad()
@@ -112,13 +111,11 @@ def mean_logits(learner, clap, items):
     """Mean of the heads of each item, [N, n_classes], and the targets."""
     classes = learner.classes(clap)
     classes = type(classes)(*(part.float() for part in classes))
-    logits, targets = [], []
-    for item in (items[i] for i in range(len(items))):
-        parts = (item[k][None].float() for k in ("whole", "parts", "mask"))
-        whole, parts, mask = parts
-        found = learner(Embeddings(whole, parts, mask.bool()), classes)
-        logits.append(torch.stack(list(found.values())).mean(0)[0])
-        targets.append(item["target"])
+    logits = [
+        torch.stack(list(learner(item, classes).values())).mean(0)[0]
+        for item in embeddings_of(items)
+    ]
+    targets = [items[i]["target"] for i in range(len(items))]
     return torch.stack(logits).double(), torch.stack(targets)
 
 

@@ -27,17 +27,8 @@ N_READERS = 4
 def measure_encoding(options):
     """Compare filling a store with the bare tower, both after a warm-up.
 
-    Arguments
-    ---------
-    options : argparse.Namespace
-        ``backbone``, ``device``, ``threads``, ``steps`` (repetitions),
-        ``n_clips`` and ``processes`` (list of int; a GPU has one).
-
-    Returns
-    -------
-    dict
-        Number of processes -> ``tower`` and ``encoding`` in clips a second,
-        ``batch``, and of the tower ``ms`` a clip.
+    Gives number of processes -> ``tower`` and ``encoding`` in clips a second,
+    ``batch``, and of the tower ``ms`` a clip.
     """
     titles = "batch | tower, ms a clip | tower, clips/s | encoding, clips/s"
     titles += " | of the tower | of the first"

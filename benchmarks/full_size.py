@@ -276,15 +276,6 @@ def peak_memory_mb(device):
     return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 2**10
 
 
-def free_memory_gb():
-    """Memory that nobody uses; None where the platform does not tell."""
-    try:
-        pages = os.sysconf("SC_AVPHYS_PAGES")
-    except (AttributeError, ValueError):
-        return None
-    return round(pages * os.sysconf("SC_PAGE_SIZE") / 2**30, 1)
-
-
 def describe_machine(device):
     """Say in a line where something is measured."""
     processor = platform.processor() or platform.machine()

@@ -22,14 +22,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from calibration import DATA_SETS, load_script
+from calibration import embeddings_of, read_recordings
 from sklearn.metrics import roc_auc_score
 
 from afpt_plugin import adapt, rejection
 from afpt_plugin.backbones import load_clap
-from afpt_plugin.backbones.base import Embeddings
-from afpt_plugin.data.datasets import recording_dataset
-from afpt_plugin.data.manifests import read_manifest
 from afpt_plugin.errors import exit_on_input_error
 from afpt_plugin.learners import Template
 from afpt_plugin.rejection import fit_rejection, read_background, read_sounds
@@ -86,19 +83,10 @@ def main(arguments=None):
 
 def read_clips(folder, clap):
     """The labels [N] and the embeddings of a data set in ESC-50's layout."""
-    script, name, prepare, _ = DATA_SETS["ESC-50"]
-    module = load_script(script)
-    task = getattr(module, name)
-    with tempfile.TemporaryDirectory() as save:
-        getattr(module, prepare)(str(folder), save)
-        rows = read_manifest(Path(save, "test.csv"))
-        clips = {"crop": "start", "channels": "mean"}
-        names, seconds = task.class_names, task.clip_seconds
-        items = recording_dataset(
-            clap, rows, names, Path(save, "features"), seconds, **clips
-        )
+    with tempfile.TemporaryDirectory() as cache:
+        task, items = read_recordings("ESC-50", folder, clap, cache)
         items = [items[n] for n in range(len(items))]
-    labels = [names[item["target"].argmax()] for item in items]
+    labels = [task.class_names[item["target"].argmax()] for item in items]
     return np.array(labels), items
 
 
@@ -129,13 +117,10 @@ def make_classifier(clap, method, names, sounds):
 def measure(classifier, unknown, items, own, labels, target):
     """Areas under the ROC curve, and rates at the threshold."""
     none, logits, whole = classifier.rejection, [], []
-    for item in items:
-        parts = (item[k][None].float() for k in ("whole", "parts", "mask"))
-        whole_one, parts, mask = parts
-        windows = Embeddings(whole_one, parts, mask.bool())
+    for windows in embeddings_of(items):
         found = classifier.score_windows(classifier.clip_samples, windows)
         logits.append(found.logits[0])
-        whole.append(whole_one[0])
+        whole.append(windows.whole[0])
     logits, whole = torch.stack(logits), torch.stack(whole)
     best = classifier.rank(logits)
     probability = best.score.exp().numpy()

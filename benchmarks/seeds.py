@@ -25,7 +25,7 @@ from afpt_plugin.results.run import RunResults
 from afpt_plugin.task import Task
 from afpt_plugin.together import Company
 
-N_CAPTIONS, EPOCHS = 864, 10
+N_CAPTIONS = 864
 
 
 def measure_seeds(options):
@@ -45,7 +45,7 @@ def measure_seeds(options):
         found = {"encoding": time.perf_counter() - start}
         print(
             f"{len(material.captions)} captions and {options.n_clips} clips "
-            f"encoded in {show(found['encoding'])}; {EPOCHS} epochs, "
+            f"encoded in {show(found['encoding'])}; {options.epochs} epochs, "
             f"{options.n_ctx} vectors, batches of {options.batch_size}, {kind}\n"
         )
         make = functools.partial(make_run, options, material, kind)

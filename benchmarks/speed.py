@@ -35,7 +35,6 @@ Authors
 """
 
 import argparse
-import json
 import math
 import re
 import tempfile
@@ -51,7 +50,6 @@ from full_size import (
     Material,
     build_clap,
     describe_machine,
-    free_memory_gb,
     matrix_rate,
     show,
 )
@@ -62,6 +60,7 @@ from startup import measure_startup
 from afpt_plugin.backbones import text
 from afpt_plugin.errors import exit_on_input_error
 from afpt_plugin.learners import PromptLearner
+from afpt_plugin.memory import free_bytes
 from afpt_plugin.precision import set_tf32
 
 #: What is extrapolated to: the paper's run on ESC-50.
@@ -75,8 +74,7 @@ def main(arguments=None):
     """Measure, print a table, and return what it holds."""
     options = parse_arguments(arguments)
     torch.set_num_threads(options.threads)
-    machine = describe_machine(options.device)
-    print(f"{options.backbone} on {machine}\n")
+    print(f"{options.backbone} on {describe_machine(options.device)}\n")
     measure = {
         "step": measure_steps,
         "classes": measure_classes,
@@ -84,12 +82,7 @@ def main(arguments=None):
         "seeds": measure_seeds,
         "startup": measure_startup,
     }[options.what]
-    found = measure(options)
-    if options.json:
-        report = {"machine": machine, "options": vars(options)}
-        report["found"] = [[str(key), value] for key, value in found.items()]
-        Path(options.json).write_text(json.dumps(report, indent=1) + "\n")
-    return found
+    return measure(options)
 
 
 def parse_arguments(arguments):
@@ -120,8 +113,7 @@ def parse_arguments(arguments):
     add("--classes", nargs="+", type=int, default=[10, 50, 200, 527])
     add("--epochs", type=int, default=EPOCHS, help="of seeds")
     add("--seeds", nargs="+", type=int, default=[1, 4, 16])
-    add("--figure", help="a file to draw step or classes to")
-    add("--json", help="a file for what was found")
+    add("--figure", help="a file to draw classes to")
     add("--processes", nargs="+", type=int, default=[1, 2], help="of encode")
     options = parser.parse_args(arguments)
     for name in ("threads", "steps", "n_ctx", "batch_size", "n_clips"):
@@ -196,23 +188,7 @@ def measure_steps(options):
         f"Ours encodes once: {show(once['caption'])} a caption, "
         f"{show(once['clip'])} a clip."
     )
-    if options.figure:
-        plot_steps(found, options)
     return found
-
-
-def plot_steps(found, options):
-    """Draw the milliseconds of a step."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 0.5 + 0.4 * len(found)), layout="constrained")
-    axes = figure.subplots()
-    names = list(found)[::-1]
-    values = [1000 * found[name]["training step"] for name in names]
-    bars = axes.barh(names, values, color="#4477aa")
-    axes.bar_label(bars, [f" {value:.3g} ms" for value in values])
-    axes.set(xlabel=f"ms a training step, {options.backbone}", xmargin=0.15)
-    figure.savefig(options.figure, dpi=150)
 
 
 def extrapolate(seconds, batch_size):
@@ -230,7 +206,7 @@ def measure_classes(options):
 
     Gives (number of classes, one of `WAYS`) -> what `step_of_classes` found.
     """
-    options.memory_gb = free_memory_gb()
+    options.memory_gb = round(free_bytes(torch.device("cpu")) / 2**30, 1)
     titles = " | peak memory | ".join(WAYS.values())
     print(f"| classes | {titles} | peak memory |\n|---{'|---' * 4}|")
     found = {}

@@ -42,16 +42,7 @@ def measure_startup(options):
 
     The warm-up of the recipe fills its feature store; what is timed is the run
     of another seed, from the start of the process to the end of its first step.
-
-    Arguments
-    ---------
-    options : argparse.Namespace
-        ``threads``, and ``steps``, the repetitions.
-
-    Returns
-    -------
-    dict
-        Command -> median seconds.
+    Gives command -> median seconds.
     """
     recording = min(RECORDINGS.glob("*.ogg"))
     recipe = ROOT / "recipes" / "ESC50" / "train.py"

@@ -36,35 +36,18 @@ class Embeddings(NamedTuple):
     """A batch of captions or of recordings, projected and not normalized.
 
     Nothing that gets one asks which it was.
-
-    Arguments
-    ---------
-    whole : torch.Tensor
-        One embedding an item: a caption's sentence, a recording's clip, [B, D].
-    parts : torch.Tensor
-        Its words, or its frames, [B, T, D].
-    mask : torch.Tensor
-        True where ``parts`` holds a real one, [B, T].
     """
 
-    whole: torch.Tensor
-    parts: torch.Tensor
-    mask: torch.Tensor
+    whole: torch.Tensor  #: A caption's sentence, a recording's clip, [B, D].
+    parts: torch.Tensor  #: Its words, or its frames, [B, T, D].
+    mask: torch.Tensor  #: True where ``parts`` holds a real one, [B, T].
 
 
 class ClassTokens(NamedTuple):
-    """Tokenized class names, padded to the longest of them.
+    """Tokenized class names, padded to the longest of them."""
 
-    Arguments
-    ---------
-    input_ids : torch.Tensor
-        Token ids with the tower's own special tokens, [n_classes, L].
-    attention_mask : torch.Tensor
-        1 at a token, 0 at padding, [n_classes, L].
-    """
-
-    input_ids: torch.Tensor
-    attention_mask: torch.Tensor
+    input_ids: torch.Tensor  #: With the tower's special tokens, [n_classes, L].
+    attention_mask: torch.Tensor  #: 1 at a token, 0 at padding, [n_classes, L].
 
     def to(self, device):
         """Return the same tokens on a device."""
@@ -299,6 +282,19 @@ class FrozenClap(torch.nn.Module):
             ``whole`` [B, D], ``parts`` [B, T, D], ``mask`` [B, T].
         """
         raise NotImplementedError
+
+    def mask_frames(self, n_real, n_samples, n_frames):
+        """True where a frame's center is within a recording, [B, T].
+
+        Of ``n_frames`` of waveforms of ``n_samples``, [B] of which are real. A
+        recording keeps one at least, or the softmax over its frames would have
+        nothing to weigh.
+        """
+        # Not waited for, since a GPU is still busy with the tower.
+        centers = self.frame_centers(n_samples, n_frames)
+        mask = centers.to(n_real.device, non_blocking=True) < n_real[:, None]
+        mask[:, 0] = True
+        return mask
 
     def frame_centers(self, n_samples: int, n_frames: int) -> torch.Tensor:
         """Say where frames lie; by default they are spread evenly.

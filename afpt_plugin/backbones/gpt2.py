@@ -7,7 +7,7 @@ Authors
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from afpt_plugin.backbones.text import TextEncoder
+from afpt_plugin.backbones.text import TextEncoder, split_heads
 
 
 class Gpt2TextEncoder(TextEncoder):
@@ -78,7 +78,7 @@ class Gpt2TextEncoder(TextEncoder):
         for index, block in enumerate(tower.h):
             attention = block.attn
             query, key, value = (
-                part.unflatten(-1, (attention.num_heads, -1)).transpose(1, 2)
+                split_heads(part, attention.num_heads)
                 for part in attention.c_attn(block.ln_1(states)).chunk(3, -1)
             )  # [N, heads, T, d_head]
             kept.append((key, value))

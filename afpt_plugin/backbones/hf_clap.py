@@ -53,8 +53,8 @@ LICENCES = {
     )
 }
 
-#: The files of a repository; any one of those in a row will do. The weights
-#: come first: whoever fetches them has the same version of the others.
+#: The files of a repository; of those in one row, the first that is there. The
+#: weights come first, so that the others are fetched in the same version.
 FILES = (
     ("model.safetensors", "pytorch_model.bin"),
     ("config.json",),
@@ -210,10 +210,7 @@ class HfClap(FrozenClap):
         clips = torch.stack(list(map(self._pool, sigs, windows, latents)))
         frames = [own.flatten(0, 1) for own in latents]
         frames = pad_sequence(frames, batch_first=True)  # [B, W * T, C]
-        # A frame is real if its center is; a recording keeps one at least.
-        centers = self.frame_centers(wavs.shape[1], frames.shape[1])
-        mask = centers.to(n_samples.device) < n_samples[:, None]
-        mask[:, 0] = True
+        mask = self.mask_frames(n_samples, wavs.shape[1], frames.shape[1])
         project = self.audio_projection
         return Embeddings(project(clips), project(frames), mask)
 
@@ -235,15 +232,7 @@ class HfClap(FrozenClap):
     def log_mel(self, sigs):
         """Compute transformers' features, in decibels.
 
-        Arguments
-        ---------
-        sigs : torch.Tensor
-            [N, samples]
-
-        Returns
-        -------
-        torch.Tensor
-            [N, samples // hop + 1, mels]
+        Of signals [N, samples], [N, samples // hop + 1, mels].
         """
         n_fft = len(self.stft_window)
         sigs = pad(sigs.double()[:, None], [n_fft // 2] * 2, mode="reflect")

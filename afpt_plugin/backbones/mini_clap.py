@@ -138,12 +138,7 @@ class MiniClap(FrozenClap):
         adds, e.g. in the zeros behind a short recording. Where that is so of
         all patches, all are scored. Computed in float32 under autocast, too.
 
-        Arguments
-        ---------
-        wavs : torch.Tensor
-            Mono waveforms at 16 kHz, [B, samples].
-        lens : torch.Tensor
-            Relative lengths, [B].
+        Takes what `FrozenClap.encode_audio` does.
 
         Returns
         -------
@@ -196,17 +191,9 @@ class MiniClap(FrozenClap):
 
 
 def load_mini_clap(weights=None):
-    """Load the embedded CLAP.
+    """Load the embedded CLAP, frozen, on the CPU.
 
-    Arguments
-    ---------
-    weights : str or pathlib.Path, optional
-        A file from ``recipes/MiniCLAP``; by default the packaged one.
-
-    Returns
-    -------
-    MiniClap
-        Frozen, in evaluation mode, on the CPU.
+    ``weights`` is a file from ``recipes/MiniCLAP``, by default the packaged one.
 
     Raises
     ------
@@ -244,19 +231,10 @@ def load_mini_clap(weights=None):
 
 
 def find_label_index(header, weights):
-    """Read from a weights file's header which labels make embeddings.
+    """Read from a weights file's header which labels make embeddings, [K].
 
-    Arguments
-    ---------
-    header : dict of str
-        With ``labels`` and ``left_out``, lists of names as JSON.
-    weights : str or pathlib.Path
-        The file, for the message.
-
-    Returns
-    -------
-    torch.Tensor
-        Positions in ``labels`` of those not in ``left_out``, [K].
+    They are those of its ``labels`` that are not in its ``left_out``, both lists
+    of names as JSON. ``weights`` is the file, for the message.
 
     Raises
     ------
@@ -298,7 +276,7 @@ def _read_weights(path):
 
 
 def save_mini_clap(path, tensors, header):
-    """Write what a mini-CLAP is made of, with its provenance in the header.
+    """Write what a mini-CLAP is made of, and load it again.
 
     Large tensors are written as float16. Small ones, above all kernels of
     depthwise convolutions and biases, 2 % of the values, stay in float32:
@@ -313,11 +291,6 @@ def save_mini_clap(path, tensors, header):
     header : dict of str
         ``labels`` and ``left_out`` (see `find_label_index`), and whatever else
         is worth knowing; ``format`` and ``fingerprint`` are added.
-
-    Returns
-    -------
-    MiniClap
-        What `load_mini_clap` makes of the file.
     """
     from safetensors.torch import save
 

@@ -16,8 +16,9 @@ from types import SimpleNamespace
 
 import torch
 from torch.nn import Dropout, LayerNorm, ModuleDict
-from torch.nn.functional import gelu, scaled_dot_product_attention
+from torch.nn.functional import gelu
 
+from afpt_plugin.backbones.text import run_bert_layer
 from afpt_plugin.errors import InputError
 from afpt_plugin.files import file_sha256
 
@@ -47,25 +48,11 @@ class Bert(torch.nn.Module):
         """The layer that embeds token ids (torch.nn.Embedding)."""
         return self.embeddings.word_embeddings
 
-    def forward(
-        self,
-        input_ids=None,
-        attention_mask=None,
-        inputs_embeds=None,
-        use_cache=False,
-    ):
+    def forward(self, input_ids=None, attention_mask=None, inputs_embeds=None):
         """Last hidden states of N texts, in a tuple of one, [N, T, d].
 
-        Arguments
-        ---------
-        input_ids : torch.Tensor, optional
-            [N, T].
-        attention_mask : torch.Tensor
-            1 at a token, 0 at padding, [N, T].
-        inputs_embeds : torch.Tensor, optional
-            Instead of ``input_ids``, [N, T, d].
-        use_cache : bool
-            Has no effect, as in `transformers.BertModel`.
+        Takes what `transformers.BertModel` does: ids [N, T], or vectors in their
+        place [N, T, d], and a mask [N, T] that is 0 at padding.
         """
         states = self.embeddings(input_ids, inputs_embeds)
         # A GPU would have to be waited for to know that nothing is padding.
@@ -77,7 +64,7 @@ class Bert(torch.nn.Module):
             )
             mask = mask.expand(-1, -1, states.shape[1], -1)  # [N, 1, T, T]
         for layer in self.encoder["layer"]:
-            states = layer(states, mask)
+            states = run_bert_layer(layer, states, states, mask)
         return (states,)
 
 
@@ -119,7 +106,7 @@ class _Embeddings(torch.nn.Module):
 
 
 class _SelfAttention(torch.nn.Module):
-    """Every position asks all of them."""
+    """What `run_bert_layer` computes attention with."""
 
     def __init__(self, config):
         super().__init__()
@@ -129,20 +116,6 @@ class _SelfAttention(torch.nn.Module):
             Linear(size, size) for _ in range(3)
         )
         self.dropout = Dropout(config.attention_probs_dropout_prob)
-
-    def forward(self, states, mask):
-        """Of states [N, T, d] and what is added to the scores, [N, T, d]."""
-        query, key, value = (
-            project(states)
-            .unflatten(-1, (self.num_attention_heads, -1))
-            .transpose(1, 2)
-            for project in (self.query, self.key, self.value)
-        )  # [N, heads, T, d_head]
-        dropout = self.dropout.p if self.training else 0.0
-        attended = scaled_dot_product_attention(
-            query, key, value, mask, dropout_p=dropout
-        )
-        return attended.transpose(1, 2).flatten(2)  # [N, T, d]
 
 
 class _Output(torch.nn.Module):
@@ -172,12 +145,6 @@ class _Layer(torch.nn.Module):
         )
         self.intermediate = ModuleDict({"dense": Linear(size, wide)})
         self.output = _Output(wide, config)
-
-    def forward(self, states, mask):
-        """The next states, [N, T, d]."""
-        attended = self.attention["self"](states, mask)
-        attended = self.attention["output"](attended, states)
-        return self.feed_forward_chunk(attended)
 
     def feed_forward_chunk(self, attended):
         """The second half, of the first one's states [N, T, d]."""
@@ -213,29 +180,11 @@ class WordPieces:
         add_special_tokens=True,
         verbose=True,
     ):
-        """Tokenize a text, or a list of texts.
+        """Tokenize a text or a list of texts, as transformers' tokenizers do.
 
-        Arguments
-        ---------
-        texts : str or list of str
-            What to tokenize.
-        padding : str
-            Of tensors: ``"longest"``, or ``"max_length"``.
-        truncation : bool
-            Cut to ``max_length`` tokens.
-        max_length : int, optional
-            Special tokens included.
-        return_tensors : str, optional
-            ``"pt"`` for tensors [N, T]; by default lists of ids.
-        add_special_tokens : bool
-            Surround with CLS and SEP.
-        verbose : bool
-            Has no effect: no text is too long to be tokenized.
-
-        Returns
-        -------
-        dict
-            ``input_ids`` and, of tensors, ``attention_mask``.
+        ``padding`` is of tensors alone, and ``verbose`` has no effect, since no
+        text is too long. A dict of ``input_ids`` and, of tensors [N, T],
+        ``attention_mask`` is returned.
         """
         if truncation:
             self.backend.enable_truncation(max_length)

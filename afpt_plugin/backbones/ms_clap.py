@@ -130,13 +130,7 @@ class MsClap(FrozenClap):
         finally:
             hook.remove()
         frames = self.audio_encoder.projection(self._latents(maps))
-        # A frame is real if its center is; a recording keeps one at least, or
-        # the softmax over its frames would have nothing to weigh.
-        centers = self.frame_centers(n_samples, frames.shape[1])
-        # Not waited for, since a GPU is still busy with the tower.
-        centers = centers.to(lens.device, non_blocking=True)
-        mask = centers < lens[:, None] * n_samples  # [B, T]
-        mask[:, 0] = True
+        mask = self.mask_frames(lens * n_samples, n_samples, frames.shape[1])
         return Embeddings(clip, frames, mask)
 
     def _listen(self, maps):

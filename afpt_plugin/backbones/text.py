@@ -378,11 +378,10 @@ class BertTextEncoder(TextEncoder):
         states = tower.embeddings(inputs_embeds=prompt_embeddings)
         *layers, last = tower.encoder.layer
         for layer in layers:
-            states = self._run_layer(layer, states, states, hidden)
+            states = run_bert_layer(layer, states, states, hidden)
         asking = states if self.mean_pooling else states[:, :1]
-        return self._sentence(
-            self._run_layer(last, asking, states, hidden), mask
-        )
+        states = run_bert_layer(last, asking, states, hidden)
+        return self._sentence(states, mask)
 
     def _fuse(self, tower):
         """Query, key and value of a layer as one product."""
@@ -397,23 +396,30 @@ class BertTextEncoder(TextEncoder):
             attention.fused = fused
         return tower
 
-    def _run_layer(self, layer, asking, states, mask):
-        """What a layer makes of the positions that ask, [N, T, d]."""
-        attention = layer.attention.self
-        if asking is states and hasattr(attention, "fused"):
-            parts = attention.fused(states).chunk(3, -1)
-        else:
-            parts = attention.query(asking), attention.key(states)
-            parts += (attention.value(states),)
-        heads = attention.num_attention_heads
-        query, key, value = (
-            part.unflatten(-1, (heads, -1)).transpose(1, 2) for part in parts
-        )  # [N, heads, T, d_head]
-        dropout = attention.dropout.p if self.training else 0.0
-        attended = scaled_dot_product_attention(
-            query, key, value, mask, dropout_p=dropout
-        )
-        attended = layer.attention.output(
-            attended.transpose(1, 2).flatten(2), asking
-        )
-        return layer.feed_forward_chunk(attended)
+
+def run_bert_layer(layer, asking, states, mask):
+    """What a BERT's layer makes of the positions that ask, [N, T, d].
+
+    They ask all states, [N, T, d]; ``mask``, [N, 1, 1 or T, T], is added to the
+    scores, or None.
+    """
+    attention = layer.attention.self
+    if asking is states and hasattr(attention, "fused"):
+        parts = attention.fused(states).chunk(3, -1)
+    else:
+        parts = attention.query(asking), attention.key(states)
+        parts += (attention.value(states),)
+    query, key, value = (
+        split_heads(part, attention.num_attention_heads) for part in parts
+    )
+    dropout = attention.dropout.p if layer.training else 0.0
+    attended = scaled_dot_product_attention(
+        query, key, value, mask, dropout_p=dropout
+    )
+    attended = attended.transpose(1, 2).flatten(2)  # [N, T, d]
+    return layer.feed_forward_chunk(layer.attention.output(attended, asking))
+
+
+def split_heads(states, n_heads):
+    """[N, T, d] as [N, heads, T, d_head]."""
+    return states.unflatten(-1, (n_heads, -1)).transpose(1, 2)

@@ -148,10 +148,6 @@ def no_init_weights():
 
     A checkpoint overwrites every one of them, or is refused, and drawing 200
     million random numbers takes seconds.
-
-    Returns
-    -------
-    contextlib.AbstractContextManager
     """
     try:  # where transformers 5 has it
         from transformers.initialization import no_init_weights as quickly
@@ -303,9 +299,7 @@ def fill_from_checkpoint(model, state_dict, source, constant_buffers):
     if extra:
         logger.warning(
             "%d entries of %s are not used: %s",
-            len(extra),
-            source,
-            _join(extra),
+            *(len(extra), source, _join(extra)),
         )
     model.load_state_dict({key: state_dict.get(key, own[key]) for key in own})
 

@@ -9,6 +9,8 @@ Authors
  * The afpt_plugin developers 2026
 """
 
+from types import SimpleNamespace
+
 import torch
 from torch.nn import Conv2d
 from torch.nn.functional import pad
@@ -29,6 +31,7 @@ PREPROCESSING = {
     "patch_frames": 96,
     "patch_hop_frames": 48,
 }
+_SET = SimpleNamespace(**PREPROCESSING)
 
 # Output channels and stride of YAMNet's depthwise separable convolutions.
 SEPARABLE = (
@@ -61,9 +64,9 @@ class LogMelPatches(torch.nn.Module):
 
     def __init__(self):
         super().__init__()
-        hop, window = (PREPROCESSING[k] for k in ("hop_length", "win_length"))
-        self.patch_hop = PREPROCESSING["patch_hop_frames"] * hop
-        self.patch_samples = (PREPROCESSING["patch_frames"] - 1) * hop + window
+        hop, window = _SET.hop_length, _SET.win_length
+        self.patch_hop = _SET.patch_hop_frames * hop
+        self.patch_samples = (_SET.patch_frames - 1) * hop + window
         self.register_buffer("window", torch.hann_window(window))
         self.register_buffer("mel_filters", _mel_filters())
 
@@ -92,41 +95,33 @@ class LogMelPatches(torch.nn.Module):
         n_needed = (longest - 1) * self.patch_hop + self.patch_samples
         # torch centers the window in the transform, TensorFlow puts it first:
         # the magnitudes are equal if the waveform begins so much later.
-        edge = (PREPROCESSING["n_fft"] - len(self.window)) // 2
+        edge = (_SET.n_fft - len(self.window)) // 2
         wavs = pad(wavs, (edge, edge + n_needed - wavs.shape[1]))
         spectrum = torch.stft(
             wavs,
-            PREPROCESSING["n_fft"],
-            PREPROCESSING["hop_length"],
+            _SET.n_fft,
+            _SET.hop_length,
             len(self.window),
             self.window,
             center=False,
             return_complex=True,
         ).abs()  # [B, n_fft / 2 + 1, frames]
         mel = spectrum.transpose(1, 2) @ self.mel_filters  # [B, frames, 64]
-        patches = torch.log(mel + PREPROCESSING["log_offset"]).unfold(
-            1, PREPROCESSING["patch_frames"], PREPROCESSING["patch_hop_frames"]
-        )  # [B, T, 64, 96]
+        patches = torch.log(mel + _SET.log_offset)
+        sizes = _SET.patch_frames, _SET.patch_hop_frames
+        patches = patches.unfold(1, *sizes)  # [B, T, 64, 96]
         return patches.transpose(2, 3), n_patches
 
 
 def _mel_filters():
     """Triangles that are linear in mel; torchaudio's are linear in Hz."""
-    hertz = torch.linspace(
-        0,
-        PREPROCESSING["sample_rate"] / 2,
-        PREPROCESSING["n_fft"] // 2 + 1,
-        dtype=torch.double,
-    )
-    ends = torch.tensor(
-        [PREPROCESSING["f_min"], PREPROCESSING["f_max"]], dtype=torch.double
-    )
+    double, n_bins = torch.double, _SET.n_fft // 2 + 1
+    hertz = torch.linspace(0, _SET.sample_rate / 2, n_bins, dtype=double)
+    ends = torch.tensor([_SET.f_min, _SET.f_max], dtype=double)
     bins, (lowest, highest) = (
         1127.0 * torch.log1p(x / 700.0) for x in (hertz, ends)
     )
-    edges = torch.linspace(
-        lowest, highest, PREPROCESSING["n_mels"] + 2, dtype=torch.double
-    )
+    edges = torch.linspace(lowest, highest, _SET.n_mels + 2, dtype=double)
     left, center, right = edges[:-2], edges[1:-1], edges[2:]
     rising = (bins[:, None] - left) / (center - left)
     falling = (right - bins[:, None]) / (right - center)

@@ -38,6 +38,7 @@ from afpt_plugin.data.tables import (
 )
 from afpt_plugin.errors import InputError
 from afpt_plugin.files import write_if_changed
+from afpt_plugin.option_rules import check_values
 
 logger = get_logger(__name__)
 
@@ -74,20 +75,11 @@ _INDEX_COLUMNS = {"", "Unnamed: 0"}  # as pandas writes and as it reads it
 
 @dataclass(frozen=True)
 class Caption:
-    """One sentence, exactly as in the file, and the classes it describes.
-
-    Arguments
-    ---------
-    caption : str
-        The sentence.
-    labels : tuple[int, ...]
-        Indices into the class names, in the order of the file.
-    line : int
-        Line of the file (the header is line 1), 0 without a file.
-    """
+    """One sentence, exactly as in the file, and the classes it describes."""
 
     caption: str
-    labels: tuple[int, ...]
+    labels: tuple[int, ...]  #: Indices into the class names, in file order.
+    #: Line of the file (the header is line 1), 0 without a file.
     line: int = field(default=0, compare=False)
 
     @property
@@ -242,10 +234,7 @@ def split_captions(captions, n_classes, valid_fraction, seed):
     >>> len(train), sorted(c.labels for c in valid)
     (16, [(0,), (0,), (1,), (1,)])
     """
-    if not 0 <= valid_fraction < 1:
-        raise InputError(
-            f"valid_fraction is {valid_fraction}; give at least 0 and below 1"
-        )
+    check_values(valid_fraction=valid_fraction)
     labels_of = {}
     for caption in captions:
         if not set(caption.labels) <= set(range(n_classes)):
@@ -309,13 +298,9 @@ def subsample_captions(captions, captions_per_class, seed=None):
     >>> [c.caption for c in subsample_captions(captions, 2)]
     ['caption 0', 'caption 1', 'caption 2', 'caption 3']
     """
+    check_values(captions_per_class=captions_per_class)
     if captions_per_class is None:
         return list(captions)
-    if captions_per_class < 1:
-        raise InputError(
-            f"captions_per_class is {captions_per_class}; give at least 1, "
-            "or None (null in YAML) for all"
-        )
     order = list(range(len(captions)))
     if seed is not None:
         random.Random(seed).shuffle(order)
@@ -328,46 +313,26 @@ def subsample_captions(captions, captions_per_class, seed=None):
     return [captions[index] for index in sorted(kept)]
 
 
-def template_captions(class_names, templates=TEMPLATES):
-    """Make captions from class names alone, class by class.
-
-    Arguments
-    ---------
-    class_names : list[str]
-        The classes.
-    templates : list[str]
-        Sentences that hold ``{}``, for the class name, exactly once.
+def template_captions(class_names):
+    """Make captions from class names alone, by `TEMPLATES`, class by class.
 
     Example
     -------
-    >>> [c.caption for c in template_captions(["dog", "rain"], ["hear the {}"])]
-    ['hear the dog', 'hear the rain']
+    >>> template_captions(["dog", "rain"])[0].caption
+    'this is a sound of dog'
     """
     check_class_names(class_names)
-    for template in templates:
-        if template.count("{}") != 1:
-            raise InputError(
-                f"the template {template!r} must hold {{}} exactly once, where "
-                "the class name goes"
-            )
     return [
         Caption(template.replace("{}", name), (label,))
         for label, name in enumerate(class_names)
-        for template in templates
+        for template in TEMPLATES
     ]
 
 
 def write_captions(path, captions, class_names):
     """Write a caption manifest in our format, whole or not at all.
 
-    Arguments
-    ---------
-    path : str or Path
-        The file to write or replace.
-    captions : list[Caption]
-        What `read_captions` would refuse is refused.
-    class_names : list[str]
-        Names of the labels.
+    What `read_captions` would refuse is refused.
 
     Example
     -------

@@ -47,7 +47,7 @@ def read_corpus(path, text_column=None):
     Raises
     ------
     InputError
-        If the file is neither, or does not have such a column.
+        If the file is neither a table nor JSON, or has no such column.
     """
     remedy = "Give a CSV file with a header, or the JSON of a list of records"
     text = read_text(path, remedy)

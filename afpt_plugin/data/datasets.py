@@ -1,8 +1,8 @@
 """Captions and recordings as SpeechBrain datasets of frozen embeddings.
 
 `embed_captions` and `embed_recordings` fill a feature store, each in the batches
-that suit its tower. From there on an item is an item: `EmbeddingDataset` serves
-both, so a batch is a few tensors and never a waveform.
+that suit its tower. `EmbeddingDataset` reads both alike, so a batch is a few
+tensors and never a waveform.
 
 Authors
  * The afpt_plugin developers 2026
@@ -19,7 +19,6 @@ from afpt_plugin.backbones.base import Embeddings
 from afpt_plugin.data import gpu
 from afpt_plugin.data.audio import read_clip
 from afpt_plugin.data.store import FeatureStore, content_key
-from afpt_plugin.errors import InputError
 from afpt_plugin.learners.base import LabeledItems
 
 logger = get_logger(__name__)
@@ -292,11 +291,6 @@ def embed_recordings(
         With ``whole`` [D], ``parts`` [T, D] and ``mask`` [T].
     keys : list of str
         N keys, in the order of ``recordings``.
-
-    Raises
-    ------
-    InputError
-        If ``load`` returns something else than samples.
     """
     on_gpu = gpu.is_gpu(clap.device)
     store = FeatureStore(
@@ -315,12 +309,6 @@ def embed_recordings(
     def load_one(index):
         """Read a recording."""
         sig = load(recordings[index])
-        if sig.dim() != 1 or len(sig) == 0:
-            raise InputError(
-                f"recording {recordings[index]}: expected samples of one "
-                f"channel, got shape {list(sig.shape)}; remove the "
-                "recording or mix it down to one channel"
-            )
         # A view of its start would keep all of a long recording.
         whole = sig.untyped_storage().nbytes()
         return sig.clone() if whole > 2 * sig.nbytes else sig

@@ -53,7 +53,16 @@ def select_folds(task, root, rows, folds=None, source_folds=None):
     ([('a', True), ('b', False)], [1], 'by source: 2')
     """
     if source_folds is not None:
-        rows = _fold_again(rows, source_folds)
+        new = folds_by_source(
+            [row["ID"] for row in rows],
+            [row["label"] for row in rows],
+            [row.get("source") or row["ID"] for row in rows],
+            source_folds,
+        )
+        rows = [
+            {**row, "fold": str(fold)}
+            for row, fold in zip(rows, new, strict=True)
+        ]
     all_folds, folds = check_folds(task, folds, source_folds)
     known = {str(fold): fold for fold in all_folds}
     marked = []
@@ -105,36 +114,11 @@ def check_folds(task, folds=None, source_folds=None):
     return all_folds, found
 
 
-def _fold_again(rows, n_folds):
-    """Give the rows new folds, each source in one of them."""
-    folds = folds_by_source(
-        [row["ID"] for row in rows],
-        [row["label"] for row in rows],
-        [row.get("source") or row["ID"] for row in rows],
-        n_folds,
-    )
-    return [
-        {**row, "fold": str(fold)}
-        for row, fold in zip(rows, folds, strict=True)
-    ]
-
-
 def leave_tested_out(task, train, tested):
     """Leave out of training what is tested, or was cut from what is tested.
 
-    Arguments
-    ---------
-    task : Task
-        Gives the data set's name.
-    train, tested : list of dict
-        Rows of manifests, with ``source`` and ``sha256``.
-
-    Returns
-    -------
-    kept : list of dict
-        The rows that may be learned from.
-    n_left_out : int
-        How many others there are.
+    Of the rows of two manifests, with ``source`` and ``sha256``: those that may
+    be learned from, and how many others there are.
 
     Raises
     ------

@@ -92,7 +92,7 @@ def read_hf_dataset(source, folder, columns):
             }
             if path is None:
                 record["problem"] = "no audio"
-            # A lone split says nothing of what is tested.
+            # A single split does not say what is tested.
             if len(splits) > 1:
                 record.setdefault("split", split)
             records.append({**record, "path": str(path)})

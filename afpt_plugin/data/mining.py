@@ -30,7 +30,7 @@ import functools
 import random
 import re
 from collections import Counter, defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -70,35 +70,24 @@ _IRREGULAR = {
 _STEMMER = snowballstemmer.stemmer("english")
 
 
-@dataclass(frozen=True)
-class MiningReport:
-    """The hits of `mine_captions` and the rows that it skipped.
+class MiningReport(NamedTuple):
+    """The hits of `mine_captions` and the rows that it skipped."""
 
-    Arguments
-    ---------
-    path, text_column : str
-        The corpus and its column of captions, or several, joined by commas.
-    n_rows, n_read, n_captions : int
-        The rows of the corpus, the captions in them and those that were picked.
-    classes : pandas.DataFrame
-        A row per class: ``class``; ``found``, its different captions in the
-        corpus; ``captions``, those picked; ``multi_label``, how many of them
-        have other labels, too; ``phrase``, which matched the most captions;
-        ``examples``, up to three of the captions picked.
-    missing : list[str]
-        Classes without a caption. A manifest needs one for every class.
-    skipped : pandas.DataFrame
-        A row per unused caption: ``line`` (in JSON, the number of the record),
-        ``reason``, ``caption``.
-    """
-
-    path: str
-    text_column: str
-    n_rows: int
-    n_read: int
-    n_captions: int
+    path: str  # of the corpus
+    text_column: str  # its column of captions, or several, joined by commas
+    n_rows: int  # of the corpus
+    n_read: int  # captions in them
+    n_captions: int  # those that were picked
+    #: A row per class: ``class``; ``found``, its different captions in the
+    #: corpus; ``captions``, those picked; ``multi_label``, how many of them have
+    #: other labels, too; ``phrase``, which matched the most captions;
+    #: ``examples``, up to three of the captions picked.
     classes: pd.DataFrame
-    missing: list[str]
+    missing: list[
+        str
+    ]  # classes without a caption; a manifest needs one of each
+    #: A row per unused caption: ``line`` (in JSON, the number of the record),
+    #: ``reason``, ``caption``.
     skipped: pd.DataFrame
 
     def __str__(self):

@@ -25,14 +25,9 @@ def iterative_folds(target, n_folds, seed=0):
     target : numpy.ndarray
         Multi-hot, [N, n_classes].
     n_folds : int
-        How many.
+        How many; numbered from 0 in what is returned, [N].
     seed : int
         Of the order among equals.
-
-    Returns
-    -------
-    numpy.ndarray
-        Fold of each item, 0 to ``n_folds - 1``, [N].
 
     Example
     -------
@@ -80,12 +75,7 @@ def folds_by_source(keys, labels, sources, n_folds):
     sources : list of str
         What each was cut from.
     n_folds : int
-        How many.
-
-    Returns
-    -------
-    list of int
-        1 to ``n_folds`` for each recording.
+        How many; numbered from 1 in the list that is returned.
 
     Raises
     ------
@@ -121,7 +111,7 @@ def folds_by_source(keys, labels, sources, n_folds):
 
 
 def draw_shots(target, sources, k, seed=0, drawn=()):
-    """Draw labeled items of each class: as few as ``k``, as varied as possible.
+    """Indices of labeled items, ``k`` of each class, as varied as possible.
 
     A class takes one item of each source before a second one of any. Of items
     with several labels, the rarest class draws first (as in `iterative_folds`),
@@ -140,11 +130,6 @@ def draw_shots(target, sources, k, seed=0, drawn=()):
     drawn : list of int
         Indices that an earlier draw took: they are not drawn again, and what
         shares a source with them comes last.
-
-    Returns
-    -------
-    list of int
-        Indices of the chosen items.
 
     Example
     -------

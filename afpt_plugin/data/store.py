@@ -119,10 +119,6 @@ class FeatureStore(Mapping):
     ------
     InputError
         If the folder cannot be made or written.
-
-    Example
-    -------
-    The one in the description of this module.
     """
 
     def __init__(self, folder, fingerprint, settings, layout=None):
@@ -139,8 +135,6 @@ class FeatureStore(Mapping):
         self._items = {}
         self._shards = set()
         with refuse_unwritable(self.folder):
-            if not self.folder.exists():
-                self._mention_older(Path(folder))
             self.folder.mkdir(parents=True, exist_ok=True)
             self._describe()
         self._read()
@@ -251,13 +245,9 @@ class FeatureStore(Mapping):
             n_next = [*map(len, batches[1:]), 0][: len(batches)]
             loaded = prefetched(load, batches, N_LOADERS)
             for batch, n, part in zip(batches, n_next, loaded, strict=True):
-                encoded = batch, encode(part), n
-                if behind:
-                    waiting.append(writer.submit(keep, *encoded))
-                    if len(waiting) > behind:
-                        waiting.popleft().result()
-                else:
-                    keep(*encoded)
+                waiting.append(writer.submit(keep, batch, encode(part), n))
+                if len(waiting) > behind:
+                    waiting.popleft().result()
                 progress.update(len(batch))
             for kept in waiting:
                 kept.result()
@@ -272,21 +262,6 @@ class FeatureStore(Mapping):
                 "file system that every rank shares"
             )
         return len(missing)
-
-    def _mention_older(self, folder):
-        """Say which stores of other versions are no longer read."""
-        current = f'"format": {FORMAT_VERSION},'.encode()
-        older = [
-            path.parent.name
-            for path in sorted(folder.glob("*/store.json"))
-            if path.is_file() and current not in path.read_bytes()
-        ]
-        if older:
-            logger.info(
-                f"{folder}: another version of this package stored features in "
-                f"{', '.join(older)}; they are not read, so these folders can "
-                "be removed, and what is needed will be encoded again"
-            )
 
     def _describe(self):
         """Say in ``store.json``, to a reader, what the folder holds."""

@@ -31,6 +31,7 @@ from afpt_plugin.data.datasets import (
 from afpt_plugin.data.manifests import data_fingerprint, read_manifest
 from afpt_plugin.data.sampling import draw_shots
 from afpt_plugin.errors import InputError
+from afpt_plugin.option_rules import check_values
 
 logger = get_logger(__name__)
 
@@ -100,13 +101,7 @@ class Captions:
         seed=0,
         pad_to=None,
     ):
-        if per_class not in (None, "paper") and (
-            type(per_class) is not int or per_class < 1
-        ):
-            raise InputError(
-                f"captions_per_class is {per_class!r}; give a number of at "
-                "least 1, `paper`, or null for all"
-            )
+        check_values(captions_per_class=per_class)
         self.source = source
         self.valid_fraction = valid_fraction
         self.per_class = per_class
@@ -176,14 +171,14 @@ class Captions:
             "per_class": per_class,
             "order": "first" if self.seed is None else "by seed",
             "pad_to": self.pad_to,
-            # Of several labels, the sizes depend on the seed.
+            # With several labels a caption, the sizes depend on the seed.
             "drawn": {"n_train": len(train), "n_valid": len(valid)},
             "drawn_fingerprint": captions_fingerprint(train),
         }
         return train, valid, facts
 
     def datasets(self, task, clap, store_folder, test=None):
-        """Read, split and embed the captions.
+        """Read, split and embed the captions: a `Supervision`.
 
         Arguments
         ---------
@@ -195,10 +190,6 @@ class Captions:
             Where feature stores live.
         test : list of dict, optional
             Manifest rows of the test set; `Shots` learn from none of them.
-
-        Returns
-        -------
-        Supervision
         """
         *parts, facts = self.read(task)
         train, valid = (
@@ -253,17 +244,8 @@ class Shots:
     """
 
     def __init__(self, manifest, k=4, valid_k=0, seed=0, clip_options=None):
+        check_values(k=k, valid_k=valid_k)
         k = None if k == "all" else k
-        if k is not None and (type(k) is not int or k < 1):
-            raise InputError(
-                f"k is {k!r}; give a number of recordings of at least 1, or "
-                "`all`"
-            )
-        if type(valid_k) is not int or valid_k < 0:
-            raise InputError(
-                f"valid_k is {valid_k!r}; give a number of recordings of at "
-                "least 0"
-            )
         if k is None and valid_k:
             raise InputError(
                 f"valid_k is {valid_k}, but all recordings are learned from; "
@@ -382,14 +364,7 @@ class Shots:
 
 
 def choose_supervision(learn_from, **kinds):
-    """One of several supervisions, for a method that learns from any of them.
-
-    Arguments
-    ---------
-    learn_from : str
-        Which one.
-    **kinds : dict
-        Name to the supervision.
+    """One of several supervisions, by its name in ``kinds``.
 
     Raises
     ------

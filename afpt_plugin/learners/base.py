@@ -3,7 +3,7 @@
 A learner answers two questions: how do the classes look (`Learner.classes`),
 and how is an item scored against them (`Learner.forward`). It is built in two
 steps, since a YAML file knows its arguments and only the backbone knows their
-sizes. Whoever trains, resumes, exports or reports it asks for nothing else.
+sizes. Training, resuming, exporting and reporting use nothing else of it.
 
 To add one, write a file beside this one, name the class in `LEARNERS`
 (`afpt_plugin.learners`) and give it a YAML in ``recipes/methods``;
@@ -108,7 +108,7 @@ class Learner(torch.nn.Module):
         shots: LabeledItems | None = None,
         logit_scale: float | None = None,
     ) -> "Learner":
-        """Make the tensors; a subclass calls this one last.
+        """Make the tensors and return itself; a subclass calls this one last.
 
         Arguments
         ---------
@@ -121,11 +121,6 @@ class Learner(torch.nn.Module):
             class may be missing.
         logit_scale : float, optional
             What cosines are multiplied by; by default the backbone's scale.
-
-        Returns
-        -------
-        Learner
-            Itself.
         """
         self.class_names = list(class_names)
         self.logit_scale = logit_scale or clap.logit_scale
@@ -145,10 +140,7 @@ class Learner(torch.nn.Module):
     def shares_pass_with(self, other):
         """Whether `classes_of` can embed its classes and another's in one pass.
 
-        Arguments
-        ---------
-        other : Learner
-            Set up with the same backbone.
+        The other one was set up with the same backbone.
         """
         return False
 
@@ -190,10 +182,7 @@ class Learner(torch.nn.Module):
     def settings(self):
         """The constructor's arguments, as JSON values.
 
-        Returns
-        -------
-        dict
-            ``type(self)(**settings)`` is an equal learner before `setup`.
+        ``type(self)(**settings)`` is an equal learner before `setup`.
         """
         names = inspect.signature(type(self).__init__).parameters
         return {name: getattr(self, name) for name in names if name != "self"}
@@ -208,7 +197,7 @@ class Learner(torch.nn.Module):
         return self
 
     def restore(self, clap, class_names, tensors, logit_scale=None):
-        """Set up as a stored state dict says, instead of from shots.
+        """Set up as a stored state dict says, not from shots; returns itself.
 
         Arguments
         ---------
@@ -220,11 +209,6 @@ class Learner(torch.nn.Module):
             The state dict of such a learner.
         logit_scale : float, optional
             See `setup`.
-
-        Returns
-        -------
-        Learner
-            Itself.
 
         Raises
         ------
@@ -284,10 +268,7 @@ class Learner(torch.nn.Module):
     def token_vectors(self, clap):
         """Learned vectors that live among the words, for `afpt words`.
 
-        Returns
-        -------
-        dict
-            Name to the vectors and where they started, [n, d] each.
+        A dict of names to the vectors and where they started, [n, d] each.
 
         Raises
         ------
@@ -300,7 +281,7 @@ class Learner(torch.nn.Module):
         )
 
     def with_class_names(self, clap, class_names, baseline):
-        """Carry what was learned over to other classes.
+        """A new learner, with what was learned carried over to other classes.
 
         Arguments
         ---------
@@ -310,11 +291,6 @@ class Learner(torch.nn.Module):
             The new classes.
         baseline : Classes
             How they look under the untuned template.
-
-        Returns
-        -------
-        Learner
-            A new one.
 
         Raises
         ------

@@ -15,10 +15,9 @@ Authors
 """
 
 import torch
-from torch.nn.functional import normalize
 
 from afpt_plugin.learners.base import Classes, Learner
-from afpt_plugin.learners.template import Template
+from afpt_plugin.learners.template import Template, embed_templates
 
 #: Standard deviation of a context at the start (authors' code).
 CTX_STD = 0.02
@@ -62,10 +61,8 @@ class FeatureContext(Learner):
 
     def setup(self, clap, class_names, shots=None, logit_scale=None):
         """Embed the names, draw what is learned; see `Learner.setup`."""
-        names = Template(self.templates).setup(clap, class_names).embeddings
-        self.register_buffer(
-            "names", normalize(names, dim=-1), persistent=False
-        )  # [n_classes, D]
+        names = embed_templates(self.templates, clap, class_names)
+        self.register_buffer("names", names, persistent=False)
         generator = torch.Generator().manual_seed(self.seed)
         ctx = torch.randn(names.shape, generator=generator)  # [n_classes, D]
         gate = torch.rand(len(names), generator=generator)  # [n_classes]

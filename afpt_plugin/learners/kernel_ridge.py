@@ -16,8 +16,9 @@ from torch.nn.functional import normalize
 
 from afpt_plugin.errors import InputError
 from afpt_plugin.learners.base import Classes, Learner
-from afpt_plugin.learners.selection import check_positive, choose, grid
-from afpt_plugin.learners.template import Template
+from afpt_plugin.learners.selection import choose, grid
+from afpt_plugin.learners.template import Template, embed_templates
+from afpt_plugin.option_rules import check_values
 from afpt_plugin.similarity import rbf_kernel
 
 #: Ours, for want of published ones: taken where nothing can be compared.
@@ -58,15 +59,14 @@ class KernelRidge(Learner):
         self, templates=("this is a sound of {}",), beta=None, ridge=None
     ):
         super().__init__()
-        check_positive(beta=beta, ridge=ridge)
+        check_values(beta=beta, ridge=ridge)
         self.templates = Template(templates).templates
         self.beta, self.ridge = beta, ridge
 
     @torch.no_grad()
     def setup(self, clap, class_names, shots=None, logit_scale=None):
         """Solve the regression; see `Learner.setup`."""
-        zero_shot = Template(self.templates).setup(clap, class_names).embeddings
-        zero_shot = normalize(zero_shot, dim=-1).cpu()  # [n_classes, D]
+        zero_shot = embed_templates(self.templates, clap, class_names).cpu()
         support = torch.empty(0, clap.embed_dim)
         gamma = torch.empty(0, len(class_names))
         beta = 0.0  # until an export or shots say otherwise

@@ -18,7 +18,8 @@ import torch
 from torch.nn.functional import normalize
 
 from afpt_plugin.learners.base import Classes, Learner
-from afpt_plugin.learners.selection import Search, check_positive
+from afpt_plugin.learners.selection import Search
+from afpt_plugin.option_rules import check_values
 
 #: CLIP's (its README).
 DEFAULT_C = 0.316
@@ -53,7 +54,7 @@ class LinearProbe(Learner):
 
     def __init__(self, C=None):
         super().__init__()
-        check_positive(C=C)
+        check_values(C=C)
         self.C = C
 
     def setup(self, clap, class_names, shots=None, logit_scale=None):

@@ -24,15 +24,14 @@ Authors
  * The afpt_plugin developers 2026
 """
 
-import math
-
 import torch
 from torch.nn.functional import normalize
 
 from afpt_plugin.backbones.base import ClassTokens
 from afpt_plugin.errors import InputError
 from afpt_plugin.learners.base import Classes, Learner
-from afpt_plugin.learners.template import Template
+from afpt_plugin.learners.template import Template, embed_templates
+from afpt_plugin.option_rules import check_values
 
 #: Standard deviation of a context drawn at random (paper section 3.1).
 CTX_STD = 0.02
@@ -110,27 +109,18 @@ class PromptLearner(Learner):
         seed=0,
     ):
         super().__init__()
-        given = n_ctx is not None or ctx_init is None
-        if given and (type(n_ctx) is not int or n_ctx < 1):
+        if n_ctx is None and ctx_init is None:
             raise InputError(
-                f"n_ctx is {n_ctx!r}: give at least 1 context vector, or "
-                "ctx_init, the words to start from"
+                "n_ctx is None: give at least 1 context vector, or ctx_init, "
+                "the words to start from"
             )
-        shares = {"anchor": anchor, "zero_shot_share": zero_shot_share}
-        for name, share in shares.items():
-            if not isinstance(share, (int, float)) or not 0 <= share < 1:
-                raise InputError(
-                    f"{name} is {share!r}: give a share from 0 to below 1; at "
-                    "1 nothing would be learned"
-                )
-        weights = {"entropy_weight": entropy_weight, "pull": pull}
-        for name, weight in weights.items():
-            if not isinstance(weight, (int, float)) or not (
-                0 <= weight < math.inf
-            ):
-                raise InputError(
-                    f"{name} is {weight!r}: give a weight of at least 0"
-                )
+        check_values(
+            n_ctx=n_ctx,
+            anchor=anchor,
+            zero_shot_share=zero_shot_share,
+            entropy_weight=entropy_weight,
+            pull=pull,
+        )
         self.n_ctx = n_ctx
         self.ctx_init = ctx_init
         self.class_specific = class_specific
@@ -165,9 +155,7 @@ class PromptLearner(Learner):
                 )
         owners = [len(class_names)] if self.class_specific else []
         generator = torch.Generator().manual_seed(self.seed)
-        for name in (
-            ("ctx_coarse", "ctx_fine") if self.fine else ("ctx_coarse",)
-        ):
+        for name in ("ctx_coarse", "ctx_fine")[: 1 + self.fine]:
             drawn = CTX_STD * torch.randn(
                 *owners,
                 self.n_ctx - len(words),
@@ -190,8 +178,7 @@ class PromptLearner(Learner):
         )
         zero_shot = None
         if self.zero_shot_share or self.pull:
-            template = Template(self.templates).setup(clap, class_names)
-            zero_shot = normalize(template.embeddings, dim=-1)  # [n_classes, D]
+            zero_shot = embed_templates(self.templates, clap, class_names)
         self.register_buffer("zero_shot", zero_shot, persistent=False)
         super().setup(clap, class_names, shots, logit_scale)
         # What makes logits those of the backbone's scale; 1 of a single label.
@@ -309,17 +296,12 @@ class PromptLearner(Learner):
             return super().with_class_names(clap, class_names, baseline)
         tensors = {k: v.detach().clone() for k, v in self.state_dict().items()}
         if self.anchor:
-            known = dict(
-                zip(self.class_names, self.anchor_embeddings, strict=True)
-            )
-            # [n_classes, D] each
+            # Name to its anchor, [D]
             template = normalize(baseline.coarse, dim=-1).to(clap.device)
-            tensors["anchor_embeddings"] = torch.stack(
-                [
-                    known.get(name, new)
-                    for name, new in zip(class_names, template, strict=True)
-                ]
-            )
+            anchors = dict(zip(class_names, template, strict=True))
+            own = zip(self.class_names, self.anchor_embeddings, strict=True)
+            anchors |= {name: known for name, known in own if name in anchors}
+            tensors["anchor_embeddings"] = torch.stack([*anchors.values()])
         return type(self)(**self.settings()).restore(
             clap, class_names, tensors, self.logit_scale
         )

@@ -11,13 +11,11 @@ Authors
 """
 
 import itertools
-import math
 
 import numpy as np
 import torch
 
 from afpt_plugin.data.sampling import iterative_folds
-from afpt_plugin.errors import InputError
 
 MAX_FOLDS = 5
 
@@ -38,10 +36,8 @@ def choose(items, candidates, fit):
 
     Returns
     -------
-    best : object
-        The candidate that wins, see above.
-    rule : str
-        In a few words, for `Learner.chosen`.
+    tuple
+        The candidate that wins, and the rule in a few words.
     """
     if len(candidates) == 1:
         return candidates[0], "given"
@@ -104,34 +100,6 @@ def grid(*axes):
         for given, published, tried in axes
     ]
     return list(itertools.product(*values))
-
-
-def check_positive(**numbers):
-    """Refuse settings that are not above zero; None is to be chosen.
-
-    Raises
-    ------
-    InputError
-        If one is not.
-
-    Example
-    -------
-    >>> check_positive(alpha=None, beta=0)
-    Traceback (most recent call last):
-    ...
-    afpt_plugin.errors.InputError: beta is 0; give a number above 0, or null to have it chosen
-    """
-    for name, value in numbers.items():
-        sound = value is None or (
-            isinstance(value, (int, float))
-            and not isinstance(value, bool)
-            and 0 < value < math.inf
-        )
-        if not sound:
-            raise InputError(
-                f"{name} is {value!r}; give a number above 0, or null to have "
-                "it chosen"
-            )
 
 
 def _folds(items):

@@ -13,6 +13,13 @@ from torch.nn.functional import normalize
 
 from afpt_plugin.errors import InputError
 from afpt_plugin.learners.base import Classes, Learner
+from afpt_plugin.option_rules import check_values
+
+
+def embed_templates(templates, clap, class_names):
+    """Unit embeddings of the classes under templates, [n_classes, D]."""
+    learner = Template(templates).setup(clap, class_names)
+    return normalize(learner.embeddings, dim=-1)
 
 
 class Template(Learner):
@@ -62,12 +69,7 @@ class Template(Learner):
                 )
         if not self.templates:
             raise InputError("templates is empty; give at least one")
-        if not isinstance(caption_share, (int, float)) or not (
-            0 <= caption_share <= 1
-        ):
-            raise InputError(
-                f"caption_share is {caption_share!r}; give a share from 0 to 1"
-            )
+        check_values(caption_share=caption_share)
         self.caption_share = caption_share
         self.padding_weight = padding_weight
         self.fine = self.uses_parts = fine

@@ -20,8 +20,9 @@ import torch
 from torch.nn.functional import normalize
 
 from afpt_plugin.learners.base import Classes, Learner
-from afpt_plugin.learners.selection import check_positive, choose, grid
-from afpt_plugin.learners.template import Template
+from afpt_plugin.learners.selection import choose, grid
+from afpt_plugin.learners.template import Template, embed_templates
+from afpt_plugin.option_rules import check_values
 from afpt_plugin.similarity import rbf_kernel
 
 #: Treff's.
@@ -71,7 +72,7 @@ class TipAdapter(Learner):
         learn_keys=False,
     ):
         super().__init__()
-        check_positive(alpha=alpha, beta=beta)
+        check_values(alpha=alpha, beta=beta)
         self.templates = Template(templates).templates
         self.alpha, self.beta = alpha, beta
         self.learn_keys = learn_keys
@@ -79,8 +80,7 @@ class TipAdapter(Learner):
     @torch.no_grad()
     def setup(self, clap, class_names, shots=None, logit_scale=None):
         """Fill the cache, choose alpha and beta; see `Learner.setup`."""
-        zero_shot = Template(self.templates).setup(clap, class_names).embeddings
-        zero_shot = normalize(zero_shot, dim=-1).cpu()  # [n_classes, D]
+        zero_shot = embed_templates(self.templates, clap, class_names).cpu()
         keys = torch.empty(0, clap.embed_dim)
         labels = torch.empty(0, len(class_names))
         found = 0.0, 0.0

@@ -42,7 +42,8 @@ from afpt_plugin.results.output import (
 )
 from afpt_plugin.results.runs import NAMES, find_runs
 
-# Rows that share names compare if these facts are alike; otherwise, a reason.
+# Columns whose values comparable rows share, facts that have to be alike in
+# these rows, and the reason why rows do not compare if they are not.
 COMPARABLE = (
     (NAMES[:2], "^(clips$|clip_)", "other clips were tested"),
     # The mean of their mAP is not that of all recordings together.
@@ -194,7 +195,7 @@ def _rule(runs):
         selection = runs[0].facts.get("selection")
         rules.append(EPOCHS.get(selection, f"epoch: {selection}"))
     for run in runs:
-        rules.append((run.results.get("chosen") or {}).get("rule"))
+        rules.append(run.part("chosen").get("rule"))
     return "; ".join(dict.fromkeys(filter(None, rules))) or "-"
 
 
@@ -210,13 +211,6 @@ def _clips(runs):
     return f"{len(tested)} recordings ({digest[:12]})"
 
 
-def _ece(run, head):
-    """A head's expected calibration error; NaN if the run does not say it."""
-    found = run.results.get("calibration") or {}
-    value = (found.get("ece") or {}).get(head)
-    return value if isinstance(value, (int, float)) else np.nan
-
-
 def _summary(runs, heads):
     """A row of the table."""
     results, facts = runs[0].results, runs[0].facts
@@ -229,12 +223,17 @@ def _summary(runs, heads):
     folds = sorted(filter(None, folds), key=lambda fold: (len(fold), fold))
     counts = [run.results.get("n_parameters") for run in runs]
     licences = [run.results.get("clap_licence") for run in runs]
-    seconds = [
-        (run.results.get("timings") or {}).get("adapt_seconds") for run in runs
-    ]
+    seconds = [run.part("timings").get("adapt_seconds") for run in runs]
+    # Of the probabilities, in 0..1
+    eces = [run.part("calibration").get("ece", {}).get(primary) for run in runs]
     if "learner.learned.dataset" in facts:
         # Nothing was adapted where something learned elsewhere was tested.
         seconds = [np.nan]
+    # NaN where a run does not say it
+    counts, seconds, eces = (
+        np.mean(pd.to_numeric(np.array(part, object), errors="coerce"))
+        for part in (counts, seconds, eces)
+    )
     row = {
         **runs[0].names,
         "learner": facts["learner.name"],
@@ -246,12 +245,10 @@ def _summary(runs, heads):
         "seeds": " ".join(seeds),
         "folds": " ".join(folds),
         "chosen_by": _rule(runs),
-        # NaN where a run does not say it
-        "n_parameters": np.mean(np.array(counts, dtype=float)),
-        "adapt_seconds": np.mean(np.array(seconds, dtype=float)),
+        "n_parameters": counts,
+        "adapt_seconds": seconds,
         "primary": primary,
-        # Of the probabilities, in 0..1; NaN where a run is older than they are
-        "ece": np.mean([_ece(run, primary) for run in runs]),
+        "ece": eces,
     }
     for metric, prefix in ((row["metric"], ""), ("lwlrap", "lwlrap_")):
         values = [[run.value(head, metric) for head in heads] for run in runs]
@@ -372,10 +369,6 @@ def compare_runs(folder):
     ------
     InputError
         If there is no such folder or no finished run in it.
-
-    Example
-    -------
-    The one in the description of this module.
     """
     found = find_runs(folder)
     heads = dict.fromkeys(HEADS)

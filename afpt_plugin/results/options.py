@@ -14,11 +14,12 @@ from hyperpyyaml import resolve_references
 
 from afpt_plugin.files import read_bytes
 
-#: Of results.json.
+#: The most bytes of a results.json that are read.
 MAX_BYTES = 2**30
 
-#: Options, at any depth, that cannot leave an old number under a new setting.
-#: Every other one has to stay the same in a folder that holds a run.
+#: Options, at any depth, that may differ from those of an earlier run in the
+#: same folder, since no number of that run depends on them. Every other one has
+#: to stay the same.
 UNCOMPARED = {
     # Places: what lies there is compared, by its content
     *("output_folder", "results_folder", "save_folder", "feature_folder"),

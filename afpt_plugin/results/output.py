@@ -81,14 +81,7 @@ def primary_head(heads):
 
 
 def write_results(folder, results):
-    """Write `results.json`, keys in the order given.
-
-    Arguments
-    ---------
-    folder : str or Path
-        Where to write; made if it does not exist.
-    results : dict
-        See `RunResults.close_run`.
+    """Write `results.json` into a folder, which is made if it does not exist.
 
     Raises
     ------
@@ -182,6 +175,9 @@ def write_predictions(
 def format_table(metrics, metric_name, per_class):
     """Compare the heads as plain text for a terminal or a log.
 
+    The metric in percent, and in points the difference to the plain baseline and
+    to the baseline's same head.
+
     Arguments
     ---------
     metrics : dict
@@ -191,12 +187,6 @@ def format_table(metrics, metric_name, per_class):
     per_class : dict
         Class name to its metrics and ``n``, the number of its recordings;
         classes without any are named below the table.
-
-    Returns
-    -------
-    str
-        The metric in percent, and in points the difference to the plain
-        baseline and to the baseline's same head.
 
     Example
     -------
@@ -241,7 +231,7 @@ def write_run(
     sources=None,
     log_probabilities=None,
 ):
-    """Write everything a finished run leaves behind.
+    """Write all that a finished run leaves behind.
 
     `predictions.csv`, `training.png` (if the run trained), `per_class.png`
     (the baseline against the primary head), `reliability.png` (if the results say
@@ -250,24 +240,14 @@ def write_run(
 
     Arguments
     ---------
-    folder : str or Path
-        Where to write; made if it does not exist.
+    folder, ids, logits, sources, log_probabilities
+        See `write_predictions`; the head `zero_shot` is among ``logits``.
     results : dict
         See `RunResults.close_run`.
-    ids : list of str
-        One for each of the N recordings.
     targets : torch.Tensor
         Multi-hot labels [N, C].
-    logits : dict
-        Head to logits [N, C]; `zero_shot` among them.
     task : Task
         What was learned.
-    sources, log_probabilities
-        See `write_predictions`.
-
-    Example
-    -------
-    The one in the description of this module.
     """
     folder, names = Path(folder), task.class_names
     if not task.multi_label:

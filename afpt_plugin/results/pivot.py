@@ -62,22 +62,10 @@ def method_title(row):
 
 
 def summarize(comparison):
-    """Make the summary, a table for each backbone.
+    """The summary of a `Comparison`, for each backbone.
 
-    Arguments
-    ---------
-    comparison : Comparison
-        See `compare_runs`.
-
-    Returns
-    -------
-    list of tuple
-        A backbone's name, its table of texts (`pandas.DataFrame`) and
-        sentences about the seeds that its means are of.
-
-    Example
-    -------
-    The one in the description of this module.
+    A list of the backbone's name, its table of texts (`pandas.DataFrame`) and
+    sentences about the seeds that its means are of.
     """
     by_seed = comparison.cells.groupby(["row", "seed"])["value"].mean()
     return [

@@ -20,6 +20,7 @@ from speechbrain.utils.logger import get_logger
 from afpt_plugin.errors import InputError, undo_if_refused
 from afpt_plugin.export import write_export
 from afpt_plugin.learners import LEARNERS
+from afpt_plugin.option_rules import check_values
 from afpt_plugin.results.figures import plot_training
 from afpt_plugin.results.options import (
     describe,
@@ -35,8 +36,6 @@ from afpt_plugin.results.output import (
 )
 
 logger = get_logger(__name__)
-
-SELECTIONS = ("captions", "audio", None)
 
 # What a run in the same folder must share with the one before.
 LEARNED = (
@@ -75,11 +74,7 @@ class RunResults:
     def __init__(
         self, folder, train_logger, selection="captions", seed=0, method=None
     ):
-        if selection not in SELECTIONS:
-            raise InputError(
-                f"selection is {selection!r}; choose one of "
-                f"{', '.join(map(str, SELECTIONS))}"
-            )
+        check_values(selection=selection)
         self.folder = Path(folder)
         self.train_logger = train_logger
         self.selection = selection
@@ -112,7 +107,7 @@ class RunResults:
             self._refuse(differing_options(each.get("options"), self.options))
 
     def open(self, task, clap, learner, baseline, facts, debug=False):
-        """Say what the run is, before its first step; see `AdaptationBrain`.
+        """Record what the run is, before its first step; see `AdaptationBrain`.
 
         ``facts`` are ``data`` (of the prep script), ``supervision``, and what
         else `results.json` should hold; a ``debug`` run uses few batches.
@@ -166,7 +161,7 @@ class RunResults:
             self._compare(known["identity"] | found)
 
     def begin(self, sets, checkpointer, loader, **training):
-        """Say what decides the training; refuse a rule that cannot choose.
+        """Record what decides the training; refuse a rule that cannot choose.
 
         Raises
         ------

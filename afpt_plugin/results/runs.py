@@ -41,39 +41,29 @@ from afpt_plugin.results.output import is_baseline
 REQUIRED_KEYS = "seed n_recordings identity metrics per_class".split()
 # What a value has to be, unless it is null.
 TYPES = {"seed": int, "n_recordings": int, "per_class": dict, "history": list}
-TYPES |= {"timings": dict}
+TYPES |= {"timings": dict, "chosen": dict, "calibration": dict}
 # What names a row; rows of one name differ in their settings.
 NAMES = ["dataset", "metric", "clap", "method", "supervision", "k"]
 
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """A finished run.
+    """A finished run."""
 
-    Arguments
-    ---------
-    path : pathlib.Path
-        Of its ``results.json``.
-    name : str
-        The path below the folder that is searched.
-    results : dict
-        What it holds.
-    facts : dict
-        The identity as dotted names and texts, without what is null.
-    names : dict
-        A text for each of `NAMES`.
-    """
-
-    path: Path
-    name: str
-    results: dict
-    facts: dict
-    names: dict
+    path: Path  # of its ``results.json``
+    name: str  # the path below the folder that is searched
+    results: dict  # what the file holds
+    facts: dict  # the identity as dotted names and texts, without what is null
+    names: dict  # a text for each of `NAMES`
 
     @property
     def cell(self):
         """Seed and fold, as texts; without a fold, all was tested."""
         return str(self.results["seed"]), self.results.get("fold") or ""
+
+    def part(self, name):
+        """What the results hold under a name, a dict; empty without it."""
+        return self.results.get(name) or {}
 
     def value(self, head, metric=None):
         """A head's number, by default of the run's metric; NaN without any."""
@@ -277,24 +267,16 @@ def _order(group):
 
 
 def find_runs(folder):
-    """Find the runs below a folder, one of each identity, seed and fold.
+    """The runs below a folder, one of each identity, seed and fold: `Found`.
 
     Of two runs of one cell the newest (by the file's time) counts: a repetition
     is not a second sample, and refusing would make a user delete files to see a
     table.
 
-    Returns
-    -------
-    Found
-
     Raises
     ------
     InputError
         If there is no such folder or no finished run in it.
-
-    Example
-    -------
-    The one in the description of this module.
     """
     folder = Path(folder)
     if not folder.is_dir():

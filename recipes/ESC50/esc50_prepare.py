@@ -13,6 +13,7 @@ Authors
 """
 
 import re
+from functools import partial
 
 from afpt_plugin.data.archives import download_and_unpack
 from afpt_plugin.data.manifests import (
@@ -60,15 +61,7 @@ ESC50 = Task(
 
 
 def prepare_esc50(
-    data_folder,
-    save_folder,
-    download=False,
-    allow_missing=0,
-    folds=None,
-    source_folds=None,
-    with_train=False,
-    skip_prep=False,
-    cache_folder=None,
+    data_folder, save_folder, download=False, skip_prep=False, **preparation
 ):
     """
     Checks every recording of ESC-50 and writes the manifests.
@@ -85,8 +78,9 @@ def prepare_esc50(
         Whether to fetch ESC-50 (600 MB) into ``data_folder`` if it is not there.
     skip_prep : bool
         If True, do nothing: the manifest is there.
-    save_folder, allow_missing, folds, source_folds, with_train, cache_folder
-        See `afpt_plugin.data.manifests.prepare_manifests`.
+    save_folder, **preparation
+        See `afpt_plugin.data.manifests.prepare_manifests`: ``folds``,
+        ``source_folds``, ``with_train``, ``allow_missing``, ``cache_folder``.
 
     Raises
     ------
@@ -101,11 +95,9 @@ def prepare_esc50(
     """
     if skip_prep:
         return
-
-    def fetch():
-        """Download the data set."""
-        download_and_unpack(ESC50_DOWNLOAD_URL, data_folder, ARCHIVE)
-
+    fetch = partial(
+        download_and_unpack, ESC50_DOWNLOAD_URL, data_folder, ARCHIVE
+    )
     root = find_root(
         data_folder, METADATA, ESC50.name, fetch if download else None
     )
@@ -123,17 +115,7 @@ def prepare_esc50(
         }
         for row in metadata
     ]
-    prepare_manifests(
-        ESC50,
-        root,
-        rows,
-        save_folder,
-        folds,
-        source_folds,
-        with_train,
-        allow_missing,
-        cache_folder,
-    )
+    prepare_manifests(ESC50, root, rows, save_folder, **preparation)
 
 
 def _find_problem(row):

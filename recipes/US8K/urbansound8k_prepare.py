@@ -13,6 +13,7 @@ Authors
 """
 
 import re
+from functools import partial
 
 from afpt_plugin.data.archives import download_and_unpack
 from afpt_plugin.data.manifests import (
@@ -59,15 +60,7 @@ US8K = Task(
 
 
 def prepare_urbansound8k(
-    data_folder,
-    save_folder,
-    download=False,
-    allow_missing=0,
-    folds=None,
-    source_folds=None,
-    with_train=False,
-    skip_prep=False,
-    cache_folder=None,
+    data_folder, save_folder, download=False, skip_prep=False, **preparation
 ):
     """
     Checks every slice of UrbanSound8K and writes the manifests.
@@ -85,8 +78,9 @@ def prepare_urbansound8k(
         there.
     skip_prep : bool
         If True, do nothing: the manifest is there.
-    save_folder, allow_missing, folds, source_folds, with_train, cache_folder
-        See `afpt_plugin.data.manifests.prepare_manifests`.
+    save_folder, **preparation
+        See `afpt_plugin.data.manifests.prepare_manifests`: ``folds``,
+        ``source_folds``, ``with_train``, ``allow_missing``, ``cache_folder``.
 
     Raises
     ------
@@ -101,13 +95,12 @@ def prepare_urbansound8k(
     """
     if skip_prep:
         return
-
-    def fetch():
-        """Download the data set."""
-        download_and_unpack(
-            US8K_DOWNLOAD_URL, data_folder, known_hash=US8K_HASH
-        )
-
+    fetch = partial(
+        download_and_unpack,
+        US8K_DOWNLOAD_URL,
+        data_folder,
+        known_hash=US8K_HASH,
+    )
     root = find_root(
         data_folder, METADATA, US8K.name, fetch if download else None
     )
@@ -129,17 +122,7 @@ def prepare_urbansound8k(
         }
         for row in metadata
     ]
-    prepare_manifests(
-        US8K,
-        root,
-        rows,
-        save_folder,
-        folds,
-        source_folds,
-        with_train,
-        allow_missing,
-        cache_folder,
-    )
+    prepare_manifests(US8K, root, rows, save_folder, **preparation)
 
 
 def _find_problem(row, audio, misplaced):

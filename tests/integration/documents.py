@@ -131,7 +131,9 @@ RULES = (
         prints=r"recipes/ESC50/train\.py",
     ),
     Rule(r"afpt push ", skip="needs the hub; test_push.py has one"),
-    Rule(r"afpt report results/few_shot", skip="its runs take hours"),
+    Rule(
+        r"afpt report results/(few_shot|settings)", skip="its runs take hours"
+    ),
     Rule(
         r"afpt report results",
         leaves=tuple(f"results/report.{end}" for end in ("md", "csv", "png")),
@@ -176,14 +178,6 @@ RULES = (
         replace={r" --seed 1\b": ""},
         leaves=RUN,
         prints=TABLE,
-        slow=True,
-    ),
-    Rule(
-        r"python benchmarks/ablation\.py .*--settings ",
-        options={**SMALL, "--seeds": "1"},
-        # Of several settings, the first.
-        replace={r"(--settings (\w+|\".+?\"))( \w+| \".+?\")+": r"\1"},
-        leaves=("results/ablation/*/*/1/results.json",),
         slow=True,
     ),
     Rule(

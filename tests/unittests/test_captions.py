@@ -305,6 +305,7 @@ def test_templates_make_every_sentence_for_every_class():
     assert len({c.caption for c in captions}) == 3 * len(TEMPLATES)
     assert captions[0] == Caption("this is a sound of dog", (0,))
     assert all(CLASSES[c.labels[0]] in c.caption for c in captions)
+    assert all(template.count("{}") == 1 for template in TEMPLATES)
 
 
 @pytest.mark.parametrize(
@@ -316,14 +317,10 @@ def test_templates_make_every_sentence_for_every_class():
         (split_captions, (2, 0.1, 0), "(2,) of the caption 'a' are outside 0"),
         (subsample_captions, (0,), "captions_per_class is 0"),
         (subsample_captions, (-3,), "captions_per_class is -3"),
-        (template_captions, (["no place"],), "'no place'"),
-        (template_captions, (["{}", "{} and {}"],), "'{} and {}'"),
-        (template_captions, (["{0}"],), "'{0}'"),
     ],
 )
 def test_a_bad_argument_is_named(function, arguments, fact):
-    first = CLASSES if function is template_captions else [Caption("a", (2,))]
-    assert fact in refusal(function, first, *arguments)
+    assert fact in refusal(function, [Caption("a", (2,))], *arguments)
 
 
 def test_fingerprint_tells_contents_and_order_but_not_lines():

@@ -175,7 +175,9 @@ def test_it_needs_items(clap):
 
 
 @pytest.mark.parametrize(
-    "settings", [{"beta": 0}, {"ridge": -1.0}, {"templates": "a sound"}]
+    "settings",
+    [{"beta": v} for v in (0, True, "1", float("nan"), float("inf"))]
+    + [{"ridge": -1.0}, {"templates": "a sound"}],
 )
 def test_settings_out_of_range_are_refused(settings):
     with pytest.raises(InputError):

@@ -5,9 +5,8 @@ import pytest
 import torch
 from sklearn.metrics import average_precision_score
 
-from afpt_plugin.errors import InputError
 from afpt_plugin.learners import LabeledItems
-from afpt_plugin.learners.selection import Search, check_positive, choose
+from afpt_plugin.learners.selection import Search, choose
 
 
 def numbered(labels, n_classes, **kwargs):
@@ -144,11 +143,3 @@ def test_held_out_items_without_a_label_decide_nothing():
     )
     tables = {"published": torch.zeros(2, 2), "other": torch.ones(2, 2)}
     assert choose(items, list(tables), Known(tables))[0] == "published"
-
-
-@pytest.mark.parametrize("value", [0, -1.0, float("nan"), float("inf"), "1"])
-def test_a_number_that_is_none_is_refused(value):
-    with pytest.raises(InputError, match="^beta is .*above 0"):
-        check_positive(alpha=1, beta=value)
-    with pytest.raises(InputError, match="^alpha is True"):
-        check_positive(alpha=True, beta=None)

@@ -335,19 +335,6 @@ def test_a_wrong_description_is_written_again(tmp_path, warnings, content):
     assert str(path) in warnings()
 
 
-def test_stores_of_another_version_are_mentioned_once(tmp_path, caplog):
-    caplog.set_level(logging.INFO, logger="afpt_plugin.data.store")
-    older = tmp_path / "abc"
-    older.mkdir()
-    (older / "store.json").write_text(
-        '{"fingerprint": "", "format": 1, "x": 1}'
-    )
-    opened(tmp_path)
-    opened(tmp_path)
-    said = [r.getMessage() for r in caplog.records]
-    assert len([line for line in said if "features in abc;" in line]) == 1
-
-
 def test_a_folder_has_one_name_and_must_be_writable(tmp_path):
     backwards = opened(tmp_path, settings=dict(reversed(SETTINGS.items())))
     assert backwards.folder == opened(tmp_path).folder

@@ -138,7 +138,7 @@ def test_results_of_another_data_set_are_not_taken(tmp_path):
     (cell,) = read_grid(path, tmp_path / "out")
     assert not cell.is_done
     cell.folder.mkdir(parents=True)
-    (cell.folder / "results.json").write_text("{}")
+    (cell.folder / "results.json").write_text('{"seed": 1}')
     copy = cell.folder / "hyperparams.yaml"
     copy.write_text("weights:   # none\ndata_folder: samples\n")
     assert cell.is_done
