@@ -185,11 +185,7 @@ RULES = (
         skip="needs gigabytes of packages; test_benchmarks.py has small ones",
     ),
     Rule(
-        r"python benchmarks/calibration\.py ",
-        skip="needs the development recordings; test_benchmarks.py has some",
-    ),
-    Rule(
-        r"python benchmarks/rejection\.py ",
+        r"python benchmarks/(shots_)?(calibration|rejection)\.py ",
         skip="needs the development recordings; test_benchmarks.py has some",
     ),
     Rule(

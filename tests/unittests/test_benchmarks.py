@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from data_sets import write_audio
 from sample_noise import write_recording
 from transformers import GPT2Config, GPT2Model
 
@@ -34,6 +35,7 @@ import full_size
 import rejection
 import schedules
 import seeds
+import shots_calibration
 import speed
 import startup
 
@@ -258,9 +260,9 @@ def test_rejection_is_measured(clap, tmp_path, monkeypatch):
     source = write_export(tmp_path / "e", clap, learner, task, learner)
     classifier = PromptedClassifier.from_hparams(source, clap=clap)
     sounds = {name: [f"this is a sound of {name}"] for name in NAMES}
-    found = fit_rejection(clap, learner, classifier.classes, NAMES, sounds)
-    whole = torch.cat([classifier.classes.coarse, found.background])
-    limit = found.margin(whole, classifier.classes)[:2].min().item() - 1e-6
+    found = fit_rejection(clap, NAMES[:2], NAMES, sounds)
+    whole = torch.cat([found.classes, found.background])
+    limit = found.margin(whole)[:2].min().item() - 1e-6
     classifier.rejection = found = found._replace(threshold=limit)
     mask = torch.ones(1)
     items = [{"whole": w, "parts": w[None], "mask": mask} for w in whole]
@@ -278,6 +280,28 @@ def test_rejection_is_measured(clap, tmp_path, monkeypatch):
     half = rejection.draw_half(set(NAMES), 1)
     assert len(half) == 3 and set(half) < set(NAMES)
     assert half != rejection.draw_half(set(NAMES), 2)
+
+
+def test_shots_are_drawn_by_source_and_the_others_tested(
+    clap, tmp_path, monkeypatch, capsys
+):
+    """Of two classes with four sources each, two are learned from."""
+    names = [f"1-10{n}-A-{target}.wav" for target in (0, 10) for n in range(4)]
+    write_audio(tmp_path, [f"audio/{name}" for name in names])
+    rows = [
+        f"{name},1,{name[8:-4]},{'dog' if n < 4 else 'rain'},False,{name[2:5]},A"
+        for n, name in enumerate(names)
+    ]
+    header = "filename,fold,target,category,esc10,src_file,take"
+    (tmp_path / "meta").mkdir()
+    (tmp_path / "meta" / "esc50.csv").write_text("\n".join([header, *rows]))
+    monkeypatch.setattr(shots_calibration, "load_clap", lambda name: clap)
+    options = "--methods tip_adapter --draws 2".split()
+    shots_calibration.main([str(tmp_path), *options])
+    header, _, row = capsys.readouterr().out.splitlines()[-3:]
+    found = dict(zip(header.split(), row.split()[1:], strict=True))
+    assert float(found["recordings"]) == 4
+    assert 0 <= float(found["ece"]) <= 100
 
 
 def test_strong_labels_become_seconds(tmp_path):
