@@ -8,6 +8,8 @@ from threading import Thread
 import pytest
 from sample_noise import write_recordings
 
+from afpt_plugin.cli import main
+
 
 @pytest.fixture(scope="session")
 def recordings_folder(tmp_path_factory):
@@ -15,6 +17,20 @@ def recordings_folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("recordings")
     write_recordings(folder)
     return folder
+
+
+@pytest.fixture
+def mistake(capsys):
+    """Run `afpt`, which has to end with status 2; its message."""
+
+    def run(*words):
+        with pytest.raises(SystemExit, match="2"):
+            main([*map(str, words)])
+        printed = capsys.readouterr().err
+        assert "Traceback" not in printed
+        return printed[printed.index("error: ") :]
+
+    return run
 
 
 class QuietHandler(SimpleHTTPRequestHandler):

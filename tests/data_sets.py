@@ -7,7 +7,9 @@ import numpy as np
 import prep_scripts
 import pytest
 import soundfile
+import torch
 
+from afpt_plugin.data.manifests import prepare_manifests
 from afpt_plugin.data.tables import csv_text, read_table
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -50,21 +52,35 @@ class DataSet:
             path.with_name("vocabulary.csv").write_text(lines)
 
     def read_rows(self, root):
-        """Read the metadata."""
         return read_table(root / self.metadata, (), self.delimiter)
 
     def write_rows(self, root, rows):
-        """Write other metadata."""
         text = csv_text([rows[0], *map(dict.values, rows)], self.delimiter)
         (root / self.metadata).write_text(text)
 
 
 def write_audio(root, paths):
-    """Write noise."""
     rng = np.random.default_rng(0)
     for path in paths:
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(root / path, rng.uniform(-0.5, 0.5, (800, 2)), 8000)
+
+
+def write_noises(task, folder, n, first=0, labels={}):
+    """Prepare ``n`` recordings of a second of 800 samples; their manifest.
+
+    The labels that are not given go round the classes.
+    """
+    rows, names = [], task.class_names
+    for number in range(first, first + n):
+        path = folder / f"{number}.wav"
+        generator = torch.Generator().manual_seed(number)
+        sig = 0.1 * torch.randn(800, generator=generator)
+        soundfile.write(path, sig.numpy(), 800)
+        label = labels.get(number, names[number % len(names)])
+        rows.append({"ID": path.stem, "wav": str(path), "label": label})
+    prepare_manifests(task, folder, rows, folder / f"prepared{first}")
+    return folder / f"prepared{first}" / "test.csv"
 
 
 SETS = {

@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,12 +34,12 @@ class Rule(NamedTuple):
 
     #: What it starts with, a regular expression; the first rule that fits.
     start: str
-    #: Files, as patterns, that it has to write; {option} is an option's value.
-    leaves: tuple = ()
     #: A regular expression for what it has to print.
     prints: str = ""
-    #: Options that are added, or whose values are replaced.
-    options: dict = {}
+    #: Files, as patterns, that it has to write; {option} is an option's value.
+    leaves: tuple = ()
+    #: Options that are added, or whose values are replaced, as --option=value.
+    options: str = ""
     #: Other replacements: regular expression -> text.
     replace: dict = {}
     #: Whether it takes more than ten seconds.
@@ -47,13 +48,12 @@ class Rule(NamedTuple):
     skip: str = ""
 
 
+slow = partial(Rule, slow=True)
 # The smallest run of a recipe.
-SMALL = {
-    "--captions_per_class": "1",
-    "--valid_fraction": "0.03",
-    "--number_of_epochs": "1",
-    "--device": "cpu",
-}
+SMALL = (
+    "--captions_per_class=1 --valid_fraction=0.03 --number_of_epochs=1 "
+    "--device=cpu"
+)
 # Nothing has been learned where there is no new checkpoint.
 RUN = tuple(
     f"**/{name}"
@@ -65,153 +65,105 @@ RUN = tuple(
 TABLE = r"(?m)^zero-shot\b.*\n(.*\n)*ensemble "
 TUNE = ("{output}/learner.safetensors", "{output}/training/training.png")
 # Full-size backbones, GPUs and processors with bfloat16 are not here.
-SPEED = {
-    "--backbone": "mini",
-    "--n_ctx": "2",
-    "--batch_size": "2",
-    "--steps": "1",
-    "--n_classes": "3",
-    "--classes": "3",
-    "--n_clips": "2",
-    "--processes": "1",
-    "--device": "cpu",
-    "--precision": "fp32",
-    "--seeds": "1",
-    "--epochs": "1",
-    "--figure": "speed.png",
+SPEED = (
+    "--backbone=mini --n_ctx=2 --batch_size=2 --steps=1 --n_classes=3 "
+    "--classes=3 --n_clips=2 --processes=1 --device=cpu --precision=fp32 "
+    "--seeds=1 --epochs=1 --figure=speed.png"
+)
+SKIPPED = {
+    r"python docs/write_pages\.py": "test_docs.py compares what it writes",
+    r"make \S+": "CI runs `make test`, and demo's recipe",
+    r"python3 -m venv|\.venv/|source ": "`make test` does it",
+    r"(python -m pip|pip) install": "`make test` does it",
+    r"afpt demo ": "serves until stopped, see test_afpt_demo.py",
+    r"afpt push ": "needs the hub; test_push.py has one",
+    r"afpt report results/(few_shot|settings)": "its runs take hours",
+    # test_benchmarks.py has small ones
+    r"python benchmarks/(development|(shots_)?(calibration|rejection))\.py ": (
+        "needs gigabytes of packages"
+    ),
 }
 RULES = (
-    Rule(
-        r"python docs/write_pages\.py",
-        skip="test_docs.py compares what it writes",
-    ),
-    Rule(r"make \S+", skip="CI runs `make test`, and demo's recipe"),
-    Rule(r"python3 -m venv|\.venv/|source ", skip="`make test` does it"),
-    Rule(r"(python -m pip|pip) install", skip="`make test` does it"),
-    Rule(r"cd |cp |mkdir |printf |rm |ruff |sed |touch |\w+="),
-    Rule(r"(for .* do|done|    \S.*)$"),
-    Rule(r"python -m pytest ", prints=r"\b(passed|skipped)\b", slow=True),
-    Rule(r"python -c "),
+    *(Rule(start, skip=why) for start, why in SKIPPED.items()),
+    Rule(r"cd |cp |mkdir |printf |rm |ruff |sed |touch |\w+=|python -c "),
+    Rule(r"(for .* do|done|    \S.*)$|(import|from) \w+"),
+    slow(r"python -m pytest ", r"\b(passed|skipped)\b"),
     Rule(
         r"afpt tune .*--method auto",
-        options={"--candidates": "tip_adapter"},
-        leaves=TUNE[:1],
-        prints=r"tip_adapter from labeled recordings was chosen: highest acc in 2-fold",
+        r"tip_adapter from labeled recordings was chosen: highest acc in 2-fold",
+        TUNE[:1],
+        "--candidates=tip_adapter",
     ),
-    Rule(
-        r"afpt tune ",
-        options={"--epochs": "1"},
-        leaves=TUNE,
-        prints=r"epoch 1 of 1",
-    ),
-    Rule(
+    Rule(r"afpt tune ", r"epoch 1 of 1", TUNE, "--epochs=1"),
+    slow(
         r"afpt classify afpt_plugin/assets/",
-        replace={r"\w+\.ogg": "noise_0.flac"},
         leaves=("{output}", "{figure}"),
-        slow=True,
+        replace={r"\w+\.ogg": "noise_0.flac"},
     ),
-    Rule(
-        r"afpt classify .*results/samples/",
-        leaves=("{output}",),
-        slow=True,
-    ),
+    slow(r"afpt classify .*results/samples/", leaves=("{output}",)),
     Rule(r"afpt classify ", leaves=("{output}",)),
     Rule(
         r"afpt evaluate ",
-        leaves=("{output}/evaluation.json", "{output}/reliability.png"),
-        prints=r"Tuning changes acc by [+-][\d.]+ points",
+        r"Tuning changes acc by [+-][\d.]+ points",
+        ("{output}/evaluation.json", "{output}/reliability.png"),
     ),
-    Rule(r"afpt words ", prints=r"ctx_coarse(.*\n)+.*ctx_fine(.*\n)+.* sound "),
-    Rule(r"afpt demo ", skip="serves until stopped, see test_afpt_demo.py"),
-    Rule(r"afpt mine ", leaves=("{output}",), prints=r"4 captions of 5 rows"),
+    Rule(r"afpt words ", r"ctx_coarse(.*\n)+.*ctx_fine(.*\n)+.* sound "),
+    Rule(r"afpt mine ", r"4 captions of 5 rows", ("{output}",)),
     Rule(
         r"afpt sweep ",
+        r"recipes/ESC50/train\.py",
         # Hours of runs; test_sweep.py runs some.
         replace={r"(afpt sweep \S+).*": r"\1 --dry-run"},
-        prints=r"recipes/ESC50/train\.py",
     ),
-    Rule(r"afpt push ", skip="needs the hub; test_push.py has one"),
-    Rule(
-        r"afpt report results/(few_shot|settings)", skip="its runs take hours"
-    ),
-    Rule(
+    slow(
         r"afpt report results",
         leaves=tuple(f"results/report.{end}" for end in ("md", "csv", "png")),
-        slow=True,
     ),
-    Rule(r"(import|from) \w+"),
-    Rule(
-        # A new recipe is run once in the fast tests, too.
-        r"python recipes/GTZAN/train\.py hparams\.yaml$",
-        options=SMALL,
-        leaves=RUN,
-        prints=TABLE,
-    ),
-    Rule(
+    # A new recipe is run once in the fast tests, too.
+    Rule(r"python recipes/GTZAN/train\.py hparams\.yaml$", TABLE, RUN, SMALL),
+    slow(
         r"python recipes/\w+/train\.py .*--clap ms-",
+        TABLE,
+        tuple(f"ms-2022/{name[3:]}" for name in RUN),
         # mini-CLAP on the samples that the demonstration laid out.
-        options={**SMALL, "--clap": "mini", "--output_folder": "ms-2022"},
-        replace={r"recipes/(\w+)(.*) /path/to/\S+": r"recipes/\1\2 samples"},
-        leaves=tuple(f"ms-2022/{name[3:]}" for name in RUN),
-        prints=TABLE,
-        slow=True,
+        f"{SMALL} --clap=mini --output_folder=ms-2022",
+        {r"recipes/(\w+)(.*) /path/to/\S+": r"recipes/\1\2 samples"},
     ),
-    Rule(
+    slow(
         r"python recipes/\w+/train\.py (zero_shot|caption_mean)\.yaml",
-        options={"--device": "cpu"},
         leaves=RUN[:2],
-        slow=True,
+        options="--device=cpu",
     ),
-    Rule(
+    slow(
         r"python recipes/OwnData/train\.py ",
-        options={"--number_of_epochs": "1", "--device": "cpu"},
+        *(TABLE, RUN, "--number_of_epochs=1 --device=cpu"),
         # Its recordings are the package's.
-        replace={r" (recipes/OwnData/example\.csv)": rf" {ROOT}/\1"},
-        leaves=RUN,
-        prints=TABLE,
-        slow=True,
+        {r" (recipes/OwnData/example\.csv)": rf" {ROOT}/\1"},
     ),
-    Rule(
+    slow(
         r"python recipes/\w+/train\.py [\w/]+\.yaml",
-        options=SMALL,
+        *(TABLE, RUN, SMALL),
         # The default; the same run is not run twice.
-        replace={r" --seed 1\b": ""},
-        leaves=RUN,
-        prints=TABLE,
-        slow=True,
+        {r" --seed 1\b": ""},
     ),
-    Rule(
-        r"python benchmarks/development\.py ",
-        skip="needs gigabytes of packages; test_benchmarks.py has small ones",
-    ),
-    Rule(
-        r"python benchmarks/(shots_)?(calibration|rejection)\.py ",
-        skip="needs the development recordings; test_benchmarks.py has some",
-    ),
-    Rule(
+    slow(
         r"python benchmarks/adapt\.py ",
-        options={"--methods": "tip_adapter", "--n_recordings": "20"},
-        prints=r"\| tip_adapter \|",
-        slow=True,
+        r"\| tip_adapter \|",
+        options="--methods=tip_adapter --n_recordings=20",
     ),
-    Rule(
+    slow(
         r"python benchmarks/classify\.py ",
-        options={"--backbones": "mini", "--n_clips": "2", "--n_classes": "3"},
-        prints=r"\| afpt classify, mini \| [\d.]+",
-        slow=True,
+        r"\| afpt classify, mini \| [\d.]+",
+        options="--backbones=mini --n_clips=2 --n_classes=3",
     ),
-    Rule(r"python benchmarks/frames\.py ", prints=r"\| tuned \|", slow=True),
-    Rule(
+    slow(r"python benchmarks/frames\.py ", r"\| tuned \|"),
+    slow(
         r"python benchmarks/speed\.py --what seeds",
-        options={**SPEED, "--batch_size": "96"},
-        prints=r"\| [\d.]+ s",
-        slow=True,
+        r"\| [\d.]+ s",
+        options=SPEED.replace("--batch_size=2", "--batch_size=96"),
     ),
-    Rule(
-        r"python benchmarks/speed\.py --what \w+",
-        options=SPEED,
-        prints=r"\| [\d.]+",
-        slow=True,
+    slow(
+        r"python benchmarks/speed\.py --what \w+", r"\| [\d.]+", options=SPEED
     ),
 )
 
@@ -230,13 +182,13 @@ def adapt(line):
         line = re.sub(old, new, line)
     if not rule.options:
         return line
-    words, kept = [], True
+    words, kept, given = [], True, rule.options.split()
     for word in shlex.split(line, comments=True):
         if word.startswith("--"):
-            kept = word.split("=")[0] not in rule.options
+            kept = word.split("=")[0] not in {x.split("=")[0] for x in given}
         if kept:
             words.append(word)
-    return shlex.join([*words, *sum(map(list, rule.options.items()), [])])
+    return shlex.join([*words, *given])
 
 
 class Step(NamedTuple):
@@ -346,7 +298,6 @@ class QuickReader:
         }
 
     def __enter__(self):
-        """Start the process."""
         self.forks = subprocess.Popen(
             [sys.executable, __file__],
             cwd=self.folder,
@@ -358,7 +309,6 @@ class QuickReader:
         return self
 
     def __exit__(self, *error):
-        """End the process."""
         self.forks.communicate()
 
     def write_files(self):

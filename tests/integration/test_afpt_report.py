@@ -4,6 +4,7 @@ import json
 
 import pandas as pd
 import pytest
+from common import cases
 from matplotlib.image import imread
 
 from afpt_plugin.cli import main
@@ -37,31 +38,27 @@ def test_report_is_written_shown_and_ends_well(runs, capsys):
     assert not (folder / "shots.png").exists() and "shots.png" not in text
 
 
-def test_a_damaged_run_is_named_and_ends_with_1_unless_allowed(runs, capsys):
-    (runs / "results" / "1" / "results.json").write_text("{")
-    for arguments, status in (
-        (["results"], 1),
-        (["results", "--allow-errors"], 0),
-    ):
-        assert main(["report", *arguments]) == status
-        assert "error: 1/results.json: " in capsys.readouterr().err
+@cases(
+    "file, content, error, shown",
+    ("1/results.json", "{", "1/results.json: ", "\n- 1/results.json: "),
+    (
+        "3/error.txt",
+        "Class 'x' is | empty.\npython train.py\n",
+        "3: Class 'x' is | empty.\n",
+        "## Cells that failed\n\n- 3: Class 'x' is \\| empty.\n\n",
+    ),
+)
+def test_a_damaged_run_or_failed_cell_ends_with_1_unless_allowed(
+    runs, capsys, file, content, error, shown
+):
+    (runs / "results" / "3").mkdir()
+    (runs / "results" / file).write_text(content)
+    for options, status in (([], 1), (["--allow-errors"], 0)):
+        assert main(["report", "results", *options]) == status
+        assert f"error: {error}" in capsys.readouterr().err
     text = (runs / "results" / "report.md").read_text("utf-8")
-    assert "\n- 1/results.json: " in text
-
-
-def test_a_failed_cell_is_listed_and_ends_with_1_unless_allowed(runs, capsys):
-    cell = runs / "results" / "3"
-    cell.mkdir()
-    (cell / "error.txt").write_text("Class 'x' is | empty.\npython train.py\n")
-    for arguments, status in (
-        (["results"], 1),
-        (["results", "--allow-errors"], 0),
-    ):
-        assert main(["report", *arguments]) == status
-        assert "error: 3: Class 'x' is | empty.\n" in capsys.readouterr().err
-    text = (runs / "results" / "report.md").read_text("utf-8")
-    assert "## Cells that failed\n\n- 3: Class 'x' is \\| empty.\n\n" in text
-    assert "Damaged" not in text and "python train.py" not in text
+    assert shown in text and "python train.py" not in text
+    assert ("Damaged" in text) == file.startswith("1")
 
 
 def test_few_shot_runs_leave_a_figure_which_does_not_outlive_them(runs):
@@ -76,15 +73,13 @@ def test_few_shot_runs_leave_a_figure_which_does_not_outlive_them(runs):
     assert not (runs / "results" / "shots.png").exists()
 
 
-@pytest.mark.parametrize(
+@cases(
     "arguments, sentence",
-    [
-        (["nowhere"], "error: nowhere: "),
-        (["empty"], "error: empty: "),
-        (["results/1/results.json"], "error: results/1/results.json: "),
-        (["results", "--output", "file"], "error: file: "),
-        ([], "RESULTS_DIR"),
-    ],
+    (["nowhere"], "error: nowhere: "),
+    (["empty"], "error: empty: "),
+    (["results/1/results.json"], "error: results/1/results.json: "),
+    (["results", "--output", "file"], "error: file: "),
+    ([], "RESULTS_DIR"),
 )
 def test_wrong_input_is_one_sentence_and_ends_with_2(
     runs, arguments, sentence, capsys

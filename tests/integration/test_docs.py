@@ -38,7 +38,6 @@ def dataset(tmp_path_factory):
 
 @pytest.mark.parametrize("step", steps_of("docs/new_dataset.md"))
 def test_a_step_towards_a_data_set(dataset, step):
-    """Status, files and output are as the document says."""
     dataset.follow(step)
 
 
@@ -71,7 +70,6 @@ def backbone(tmp_path_factory):
 
 
 def test_an_unnamed_backbone_is_tuned_by_hand(backbone):
-    """And its loss falls."""
     process = backbone.run("python", "try_toy.py")
     assert process.returncode == 0, process.stdout
     losses = list(map(float, re.findall(r"loss \w+: (.+)", process.stdout)))
@@ -80,12 +78,10 @@ def test_an_unnamed_backbone_is_tuned_by_hand(backbone):
 
 @pytest.mark.parametrize("step", steps_of("docs/new_backbone.md"))
 def test_a_step_towards_a_backbone(backbone, step):
-    """A recipe takes it by name."""
     backbone.follow(step)
 
 
 def test_the_toy_keeps_the_house_rules(backbone):
-    """As the document has them."""
     path = "afpt_plugin/backbones/toy_clap.py"
     for arguments in (["check"], ["format", "--check"]):
         process = backbone.run("ruff", *arguments, path)
@@ -115,7 +111,6 @@ def test_the_page_of_the_command_line_is_what_help_prints():
 
 @pytest.mark.slow
 def test_the_notebook_shows_what_it_computes(monkeypatch):
-    """In less than two minutes."""
     nbformat = pytest.importorskip("nbformat")
     pytest.importorskip("nbclient")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))

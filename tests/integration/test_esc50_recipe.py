@@ -12,22 +12,20 @@ import sys
 import time
 
 import pytest
+from common import cases
 from processes import ROOT, TIMEOUT, run
 
 from afpt_plugin.results.output import HEADS
 
 RECIPE = ROOT / "recipes" / "ESC50"
-FILES = {
-    "results.json",
-    "predictions.csv",
-    "training.png",
-    "per_class.png",
-    "confusion.png",
-    "train_log.txt",
-    "hyperparams.yaml",
-    "env.log",
-    "export",
-}
+FILES = set(
+    "results.json predictions.csv training.png per_class.png confusion.png "
+    "train_log.txt hyperparams.yaml env.log export".split()
+)
+SMALL = (
+    "--captions=templates --captions_per_class=1 --valid_fraction=0.03 "
+    "--number_of_epochs=2 --device=cpu"
+).split()
 
 
 @pytest.fixture(scope="module")
@@ -40,16 +38,9 @@ def results_folder(tmp_path_factory):
 def command(recordings_folder, results_folder):
     """Make the command line of a small run with this Python."""
 
-    def make(script, *options, method="hparams.yaml"):
+    def make(script, *options):
         return [
-            sys.executable,
-            str(script),
-            method,
-            "--captions=templates",
-            "--captions_per_class=1",
-            "--valid_fraction=0.03",
-            "--number_of_epochs=2",
-            "--device=cpu",
+            *(sys.executable, str(script), "hparams.yaml", *SMALL),
             f"--sample_recordings={recordings_folder}",
             f"--results_folder={results_folder}",
             *options,
@@ -137,7 +128,6 @@ def test_a_killed_run_resumes_to_the_same_numbers(whole, command, tmp_path):
 
 
 def test_two_processes_write_one_set_of_results(whole, command, tmp_path):
-    """`torchrun` on two CPU processes."""
     folder = tmp_path / "two"
     torchrun = ("-m", "torch.distributed.run", "--standalone")
     python, *words = command(RECIPE / "train.py", f"--output_folder={folder}")
@@ -150,17 +140,14 @@ def test_two_processes_write_one_set_of_results(whole, command, tmp_path):
     assert len(log) == 3  # two epochs and the test, each once
 
 
-@pytest.mark.parametrize(
-    ("option", "named"),
-    [
-        # When the YAML is read, the data prepared, CLAP loaded
-        ("--no_such_option=1", "no_such_option"),
-        ("--data_folder=/nowhere", "/nowhere"),
-        ("--clap=ms-2022", "--clap mini"),
-    ],
+@cases(
+    "option, named",
+    # When the YAML is read, the data prepared, CLAP loaded
+    ("--no_such_option=1", "no_such_option"),
+    ("--data_folder=/nowhere", "/nowhere"),
+    ("--clap=ms-2022", "--clap mini"),
 )
 def test_a_users_mistake_is_a_sentence(whole, command, tmp_path, option, named):
-    """Exit status 2 and no stack trace."""
     folder = tmp_path / "mistake"
     words = command(RECIPE / "train.py", f"--output_folder={folder}", option)
     process = run(*words, status=2)
@@ -191,14 +178,8 @@ SHARED = ROOT.parent / "shared" / "data" / "ESC-50-master"
 @pytest.mark.skipif(not SHARED.is_dir(), reason="no real ESC-50 clips here")
 def test_real_clips_need_one_override(command, tmp_path):
     """A part of the real data set, from the folder above its root."""
-    run(
-        *command(
-            RECIPE / "train.py",
-            f"--output_folder={tmp_path}",
-            f"--data_folder={SHARED.parent}",
-        ),
-        timeout=600,
-    )
+    folders = f"--output_folder={tmp_path}", f"--data_folder={SHARED.parent}"
+    run(*command(RECIPE / "train.py", *folders), timeout=600)
     results = read_results(tmp_path)
     assert results["n_recordings"] == 207
     assert results["metrics"]["zero_shot"]["acc"] > 0.1  # 0.02 by chance

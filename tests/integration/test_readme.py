@@ -89,7 +89,6 @@ def reader(tmp_path_factory):
     ],
 )
 def test_a_command_does_what_its_rule_says(reader, step):
-    """Status, files and output."""
     reader.follow(step)
 
 
@@ -149,7 +148,6 @@ def test_files_that_a_document_names_exist(document):
 
 
 def test_the_first_classifier_names_every_recording(reader):
-    """With names that were given to it."""
     start = "afpt classify recordings"
     step = next(step for step in STEPS if step.lines[0].startswith(start))
     reader.follow(step)
@@ -162,7 +160,6 @@ def test_the_first_classifier_names_every_recording(reader):
 
 
 def test_make_has_the_targets_that_are_named():
-    """CI runs `make test`."""
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     known = set(re.search(r"^\.PHONY: (.+)$", makefile, re.M)[1].split())
     lines = [line for step in STEPS for line in step.lines]

@@ -68,7 +68,6 @@ class TinyClap(FrozenClap):
 
 @pytest.fixture(scope="session")
 def bert_config(tokenizer):
-    """A tiny BERT's."""
     return make_bert_config(len(tokenizer))
 
 
@@ -102,7 +101,6 @@ def gpt2_folder(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def gpt2_tokenizer(gpt2_folder):
-    """A tokenizer of bytes."""
     files = [str(gpt2_folder / name) for name in ("vocab.json", "merges.txt")]
     return GPT2TokenizerFast(*files, pad_token="!")
 

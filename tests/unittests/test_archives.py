@@ -6,6 +6,7 @@ import tarfile
 import zipfile
 
 import pytest
+from common import cases, refused
 
 from afpt_plugin.data import archives
 from afpt_plugin.data.archives import download_and_unpack
@@ -56,10 +57,8 @@ def test_a_failed_download_names_the_way_out_and_leaves_nothing(
     zip_of(www / "whole.zip", "toy/b.txt")  # of another hash than wanted
     folder = tmp_path / "data"
     for address in (f"{url}/{name}", f"http://127.0.0.1:9/{name}"):
-        with pytest.raises(InputError) as caught:
+        with refused(address, "by hand", folder / name):
             download_and_unpack(address, folder, known_hash="sha256:00")
-        for part in (address, "by hand", str(folder / name)):
-            assert part in str(caught.value)
         assert list(folder.iterdir()) == []
 
 
@@ -75,23 +74,21 @@ def damaged_zip(path):
     path.write_bytes(content.replace(b"hello", b"hallo"))
 
 
-@pytest.mark.parametrize(
-    ("write", "fact"),
-    [
-        (lambda path: zip_of(path, "toy/a", "../evil"), "'../evil'"),
-        (lambda path: zip_of(path, "toy/a", "b/../../evil"), "'b/../../evil'"),
-        (lambda path: zip_of(path, "toy/a", "b\\..\\..\\evil"), "evil'"),
-        (lambda path: zip_of(path, "toy/a", "/evil"), "'/evil'"),
-        (lambda path: zip_of(path, "toy/a", "C:/evil"), "'C:/evil'"),
-        (lambda path: tar_of(path, "../evil"), "'../evil'"),
-        (lambda path: tar_of(path, "e", tarfile.SYMTYPE, "/etc"), "'e'"),
-        (lambda path: tar_of(path, "e", tarfile.LNKTYPE, "../a"), "'e'"),
-        (lambda path: tar_of(path, "e", tarfile.FIFOTYPE), "'e'"),
-        (lambda path: zip_of(path, *map(str, range(21))), "105 bytes"),
-        (lambda path: tar_of(path).write_bytes(path.read_bytes()[:60]), ""),
-        (lambda path: path.write_text("this is not an archive"), ""),
-        (damaged_zip, "CRC"),
-    ],
+@cases(
+    "write, fact",
+    (lambda path: zip_of(path, "toy/a", "../evil"), "'../evil'"),
+    (lambda path: zip_of(path, "toy/a", "b/../../evil"), "'b/../../evil'"),
+    (lambda path: zip_of(path, "toy/a", "b\\..\\..\\evil"), "evil'"),
+    (lambda path: zip_of(path, "toy/a", "/evil"), "'/evil'"),
+    (lambda path: zip_of(path, "toy/a", "C:/evil"), "'C:/evil'"),
+    (lambda path: tar_of(path, "../evil"), "'../evil'"),
+    (lambda path: tar_of(path, "e", tarfile.SYMTYPE, "/etc"), "'e'"),
+    (lambda path: tar_of(path, "e", tarfile.LNKTYPE, "../a"), "'e'"),
+    (lambda path: tar_of(path, "e", tarfile.FIFOTYPE), "'e'"),
+    (lambda path: zip_of(path, *map(str, range(21))), "105 bytes"),
+    (lambda path: tar_of(path).write_bytes(path.read_bytes()[:60]), ""),
+    (lambda path: path.write_text("this is not an archive"), ""),
+    (damaged_zip, "CRC"),
 )
 def test_an_unsafe_or_damaged_archive_is_refused_whole(
     tmp_path, monkeypatch, write, fact
@@ -100,9 +97,8 @@ def test_an_unsafe_or_damaged_archive_is_refused_whole(
     path = tmp_path / "data" / "toy.zip"
     path.parent.mkdir()
     write(path)
-    with pytest.raises(InputError) as caught:
+    with refused(path, fact):
         download_and_unpack(URL, path.parent)
-    assert str(path) in str(caught.value) and fact in str(caught.value)
     assert [p.name for p in tmp_path.rglob("*")] == ["data", "toy.zip"]
 
 

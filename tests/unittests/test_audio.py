@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from common import cases
 
 from afpt_plugin.data import decoding, resampling
 from afpt_plugin.data.audio import (
@@ -48,13 +49,11 @@ def test_a_clip_is_the_recording_looped_or_cut(tmp_path, n_samples, rate):
     assert torch.equal(clip, fit_length(whole, 80000))
 
 
-@pytest.mark.parametrize(
-    ("rate", "subtype", "tolerance"),
-    [
-        *((8000, "PCM_U8", 0.01), (11025, "PCM_16", 2e-3)),
-        *((22050, "MS_ADPCM", 0.05), (44100, "PCM_24", 2e-3)),
-        *((48000, "PCM_32", 2e-3), (192000, "FLOAT", 2e-3)),
-    ],
+@cases(
+    "rate, subtype, tolerance",
+    *((8000, "PCM_U8", 0.01), (11025, "PCM_16", 2e-3)),
+    *((22050, "MS_ADPCM", 0.05), (44100, "PCM_24", 2e-3)),
+    *((48000, "PCM_32", 2e-3), (192000, "FLOAT", 2e-3)),
 )
 def test_a_clip_sounds_the_same_at_any_rate_and_depth(
     tmp_path, rate, subtype, tolerance
@@ -112,14 +111,12 @@ def test_a_signal_is_looped_or_cut_to_a_length():
             assert torch.equal(fitted, torch.arange(wanted) % n)
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("crop", "center"),
-        ("channels", "left"),
-        ("clip_seconds", 0),
-        ("clip_seconds", 0.4 / RATE),
-    ],
+@cases(
+    "name, value",
+    ("crop", "center"),
+    ("channels", "left"),
+    ("clip_seconds", 0),
+    ("clip_seconds", 0.4 / RATE),
 )
 def test_an_unknown_setting_is_named(ramp, name, value):
     with pytest.raises(InputError, match=f"{name}: .*{value}"):
@@ -151,9 +148,7 @@ def test_blocks_are_the_recording(tmp_path, monkeypatch, rates, channels):
 
 
 @pytest.mark.parametrize("to_rate", [16000, 44100, 48000])
-@pytest.mark.parametrize(
-    "rate", [100, 101, 11024, 44101, 44115, 44056, 399_999, 400_000]
-)
+@cases("rate", 100, 101, 11024, 44101, 44115, 44056, 399_999, 400_000)
 def test_any_rate_is_resampled_in_little_memory(tmp_path, rate, to_rate):
     """A tone stays the tone, from its start to its end, in any number of blocks."""
     n_samples = min(2 * rate, 60_000)

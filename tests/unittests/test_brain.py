@@ -9,8 +9,9 @@ import shutil
 import types
 
 import pytest
-import soundfile
 import torch
+from common import cases
+from data_sets import write_noises
 from speechbrain.utils.checkpoints import Checkpointer
 from speechbrain.utils.epoch_loop import EpochCounter
 from speechbrain.utils.train_logger import FileTrainLogger
@@ -20,7 +21,7 @@ from afpt_plugin.brain import AdaptationBrain
 from afpt_plugin.checkpoints import AtomicCheckpointer, read_state
 from afpt_plugin.data.captions import Caption
 from afpt_plugin.data.datasets import caption_dataset, recording_dataset
-from afpt_plugin.data.manifests import prepare_manifests, read_manifest
+from afpt_plugin.data.manifests import read_manifest
 from afpt_plugin.data.resident import ResidentDataset
 from afpt_plugin.data.supervision import Shots
 from afpt_plugin.errors import InputError
@@ -31,7 +32,6 @@ from afpt_plugin.results import output
 from afpt_plugin.results import run as run_module
 from afpt_plugin.results.output import HEADS, baseline_head
 from afpt_plugin.results.run import RunResults
-from afpt_plugin.results.scores import Scores
 from afpt_plugin.schedules import CosineScheduler
 from afpt_plugin.similarity import CaptionNoise
 from afpt_plugin.step_brain import StepBrain
@@ -40,39 +40,23 @@ from afpt_plugin.together import Company, Stopped
 
 NAMES = ["dog", "rain", "bell"]
 TASK = Task("tiny", NAMES, clip_seconds=1.0)
+AUTHORS = ("label_dropout", "embed_twice", "padding_weight")
 TEXTS = [
-    ("dog barks loudly", 0),
-    ("a big dog barks", 0),
-    ("two dogs far away", 0),
-    ("rain falls on the roof", 1),
-    ("rains on a roof", 1),
-    ("hard rain falls", 1),
-    ("bell rings", 2),
-    ("old bells far away", 2),
-    ("a small bell rings", 2),
+    *(
+        ("dog barks loudly", 0),
+        ("a big dog barks", 0),
+        ("two dogs far away", 0),
+    ),
+    *(("rain falls on the roof", 1), ("rains on a roof", 1)),
+    *(("hard rain falls", 1), ("bell rings", 2)),
+    *(("old bells far away", 2), ("a small bell rings", 2)),
 ]
-
-
-def write_recordings(folder, n, first=0):
-    """A manifest of recordings of one second, 0.1 s a frame."""
-    rows = []
-    for number in range(first, first + n):
-        path = folder / f"{number}.wav"
-        generator = torch.Generator().manual_seed(number)
-        sig = 0.1 * torch.randn(800, generator=generator)
-        soundfile.write(path, sig.numpy(), 800)
-        rows.append(
-            {"ID": path.stem, "wav": str(path), "label": NAMES[number % 3]}
-        )
-    save_folder = folder / f"prepared{first}"
-    prepare_manifests(TASK, folder, rows, save_folder)
-    return save_folder / "test.csv"
 
 
 @pytest.fixture(scope="module")
 def recordings(tmp_path_factory):
     """Six recordings to test on."""
-    return write_recordings(tmp_path_factory.mktemp("recordings"), 6)
+    return write_noises(TASK, tmp_path_factory.mktemp("recordings"), 6)
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +157,6 @@ def make_run(
 
 
 def run_whole(*args, **options):
-    """Fit and evaluate."""
     run = make_run(*args, **options)
     run.fit()
     run.evaluate()
@@ -183,6 +166,20 @@ def run_whole(*args, **options):
 def comparable(run):
     """Results without what may differ between equal runs."""
     return {k: v for k, v in run.results().items() if k != "timings"}
+
+
+def assert_near(found, expected):
+    """The same run, but for the rounding of its losses."""
+    assert found["metrics"] == expected["metrics"]
+    pairs = zip(found["history"], expected["history"], strict=True)
+    assert all(own == pytest.approx(other, rel=1e-4) for own, other in pairs)
+
+
+def assert_same(found, expected):
+    """The same tensors, to the bit."""
+    assert found.keys() == expected.keys()
+    for name, tensor in expected.items():
+        assert torch.equal(found[name], tensor), name
 
 
 class Killed(Exception):
@@ -219,10 +216,7 @@ def test_clap_is_bit_identical_after_a_run(clap, recordings, tmp_path):
     before = copy.deepcopy(clap.state_dict())
     learner = PromptLearner(n_ctx=4, label_dropout=True)
     run_whole(clap, recordings, tmp_path / "run", learner=learner, epochs=1)
-    after = clap.state_dict()
-    assert set(before) == set(after)
-    for name, tensor in before.items():
-        assert torch.equal(tensor, after[name]), name
+    assert_same(clap.state_dict(), before)
     assert not any(module.training for module in clap.modules())
     assert not any(p.requires_grad for p in clap.parameters())
 
@@ -245,19 +239,15 @@ def test_checkpoints_hold_the_learner_and_not_clap(whole):
 
 def test_training_never_reads_a_recording(whole, blind):
     assert blind.selected == whole.results()["selected_epoch"]
-    for name, tensor in whole.export().tensors.items():
-        assert torch.equal(tensor, blind.export().tensors[name])
+    assert_same(blind.export().tensors, whole.export().tensors)
     assert blind.export().metrics == {}
-    assert all(
-        set(row)
-        == {"epoch", "train_loss", "train_acc", "valid_loss", "valid_acc"}
-        for row in blind.brain.results.history
-    )
+    keys = {"epoch", "train_loss", "train_acc", "valid_loss", "valid_acc"}
+    assert all(set(row) == keys for row in blind.brain.results.history)
     assert "test " not in (blind.folder / "train_log.txt").read_text()
 
 
 def test_recordings_are_learned_from_like_captions(clap, recordings, tmp_path):
-    shots = Shots(write_recordings(tmp_path, 9, first=6), k=2, valid_k=1)
+    shots = Shots(write_noises(TASK, tmp_path, 9, 6), k=2, valid_k=1)
     store, tested = tmp_path / "features", read_manifest(recordings)
     items = shots.datasets(TASK, clap, store, tested)
     assert len(items.train) == 6 and len(items.valid) == 3
@@ -285,13 +275,11 @@ def test_every_epoch_is_logged_and_in_the_checkpoints_meta(whole):
     assert keys <= set(last.meta)
 
 
-@pytest.mark.parametrize(
-    ("selection", "best"),
-    [
-        ("captions", lambda rows: min(rows, key=lambda r: r["valid_loss"])),
-        ("audio", lambda rows: max(rows, key=lambda row: row["ensemble"])),
-        (None, lambda rows: rows[-1]),
-    ],
+@cases(
+    "selection, best",
+    ("captions", lambda rows: min(rows, key=lambda r: r["valid_loss"])),
+    ("audio", lambda rows: max(rows, key=lambda row: row["ensemble"])),
+    (None, lambda rows: rows[-1]),
 )
 def test_the_named_rule_selects_the_epoch(
     clap, recordings, tmp_path, selection, best
@@ -311,9 +299,7 @@ def test_the_named_rule_selects_the_epoch(
         assert results["metrics"][head]["acc"] == best[head]
     export = run.export()
     kept = run.brain.checkpointer.find_checkpoint(max_key="selection_score")
-    state = read_state(kept.paramfiles["learner"])
-    for name, tensor in state.items():
-        assert torch.equal(export.tensors[name], tensor)
+    assert_same(export.tensors, read_state(kept.paramfiles["learner"]))
     assert export.class_names == NAMES
     assert export.clip_seconds == 1.0
     assert export.metrics == results["metrics"]
@@ -422,10 +408,7 @@ def test_the_way_of_a_gpu_gives_the_same_run(
     run.evaluate()
     assert len(run.brain.captured.graphs) == 2  # the last batch is smaller
     assert type(run.brain.test_loader.dataset) is ResidentDataset
-    found, expected = comparable(run), comparable(plain)
-    assert found["metrics"] == expected["metrics"]
-    for own, other in zip(found["history"], expected["history"], strict=True):
-        assert own == pytest.approx(other, rel=1e-4)
+    assert_near(run.results(), plain.results())
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
@@ -469,12 +452,12 @@ def test_a_run_on_a_gpu_is_captured(make_clap, recordings, tmp_path, precision):
     assert company.run() == [None, None]
     assert all(next(iter(company._steps.values())).graphs.values())
     plain = run_whole(make_clap(), recordings, tmp_path / "cpu", norm=0)
-    for own, other in zip(
-        run.brain.results.history, plain.brain.results.history, strict=True
-    ):
-        assert own["train_loss"] == pytest.approx(
-            other["train_loss"], rel=0.02 if precision == "bf16" else 1e-3
-        )
+    own, other = (
+        [row["train_loss"] for row in each.brain.results.history]
+        for each in (run, plain)
+    )
+    near = 0.02 if precision == "bf16" else 1e-3
+    assert own == pytest.approx(other, rel=near)
 
 
 # Together
@@ -484,26 +467,13 @@ def test_seeds_learn_together_what_they_learn_alone(
     make_clap, recordings, tmp_path
 ):
     """In one pass of the tower for those that are alike; one fails."""
-    clap = make_clap()
-    cases = {
-        "1": {},
-        "2": {"epochs": 2},
-        "3": {},
-        "longer": {"n_ctx": 5},
-        "fails": {},
-    }
+    clap, names = make_clap(), ["1", "2", "3", "longer", "fails"]
 
     def make(name, folder):
-        options = {"n_ctx": 4, "anchor": 0.5, "seed": ord(name[0])}
-        options |= {k: v for k, v in cases[name].items() if k == "n_ctx"}
-        run = make_run(
-            clap,
-            recordings,
-            tmp_path / folder / name,
-            learner=PromptLearner(**options),
-            epochs=cases[name].get("epochs", 3),
-            seed=ord(name[0]),
-        )
+        seed, n_ctx = ord(name[0]), 5 if name == "longer" else 4
+        options = {"seed": seed, "epochs": 2 if name == "2" else 3}
+        options["learner"] = PromptLearner(n_ctx=n_ctx, anchor=0.5, seed=seed)
+        run = make_run(clap, recordings, tmp_path / folder / name, **options)
 
         def whole():
             if name == "fails":
@@ -522,21 +492,17 @@ def test_seeds_learn_together_what_they_learn_alone(
         return honest(ctx, *args, **kwargs)
 
     clap.caption_encoder.encode_prompts = count
-    together = {name: make(name, "together") for name in cases}
+    together = {name: make(name, "together") for name in names}
     errors = Company([whole for _, whole in together.values()]).run()
     del clap.caption_encoder.encode_prompts
     assert [str(error) for error in errors] == ["None"] * 4 + ["as it should"]
     assert {8, 6, 4} < set(widths)  # two contexts of each that is alike
-    for name in list(cases)[:4]:
+    for name in names[:4]:
         alone, whole = make(name, "alone")
         whole()
-        found, expected = comparable(together[name][0]), comparable(alone)
+        found, expected = together[name][0].results(), alone.results()
         assert found["identity"] == expected["identity"]
-        assert found["metrics"] == expected["metrics"]
-        for own, other in zip(
-            found["history"], expected["history"], strict=True
-        ):
-            assert own == pytest.approx(other, rel=1e-4)
+        assert_near(found, expected)
 
 
 def test_a_company_that_is_interrupted_ends_its_runs(
@@ -569,56 +535,34 @@ def test_a_killed_run_resumes_to_the_same_numbers(
     assert comparable(resumed) == comparable(whole)
 
 
-@pytest.mark.parametrize(
-    "make_learner",
-    [
-        lambda: PromptLearner(n_ctx=4, seed=1, class_specific=True),
-        lambda: PromptLearner(
-            n_ctx=4,
-            seed=1,
-            label_dropout=True,
-            embed_twice=True,
-            padding_weight=True,
-        ),
-        lambda: FeatureContext(seed=1),
-    ],
+@cases(
+    "make, settings",
+    (PromptLearner, {"n_ctx": 4, "class_specific": True}),
+    (PromptLearner, {"n_ctx": 4, **dict.fromkeys(AUTHORS, True)}),
+    (FeatureContext, {}),
 )
 @pytest.mark.parametrize("supervision", ["captions", "recordings"])
 def test_any_killed_learner_resumes_from_either_supervision(
-    clap, recordings, tmp_path, make_learner, supervision
+    clap, recordings, tmp_path, make, settings, supervision
 ):
-    train = None
+    options = {"lr_annealing": CosineScheduler(0.02, 3, warmup_lr=0.01)}
     if supervision == "recordings":
-        rows = read_manifest(write_recordings(tmp_path, 9, first=6))
-        train = recording_dataset(clap, rows, NAMES, tmp_path / "f", 1.0)
-
-    def make(name):
-        """The same run in a folder of its own."""
-        return make_run(
-            clap,
-            None,
-            tmp_path / name / "run",
-            learner=make_learner(),
-            train=train,
-            lr_annealing=CosineScheduler(0.02, 3, warmup_lr=0.01),
+        rows = read_manifest(write_noises(TASK, tmp_path, 9, 6))
+        options["train"] = recording_dataset(
+            clap, rows, NAMES, tmp_path / "f", 1.0
         )
 
-    whole = make("whole")
+    def start(name):
+        folder, learner = tmp_path / name / "run", make(seed=1, **settings)
+        return make_run(clap, None, folder, learner=learner, **options)
+
+    whole = start("whole")
     whole.fit()
-    kill_at(make("killed"), 4)
-    resumed = make("killed")
+    kill_at(start("killed"), 4)
+    resumed = start("killed")
     resumed.fit()
     found = resumed.brain.results.history
     assert found == whole.brain.results.history and len(found) == 3
-
-
-def test_a_killed_run_without_test_set_resumes(blind, clap, tmp_path):
-    kill_at(make_run(clap, None, tmp_path / "run"), 4)
-    run = make_run(clap, None, tmp_path / "run")
-    run.fit()
-    run.finish()
-    contexts = (each.export().tensors["ctx_coarse"] for each in (run, blind))
-    assert torch.equal(*contexts)
 
 
 def test_a_finished_run_can_be_repeated_without_training(
@@ -630,17 +574,15 @@ def test_a_finished_run_can_be_repeated_without_training(
     assert again.brain.optimizer_step == whole.brain.optimizer_step
 
 
-@pytest.mark.parametrize(
-    ("other", "named"),
-    [
-        ({"seed": 2}, "seed"),
-        ({"captions": TEXTS[:-1]}, "supervision"),
-        ({"learner": PromptLearner(n_ctx=4, anchor=0.25)}, "learner"),
-        ({"norm": 0.5}, "training"),
-        ({"selection": None}, "selection"),
-        ({"epochs": 2}, "3 epochs, and only 2"),
-        ({"epochs": 4}, None),
-    ],
+@cases(
+    "other, named",
+    ({"seed": 2}, "seed"),
+    ({"captions": TEXTS[:-1]}, "supervision"),
+    ({"learner": PromptLearner(n_ctx=4, anchor=0.25)}, "learner"),
+    ({"norm": 0.5}, "training"),
+    ({"selection": None}, "selection"),
+    ({"epochs": 2}, "3 epochs, and only 2"),
+    ({"epochs": 4}, None),
 )
 def test_another_run_does_not_go_on_from_a_finished_one(
     blind, clap, tmp_path, other, named
@@ -666,15 +608,14 @@ def test_a_checkpoint_of_an_earlier_version_is_not_gone_on_from(clap, tmp_path):
 def test_an_untrained_run_is_not_written_over_by_another(
     clap, recordings, tmp_path
 ):
-    folder = tmp_path / "run"
-    run_whole(clap, recordings, folder, learner=Template("a sound of {}"))
-    run_whole(clap, recordings, folder, learner=Template("a sound of {}"))
+    given = clap, recordings, tmp_path / "run"
+    same = Template("a sound of {}")
+    run_whole(*given, learner=same), run_whole(*given, learner=same)
     with pytest.raises(InputError, match="learner"):
-        make_run(clap, recordings, folder, learner=Template("{} far away"))
+        make_run(*given, learner=Template("{} far away"))
     # Its shots would be others.
     with pytest.raises(InputError, match="seed"):
-        same = Template("a sound of {}")
-        make_run(clap, recordings, folder, learner=same, seed=2)
+        make_run(*given, learner=same, seed=2)
 
 
 def test_a_half_written_checkpoint_does_not_count(tmp_path):
@@ -693,19 +634,16 @@ def test_a_half_written_checkpoint_does_not_count(tmp_path):
 
 
 def flip(path):
-    """Change one bit."""
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
 
 
-@pytest.mark.parametrize(
-    ("which", "file"),
-    [
-        *(("best", "learner"), ("best", "CKPT"), ("last", "learner")),
-        *(("last", "CKPT"), ("all", "optimizer"), ("all", "counter")),
-        *(("all", "brain"), ("all", "manifest")),
-    ],
+@cases(
+    "which, file",
+    *(("best", "learner"), ("best", "CKPT"), ("last", "learner")),
+    *(("last", "CKPT"), ("all", "optimizer"), ("all", "counter")),
+    *(("all", "brain"), ("all", "manifest")),
 )
 def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(
     blind, clap, tmp_path, caplog, which, file
@@ -727,8 +665,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(
     assert folder.name in caplog.text
     assert again.brain.results.history == whole.brain.results.history
     again.finish(), whole.finish()
-    first, second = again.export().tensors, whole.export().tensors
-    assert all(torch.equal(first[name], second[name]) for name in second)
+    assert_same(again.export().tensors, whole.export().tensors)
     # What cannot be used does not stay.
     kept = again.brain.checkpointer.list_checkpoints()
     assert len(list((tmp_path / "run" / "save").iterdir())) == len(kept)
@@ -761,20 +698,6 @@ def test_a_clock_set_back_loses_no_epoch(tmp_path, monkeypatch):
         assert saver.find_checkpoint().meta["epoch"] == epoch
 
 
-def test_an_optimizers_state_comes_back_to_the_bit(tmp_path):
-    net = torch.nn.Linear(3, 2)
-    optimizer = torch.optim.AdamW(net.parameters(), lr=0.1, betas=(0.5, 0.9))
-    net(torch.ones(1, 3)).sum().backward()
-    optimizer.step()
-    saver = AtomicCheckpointer(tmp_path, {"net": net, "opt": optimizer})
-    (path,) = {saver.save_checkpoint().paramfiles["opt"]}
-    state, wanted = read_state(path), optimizer.state_dict()
-    assert state["param_groups"] == wanted["param_groups"]
-    for key, values in wanted["state"].items():
-        for name, value in values.items():
-            assert torch.equal(state["state"][key][name], value)
-
-
 def test_a_checkpoint_is_read_once_but_never_taken_for_another(
     tmp_path, monkeypatch
 ):
@@ -802,20 +725,12 @@ def test_a_checkpoint_is_read_once_but_never_taken_for_another(
     assert sorted(each.meta["epoch"] for each in found) == [2, 3]
 
 
-@pytest.mark.parametrize(
-    ("options", "fact"),
-    [
-        ({"selection": "best"}, "'best'"),
-        ({"selection": "audio"}, "test set"),
-        ({"selection": "captions", "valid": False}, "valid_fraction"),
-    ],
+@cases(
+    "options, fact",
+    ({"selection": "best"}, "'best'"),
+    ({"selection": "audio"}, "test set"),
+    ({"selection": "captions", "valid": False}, "valid_fraction"),
 )
 def test_a_rule_that_cannot_select_is_an_error(clap, tmp_path, options, fact):
     with pytest.raises(InputError, match=fact):
         make_run(clap, None, tmp_path / "run", **options).fit()
-
-
-def test_scores_know_no_ensemble_of_one_head():
-    scores = Scores()
-    scores.add(["a"], {"coarse": torch.eye(2)[:1]}, torch.eye(2)[:1])
-    assert set(scores.collect()[0]) == {"coarse"}

@@ -1,8 +1,4 @@
-"""Caption manifests: what is read, refused, split and kept.
-
-Authors
- * The afpt_plugin developers 2026
-"""
+"""Caption manifests: what is read, refused, split and kept."""
 
 import logging
 import re
@@ -10,6 +6,7 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 import pytest
+from common import cases, refusal
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -25,7 +22,6 @@ from afpt_plugin.data.captions import (
     write_captions,
 )
 from afpt_plugin.data.tables import read_table
-from afpt_plugin.errors import InputError
 
 CLASSES = ["dog", "crackling fire", "rain"]
 UPSTREAM = Path(__file__).parents[2].parent / "shared/captions/upstream"
@@ -43,16 +39,6 @@ def manifest(tmp_path):
         return path
 
     return write
-
-
-def refusal(function, *arguments):
-    """The message with which an input is refused."""
-    with pytest.raises(InputError) as caught:
-        function(*arguments)
-    return str(caught.value)
-
-
-# ------------------------------------------------------- reading and writing
 
 
 def test_our_format_maps_names_to_indices_and_keeps_lines(manifest):
@@ -78,28 +64,26 @@ def test_authors_format_reads_integers_and_bracketed_lists(
     assert [c.labels for c in captions] == [(0,), (2, 1), (2,)]
 
 
-@pytest.mark.parametrize(
-    ("header", "row", "fact"),
-    [
-        ("caption,label", ",dog", "empty"),
-        ("caption,label", "nan,dog", "empty"),
-        ("caption,label", "x,", "''"),
-        ("caption,label", "x,dgo", "'dgo' is unknown; did you mean 'dog'?"),
-        ("caption,label", "x,zzzz", "'zzzz' is unknown"),
-        ("caption,label", "x,dog|rain|dog", "twice"),
-        ("caption,label", '"x\ny",dog', r"'x\ny'"),
-        ("caption,class", "x,3", "3 is outside 0 to 2"),
-        ("caption,class", "x,-1", "-1 is outside 0 to 2"),
-        ("caption,class", 'x,"[0, 7]"', "7 is outside 0 to 2"),
-        ("caption,class", "x,1.0", "'1.0'"),
-        ("caption,class", "x,nan", "'nan'"),
-        ("caption,class", "x,", "''"),
-        ("caption,class", "x,[]", "'[]'"),
-        ("caption,class", 'x,"[1, 2"', "'[1, 2'"),
-        ("caption,class", "x,__import__('os')", "__import__"),
-        ("caption,class", "x," + "9" * 5000, "'9999"),
-        ("caption,class", 'x,"[1, 1]"', "twice"),
-    ],
+@cases(
+    "header, row, fact",
+    ("caption,label", ",dog", "empty"),
+    ("caption,label", "nan,dog", "empty"),
+    ("caption,label", "x,", "''"),
+    ("caption,label", "x,dgo", "'dgo' is unknown; did you mean 'dog'?"),
+    ("caption,label", "x,zzzz", "'zzzz' is unknown"),
+    ("caption,label", "x,dog|rain|dog", "twice"),
+    ("caption,label", '"x\ny",dog', r"'x\ny'"),
+    ("caption,class", "x,3", "3 is outside 0 to 2"),
+    ("caption,class", "x,-1", "-1 is outside 0 to 2"),
+    ("caption,class", 'x,"[0, 7]"', "7 is outside 0 to 2"),
+    ("caption,class", "x,1.0", "'1.0'"),
+    ("caption,class", "x,nan", "'nan'"),
+    ("caption,class", "x,", "''"),
+    ("caption,class", "x,[]", "'[]'"),
+    ("caption,class", 'x,"[1, 2"', "'[1, 2'"),
+    ("caption,class", "x,__import__('os')", "__import__"),
+    ("caption,class", "x," + "9" * 5000, "'9999"),
+    ("caption,class", 'x,"[1, 1]"', "twice"),
 )
 def test_a_bad_row_is_named(manifest, header, row, fact):
     good = COMPLETE if header.endswith("label") else "a,0\nb,1\nc,2\n"
@@ -119,17 +103,15 @@ def test_all_bad_rows_are_counted_and_ten_shown(manifest):
     assert "line 15: " not in message
 
 
-@pytest.mark.parametrize(
-    ("content", "fact"),
-    [
-        ("text,label\na,dog\n", "'text', 'label'"),
-        ("caption\na\n", "'caption'"),
-        ("caption,class,label\na,0,dog\n", "'caption', 'class', 'label'"),
-        ("a dog barks,dog\na,dog\n", "'a dog barks', 'dog'"),
-        ("caption,label\n", "no row"),
-        ("caption,label\na,dog\nb,rain\n", "(crackling fire)"),
-        ("", "'caption,label' (class names"),
-    ],
+@cases(
+    "content, fact",
+    ("text,label\na,dog\n", "'text', 'label'"),
+    ("caption\na\n", "'caption'"),
+    ("caption,class,label\na,0,dog\n", "'caption', 'class', 'label'"),
+    ("a dog barks,dog\na,dog\n", "'a dog barks', 'dog'"),
+    ("caption,label\n", "no row"),
+    ("caption,label\na,dog\nb,rain\n", "(crackling fire)"),
+    ("", "'caption,label' (class names"),
 )
 def test_an_unusable_file_is_refused_with_the_reason(manifest, content, fact):
     path = manifest(content)
@@ -147,14 +129,12 @@ def test_repeated_rows_are_kept_once_with_a_warning(manifest, caplog):
     assert "2 rows" in caplog.text
 
 
-@pytest.mark.parametrize(
-    ("name", "rows", "n_classes"),
-    [
-        ("cap_esc", 6177, 50),
-        ("cap_urbansound8k", 1512, 10),
-        ("cap_fsd19", 9515, 80),
-        ("cap_dcase19", 1919, 10),
-    ],
+@cases(
+    "name, rows, n_classes",
+    ("cap_esc", 6177, 50),
+    ("cap_urbansound8k", 1512, 10),
+    ("cap_fsd19", 9515, 80),
+    ("cap_dcase19", 1919, 10),
 )
 def test_authors_files_are_read_whole(name, rows, n_classes):
     path = UPSTREAM / f"{name}.csv"
@@ -199,9 +179,7 @@ def test_what_is_written_is_read_back(drawn, tmp_path):
     assert back == list(dict.fromkeys(captions))
 
 
-@pytest.mark.parametrize(
-    ("text", "labels"), [("", (0,)), ("x", ()), ("x", (-1,)), ("x\n", (0,))]
-)
+@cases("text, labels", ("", (0,)), ("x", ()), ("x", (-1,)), ("x\n", (0,)))
 def test_unreadable_caption_is_not_written_and_old_file_stays(
     manifest, text, labels
 ):
@@ -211,8 +189,6 @@ def test_unreadable_caption_is_not_written_and_old_file_stays(
     assert str(path) in message and repr(text) in message
     assert path.read_text() == "old"
 
-
-# ---------------------------------------------------------------- splitting
 
 WORDS = st.from_regex("[a-zA-Z][a-zA-Z .,!]{0,3}", fullmatch=True)
 
@@ -274,9 +250,6 @@ def test_split_serves_rare_classes_first_and_leaves_them_the_last(seed):
     assert valid != split_captions(captions, 1, 0.5, seed + 1)[1]
 
 
-# ---------------------------------------------------------------- choosing
-
-
 def test_the_first_captions_of_a_class_stay_or_a_seeded_choice():
     """Of twelve captions of class 0 among three of class 1."""
     captions = [Caption(f"c{i}", (int(i % 5 == 0),)) for i in range(15)]
@@ -297,9 +270,6 @@ def test_caption_with_several_labels_stays_while_one_has_room():
     assert subsample_captions(captions, 1) == captions[:2]
 
 
-# ---------------------------------------------- templates and fingerprints
-
-
 def test_templates_make_every_sentence_for_every_class():
     captions = template_captions(CLASSES)
     assert len({c.caption for c in captions}) == 3 * len(TEMPLATES)
@@ -308,16 +278,14 @@ def test_templates_make_every_sentence_for_every_class():
     assert all(template.count("{}") == 1 for template in TEMPLATES)
 
 
-@pytest.mark.parametrize(
-    ("function", "arguments", "fact"),
-    [
-        (split_captions, (1, -0.1, 0), "valid_fraction is -0.1"),
-        (split_captions, (1, 1, 0), "valid_fraction is 1"),
-        (split_captions, (1, float("nan"), 0), "valid_fraction is nan"),
-        (split_captions, (2, 0.1, 0), "(2,) of the caption 'a' are outside 0"),
-        (subsample_captions, (0,), "captions_per_class is 0"),
-        (subsample_captions, (-3,), "captions_per_class is -3"),
-    ],
+@cases(
+    "function, arguments, fact",
+    (split_captions, (1, -0.1, 0), "valid_fraction is -0.1"),
+    (split_captions, (1, 1, 0), "valid_fraction is 1"),
+    (split_captions, (1, float("nan"), 0), "valid_fraction is nan"),
+    (split_captions, (2, 0.1, 0), "(2,) of the caption 'a' are outside 0"),
+    (subsample_captions, (0,), "captions_per_class is 0"),
+    (subsample_captions, (-3,), "captions_per_class is -3"),
 )
 def test_a_bad_argument_is_named(function, arguments, fact):
     assert fact in refusal(function, [Caption("a", (2,))], *arguments)
@@ -331,9 +299,6 @@ def test_fingerprint_tells_contents_and_order_but_not_lines():
     others += [[a, Caption("b", labels)] for labels in ((1,), (2, 1))]
     prints = {captions_fingerprint(captions) for captions in others}
     assert len(prints | {base}) == len(others) + 1
-
-
-# ------------------------------------------------------------- our captions
 
 
 def test_our_captions_of_esc50_are_many_varied_and_no_templates():

@@ -8,7 +8,7 @@ import torch
 from afpt_plugin import captured
 from afpt_plugin.captured import CapturedStep
 from afpt_plugin.data.datasets import EmbeddingDataset, batch_item
-from afpt_plugin.data.resident import Batch, on_device
+from afpt_plugin.data.resident import on_device
 from afpt_plugin.learners import FeatureContext, PromptLearner
 from afpt_plugin.precision import full_float32, name_precision
 from afpt_plugin.similarity import CaptionNoise
@@ -109,10 +109,8 @@ def train(clap, learner, noise, device, dataset, n_steps=20, capture=True):
 
 def test_gradients_are_those_of_backward_and_add_up(clap, dataset):
     step, learner = make_step(clap, PromptLearner(4), 0.0, "cpu", factor=2)
-    batches = [
-        on_device(dataset, torch.device("cpu")).collate(r)
-        for r in ([0, 1], [2, 3])
-    ]
+    resident = on_device(dataset, torch.device("cpu"))
+    batches = [resident.collate(rows) for rows in ([0, 1], [2, 3])]
     for batch in batches:
         step([batch])
     found = [p.grad.clone() for p in learner.parameters()]
@@ -158,18 +156,18 @@ def test_a_step_that_looks_at_a_value_is_run_as_ever(
     honest = PromptLearner.forward
 
     def look(self, item, classes):
-        """Wait for the GPU."""
         assert item.whole.isfinite().all().item()
         return honest(self, item, classes)
 
     monkeypatch.setattr(PromptLearner, "forward", look)
-    losses, _, step = train(
-        make_clap(), PromptLearner(4, seed=1), 0.0, "cuda", dataset
-    )
+
+    def run():
+        learner = PromptLearner(4, seed=1)
+        return train(make_clap(), learner, 0.0, "cuda", dataset)
+
+    losses, _, step = run()
     monkeypatch.undo()
-    expected, _, _ = train(
-        make_clap(), PromptLearner(4, seed=1), 0.0, "cuda", dataset
-    )
+    expected, _, _ = run()
     assert losses == pytest.approx(expected, rel=1e-4)
     assert not any(step.graphs.values())
     assert caplog.text.count("cannot be captured") == 1
@@ -195,8 +193,3 @@ def test_logits_are_multiplied_in_full_float32():
         assert name_precision("fp32", "cuda:0") == "fp32"
     finally:
         flags.allow_tf32 = before
-
-
-def test_a_batch_names_what_it_holds():
-    tensors = {"whole": torch.ones(1, 2), "target": torch.ones(1, 3)}
-    assert Batch.tensors(Batch(["a"], tensors)).keys() == tensors.keys()

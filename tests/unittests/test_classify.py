@@ -15,9 +15,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+from common import cases
 
 from afpt_plugin import backbones
-from afpt_plugin.cli import main
+from afpt_plugin.cli import main, make_parser
 from afpt_plugin.commands import classify
 from afpt_plugin.commands.growing import Table
 from afpt_plugin.inference import PromptedClassifier
@@ -58,17 +59,12 @@ def record(path, seconds):
     soundfile.write(path, noise.cumsum() / 1000, RATE)
 
 
-def score(output, *arguments, names="dog, rain,church bells"):
-    words = ["--class-names", names, "--output", output, *arguments]
-    return main(["classify", *map(str, words)])
+def command(output, *arguments, names="dog, rain,church bells"):
+    return "classify", "--class-names", names, "--output", output, *arguments
 
 
-def mistake(capsys, *arguments, **options):
-    with pytest.raises(SystemExit, match="2"):
-        score(*arguments, **options)
-    printed = capsys.readouterr().err
-    assert "Traceback" not in printed
-    return printed[printed.index("error: ") :]
+def score(*arguments, **options):
+    return main([*map(str, command(*arguments, **options))])
 
 
 def contents(folder):
@@ -79,9 +75,7 @@ def contents(folder):
     }
 
 
-@pytest.mark.parametrize(
-    "name", ["s.csv", "s.parquet", "s.tsv", "labels --format raven"]
-)
+@cases("name", "s.csv", "s.parquet", "s.tsv", "labels --format raven")
 def test_new_changed_and_failed_files_are_added(
     folder, batches, tmp_path, name
 ):
@@ -109,11 +103,10 @@ def test_new_changed_and_failed_files_are_added(
     read = {".csv": pd.read_csv, ".parquet": pd.read_parquet}
     read[".tsv"] = lambda path: pd.read_csv(path, sep="\t")
     for file in tables:
-        tables = [
-            read[os.path.splitext(file)[1]](place / file)
-            for place in (old, new)
-        ]
-        pd.testing.assert_frame_equal(*tables, rtol=1e-4)
+        own = read[os.path.splitext(file)[1]]
+        pd.testing.assert_frame_equal(
+            own(old / file), own(new / file), rtol=1e-4
+        )
     batches.clear()
     assert score(old / name.split()[0], *options) == 0
     assert batches == [] and contents(old) == found
@@ -142,13 +135,13 @@ def limited(n_bytes):
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
-def test_a_full_disk_keeps_what_is_done(folder, tmp_path, capsys):
+def test_a_full_disk_keeps_what_is_done(folder, tmp_path, mistake):
     """Whole rows of some files; the same command goes on."""
     whole, output = tmp_path / "whole.csv", tmp_path / "s.csv"
     assert score(whole, folder, "--frames") == 0
     frames = (tmp_path / "whole.frames.csv").read_bytes()
     with limited(int(0.6 * len(frames))):
-        error = mistake(capsys, output, folder, "--frames")
+        error = mistake(*command(output, folder, "--frames"))
     assert "s.csv has 2 of 4 files" in error and "goes on" in error
     assert len(pd.read_csv(output)) == 2
     rest = (tmp_path / "s.frames.csv").read_bytes()
@@ -239,12 +232,12 @@ def test_a_killed_command_leaves_no_trace(
     assert n > 10
 
 
-def test_a_second_process_says_that_there_is_a_first(folder, tmp_path, capsys):
+def test_a_second_process_says_that_there_is_a_first(folder, tmp_path, mistake):
     """At once; a lock's file that was left behind is nothing."""
     output, lock = tmp_path / "s.csv", tmp_path / ".s.csv.lock"
     with open(lock, "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        error = mistake(capsys, output, folder)
+        error = mistake(*command(output, folder))
         assert "another process is at work there" in error
     assert not output.exists()
     assert score(output, folder) == 0
@@ -262,7 +255,8 @@ def test_windows_and_their_segments(folder, tmp_path, clap):
     assert list(windows) == ["file", "start", "end", "class", "score"]
     assert windows["start"].tolist() == [0, 5, 10, 13]
     assert windows["end"].tolist() == [5, 10, 15, 18]
-    args = classify_arguments(path, output)
+    words = command(output, path, names=",".join(NAMES))
+    args = make_parser().parse_args([*map(str, words)])
     classifier = classify._load(args)
     wanted = classifier.classify_file(path, per_window=True)
     assert windows["class"].tolist() == wanted.text_lab
@@ -281,16 +275,7 @@ def test_windows_and_their_segments(folder, tmp_path, clap):
     )
 
 
-def classify_arguments(path, output):
-    from afpt_plugin.cli import make_parser
-
-    words = ["classify", path, "--output", output, "--class-names", "-"]
-    args = make_parser().parse_args(list(map(str, words)))
-    args.class_names = ",".join(NAMES)
-    return args
-
-
-def test_class_names_are_a_text_or_a_file(folder, tmp_path, capsys):
+def test_class_names_are_a_text_or_a_file(folder, tmp_path, mistake):
     """As `afpt tune` takes them; an export's prompts may take others, too."""
     file = tmp_path / "names.txt"
     file.write_text("\n".join(NAMES))
@@ -299,60 +284,50 @@ def test_class_names_are_a_text_or_a_file(folder, tmp_path, capsys):
     assert (tmp_path / "a.csv").read_bytes() == (
         tmp_path / "b.csv"
     ).read_bytes()
-    error = mistake(capsys, tmp_path / "c.csv", folder, names="dog,Dog")
+    error = mistake(*command(tmp_path / "c.csv", folder, names="dog,Dog"))
     assert "line 2: 'Dog' repeats 'dog'" in error
-    error = mistake(
-        capsys, tmp_path / "a.csv", folder, "--prompt-template", "a {}"
-    )
+    words = command(tmp_path / "a.csv", folder, "--prompt-template", "a {}")
+    error = mistake(*words)
     assert "(export_fingerprint differs)" in error and "--overwrite" in error
-    error = mistake(
-        capsys,
-        tmp_path / "d.csv",
-        folder,
-        "--source",
-        tmp_path,
-        "--clap",
-        "mini",
-    )
+    error = mistake(*words, "--source", tmp_path, "--clap", "mini")
     assert "--clap is for --class-names alone" in error
-    with pytest.raises(SystemExit, match="2"):
-        main(["classify", str(folder), "--output", "s.csv"])
-    assert "give --source" in capsys.readouterr().err
+    error = mistake("classify", folder, "--output", "s.csv")
+    assert "give --source" in error
 
 
-def test_a_recording_is_not_written_over(folder, tmp_path, capsys):
+def test_a_recording_is_not_written_over(folder, tmp_path, mistake):
     """By its name or a link, of a file that is named or in a folder."""
     path, link = folder / "b.wav", tmp_path / "link.png"
     path = path.rename(folder / "b.png")
     link.symlink_to(path)
     before = path.read_bytes()
     for figure in (path, link):
-        error = mistake(capsys, tmp_path / "s.csv", path, "--figure", figure)
-        assert "is the recording" in error
+        words = command(tmp_path / "s.csv", path, "--figure", figure)
+        assert "is the recording" in mistake(*words)
     assert path.read_bytes() == before
     assert not (tmp_path / "s.csv").exists()
 
 
-def test_overwrite_leaves_a_folder_of_others_alone(folder, tmp_path, capsys):
+def test_overwrite_leaves_a_folder_of_others_alone(folder, tmp_path, mistake):
     """Even if a leftover of another name lies beside it."""
     before = contents(folder)
-    error = mistake(capsys, folder, folder, "--format", "raven", "--overwrite")
-    assert "did not make it" in error and contents(folder) == before
+    words = command(folder, folder, "--format", "raven", "--overwrite")
+    assert "did not make it" in mistake(*words) and contents(folder) == before
     (mine := tmp_path / "s.csv").write_text("mine")
     for leftover in ("s.csv.parts", "s.csv.features"):
         (tmp_path / leftover).mkdir()
-        assert "exists" in mistake(capsys, mine, folder)
+        assert "exists" in mistake(*command(mine, folder))
     assert mine.read_text() == "mine"
     assert score(mine, folder, "--overwrite") == 0
 
 
 def test_a_recording_is_too_long_to_be_drawn(
-    folder, tmp_path, capsys, monkeypatch
+    folder, tmp_path, mistake, monkeypatch
 ):
     """Its row is written, though."""
     monkeypatch.setattr("afpt_plugin.inference.LONGEST_DRAWN", 0.4)
     path, figure = folder / "b.wav", tmp_path / "b.png"
-    error = mistake(capsys, tmp_path / "s.csv", path, "--figure", figure)
+    error = mistake(*command(tmp_path / "s.csv", path, "--figure", figure))
     assert "too long to be drawn" in error and not figure.exists()
     assert len(pd.read_csv(tmp_path / "s.csv")) == 1
 

@@ -1,8 +1,4 @@
-"""Tests of `afpt_plugin.results.compare`, `runs`, `pivot` and the report.
-
-Authors
- * The afpt_plugin developers 2026
-"""
+"""Tests of `afpt_plugin.results.compare`, `runs`, `pivot` and the report."""
 
 import copy
 import json
@@ -12,8 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from common import cases
 
 from afpt_plugin.commands.report import format_report, write_report
 from afpt_plugin.errors import InputError
@@ -84,23 +79,16 @@ def add_run(tmp_path):
 def multi_label(after):
     """Metrics and classes of a multi-label run: the ensemble's AP by class."""
     ap = dict.fromkeys(HEADS, [0.2, 0.4, 0.6, None]) | {"ensemble": after}
-    return {
-        "metrics": {
-            head: {
-                "mAP": float(np.mean([v for v in values if v is not None])),
-                "lwlrap": 0.5,
-            }
-            for head, values in ap.items()
-        },
-        "per_class": {
-            head: {f"class {i}": {"ap": v} for i, v in enumerate(values)}
-            for head, values in ap.items()
-        },
-    }
+    metrics, per_class = {}, {}
+    for head, values in ap.items():
+        mean = float(np.mean([v for v in values if v is not None]))
+        metrics[head] = {"mAP": mean, "lwlrap": 0.5}
+        entries = enumerate(values)
+        per_class[head] = {f"class {i}": {"ap": v} for i, v in entries}
+    return {"metrics": metrics, "per_class": per_class}
 
 
 def interval(row, gain="vs_zero_shot"):
-    """The interval of a row."""
     return row[f"{gain}_low"], row[f"{gain}_high"]
 
 
@@ -146,16 +134,9 @@ def test_interval_covers_a_known_mean_at_the_rate_it_claims():
         # That of the normal distribution: 2 * 1.96 / sqrt(100)
         assert 0.28 < high - low < 0.51
     assert 34 <= covered < 40
+    assert bootstrap_interval([0.5] * 3) == (0.5, 0.5)
     with pytest.raises(ValueError):
         bootstrap_interval([1.0])
-
-
-@settings(max_examples=25, deadline=None)
-@given(st.lists(st.sampled_from([-1.0, -0.5, 0.0, 1.0]), min_size=2))
-def test_interval_is_finite_ordered_repeatable_and_in_range(values):
-    low, high = bootstrap_interval(values)
-    assert min(values) <= low <= np.mean(values) <= high <= max(values)
-    assert (low, high) == bootstrap_interval(values)
 
 
 def test_resamples_of_a_large_test_set_are_drawn_in_batches(monkeypatch):
@@ -201,19 +182,17 @@ def test_a_learner_without_fine_scores_has_its_own_heads(tmp_path, add_run):
     assert "±" not in text.split("\n## ")[1]
 
 
-@pytest.mark.parametrize(
+@cases(
     "spoil, reason",
-    [
-        (lambda text: None, "b/results.json .*No such file"),
-        (lambda text: "id,label\n", "b/results.json .*rank"),
-        (lambda text: "\udcff", "b/results.json .*utf-8"),
-        (lambda text: text.replace("01", "1"), "b/results.json repeats"),
-        (lambda text: text.replace("NA", "x"), "not of the same recordings"),
-        (
-            lambda text: text.replace("2", "1"),
-            "of b/results.json does not give the metrics",
-        ),
-    ],
+    (lambda text: None, "b/results.json .*No such file"),
+    (lambda text: "id,label\n", "b/results.json .*rank"),
+    (lambda text: "\udcff", "b/results.json .*utf-8"),
+    (lambda text: text.replace("01", "1"), "b/results.json repeats"),
+    (lambda text: text.replace("NA", "x"), "not of the same recordings"),
+    (
+        lambda text: text.replace("2", "1"),
+        "of b/results.json does not give the metrics",
+    ),
 )
 def test_what_is_wrong_with_predictions_stands_in_place_of_the_interval(
     tmp_path, add_run, spoil, reason
@@ -234,16 +213,14 @@ def test_what_is_wrong_with_predictions_stands_in_place_of_the_interval(
     assert "none: " in format_report(compared)
 
 
-@pytest.mark.parametrize(
+@cases(
     "fact, value, shown",
-    [
-        ("debug", True, "true"),
-        ("left_out", ["x", "y"], '["x", "y"]'),
-        ("clap_fingerprint", "f" * 64, "f" * 12),
-        ("selection", None, "not set"),
-        ("learner.n_ctx", 4, "4"),
-        ("training.optimizer.lr", 0.1, "0.1"),
-    ],
+    ("debug", True, "true"),
+    ("left_out", ["x", "y"], '["x", "y"]'),
+    ("clap_fingerprint", "f" * 64, "f" * 12),
+    ("selection", None, "not set"),
+    ("learner.n_ctx", 4, "4"),
+    ("training.optimizer.lr", 0.1, "0.1"),
 )
 def test_runs_that_differ_are_not_averaged_and_the_table_says_in_what(
     tmp_path, add_run, fact, value, shown
@@ -265,30 +242,14 @@ def test_runs_that_differ_are_not_averaged_and_the_table_says_in_what(
     assert compared.table.loc[other, "settings"] == f"{key}: {shown}"
 
 
-def test_a_name_shows_the_learners_settings_first_and_what_fits(
-    tmp_path, add_run
-):
-    long = {f"learner.{key}": "many words" for key in "abcdef"}
-    add_run("a")
-    add_run("b", facts={"debug": True, **long})
-    settings = compare_runs(tmp_path).table["settings"]
-    assert max(settings.str.len()) <= 60
-    assert any(text.startswith("a: many words, b") for text in settings)
-
-
-@pytest.mark.parametrize(
+@cases(
     "facts, column, shown",
-    [
-        ({"dataset": "Horns"}, "dataset", "Horns"),
-        (
-            {"clap": "ms-2022", "clap_fingerprint": "f" * 64},
-            *("clap", "ms-2022"),
-        ),
-        ({"method": "coop"}, "method", "coop"),
-        ({"supervision.source": "x"}, "supervision", "captions: x"),
-        ({"supervision": {"kind": "shots", "k": 4}}, "k", "4"),
-        ({"supervision": {"kind": "shots"}}, "k", "all"),
-    ],
+    ({"dataset": "Horns"}, "dataset", "Horns"),
+    ({"clap": "ms-2022", "clap_fingerprint": "f" * 64}, *("clap", "ms-2022")),
+    ({"method": "coop"}, "method", "coop"),
+    ({"supervision.source": "x"}, "supervision", "captions: x"),
+    ({"supervision": {"kind": "shots", "k": 4}}, "k", "4"),
+    ({"supervision": {"kind": "shots"}}, "k", "all"),
 )
 def test_runs_of_another_name_are_rows_that_compare(
     tmp_path, add_run, facts, column, shown
@@ -303,35 +264,33 @@ def test_runs_of_another_name_are_rows_that_compare(
     assert clips.startswith("4 recordings (") and f"clips: {clips}," in text
 
 
-@pytest.mark.parametrize(
+@cases(
     "changes, reason, shown",
-    [
-        (
-            {"facts": {"data_fingerprint": "e" * 64}},
-            "other clips were tested",
-            "data eeeeeeeeeeee; theirs: 4 recordings",
-        ),
-        (
-            {"ids": ["NA", "1", "01", "4"]},
-            "other clips were tested",
-            "clips: 4 recordings",
-        ),
-        (
-            {"facts": {"clip_options": {"crop": "end"}}},
-            "other clips were tested",
-            "clip_options.crop: end; theirs: not set",
-        ),
-        (
-            {"facts": {"baseline.a": ["{}"]}},
-            "the baseline is another",
-            'baseline.a: ["{}"]; theirs: not set',
-        ),
-        (
-            {"facts": {"clap_fingerprint": "f" * 64}},
-            "the backbone has other weights",
-            f"clap_fingerprint: {'f' * 12}; theirs: {'c' * 12}",
-        ),
-    ],
+    (
+        {"facts": {"data_fingerprint": "e" * 64}},
+        "other clips were tested",
+        "data eeeeeeeeeeee; theirs: 4 recordings",
+    ),
+    (
+        {"ids": ["NA", "1", "01", "4"]},
+        "other clips were tested",
+        "clips: 4 recordings",
+    ),
+    (
+        {"facts": {"clip_options": {"crop": "end"}}},
+        "other clips were tested",
+        "clip_options.crop: end; theirs: not set",
+    ),
+    (
+        {"facts": {"baseline.a": ["{}"]}},
+        "the baseline is another",
+        'baseline.a: ["{}"]; theirs: not set',
+    ),
+    (
+        {"facts": {"clap_fingerprint": "f" * 64}},
+        "the backbone has other weights",
+        f"clap_fingerprint: {'f' * 12}; theirs: {'c' * 12}",
+    ),
 )
 def test_a_row_that_does_not_compare_is_marked_with_the_reason(
     tmp_path, add_run, changes, reason, shown
@@ -482,23 +441,6 @@ def cluster_interval(clusters, n_resamples=20_000):
     return np.percentile(means, [2.5, 97.5])
 
 
-def test_cluster_bootstrap_is_that_of_a_plain_loop():
-    rng = np.random.default_rng(1)
-    # Recordings of one source are right or wrong together
-    clusters = [
-        rng.normal(0.2, 1) + rng.normal(0, 0.1, rng.integers(1, 6))
-        for _ in range(30)
-    ]
-    values = np.concatenate(clusters)
-    sources = np.repeat(np.arange(30), [len(c) for c in clusters])
-    shuffled = rng.permutation(len(values))
-    found = bootstrap_interval(values[shuffled], sources[shuffled])
-    assert found == pytest.approx(cluster_interval(clusters), abs=0.03)
-    # Taken as independent, they would promise too much
-    low, high = bootstrap_interval(values)
-    assert high - low < 0.75 * (found[1] - found[0])
-
-
 def test_overlapping_folds_are_refused_and_named(tmp_path, add_run):
     add_fold(add_run, 1, "1", "00", "11")
     add_fold(add_run, 1, "2", "00", "11", ids=["1-1", "2-0"])
@@ -558,10 +500,7 @@ def test_summary_has_a_row_for_each_method_supervision_and_k(tmp_path, add_run):
         right = {"ensemble": "1" * acc + "0" * (4 - acc)}
         for seed in range(n):
             add_run(
-                f"{name}/{seed}",
-                seed=seed,
-                right=right,
-                facts=facts,
+                *(f"{name}/{seed}", seed, right, facts),
                 n_parameters=10 * (k or 0),
                 timings={"adapt_seconds": 2.0 * seed},
                 chosen={"rule": "C on held-out items"} if k else {},
@@ -619,16 +558,10 @@ def test_transductive_scores_stand_beside_the_others_and_never_lead(
 
 
 def test_what_was_learned_elsewhere_has_no_time_of_its_own(tmp_path, add_run):
-    facts = {
-        "dataset": "Bells (new)",
-        "learner.learned.dataset": "Bells (base)",
-    }
-    add_run("new", facts=facts, timings={"adapt_seconds": 0.5})
-    add_run(
-        "base",
-        facts={"dataset": "Bells (base)"},
-        timings={"adapt_seconds": 20.0},
-    )
+    learned = {"learner.learned.dataset": "Bells (base)"}
+    for half, seconds, facts in (("base", 20.0, {}), ("new", 0.5, learned)):
+        facts = {"dataset": f"Bells ({half})", **facts}
+        add_run(half, facts=facts, timings={"adapt_seconds": seconds})
     ((_, summary, _),) = summarize(compare_runs(tmp_path))
     assert list(summary["adaptation"]) == ["20 s"]
 

@@ -3,11 +3,10 @@
 What is stored of an item depends on the item alone, and an item is an item.
 """
 
-from types import SimpleNamespace
-
 import pytest
-import soundfile
 import torch
+from common import FakeClap, as_bytes
+from data_sets import write_noises
 from prep_scripts import DCASE2019
 
 from afpt_plugin.backbones import load_clap
@@ -20,66 +19,13 @@ from afpt_plugin.data.datasets import (
     recording_dataset,
     rows_of,
 )
-from afpt_plugin.data.manifests import prepare_manifests, read_manifest
+from afpt_plugin.data.manifests import read_manifest
 from afpt_plugin.data.store import content_key
-from afpt_plugin.data.supervision import Captions, Nothing
+from afpt_plugin.data.supervision import Captions
 from afpt_plugin.errors import InputError
 from afpt_plugin.task import Task
 
 ITEM = {"id", "whole", "parts", "mask", "target"}
-
-
-def as_bytes(entry):
-    """An item, so that -0.0 is not 0.0."""
-    return {
-        field: (tensor.shape, tensor.numpy().tobytes())
-        for field, tensor in entry.items()
-    }
-
-
-class FakeClap:
-    """Embeddings that tell what they were made of."""
-
-    fingerprint = "fake"
-    device = torch.device("cpu")
-    sample_rate = 4
-    embed_dim = 2
-
-    def __init__(self):
-        self.calls = []
-        self.caption_encoder = SimpleNamespace(
-            tokenize=self._tokenize,
-            count_tokens=lambda texts: [len(text.split()) for text in texts],
-            max_length=7,
-        )
-
-    def _tokenize(self, texts, pad_to=None):
-        """A token is a word."""
-        sizes = torch.tensor([len(text.split()) for text in texts])
-        mask = torch.arange(pad_to or sizes.max()) < sizes[:, None]
-        return SimpleNamespace(attention_mask=mask.long())
-
-    def encode_captions(self, captions, pad_to=None):
-        """A word is its number of letters; padding is -1."""
-        assert not torch.is_grad_enabled()
-        self.calls.append(captions)
-        rows = [[float(len(w)) for w in text.split()] for text in captions]
-        size = pad_to or max(map(len, rows))
-        words = torch.full((len(rows), size, 2), -1.0)
-        for row, target in zip(rows, words, strict=True):
-            row = row[:size]
-            target[: len(row)] = torch.tensor(row)[:, None]
-        sentence = torch.tensor([[len(text), 0.0] for text in captions])
-        return sentence, words, words[..., 0] >= 0
-
-    def encode_audio(self, wavs, lens):
-        """A frame is two samples; the clip is their sum."""
-        assert not torch.is_grad_enabled()
-        self.calls.append(wavs)
-        n_frames = (lens * wavs.shape[1]).round().long() // 2
-        frames = wavs.unfold(1, 2, 2)
-        mask = torch.arange(frames.shape[1]) < n_frames[:, None]
-        return wavs.sum(1, keepdim=True), frames, mask
 
 
 CAPTIONS = ["rain on a roof", "a dog", "a dog barks", "a dog"]
@@ -148,7 +94,7 @@ def test_recordings_do_not_depend_on_their_batch(tmp_path):
     for key in keys:
         sig = sigs[int(key)]
         assert torch.equal(store[key]["parts"], sig.view(-1, 2))
-        assert store[key]["whole"].tolist() == [sig.sum()]
+        assert store[key]["whole"].tolist() == [sig.sum()] * 2
         assert len(store[key]["mask"]) == len(sig) // 2
     other, _ = embed_recordings(
         clap, recordings, tmp_path, load, {"crop": "random"}
@@ -156,26 +102,10 @@ def test_recordings_do_not_depend_on_their_batch(tmp_path):
     assert other.folder != store.folder
 
 
-def test_nothing_to_encode_is_no_error(tmp_path):
-    store, keys = embed_captions(FakeClap(), [], tmp_path)
-    assert (len(store), keys) == (0, [])
-
-
 @pytest.fixture
 def manifest(tmp_path):
     """Twelve recordings of three classes, one of them of two."""
-    rows = []
-    for number in range(12):
-        path = tmp_path / f"{number}.wav"
-        generator = torch.Generator().manual_seed(number)
-        sig = 0.1 * torch.randn(800, generator=generator)
-        soundfile.write(path, sig.numpy(), 800)
-        label = ["dog", "rain", "bell"][number % 3]
-        if number == 0:
-            label = "dog|rain"
-        rows.append({"ID": path.stem, "wav": str(path), "label": label})
-    prepare_manifests(TASK, tmp_path, rows, tmp_path / "save")
-    return tmp_path / "save" / "test.csv"
+    return write_noises(TASK, tmp_path, 12, labels={0: "dog|rain"})
 
 
 TASK = Task("tiny", ["dog", "rain", "bell"], True, clip_seconds=1.0)
@@ -271,11 +201,6 @@ def test_half_of_the_classes_leaves_the_other_halfs_items_out(
         assert {n for row in kept for n in row["label"].split("|")} == set(
             half.class_names
         )
-
-
-def test_nothing_is_no_supervision():
-    items = Nothing().datasets(TASK, None, None)
-    assert items.shots() is None and items.train is None
 
 
 def test_captions_that_are_cut_are_said(tmp_path, caplog):

@@ -7,6 +7,7 @@ from html import unescape
 import numpy as np
 import pytest
 import soundfile
+from common import cases
 
 from afpt_plugin.cli import main
 from afpt_plugin.commands.demo import make_answer, make_page
@@ -38,6 +39,11 @@ def make_classifier(clap, make_shots, tmp_path):
         return PromptedClassifier.from_hparams(source, **options)
 
     return make
+
+
+@pytest.fixture
+def answer_for(make_classifier):
+    return make_answer(make_classifier())
 
 
 @pytest.fixture
@@ -94,43 +100,35 @@ def test_other_names_do_not_encode_the_recording_again(
     assert [row[2] for row in rows] == shown
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", "there is no class name"),
-        ("dog\n\nra|in", "line 3: the class name 'ra|in'"),
-        ("dog\nDog", "line 2: 'Dog' repeats 'dog' of line 1"),
-        (" dog \n", "'dog' alone"),
-    ],
+@cases(
+    "text, message",
+    ("", "there is no class name"),
+    ("dog\n\nra|in", "line 3: the class name 'ra|in'"),
+    ("dog\nDog", "line 2: 'Dog' repeats 'dog' of line 1"),
+    (" dog \n", "'dog' alone"),
 )
 def test_what_is_wrong_with_the_names_is_said(
-    make_classifier, recording, text, message
+    answer_for, recording, text, message
 ):
-    classifier = make_classifier()
-    answer_for = make_answer(classifier)
     answer = unescape(answer_for(recording, text))
     assert "role='alert'" in answer and message in answer
     assert rows_of(answer_for(recording, OWN))
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"", "empty: 0 bytes"),
-        (b"not a sound", "not readable as audio"),
-        (None, "not finite"),
-    ],
+@cases(
+    "content, message",
+    (b"", "empty: 0 bytes"),
+    (b"not a sound", "not readable as audio"),
+    (None, "not finite"),
 )
 def test_what_is_wrong_with_a_recording_is_said(
-    make_classifier, recording, tmp_path, content, message
+    answer_for, recording, tmp_path, content, message
 ):
     path = tmp_path / "<b>.wav"
     if content is None:
         soundfile.write(path, [0.0, np.nan], 800, "FLOAT")
     else:
         path.write_bytes(content)
-    classifier = make_classifier()
-    answer_for = make_answer(classifier)
     answer = answer_for(str(path), OWN)
     assert "role='alert'" in answer and message in answer
     assert "⚠ &lt;b&gt;.wav: " in answer and str(tmp_path) not in answer
@@ -141,8 +139,7 @@ def test_what_is_wrong_with_a_recording_is_said(
 def test_a_learner_of_whole_recordings_says_why_it_has_no_frames(
     make_classifier, recording
 ):
-    classifier = make_classifier("LinearProbe")
-    answer_for = make_answer(classifier)
+    answer_for = make_answer(make_classifier("LinearProbe"))
     answer = answer_for(recording, OWN)
     assert "LinearProbe scores whole recordings" in answer
     assert len(rows_of(answer)) == 3 and answer.count("data:image") == 1

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import safetensors.torch
 import torch
 import yaml
+from common import cases, refused
 from huggingface_hub import ModelCard
 
 from afpt_plugin.backbones import FrozenClap
@@ -96,9 +96,7 @@ def test_a_calibration_is_part_of_what_decides_a_score(clap, learner, tmp_path):
     assert found.fingerprint != plain.fingerprint
     assert "on 9 held-out captions" in (folder / "README.md").read_text()
     rewrite(folder, calibration={"temperature": 1e9})
-    with pytest.raises(
-        InputError, match="calibration: temperature is 1000000000"
-    ):
+    with refused("calibration: temperature is 1000000000"):
         read_export(folder)
 
 
@@ -110,26 +108,24 @@ def test_contexts_that_share_memory_are_written(clap, learner, tmp_path):
     assert torch.equal(found.ctx_fine, found.ctx_coarse)
 
 
-@pytest.mark.parametrize(
-    ("metrics", "facts", "lines"),
-    [
-        (None, None, ["CLAP `tiny`."]),
-        (
-            {"zero_shot": {"mAP": 0.25}, "coarse": {"mAP": 0.5, "lwlrap": 1}},
-            {"supervision": {"kind": "captions"}},
-            [
-                "CLAP `tiny`, learned from captions.",
-                "| | lwlrap | mAP |\n|---|---|---|",
-                "| zero-shot |  | 0.2500 |",
-                "| coarse | 1.0000 | 0.5000 |",
-            ],
-        ),
-        (
-            {"fine": {"acc": 0.5, "ci": [0, 1]}},
-            {"supervision": {"kind": "shots"}},
-            ["learned from labeled recordings.", "| | acc |\n|---|---|"],
-        ),
-    ],
+@cases(
+    "metrics, facts, lines",
+    (None, None, ["CLAP `tiny`."]),
+    (
+        {"zero_shot": {"mAP": 0.25}, "coarse": {"mAP": 0.5, "lwlrap": 1}},
+        {"supervision": {"kind": "captions"}},
+        [
+            "CLAP `tiny`, learned from captions.",
+            "| | lwlrap | mAP |\n|---|---|---|",
+            "| zero-shot |  | 0.2500 |",
+            "| coarse | 1.0000 | 0.5000 |",
+        ],
+    ),
+    (
+        {"fine": {"acc": 0.5, "ci": [0, 1]}},
+        {"supervision": {"kind": "shots"}},
+        ["learned from labeled recordings.", "| | acc |\n|---|---|"],
+    ),
 )
 def test_the_model_card_says_how_to_use_it(
     clap, learner, tmp_path, metrics, facts, lines
@@ -142,18 +138,16 @@ def test_the_model_card_says_how_to_use_it(
     assert "{" not in card and "\n\n\n" not in card
 
 
-@pytest.mark.parametrize(
-    ("licence", "repo_id", "wanted"),
-    [
-        (MsClap.licence, MsClap.repo_id, {"license": "ms-pl"}),
-        (MiniClap.licence, MiniClap.repo_id, {"license": "apache-2.0"}),
-        (FrozenClap.licence, FrozenClap.repo_id, {"license": "unknown"}),
-        (
-            "Our License: 2.0 (by mail)",
-            "we/clap",
-            {"license": "other", "license_name": "our-license-2.0"},
-        ),
-    ],
+@cases(
+    "licence, repo_id, wanted",
+    (MsClap.licence, MsClap.repo_id, {"license": "ms-pl"}),
+    (MiniClap.licence, MiniClap.repo_id, {"license": "apache-2.0"}),
+    (FrozenClap.licence, FrozenClap.repo_id, {"license": "unknown"}),
+    (
+        "Our License: 2.0 (by mail)",
+        "we/clap",
+        {"license": "other", "license_name": "our-license-2.0"},
+    ),
 )
 def test_the_hub_understands_the_card(
     clap, learner, tmp_path, licence, repo_id, wanted
@@ -194,12 +188,10 @@ def test_the_fingerprint_knows_what_decides_a_score(clap, learner, tmp_path):
     assert fingerprint(learner=other) != first
 
 
-@pytest.mark.parametrize(
-    ("changes", "name"),
-    [
-        ({"clip_seconds": float("nan")}, "clip_seconds"),
-        ({"multi_label": 1}, "multi_label"),
-    ],
+@cases(
+    "changes, name",
+    ({"clip_seconds": float("nan")}, "clip_seconds"),
+    ({"multi_label": 1}, "multi_label"),
 )
 def test_nothing_unsound_is_written(clap, learner, tmp_path, changes, name):
     """The run learns of it, not a stranger years later."""
@@ -209,45 +201,43 @@ def test_nothing_unsound_is_written(clap, learner, tmp_path, changes, name):
     assert not (tmp_path / "e").exists()
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"format": "afpt-prompts-2"}, "'afpt-prompts-2'.*afpt tune"),
-        ({"format": None}, "format is None"),
-        ({"learner": None, "clap": None}, "clap, learner"),
-        ({"learner": "Cat"}, "learner: 'Cat'"),
-        ({"learner": ["Template"]}, "learner: "),
-        ({"learner_settings": {"n_ctx": 4, "x": 1}}, "PromptLearner.*'x'"),
-        ({"learner_settings": {"n_ctx": -1}}, "n_ctx is -1"),
-        ({"learner_settings": {"n_ctx": "4"}}, "n_ctx is '4'"),
-        ({"learner_settings": {"n_ctx": 10**12}}, "n_ctx: 1000"),
-        ({"learner_settings": {"n_ctx": 4, "seed": 10**30}}, "settings of"),
-        ({"logit_scale": 1e9}, "logit_scale: 1"),
-        ({"clip_seconds": 1e6}, "clip_seconds: 1000000"),
-        ({"class_names": [str(i) for i in range(10_001)]}, "more than 10000"),
-        ({"facts": {"a": "x" * 10_001}}, "longer than 10000"),
-        ({"facts": {"a": "x" * 2**20}}, "too many"),
-        ({"learner_settings": {"n_ctx": 5}}, r"ctx_coarse.*anchor_emb|needs"),
-        ({"learner_settings": {"n_ctx": 5, "anchor": 0.5}}, r"\[5, 32\]"),
-        ({"baseline_settings": {"templates": ["a"]}}, "template 'a'"),
-        ({"class_names": "dog"}, "class_names: 'dog'"),
-        ({"class_names": ["dog", 7]}, "class name 7"),
-        ({"class_names": ["dog", "dog"]}, "repeat 'dog'"),
-        ({"class_names": ["dog", "a|b"]}, r"class name 'a\|b'"),
-        ({"logit_scale": "100"}, "logit_scale: '100'"),
-        ({"logit_scale": 0}, "logit_scale: 0"),
-        ({"logit_scale": float("inf")}, "logit_scale: inf"),
-        ({"logit_scale": 10**400}, "logit_scale: 1000"),
-        ({"clip_seconds": 1e-9}, "clip_seconds: 1e-09"),
-        ({"baseline": "Cat"}, "baseline: 'Cat'"),
-        ({"channels": "left"}, "channels: 'left'"),
-        ({"clip_seconds": True}, "clip_seconds: True"),
-        ({"clap": ["mini"]}, "clap: "),
-        ({"clap_fingerprint": "1" * 64}, "1111"),
-        ({"clap_fingerprint": "zz"}, "clap_fingerprint: 'zz'"),
-        ({"metrics": [1]}, "metrics: "),
-        ({"tensors_sha256": "00"}, "sha256"),
-    ],
+@cases(
+    "changes, message",
+    ({"format": "afpt-prompts-2"}, "'afpt-prompts-2'.*afpt tune"),
+    ({"format": None}, "format is None"),
+    ({"learner": None, "clap": None}, "clap, learner"),
+    ({"learner": "Cat"}, "learner: 'Cat'"),
+    ({"learner": ["Template"]}, "learner: "),
+    ({"learner_settings": {"n_ctx": 4, "x": 1}}, "PromptLearner.*'x'"),
+    ({"learner_settings": {"n_ctx": -1}}, "n_ctx is -1"),
+    ({"learner_settings": {"n_ctx": "4"}}, "n_ctx is '4'"),
+    ({"learner_settings": {"n_ctx": 10**12}}, "n_ctx: 1000"),
+    ({"learner_settings": {"n_ctx": 4, "seed": 10**30}}, "settings of"),
+    ({"logit_scale": 1e9}, "logit_scale: 1"),
+    ({"clip_seconds": 1e6}, "clip_seconds: 1000000"),
+    ({"class_names": [str(i) for i in range(10_001)]}, "more than 10000"),
+    ({"facts": {"a": "x" * 10_001}}, "longer than 10000"),
+    ({"facts": {"a": "x" * 2**20}}, "too many"),
+    ({"learner_settings": {"n_ctx": 5}}, r"ctx_coarse.*anchor_emb|needs"),
+    ({"learner_settings": {"n_ctx": 5, "anchor": 0.5}}, r"\[5, 32\]"),
+    ({"baseline_settings": {"templates": ["a"]}}, "template 'a'"),
+    ({"class_names": "dog"}, "class_names: 'dog'"),
+    ({"class_names": ["dog", 7]}, "class name 7"),
+    ({"class_names": ["dog", "dog"]}, "repeat 'dog'"),
+    ({"class_names": ["dog", "a|b"]}, r"class name 'a\|b'"),
+    ({"logit_scale": "100"}, "logit_scale: '100'"),
+    ({"logit_scale": 0}, "logit_scale: 0"),
+    ({"logit_scale": float("inf")}, "logit_scale: inf"),
+    ({"logit_scale": 10**400}, "logit_scale: 1000"),
+    ({"clip_seconds": 1e-9}, "clip_seconds: 1e-09"),
+    ({"baseline": "Cat"}, "baseline: 'Cat'"),
+    ({"channels": "left"}, "channels: 'left'"),
+    ({"clip_seconds": True}, "clip_seconds: True"),
+    ({"clap": ["mini"]}, "clap: "),
+    ({"clap_fingerprint": "1" * 64}, "1111"),
+    ({"clap_fingerprint": "zz"}, "clap_fingerprint: 'zz'"),
+    ({"metrics": [1]}, "metrics: "),
+    ({"tensors_sha256": "00"}, "sha256"),
 )
 def test_a_wrong_value_is_named(clap, folder, changes, message):
     rewrite(folder, **changes)
@@ -255,25 +245,23 @@ def test_a_wrong_value_is_named(clap, folder, changes, message):
         load(folder, clap)
 
 
-@pytest.mark.parametrize(
+@cases(
     "text",
-    [
-        "format: !new:os.system [touch {canary}]",
-        "format: !apply:os.system [touch {canary}]",
-        "format: !!python/object/apply:os.system [touch {canary}]",
-        "format: !include:other.yaml",
-        "format: !ref <x>",
-        "format: [",
-        "[" * 1500,
-        "[" * 30 + "]" * 30,
-        "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]",
-        "format: " + "9" * 5000,
-        "format: 0x" + "f" * 9000,
-        "format: 2019-01-01",
-        "format: !!binary aGVsbG8=",
-        "\x00",
-        "\udc80\udc95",
-    ],
+    "format: !new:os.system [touch {canary}]",
+    "format: !apply:os.system [touch {canary}]",
+    "format: !!python/object/apply:os.system [touch {canary}]",
+    "format: !include:other.yaml",
+    "format: !ref <x>",
+    "format: [",
+    "[" * 1500,
+    "[" * 30 + "]" * 30,
+    "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]",
+    "format: " + "9" * 5000,
+    "format: 0x" + "f" * 9000,
+    "format: 2019-01-01",
+    "format: !!binary aGVsbG8=",
+    "\x00",
+    "\udc80\udc95",
 )
 def test_a_file_from_a_hub_is_never_evaluated(folder, tmp_path, text):
     canary = tmp_path / "canary"
@@ -309,18 +297,6 @@ def test_a_pipe_or_a_folder_is_not_waited_for(folder):
             with pytest.raises(InputError, match=name):
                 read_export(folder)
             (os.rmdir if make is os.mkdir else os.unlink)(folder / name)
-
-
-def test_tensors_of_another_export_are_refused(clap, folder):
-    path = folder / "learner.safetensors"
-    tensors = safetensors.torch.load_file(path)
-    tensors["ctx_fine"] = torch.ones(2, 32)
-    safetensors.torch.save_file(tensors, path)
-    with pytest.raises(InputError, match="sha256"):
-        read_export(folder)
-    rewrite(folder, tensors_sha256=file_sha256(path))
-    with pytest.raises(InputError, match=r"ctx_fine .*\[2, 32\]"):
-        load(folder, clap)
 
 
 def test_a_missing_or_damaged_file_is_named(clap, learner, folder, tmp_path):

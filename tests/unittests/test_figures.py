@@ -1,9 +1,12 @@
 """Tests of afpt_plugin.results.figures."""
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from common import cases
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.image import imread
@@ -11,12 +14,7 @@ from matplotlib.text import Text
 from scipy.stats import binomtest
 
 from afpt_plugin.inference import FrameScores
-from afpt_plugin.results import (
-    drawing,
-    figures,
-    frames_figure,
-    shots_figure,
-)
+from afpt_plugin.results import drawing, figures, frames_figure, shots_figure
 
 CLASS_NAMES = ["dog", "rain, heavy", "bell"]
 
@@ -39,15 +37,20 @@ def drawn(tmp_path, monkeypatch):
     return draw
 
 
+def assert_apart(texts, axis="y", overlap=0):
+    """One ends before the next one starts."""
+    # Not the boxes of annotations, which hold their arrows as well
+    boxes = [Text.get_window_extent(text) for text in texts]
+    ends = sorted(
+        (getattr(b, f"{axis}0"), getattr(b, f"{axis}1")) for b in boxes
+    )
+    assert all(a[1] <= b[0] + overlap for a, b in pairwise(ends))
+    return boxes
+
+
 def texts_of(axes):
     """What is written on the axes."""
     return [text.get_text() for text in axes.texts]
-
-
-def boxes_of(texts):
-    """Where texts are, from the lowest."""
-    # Not the boxes of annotations, which hold their arrows as well
-    return sorted(map(Text.get_window_extent, texts), key=lambda box: box.y0)
 
 
 @pytest.mark.parametrize("metric, name", [("acc", "accuracy"), ("mAP", "mAP")])
@@ -90,9 +93,7 @@ def test_training_figure_does_not_dramatize_two_captions(drawn):
     assert high - low == pytest.approx(20) and low < 82.25 < 82.75 < high
 
 
-@pytest.mark.parametrize(
-    "values", [[0.0], [100.0], [40, 90], [0, 100], [99.5, 100], [1, 20]]
-)
+@cases("values", [0.0], [100.0], [40, 90], [0, 100], [99.5, 100], [1, 20])
 def test_limits_of_percentages_hold_them_and_span_enough(values):
     low, high = drawing.percent_limits(values)
     assert -1 <= low <= min(values) and max(values) <= high <= 101
@@ -154,10 +155,8 @@ def test_fifty_class_names_do_not_overlap(drawn):
     _, figure = drawn(
         figures.plot_per_class, values, values, n, metric_name="acc"
     )
-    boxes = boxes_of(figure.axes[0].texts)
+    boxes = assert_apart(figure.axes[0].texts)
     assert len(boxes) == 50
-    for lower, upper in zip(boxes, boxes[1:], strict=False):
-        assert lower.y1 <= upper.y0
     assert min(box.x0 for box in boxes) >= 0
 
 
@@ -170,14 +169,8 @@ def test_confusion_figure_shows_percentages_of_each_row(drawn):
     shares = axes.images[0].get_array()
     assert shares[0].tolist() == [75, 25, 0]
     assert np.isnan(np.ma.filled(shares[1], np.nan)).all()
-    assert texts_of(axes) == [
-        "75",
-        "25",
-        "50",
-        "50",
-        *CLASS_NAMES,
-        *CLASS_NAMES,
-    ]
+    numbers = ["75", "25", "50", "50"]
+    assert texts_of(axes) == [*numbers, *CLASS_NAMES, *CLASS_NAMES]
     with pytest.raises(ValueError):
         drawn(figures.plot_confusion, matrix=np.eye(2), class_names=CLASS_NAMES)
 
@@ -187,13 +180,8 @@ def test_confusion_labels_of_fifty_classes_do_not_overlap(drawn):
     _, figure = drawn(
         figures.plot_confusion, matrix=np.eye(50), class_names=names
     )
-    rows, columns = figure.axes[0].texts[:50], figure.axes[0].texts[50:]
-    boxes = boxes_of(rows)
-    for lower, upper in zip(boxes, boxes[1:], strict=False):
-        assert lower.y1 <= upper.y0
-    boxes = [text.get_window_extent() for text in columns]
-    for left, right in zip(boxes, boxes[1:], strict=False):
-        assert left.x1 <= right.x0
+    assert_apart(figure.axes[0].texts[:50])
+    assert_apart(figure.axes[0].texts[50:], "x")
 
 
 def test_reliability_figure_shows_counts_and_intervals(drawn):
@@ -305,9 +293,7 @@ def test_names_at_the_lines_of_a_shots_figure_do_not_overlap(drawn):
     titles = [f"method {i}" for i in range(8)]
     _, figure = drawn(shots_figure.plot_shots, shots_table(rows), titles)
     (axes,) = figure.axes
-    boxes = boxes_of(axes.texts)
-    for lower, upper in zip(boxes, boxes[1:], strict=False):
-        assert lower.y1 <= upper.y0 + 1
+    assert_apart(axes.texts, overlap=1)
     looks = {(c[0].get_color(), c[0].get_marker()) for c in axes.containers}
     assert len(looks) == 8
 
@@ -339,10 +325,8 @@ def test_frames_are_drawn_below_the_spectrogram(drawn):
     line = below.lines[0]
     middle = line.get_xdata().reshape(-1, 2).mean(axis=1)
     heights = line.get_ydata().reshape(-1, 2)
-    assert (
-        heights[(middle > 0.8) & (middle < 1.2)].tolist()
-        == [pytest.approx([90, 90])] * 4
-    )
+    rings = heights[(middle > 0.8) & (middle < 1.2)]
+    assert rings.tolist() == [pytest.approx([90, 90])] * 4
     assert line.get_xdata()[[0, -1]] == pytest.approx([0, 2])
     # A name stands on its line, in a dark shade of the line's color
     box = below.transData.inverted().transform_bbox(bell.get_window_extent())
@@ -381,13 +365,17 @@ def test_names_of_fifty_classes_at_one_peak_do_not_overlap(drawn):
         assert not any(one.overlaps(other) for other in boxes[:i])
 
 
-def test_a_recording_of_minutes_has_its_axis_in_minutes(drawn):
-    sig = torch.randn(180 * 800)
-    _, figure = drawn(
-        frames_figure.plot_frame_scores, sig, 800, None, CLASS_NAMES
-    )
+@cases("seconds, end, unit", (2, 2.0, "s"), (180, 3, "min"))
+def test_without_frame_scores_the_spectrogram_is_drawn_alone(
+    drawn, seconds, end, unit
+):
+    """A recording of minutes has its axis in minutes."""
+    arguments = torch.randn(seconds * 800), 800, None, CLASS_NAMES
+    _, figure = drawn(frames_figure.plot_frame_scores, *arguments)
     (axes,) = figure.axes
-    assert axes.get_xlim() == (0, 3) and axes.get_xlabel() == "time [min]"
+    assert axes.get_xlim() == (0, end)
+    assert axes.get_xlabel() == f"time [{unit}]"
+    assert axes.images and not axes.lines
 
 
 @pytest.mark.parametrize("sample_rate", [800, 8000, 44100])
@@ -395,31 +383,6 @@ def test_frames_of_silence_and_of_any_rate_are_drawn(drawn, sample_rate):
     for n_samples in (sample_rate // 10, 1):
         arguments = torch.zeros(n_samples), sample_rate, make_frames(1)
         drawn(frames_figure.plot_frame_scores, *arguments, CLASS_NAMES)
-
-
-def test_without_frame_scores_the_spectrogram_is_drawn_alone(drawn):
-    sig = torch.randn(2 * 16000)
-    _, figure = drawn(
-        frames_figure.plot_frame_scores, sig, 16000, None, CLASS_NAMES
-    )
-    (above,) = figure.axes
-    assert above.get_xlim() == (0, 2.0) and above.get_xlabel() == "time [s]"
-    assert above.images and not above.lines
-
-
-def test_a_figure_that_fails_leaves_the_old_one(tmp_path, monkeypatch):
-    path = tmp_path / "confusion.png"
-    path.write_bytes(b"old")
-
-    def half_written(figure, part):
-        part.write_bytes(b"half")
-        raise OSError("disk full")
-
-    monkeypatch.setattr(Figure, "savefig", half_written)
-    with pytest.raises(OSError, match="disk full"):
-        figures.plot_confusion(np.eye(3), CLASS_NAMES, path)
-    assert [file.name for file in tmp_path.iterdir()] == ["confusion.png"]
-    assert path.read_bytes() == b"old"
 
 
 def test_many_methods_stay_beside_their_number_of_recordings(drawn):

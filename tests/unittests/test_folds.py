@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from common import refused
 from data_sets import DATA, DOG, SETS, only, prepared, real, write_audio
 
 from afpt_plugin.data import checks, manifests
@@ -49,9 +50,6 @@ def test_what_shares_a_source_or_its_content_with_a_tested_one_is_left_out(
         leave_tested_out(TASK, train[:1], tested)
 
 
-# Folds
-
-
 @only("esc50", "us8k")
 def test_clips_of_other_folds_need_not_be_there(dataset, root, save):
     for path in list(dataset.labels)[:2]:
@@ -66,12 +64,11 @@ def test_clips_of_other_folds_need_not_be_there(dataset, root, save):
 @only("esc50", "us8k")
 @pytest.mark.parametrize("folds", [4, [0], [11], [[1]], "1", [3], []])
 def test_unknown_or_empty_folds_are_refused(dataset, root, save, folds):
-    with pytest.raises(InputError) as caught:
-        dataset.prepare(root, save, folds=folds)
     facts = (f"folds: {folds!r}", dataset.task.name, "1, 2, 3, 4, 5")
     if folds in ([3], []):  # these folds exist, but the metadata has none
-        facts = (str(root), f"folds {folds}", "[1, 2, 4]")
-    assert all(fact in str(caught.value) for fact in facts)
+        facts = (root, f"folds {folds}", "[1, 2, 4]")
+    with refused(*facts):
+        dataset.prepare(root, save, folds=folds)
 
 
 @only("esc50", "us8k")
@@ -144,34 +141,21 @@ def test_new_folds_share_no_source(dataset, root, save):
         dataset.prepare(root, save, folds=[4], source_folds=2)
 
 
-# Training parts
-
-
 def add_training_part(dataset, root):
     """Three recordings to learn from; the first has the source of a test's.
 
     The names of their files are returned.
     """
     if dataset is SETS["fsd2019"]:
-        rows = dataset.read_rows(root)
-        numbers = ("7", "8", "9")
-        dataset.write_rows(
-            root,
-            [
-                {**row, "freesound_id": n}
-                for row, n in zip(rows, numbers, strict=True)
-            ],
-        )
+        rows = zip(dataset.read_rows(root), "789", strict=True)
+        rows = [{**row, "freesound_id": number} for row, number in rows]
+        dataset.write_rows(root, rows)
         names = ["000000d0.wav", "000000e0.wav", "000000f0.wav"]
         labels = ("Bark", "Bark,Bus", "Hi-hat")
         corrupted = dataset.script.TRAIN_CORRUPTED[0]
         table = [("fname", "labels", "freesound_id", "license")]
-        table += [
-            (name, label, number, "CC0")
-            for name, label, number in zip(
-                [*names, corrupted], [*labels, "Bark"], "7XYZ", strict=True
-            )
-        ]
+        columns = [*names, corrupted], [*labels, "Bark"], "7XYZ", ["CC0"] * 4
+        table += zip(*columns, strict=True)
         metadata = "FSDKaggle2019.meta/train_curated_post_competition.csv"
         folder = "FSDKaggle2019.audio_train_curated"
     else:
@@ -241,9 +225,8 @@ def test_a_missing_training_part_says_how_to_get_it(dataset, root, save, part):
     if part == "audio":
         shutil.rmtree((root / files[0]).parent)
     elif dataset is SETS["fsd2019"]:
-        (
-            root / "FSDKaggle2019.meta" / "train_curated_post_competition.csv"
-        ).unlink()
+        folder = root / "FSDKaggle2019.meta"
+        (folder / "train_curated_post_competition.csv").unlink()
     else:
         (root / "metadata" / "train" / "weak.tsv").unlink()
     remedies = {
@@ -295,9 +278,6 @@ def test_the_training_part_is_downloaded_when_asked_and_not_there(
     assert len(read_manifest(save / "train.csv")) == 2
 
 
-# The real data
-
-
 @real("data/ESC-50-master")
 @only("esc50")
 def test_the_real_clips_of_esc50_in_folds_by_source(dataset, save, tmp_path):
@@ -321,12 +301,8 @@ def test_the_real_clips_of_esc50_in_folds_by_source(dataset, save, tmp_path):
         assert not sources[0] & sources[1]
         unlearned |= classes[0] - classes[1]
     assert tested == Counter(listed.keys())
-    of_one = Counter(
-        category
-        for category, _ in {
-            (row["category"], row["src_file"]) for row in listed.values()
-        }
-    )
+    pairs = {(row["category"], row["src_file"]) for row in listed.values()}
+    of_one = Counter(category for category, _ in pairs)
     assert unlearned == {name for name, n in of_one.items() if n == 1}
     assert len(unlearned) == 5
 

@@ -113,7 +113,6 @@ def assert_equal(value, expected, rtol=1e-4, atol=2e-6):
 
 @pytest.fixture(scope="module")
 def captions(clap, golden):
-    """Embedded captions."""
     tokens = ClassTokens(
         golden["caption_input_ids"], golden["caption_attention_mask"]
     )
@@ -123,7 +122,6 @@ def captions(clap, golden):
 
 @pytest.fixture(scope="module")
 def recordings(clap, golden):
-    """Embedded recordings."""
     wavs = golden["wav_int16"].float() / 32768
     with torch.no_grad():
         return clap.encode_audio(wavs, torch.ones(len(wavs)))
@@ -149,7 +147,6 @@ def test_clip_and_frame_embeddings_equal_the_authors(recordings, golden):
 
 
 def test_logit_scale_equals_the_authors(clap, golden):
-    """The exponentiated scale."""
     assert clap.logit_scale == pytest.approx(float(golden["logit_scale"]))
 
 
@@ -157,7 +154,6 @@ def test_logit_scale_equals_the_authors(clap, golden):
 def test_all_logits_equal_the_authors(
     clap, golden, learner, captions, recordings, kind
 ):
-    """Captions and recordings, coarse, fine and ensemble."""
     learner.logit_scale = clap.logit_scale if kind == "single" else 1.0
     for side, item in (("tt", captions), ("at", recordings)):
         logits = learner(item, learner.classes(clap))

@@ -5,28 +5,13 @@ from unittest import mock
 
 import pytest
 import torch
+from common import FakeClap
 
 from afpt_plugin.data import gpu
 from afpt_plugin.data.datasets import embed_captions, embed_recordings
 from afpt_plugin.data.store import FeatureStore
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
-
-
-class Tower:
-    """A frame is two samples; it remembers its batches."""
-
-    fingerprint, sample_rate, embed_dim, device = "tower", 4, 2, CPU
-
-    def __init__(self):
-        self.sizes = []
-
-    def encode_audio(self, wavs, lens):
-        self.sizes.append(len(wavs))
-        n_frames = (lens * wavs.shape[1]).round().long() // 2
-        frames = wavs.unfold(1, 2, 2)
-        mask = torch.arange(frames.shape[1]) < n_frames[:, None]
-        return wavs.sum(1, keepdim=True).repeat(1, 2), frames, mask
 
 
 @pytest.fixture
@@ -88,9 +73,9 @@ def test_embeddings_of_another_arithmetic_are_not_read(monkeypatch, tmp_path):
     def folder(tower):
         return embed(tmp_path, tower, 2, clip_seconds=3.0).folder
 
-    first = folder(Tower())
+    first = folder(FakeClap())
     monkeypatch.setattr(gpu, "arithmetic", lambda device: {"precision": "tf32"})
-    assert folder(Tower()) != first
+    assert folder(FakeClap()) != first
     clap = mock.Mock(device=CPU, embed_dim=2, fingerprint="f")
     clap.caption_encoder.max_length = 7
     assert '"precision": "tf32"' in (
@@ -101,23 +86,23 @@ def test_embeddings_of_another_arithmetic_are_not_read(monkeypatch, tmp_path):
 def test_a_gpu_takes_what_memory_holds_and_stores_what_a_cpu_does(
     on_gpu, tmp_path
 ):
-    tower = Tower()
+    tower = FakeClap()
     found = embed(tmp_path / "gpu", tower, clip_seconds=3.0)
     # One to see what it takes, then 32 of the 37 for which there is memory
-    assert tower.sizes == [8, 32, 32, 6]
+    assert [len(wavs) for wavs in tower.calls] == [8, 32, 32, 6]
     assert on_gpu.Event().synchronize.call_count == 3
     with mock.patch.object(gpu, "is_gpu", lambda device: False):
-        tower = Tower()
+        tower = FakeClap()
         expected = embed(tmp_path / "cpu", tower, clip_seconds=3.0)
-        assert set(tower.sizes) == {8, 6}
+        assert {len(wavs) for wavs in tower.calls} == {8, 6}
     assert list(found) == list(expected) and len(found) == 70
     for key, entry in expected.items():
         for field, value in entry.items():
             assert torch.equal(found[key][field], value)
     # What is full is not measured.
-    full = Tower()
+    full = FakeClap()
     embed(tmp_path / "gpu", full, clip_seconds=3.0)
-    assert full.sizes == []
+    assert full.calls == []
 
 
 def test_a_batch_is_encoded_while_another_is_waited_for(tmp_path):
@@ -165,17 +150,15 @@ def test_a_gpu_stores_what_a_cpu_does(allow_tf32, tmp_path):
     clap, stores = load_clap("mini"), []
     generator = torch.Generator().manual_seed(0)
     sigs = 0.1 * torch.randn(300, 16000, generator=generator)
+    recordings = [{"key": str(index)} for index in range(len(sigs))]
+
+    def load(recording):
+        return sigs[int(recording["key"])]
+
     for device in ("cpu", "cuda"):
         clap.to(device)
-        stores.append(
-            embed_recordings(
-                clap,
-                [{"key": str(index)} for index in range(len(sigs))],
-                tmp_path / device,
-                lambda recording: sigs[int(recording["key"])],
-                {"clip_seconds": 1.0},
-            )[0]
-        )
+        given = clap, recordings, tmp_path / device, load, {"clip_seconds": 1.0}
+        stores.append(embed_recordings(*given)[0])
     one, other = stores
     assert set(one) == set(other) and one.folder.name == other.folder.name
     for key in one:

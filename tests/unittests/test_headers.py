@@ -6,6 +6,7 @@ import struct
 import numpy as np
 import pytest
 import soundfile
+from common import cases
 
 from afpt_plugin.data.decoding import decode
 from afpt_plugin.errors import InputError
@@ -15,7 +16,6 @@ SIG = np.random.default_rng(0).uniform(-0.3, 0.3, N).astype("float32")
 
 
 def encode(kind, subtype=None, n_samples=N, rate=16000):
-    """The bytes of a file of noise."""
     file = io.BytesIO()
     soundfile.write(file, SIG[:n_samples], rate, subtype, format=kind)
     return bytearray(file.getvalue())
@@ -26,25 +26,20 @@ def refuse(data, reason):
         decode(bytes(data))
 
 
-@pytest.mark.parametrize(
-    ("kind", "subtype"),
-    [
-        *(("WAV", s) for s in ("PCM_U8", "PCM_16", "DOUBLE", "IMA_ADPCM")),
-        *(("WAV", s) for s in ("GSM610", "MS_ADPCM", "ULAW")),
-        *(("RF64", s) for s in ("PCM_16", "FLOAT")),
-        *(("W64", s) for s in ("PCM_U8", "PCM_24", "GSM610")),
-        *(("AIFF", s) for s in ("PCM_S8", "PCM_24", "IMA_ADPCM", "ALAW")),
-        *(("CAF", s) for s in ("PCM_16", "FLOAT", "ALAC_16")),
-        *(("AU", s) for s in ("PCM_16", "ULAW")),
-        *(
-            (k, "PCM_16")
-            for k in ("WAVEX", "SVX", "NIST", "FLAC", "MAT4", "MAT5")
-        ),
-        *(("OGG", s) for s in ("VORBIS", "OPUS")),
-        ("MP3", None),
-        *((kind, "PCM_16") for kind in ("VOC", "AVR", "MPC2K")),
-        ("WVE", "ALAW"),
-    ],
+@cases(
+    "kind, subtype",
+    *(("WAV", s) for s in ("PCM_U8", "PCM_16", "DOUBLE", "IMA_ADPCM")),
+    *(("WAV", s) for s in ("GSM610", "MS_ADPCM", "ULAW")),
+    *(("RF64", s) for s in ("PCM_16", "FLOAT")),
+    *(("W64", s) for s in ("PCM_U8", "PCM_24", "GSM610")),
+    *(("AIFF", s) for s in ("PCM_S8", "PCM_24", "IMA_ADPCM", "ALAW")),
+    *(("CAF", s) for s in ("PCM_16", "FLOAT", "ALAC_16")),
+    *(("AU", s) for s in ("PCM_16", "ULAW")),
+    *((k, "PCM_16") for k in ("WAVEX", "SVX", "NIST", "FLAC", "MAT4", "MAT5")),
+    *(("OGG", s) for s in ("VORBIS", "OPUS")),
+    ("MP3", None),
+    *((kind, "PCM_16") for kind in ("VOC", "AVR", "MPC2K")),
+    ("WVE", "ALAW"),
 )
 def test_half_a_file_is_no_file(kind, subtype):
     """Of libsndfile's containers, all that can tell; the whole file is read."""
@@ -74,12 +69,11 @@ def test_counts_are_held_against_the_samples():
         refuse(data, "half of the announced samples are missing")
 
 
-@pytest.mark.parametrize("more", [-1, 1, 8, -N])
-def test_the_size_of_the_whole_file_does_not_matter(more):
+@cases("size", 0, N, 2 * N + 35, 2 * N + 37, 2**32 - 1)
+def test_the_size_of_the_whole_file_does_not_matter(size):
     for order, kind in (("<I", "WAV"), (">I", "AIFF")):
         data = encode(kind, "PCM_16")
-        (size,) = struct.unpack(order, data[4:8])
-        data[4:8] = struct.pack(order, size + more)
+        data[4:8] = struct.pack(order, size)
         assert len(decode(bytes(data))[0]) == N
 
 

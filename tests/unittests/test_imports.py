@@ -1,8 +1,4 @@
-"""What imports what: no circles, and start-up time is a promise.
-
-Authors
- * The afpt_plugin developers 2026
-"""
+"""What imports what: no circles, and start-up time is a promise."""
 
 import ast
 import graphlib
@@ -17,15 +13,13 @@ import afpt_plugin
 
 PACKAGE = Path(afpt_plugin.__file__).parent
 HEAVY = {"matplotlib", "msclap", "pandas", "sklearn", "transformers"}
-HEAVIER = {"scipy", "speechbrain", "torch", "torchaudio"}
+HEAVIER = HEAVY | {"numpy", "scipy", "speechbrain", "torch", "torchaudio"}
 
 # One after the other, in one process that has not imported anything.
 STAGES = {
-    "import afpt_plugin, afpt_plugin.errors, afpt_plugin.files": HEAVY
-    | HEAVIER,
+    "import afpt_plugin, afpt_plugin.errors, afpt_plugin.files": HEAVIER,
     # All of `afpt --help`
-    "import afpt_plugin.cli; afpt_plugin.cli.make_parser().format_help()": HEAVY
-    | HEAVIER,
+    "import afpt_plugin.cli; afpt_plugin.cli.make_parser().format_help()": HEAVIER,
     "import afpt_plugin.data.captions, afpt_plugin.data.manifests": HEAVY,
     "import afpt_plugin.data.store, afpt_plugin.data.supervision": HEAVY,
     "import afpt_plugin.task, afpt_plugin.learners": HEAVY,

@@ -6,14 +6,12 @@ of a frame can be computed by hand.
 
 import dataclasses
 import re
-from types import SimpleNamespace
 
-import huggingface_hub
 import pytest
 import soundfile
 import speechbrain as sb
 import torch
-from huggingface_hub.errors import LocalEntryNotFoundError
+from common import cases
 from speechbrain.utils.fetching import FetchConfig
 from torch.nn.functional import normalize
 
@@ -228,15 +226,13 @@ def test_padding_has_no_say(classifier):
     torch.testing.assert_close(found.out_prob, torch.cat(alone))
 
 
-@pytest.mark.parametrize(
-    ("wavs", "lens", "message"),
-    [
-        (torch.ones(1, 2, 800), None, r"the shape \[1, 2, 800\]"),
-        (torch.ones(1, 0), None, r"the shape \[1, 0\]"),
-        (torch.full((1, 800), torch.nan), None, "not finite"),
-        (torch.ones(2, 800), torch.ones(1), "2 relative lengths"),
-        (torch.ones(2, 800), torch.tensor([0.5, 800]), "relative lengths"),
-    ],
+@cases(
+    "wavs, lens, message",
+    (torch.ones(1, 2, 800), None, r"the shape \[1, 2, 800\]"),
+    (torch.ones(1, 0), None, r"the shape \[1, 0\]"),
+    (torch.full((1, 800), torch.nan), None, "not finite"),
+    (torch.ones(2, 800), torch.ones(1), "2 relative lengths"),
+    (torch.ones(2, 800), torch.tensor([0.5, 800]), "relative lengths"),
 )
 def test_a_batch_that_is_none_is_refused(classifier, wavs, lens, message):
     with pytest.raises(InputError, match=message):
@@ -302,14 +298,6 @@ def test_frames_of_a_long_recording_follow_each_other(clap, classifier):
     torch.testing.assert_close(frames.extent.float(), extent)
     wanted = by_hand(clap, classifier, sig)
     torch.testing.assert_close(frames.logits, wanted, rtol=0, atol=1e-5)
-
-
-def test_frames_make_up_the_fine_logits(classifier, tmp_path):
-    path = record(tmp_path, 1.0)
-    cosines = classifier.frame_scores(path).logits / 20.0
-    weights = torch.softmax(cosines / 0.10, 0)
-    fine = classifier.logits_batch(classifier.load_audio(path))["fine"][0]
-    torch.testing.assert_close(20.0 * (weights * cosines).sum(0), fine)
 
 
 def test_repeats_of_a_short_recording_have_no_frames(classifier):
@@ -411,27 +399,6 @@ def test_a_repository_of_the_hub_needs_no_network_once_cached(
     config = dataclasses.replace(config, allow_network=False)
     with pytest.raises(InputError, match="someone/else: neither a folder"):
         load("someone/else", clap, fetch_config=config)
-
-
-def test_what_is_missing_from_the_cache_is_downloaded(
-    clap, export, monkeypatch
-):
-    asked = []
-
-    def download(repo_id, filename, local_files_only, **options):
-        asked.append((repo_id, filename, local_files_only))
-        if local_files_only:
-            raise LocalEntryNotFoundError("not in the cache")
-        return str(export / filename)
-
-    session = SimpleNamespace(head=lambda *_, **options: None)
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
-    monkeypatch.setattr("huggingface_hub.utils.get_session", lambda: session)
-    assert load("someone/sounds", clap).class_names == NAMES
-    first = ("someone/sounds", "hyperparams.yaml")
-    assert asked[0] == (*first, True)
-    assert (*first, False) in asked
-    assert asked[-1][1] == "learner.safetensors"
 
 
 def test_a_savedir_links_and_never_mixes_two_exports(

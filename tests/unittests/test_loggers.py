@@ -81,7 +81,6 @@ def curves(monkeypatch):
 @pytest.mark.parametrize("number", [0, 1])
 @pytest.mark.parametrize("history", [HISTORY, []])
 def test_every_logger_takes_a_run(number, history, curves, clap, tmp_path):
-    """With a learner that has nothing to train, too."""
     log_a_run(LINES[number], clap, tmp_path, history)
     wanted = {
         "epoch loaded": [0],
@@ -95,7 +94,6 @@ def test_every_logger_takes_a_run(number, history, curves, clap, tmp_path):
 
 
 def test_tensorboard_reads_what_was_written(clap, tmp_path):
-    """Its own reader, where it is installed."""
     if find_spec("tensorboard") is None:
         pytest.skip("tensorboard is not installed")
     from tensorboard.backend.event_processing import event_accumulator

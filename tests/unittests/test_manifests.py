@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from common import cases, refusal, refused
+from data_sets import DATA, real
 from speechbrain.dataio.dataset import DynamicItemDataset
 
 from afpt_plugin.data import checks
 from afpt_plugin.data.audio import read_clip
-from afpt_plugin.data.decoding import decode
 from afpt_plugin.data.manifests import (
     data_fingerprint,
     find_root,
@@ -24,12 +25,10 @@ from afpt_plugin.files import file_sha256, replacing
 from afpt_plugin.task import Task
 
 RATE = 8000
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 TOY = Task("Toy", ["rain", "wind"])
 
 
 def write(path, sig=(0.5, 0.1), subtype="FLOAT"):
-    """Write a waveform."""
     soundfile.write(path, np.asarray(sig), RATE, subtype=subtype)
     return path
 
@@ -43,9 +42,6 @@ def row(path, label="rain", **more):
 def prepare(tmp_path):
     """Prepare rows; return what prepare.json says."""
     return partial(prepare_manifests, TOY, tmp_path, save_folder=tmp_path / "s")
-
-
-# Manifests
 
 
 def test_a_manifest_is_read_as_it_was_written(tmp_path, prepare):
@@ -75,16 +71,14 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
 HEADER = "ID,duration,wav,label,source,sha256\n"
 
 
-@pytest.mark.parametrize(
-    ("text", "fact"),
-    [
-        ("", "empty"),
-        ("ID,wav\na,a.wav\n", "'duration', 'label', 'source', 'sha256'"),
-        (HEADER, "no row"),
-        (HEADER + "a,1,a.wav\n", "line 2"),
-        (HEADER + "a,x,w,l,o,s\n", "line 2: .*'x'"),
-        (HEADER + "a,1,w,l,o,s\na,1,w,l,o,s\n", "line 3: .*ID a"),
-    ],
+@cases(
+    "text, fact",
+    ("", "empty"),
+    ("ID,wav\na,a.wav\n", "'duration', 'label', 'source', 'sha256'"),
+    (HEADER, "no row"),
+    (HEADER + "a,1,a.wav\n", "line 2"),
+    (HEADER + "a,x,w,l,o,s\n", "line 2: .*'x'"),
+    (HEADER + "a,1,w,l,o,s\na,1,w,l,o,s\n", "line 3: .*ID a"),
 )
 def test_a_damaged_manifest_is_refused(tmp_path, text, fact):
     path = tmp_path / "test.csv"
@@ -99,9 +93,6 @@ def test_the_fingerprint_tells_recordings_labels_and_bytes_apart():
     assert before == data_fingerprint([b, a | {"wav": "elsewhere"}])
     for key in ("ID", "label", "sha256"):
         assert before != data_fingerprint([a | {key: "other"}, b])
-
-
-# Checking
 
 
 def test_every_bad_recording_is_reported_by_name_and_reason(tmp_path, prepare):
@@ -128,9 +119,7 @@ def test_every_bad_recording_is_reported_by_name_and_reason(tmp_path, prepare):
             write(tmp_path / name, content)
     rows = [row(tmp_path / "whole.wav")]
     rows += [row(tmp_path / name, ID=name) for name in bad]
-    with pytest.raises(InputError) as caught:
-        prepare(rows)
-    message = str(caught.value)
+    message = refusal(prepare, rows)
     assert "9 of 10" in message and "--allow_missing 9" in message
     assert "whole.wav" not in message
     for name, (_, reason) in bad.items():
@@ -167,9 +156,8 @@ def test_an_allowance_leaves_out_by_name_and_no_more_than_it_says(
     rows.append(row(tmp_path / "c.wav"))
     with pytest.raises(InputError, match="2 of 3 .*allow_missing: 1"):
         prepare(rows, allow_missing=1)
-    with pytest.raises(InputError, match="1 of 1") as caught:
-        prepare(rows[1:2], allow_missing=9)  # nothing would be left
-    assert "--allow_missing" not in str(caught.value)
+    said = refusal(prepare, rows[1:2], allow_missing=9)  # would leave nothing
+    assert "1 of 1" in said and "--allow_missing" not in said
     for path in (tmp_path / "b.wav", tmp_path / "c.wav"):
         write(path)
     assert prepare(rows)["n_left_out"] == 0
@@ -184,9 +172,9 @@ def test_an_allowance_is_a_number_of_recordings(prepare, value):
 
 def test_a_long_list_of_problems_is_cut_in_the_message_alone(tmp_path, prepare):
     rows = [row(tmp_path / f"{i:02}.wav") for i in range(25)]
-    with pytest.raises(InputError, match="(?s)19.wav: missing.*5 more") as e:
-        prepare(rows)
-    assert "20.wav" not in str(e.value)
+    said = refusal(prepare, rows)
+    assert "19.wav: missing" in said and "5 more" in said
+    assert "20.wav" not in said
     assert "24.wav" in (tmp_path / "s" / "problems.csv").read_text()
 
 
@@ -200,14 +188,6 @@ def test_a_silent_recording_is_used_with_a_warning(tmp_path, prepare, caplog):
         assert prepare(rows)["n_recordings"] == 2
         assert "1 recordings are silent" in caplog.text
         assert "quiet.wav" in caplog.text and "loud.wav" not in caplog.text
-
-
-@pytest.mark.parametrize("size", [0, 0xFFFFFFFF])
-def test_a_wav_written_to_a_pipe_is_not_called_truncated(tmp_path, size):
-    path = write(tmp_path / "a.wav", np.ones(100) / 2, "PCM_16")
-    content = bytearray(path.read_bytes())
-    content[4:8] = size.to_bytes(4, "little")
-    assert decode(bytes(content))[0].shape == (100, 1)
 
 
 def count_reads(monkeypatch, limit=None):
@@ -287,20 +267,14 @@ def test_a_prepared_set_says_how_it_was_prepared(tmp_path, prepare, caplog):
     assert len(read_manifest(manifest)) == 1
 
 
-@pytest.mark.skipif(
-    not (SHARED / "UrbanSound8K").is_dir(),
-    reason="the shared clips of UrbanSound8K are not there",
-)
+@real("data/UrbanSound8K")
 def test_real_recordings_of_many_formats_pass_the_check(prepare):
-    paths = sorted((SHARED / "UrbanSound8K").rglob("*.wav"))
+    paths = sorted((DATA / "UrbanSound8K").rglob("*.wav"))
     summary = prepare([row(path, ID=str(path)) for path in paths])
     assert summary["n_recordings"] == len(paths) > 0
     for path in paths:
         sig = read_clip(path, 44100, 5)
         assert sig.shape == (220500,) and sig.isfinite().all()
-
-
-# Finding
 
 
 @pytest.mark.parametrize("given_folder", ["", "Toy", "Toy/audio", "Toy/meta"])
@@ -316,10 +290,9 @@ def test_a_data_set_is_found_from_above_and_from_inside(tmp_path, given_folder):
 def test_a_data_set_that_is_not_found_names_the_ways_out(tmp_path):
     (tmp_path / "file").touch()
     for folder in (tmp_path, tmp_path / "nowhere", tmp_path / "file"):
-        with pytest.raises(InputError, match=f"{folder}/meta/toy.csv") as e:
+        ways_out = "--download True", "--data_folder samples"
+        with refused(f"{folder}/meta/toy.csv", *ways_out):
             find_root(folder, "meta/toy.csv", "Toy")
-        assert "--download True" in str(e.value)
-        assert "--data_folder samples" in str(e.value)
 
 
 def test_two_copies_are_not_chosen_between_nor_fetched_again(tmp_path):

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from common import cases
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -104,18 +105,6 @@ def test_multi_label_metrics_agree_with_their_definitions(data, random):
         assert shuffled[key] == pytest.approx(result[key])
 
 
-def test_accuracy_and_lwlrap_weigh_what_they_should():
-    logits, targets = torch.eye(2)[[0, 0, 0, 1]], torch.zeros(4).long()
-    # A mean over batches of 3 and 1 would give 1/2.
-    assert single_label_metrics(logits, targets, ["a", "b"])["acc"] == 0.75
-    scores = torch.tensor([[3.0, 2.0, 1.0]]).repeat(3, 1)
-    targets = torch.tensor([[1, 1, 0], [0, 0, 1], [0, 0, 0]])
-    result = multi_label_metrics(scores, targets, LETTERS[:3])
-    # Labels: 1/1, 2/2 and 1/3; a mean over recordings would give 2/3.
-    assert result["lwlrap"] == pytest.approx((1 + 1 + 1 / 3) / 3)
-    assert result["n_without_label"] == 1
-
-
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_with_gradient_makes_plain_json(dtype):
     logits = torch.eye(3, dtype=dtype, requires_grad=True)
@@ -128,24 +117,22 @@ def test_half_precision_with_gradient_makes_plain_json(dtype):
         assert json.loads(json.dumps(result, allow_nan=False)) == result
 
 
-@pytest.mark.parametrize(
+@cases(
     "measure, scores, targets, message",
-    [
-        (single_label_metrics, torch.zeros(2), torch.zeros(2), "unpack"),
-        (single_label_metrics, torch.zeros(2, 2), torch.zeros(3), "3"),
-        (single_label_metrics, torch.zeros(2, 3), torch.zeros(2), "longer"),
-        (single_label_metrics, torch.zeros(2, 2), [0, 2], "row 1: target 2"),
-        (single_label_metrics, torch.zeros(2, 2), [0, -1], "target -1"),
-        (single_label_metrics, torch.zeros(2, 2), [0, 0.5], "target 0.5"),
-        (single_label_metrics, torch.zeros(0, 2), [], "test manifest"),
-        (single_label_metrics, [[0, 0], [NAN, 0]], [0, 0], "row 1"),
-        (multi_label_metrics, torch.zeros(2, 2), torch.zeros(2), "2"),
-        (multi_label_metrics, torch.zeros(2, 3), torch.ones(2, 3), "longer"),
-        (multi_label_metrics, torch.zeros(1, 2), [[0.5, 0]], "target 0.5"),
-        (multi_label_metrics, torch.zeros(2, 2), torch.zeros(2, 2), "label"),
-        (multi_label_metrics, torch.zeros(0, 2), torch.zeros(0, 2), "manifest"),
-        (multi_label_metrics, [[INF, INF]], [[1, 1]], "row 0"),
-    ],
+    (single_label_metrics, torch.zeros(2), torch.zeros(2), "unpack"),
+    (single_label_metrics, torch.zeros(2, 2), torch.zeros(3), "3"),
+    (single_label_metrics, torch.zeros(2, 3), torch.zeros(2), "longer"),
+    (single_label_metrics, torch.zeros(2, 2), [0, 2], "row 1: target 2"),
+    (single_label_metrics, torch.zeros(2, 2), [0, -1], "target -1"),
+    (single_label_metrics, torch.zeros(2, 2), [0, 0.5], "target 0.5"),
+    (single_label_metrics, torch.zeros(0, 2), [], "test manifest"),
+    (single_label_metrics, [[0, 0], [NAN, 0]], [0, 0], "row 1"),
+    (multi_label_metrics, torch.zeros(2, 2), torch.zeros(2), "2"),
+    (multi_label_metrics, torch.zeros(2, 3), torch.ones(2, 3), "longer"),
+    (multi_label_metrics, torch.zeros(1, 2), [[0.5, 0]], "target 0.5"),
+    (multi_label_metrics, torch.zeros(2, 2), torch.zeros(2, 2), "label"),
+    (multi_label_metrics, torch.zeros(0, 2), torch.zeros(0, 2), "manifest"),
+    (multi_label_metrics, [[INF, INF]], [[1, 1]], "row 0"),
 )
 def test_what_cannot_be_measured_is_refused(measure, scores, targets, message):
     with pytest.raises(ValueError, match=message) as error:

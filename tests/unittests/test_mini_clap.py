@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 import soundfile
 import torch
+from common import cases
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch.nn.functional import batch_norm, conv2d, normalize
@@ -196,9 +197,7 @@ def test_a_missing_broken_or_altered_minilm_is_refused(monkeypatch, tmp_path):
 BIAS = "yamnet.classifier.bias"
 
 
-@pytest.mark.parametrize(
-    "content", [None, b"not a tensor in sight", 100_000], ids=str
-)
+@cases("content", None, b"not a tensor in sight", 100_000, ids=str)
 def test_a_file_of_another_kind_is_refused(tmp_path, content):
     path = tmp_path / "x.safetensors"
     if content:
@@ -208,26 +207,24 @@ def test_a_file_of_another_kind_is_refused(tmp_path, content):
         load_clap("mini", path)
 
 
-@pytest.mark.parametrize(
+@cases(
     "tensors, entries, message",
-    [
-        ({}, {"format": "afpt-mini-clap-1"}, "'afpt-mini-clap-1'"),
-        ({}, {"format": None}, "format is None"),
-        ({}, {"labels": "[]"}, "521 labels"),
-        ({}, {"labels": "no JSON"}, "521 labels"),
-        ({}, {"left_out": '["no label of AudioSet"]'}, "521 labels"),
-        ({}, {"left_out": None}, "521 labels"),
-        # Every tensor has to be accounted for.
-        ({BIAS: None}, {}, BIAS),
-        ({BIAS: torch.zeros(3)}, {}, BIAS),
-        ({"yamnet.bias2": torch.zeros(3)}, {}, "yamnet.bias2"),
-        # These are MiniLM's and the header's.
-        ({f"{MINILM}.bias": torch.zeros(384)}, {}, f"{MINILM}.bias"),
-        ({"label_index": torch.zeros(421)}, {}, "label_index"),
-        # Altered ones do not have the header's fingerprint.
-        ({BIAS: torch.zeros(521)}, {}, "is damaged"),
-        ({BIAS: torch.full([521], torch.nan)}, {}, "is damaged"),
-    ],
+    ({}, {"format": "afpt-mini-clap-1"}, "'afpt-mini-clap-1'"),
+    ({}, {"format": None}, "format is None"),
+    ({}, {"labels": "[]"}, "521 labels"),
+    ({}, {"labels": "no JSON"}, "521 labels"),
+    ({}, {"left_out": '["no label of AudioSet"]'}, "521 labels"),
+    ({}, {"left_out": None}, "521 labels"),
+    # Every tensor has to be accounted for.
+    ({BIAS: None}, {}, BIAS),
+    ({BIAS: torch.zeros(3)}, {}, BIAS),
+    ({"yamnet.bias2": torch.zeros(3)}, {}, "yamnet.bias2"),
+    # These are MiniLM's and the header's.
+    ({f"{MINILM}.bias": torch.zeros(384)}, {}, f"{MINILM}.bias"),
+    ({"label_index": torch.zeros(421)}, {}, "label_index"),
+    # Altered ones do not have the header's fingerprint.
+    ({BIAS: torch.zeros(521)}, {}, "is damaged"),
+    ({BIAS: torch.full([521], torch.nan)}, {}, "is damaged"),
     ids=str,
 )
 def test_a_changed_file_is_refused(

@@ -4,6 +4,7 @@ import re
 
 import pytest
 import yaml
+from common import cases
 
 from afpt_plugin.errors import InputError
 from afpt_plugin.experiment import METHODS
@@ -38,18 +39,16 @@ def test_every_option_of_a_yaml_is_compared_or_excepted(method):
         assert differs == (name not in UNCOMPARED), name
 
 
-@pytest.mark.parametrize(
-    ("overrides", "named"),
-    [
-        ("opt_class: {betas: [0.5, 0.9]}", "opt_class"),
-        ("data: {folds: [1]}", "data"),
-        ("data: {data_folder: elsewhere}", None),
-        ("valid_loader_kwargs: {batch_size: 1}", "valid_loader_kwargs"),
-        ("test_loader_kwargs: {batch_size: 1}", None),
-        ("augment: {norm: 0.5}", "augment"),
-        ("lr: 2e-3", None),  # as it is, spelled otherwise
-        ("output_folder: a b", None),
-    ],
+@cases(
+    "overrides, named",
+    ("opt_class: {betas: [0.5, 0.9]}", "opt_class"),
+    ("data: {folds: [1]}", "data"),
+    ("data: {data_folder: elsewhere}", None),
+    ("valid_loader_kwargs: {batch_size: 1}", "valid_loader_kwargs"),
+    ("test_loader_kwargs: {batch_size: 1}", None),
+    ("augment: {norm: 0.5}", "augment"),
+    ("lr: 2e-3", None),  # as it is, spelled otherwise
+    ("output_folder: a b", None),
 )
 def test_what_is_nested_counts_as_well(overrides, named):
     own, other = read_options(HPARAMS, {}), read_options(HPARAMS, overrides)
@@ -64,19 +63,14 @@ def test_the_results_of_a_run_know_its_options(tmp_path):
     assert str(tmp_path) not in text
 
 
-@pytest.mark.parametrize(
-    ("given", "said"),
-    [
-        ("--jit", "TorchScript"),
-        ("--data_parallel_backend", "torchrun"),
-        ("--optimizer_step_limit=abc", "optimizer_step_limit is 'abc'"),
-        ("--optimizer_step_limit=0", "a whole number from 1"),
-        ("--profile_steps=-1", "profile_steps is -1"),
-        (
-            "--ckpt_interval_minutes=1 --ckpt_interval_steps=1",
-            "one of the two",
-        ),
-    ],
+@cases(
+    "given, said",
+    ("--jit", "TorchScript"),
+    ("--data_parallel_backend", "torchrun"),
+    ("--optimizer_step_limit=abc", "optimizer_step_limit is 'abc'"),
+    ("--optimizer_step_limit=0", "a whole number from 1"),
+    ("--profile_steps=-1", "profile_steps is -1"),
+    ("--ckpt_interval_minutes=1 --ckpt_interval_steps=1", "one of the two"),
 )
 def test_options_of_speechbrain_are_checked(given, said):
     with pytest.raises(InputError, match=said):
@@ -85,15 +79,13 @@ def test_options_of_speechbrain_are_checked(given, said):
     assert options.optimizer_step_limit == 3
 
 
-@pytest.mark.parametrize(
+@cases(
     "given",
-    [
-        "data: {skip_prep: 2.5}",
-        "results: {folder: -1}",
-        "modules: {learner: 3}",
-        "batch_size: !tuple (1,)",
-        "data: {samples: {recordings: True}}",
-    ],
+    "data: {skip_prep: 2.5}",
+    "results: {folder: -1}",
+    "modules: {learner: 3}",
+    "batch_size: !tuple (1,)",
+    "data: {samples: {recordings: True}}",
 )
 def test_what_refers_to_an_option_has_its_rule(given):
     with pytest.raises(InputError, match=f"{given.split(':')[0]}.* is .*give"):

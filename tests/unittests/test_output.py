@@ -1,8 +1,4 @@
-"""Tests of `afpt_plugin.results.output`: what a run leaves behind.
-
-Authors
- * The afpt_plugin developers 2026
-"""
+"""Tests of `afpt_plugin.results.output`: what a run leaves behind."""
 
 import json
 
@@ -10,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from common import cases
 from matplotlib.image import imread
 
 from afpt_plugin.results import output
@@ -30,7 +27,6 @@ def some_logits():
 
 
 def names_in(folder):
-    """Names of all files, hidden ones too."""
     return sorted(path.name for path in folder.iterdir())
 
 
@@ -114,9 +110,7 @@ def test_table_shows_percent_points_and_untested_classes():
     assert "2 of 3 classes" in untested and untested.endswith("rain; wind")
 
 
-@pytest.mark.parametrize(
-    ("multi_label", "history"), [(False, HISTORY), (True, [])]
-)
+@cases("multi_label, history", (False, HISTORY), (True, []))
 def test_a_run_leaves_all_files(tmp_path, multi_label, history):
     task = Task("Pets", CLASS_NAMES, multi_label)
     targets = MULTI_HOT if multi_label else torch.eye(3)[TARGETS]

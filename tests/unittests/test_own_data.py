@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+from common import cases, refusal, refused
 from prep_scripts import load_script
 
 from afpt_plugin import adapt
@@ -204,14 +205,12 @@ def test_parquet_may_hold_lists_numbers_and_nothing(table, tmp_path):
         read_own_data(tmp_path / "b.parquet")
 
 
-@pytest.mark.parametrize(
-    ("name", "values", "message"),
-    [
-        ("label", [[["dog"]]] * 8, "column label holds list<.*a label is a"),
-        ("label", [b"dog"] * 8, "column label holds binary"),
-        ("fold", [[1]] * 8, "column fold holds list<.*a fold is a text"),
-        ("path", [{"bytes": b"RIFF", "path": "a"}] * 8, "struct<.*parquet"),
-    ],
+@cases(
+    "name, values, message",
+    ("label", [[["dog"]]] * 8, "column label holds list<.*a label is a"),
+    ("label", [b"dog"] * 8, "column label holds binary"),
+    ("fold", [[1]] * 8, "column fold holds list<.*a fold is a text"),
+    ("path", [{"bytes": b"RIFF", "path": "a"}] * 8, "struct<.*parquet"),
 )
 def test_parquet_of_other_kinds_is_refused(
     name, values, message, table, tmp_path
@@ -265,14 +264,12 @@ def test_a_folder_of_splits_or_with_links_and_hidden_files(
         read_own_data(tmp_path / "wavs")
 
 
-def test_copies_with_other_labels_are_told(table, tmp_path, clap, caplog):
+def test_copies_with_other_labels_are_told(table, tmp_path, caplog):
     path = tmp_path / table["path"][7]
     path.write_bytes((tmp_path / table["path"][0]).read_bytes())
     own = read_own_data(tmp_path / "wavs")
     check_recordings(own.rows, own.class_names, None, 0, tmp_path)
     assert "1 recordings are copies of others that have other" in caplog.text
-    with pytest.raises(InputError, match="are copies, but labeled"):
-        adapt(clap, None, "linear_probe", tmp_path / "wavs")
 
 
 def test_what_is_wrong_is_listed_by_row_all_together(table, tmp_path, clap):
@@ -286,9 +283,7 @@ def test_what_is_wrong_is_listed_by_row_all_together(table, tmp_path, clap):
     text = pd.DataFrame(rows, columns=table.columns).to_csv(index=False)
     (tmp_path / "a.csv").write_text(text)
     given = clap, ["dog", "church bell"], "linear_probe", tmp_path / "a.csv"
-    with pytest.raises(InputError) as caught:
-        adapt(*given)
-    message = str(caught.value)
+    message = refusal(adapt, *given)
     assert message.startswith("6 of 10 recordings cannot be used")
     for reason in (
         r"'cat' is not a class (line 2)",
@@ -308,9 +303,7 @@ def test_what_is_wrong_is_listed_by_row_all_together(table, tmp_path, clap):
 def test_names_of_one_class_are_spelled_alike(table, tmp_path):
     table["label"] = ["dog", "Dog"] * 4
     table.to_csv(tmp_path / "a.csv", index=False)
-    with pytest.raises(
-        InputError, match=r"'dog' \(line 2\) and 'Dog' \(line 3"
-    ):
+    with refused("'dog' (line 2) and 'Dog' (line 3"):
         read_own_data(tmp_path / "a.csv")
     own = read_own_data(tmp_path / "a.csv", class_names=["DOG", "cat"])
     assert {row["label"] for row in own.rows} == {"DOG"}
@@ -375,10 +368,8 @@ def test_a_recipe_tests_folds_or_the_rows_of_a_split(table, tmp_path):
     table.loc[0, "split"] = None
     table.loc[1, "split"] = "other"
     table.to_csv(path, index=False)
-    with pytest.raises(InputError, match="2 of 8") as caught:
+    with refused("2 of 8", "no split (line 2)", "split 'other' is none of"):
         prepare(path, tmp_path / "save")
-    assert "no split (line 2)" in str(caught.value)
-    assert "split 'other' is none of" in str(caught.value)
 
 
 def test_a_recipe_follows_what_is_said_of_the_data(table, tmp_path):

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from common import cases
 from huggingface_hub import constants, file_download
 
 from afpt_plugin.cli import main
@@ -70,9 +71,8 @@ class FakeHub(BaseHTTPRequestHandler):
             private = asked.get("visibility") == "private" or asked.get(
                 "private", False
             )
-            state.repos.setdefault(
-                name, {"private": private, "files": {}, "commits": 0}
-            )
+            repo = {"private": private, "files": {}, "commits": 0}
+            state.repos.setdefault(name, repo)
             self.answer(status, {"url": f"{constants.ENDPOINT}/{name}"})
         elif path == "/api/validate-yaml":
             head = json.loads(body)["content"].split("---\n")[1]
@@ -85,11 +85,10 @@ class FakeHub(BaseHTTPRequestHandler):
         elif "/preupload/" in path:
             files = []
             for file in json.loads(body)["files"]:
-                mode = state.mode
-                if not file["path"].endswith(".safetensors"):
-                    mode = "regular"
-                files.append({"path": file["path"], "uploadMode": mode})
-                files[-1]["shouldIgnore"] = False
+                is_large = file["path"].endswith(".safetensors")
+                mode = state.mode if is_large else "regular"
+                facts = {"uploadMode": mode, "shouldIgnore": False}
+                files.append({"path": file["path"], **facts})
             self.answer(200, {"files": files})
         elif path.endswith("/lfs/objects/batch"):
             objects = json.loads(body)["objects"]
@@ -176,7 +175,6 @@ def refuse(capsys, *arguments):
 
 
 def terminal(monkeypatch, answer):
-    """Somebody who answers."""
     stdin = SimpleNamespace(isatty=lambda: True, readline=lambda: answer)
     monkeypatch.setattr("sys.stdin", stdin)
 
@@ -261,13 +259,11 @@ def test_nothing_becomes_public_unasked(
     assert f"{REPO} is public. To use it" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    ("files", "named"),
-    [
-        ({"model.safetensors": b"0"}, "model.safetensors"),
-        ({"hyperparams.yaml": b"x: !new:torch.nn.Linear [1, 1]"}, "hyperparam"),
-        ({"README.md": b"about"}, "README.md"),
-    ],
+@cases(
+    "files, named",
+    ({"model.safetensors": b"0"}, "model.safetensors"),
+    ({"hyperparams.yaml": b"x: !new:torch.nn.Linear [1, 1]"}, "hyperparam"),
+    ({"README.md": b"about"}, "README.md"),
 )
 def test_somebody_else_s_repository_is_not_touched(
     hub, export, capsys, files, named
@@ -312,13 +308,11 @@ def test_a_token_that_is_missing_or_wrong_is_named(
     assert hub.asked == [] and hub.repos == {}
 
 
-@pytest.mark.parametrize(
-    ("refusal", "state"),
-    [
-        ("/create", "nothing was pushed"),
-        ("/main", "nothing was pushed"),
-        ("/settings", "it was pushed, but is still private"),
-    ],
+@cases(
+    "refusal, state",
+    ("/create", "nothing was pushed"),
+    ("/main", "nothing was pushed"),
+    ("/settings", "it was pushed, but is still private"),
 )
 def test_a_refusal_says_what_is_there_now(hub, export, capsys, refusal, state):
     hub.refusal = refusal

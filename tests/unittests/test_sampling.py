@@ -1,10 +1,10 @@
 """Tests of `afpt_plugin.data.sampling`."""
 
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
+from data_sets import DATA, real
 
 from afpt_plugin.data.sampling import (
     draw_shots,
@@ -13,10 +13,6 @@ from afpt_plugin.data.sampling import (
 )
 from afpt_plugin.data.tables import read_table
 from afpt_plugin.errors import InputError
-
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
-
-# Iterative stratification
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -55,10 +51,7 @@ def test_every_fold_has_its_share_of_every_label():
     assert not np.array_equal(fold, iterative_folds(target, 5, seed=1))
 
 
-@pytest.mark.skipif(
-    not (DATA / "FSDKaggle2019").is_dir(),
-    reason="the metadata of FSDKaggle2019 is not there",
-)
+@real("data/FSDKaggle2019")
 def test_the_real_labels_of_fsd2019_are_shared_out():
     path = "FSDKaggle2019/FSDKaggle2019.meta/test_post_competition.csv"
     rows = read_table(DATA / path, ["labels"])
@@ -69,9 +62,6 @@ def test_the_real_labels_of_fsd2019_are_shared_out():
     fold = check_folds(target, 4)
     counts = np.stack([target[fold == f].sum(0) for f in range(4)])
     assert np.ptp(counts, axis=0).mean() < 2  # labels have 38 to 150 items
-
-
-# Folds by source
 
 
 def make_recordings(n_sources=40, seed=0):
@@ -113,15 +103,14 @@ def test_a_wrong_number_of_folds_is_refused(n_folds):
         folds_by_source(list("abcd"), list("wxyz"), list("1223"), n_folds)
 
 
-# Draws
+def one_hot(labels):
+    return np.array([[label == f"c{i}" for i in range(4)] for label in labels])
 
 
 @pytest.mark.parametrize("k", [1, 2, 7, 100])
 def test_a_class_takes_one_of_each_source_before_a_second_one(k):
     _, labels, sources = make_recordings()
-    target = np.array(
-        [[label == f"c{i}" for i in range(4)] for label in labels]
-    )
+    target = one_hot(labels)
     for seed in range(3):
         drawn = draw_shots(target, sources, k, seed)
         assert len(set(drawn)) == len(drawn)
@@ -147,9 +136,7 @@ def test_a_class_takes_one_of_each_source_before_a_second_one(k):
 
 def test_a_draw_follows_from_the_seed():
     _, labels, sources = make_recordings()
-    target = np.array(
-        [[label == f"c{i}" for i in range(4)] for label in labels]
-    )
+    target = one_hot(labels)
     draws = [draw_shots(target, sources, 2, seed) for seed in (0, 0, 1)]
     assert draws[0] == draws[1] != draws[2]
     assert draw_shots(target, sources, None) == list(range(len(target)))

@@ -20,20 +20,14 @@ def torch_rates(lr, epochs, n):
 
 
 @pytest.mark.parametrize("epochs", [2, 7, 200])
-def test_it_is_torchs_cosine(epochs):
-    schedule = CosineScheduler(0.3, epochs)
-    found = [schedule(epoch)[1] for epoch in range(1, epochs + 1)]
-    assert found == pytest.approx(torch_rates(0.3, epochs, epochs))
-
-
-@pytest.mark.parametrize("epochs", [2, 7, 200])
-def test_the_cosine_starts_after_the_warmup_epoch(epochs):
+@pytest.mark.parametrize("warmup", [[], [1e-5]])
+def test_it_is_torchs_cosine_which_starts_after_a_warmup_epoch(epochs, warmup):
     # Dassl's constant warmup steps its successor, a CosineAnnealingLR over all
     # epochs, only from the end of the second epoch on.
-    schedule = CosineScheduler(0.002, epochs, warmup_lr=1e-5)
+    schedule = CosineScheduler(0.3, epochs, *warmup)
     found = [schedule(epoch)[1] for epoch in range(1, epochs + 1)]
-    expected = [1e-5, *torch_rates(0.002, epochs, epochs - 1)]
-    assert found == pytest.approx(expected)
+    rates = torch_rates(0.3, epochs, epochs - len(warmup))
+    assert found == pytest.approx(warmup + rates)
 
 
 def test_the_rate_before_is_that_of_the_epoch_before():

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from common import cases
 from sklearn.metrics import average_precision_score
 
 from afpt_plugin.learners import LabeledItems
@@ -89,14 +90,12 @@ def test_the_only_item_of_a_class_is_always_learned_from(multi_label):
     assert sorted(judged) == [0, 1, 2, 3, 5, 6]
 
 
-@pytest.mark.parametrize(
-    ("labels", "multi_label"),
-    [
-        ([0, 1], False),
-        ([0], False),
-        ([[0, 1], [0, 2]], True),  # each is the only item of a class
-        ([[], []], True),
-    ],
+@cases(
+    "labels, multi_label",
+    ([0, 1], False),
+    ([0], False),
+    ([[0, 1], [0, 2]], True),  # each is the only item of a class
+    ([[], []], True),
 )
 def test_with_nothing_to_spare_the_published_value_stays(labels, multi_label):
     items = numbered(labels, 3, multi_label=multi_label)

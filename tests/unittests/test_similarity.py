@@ -6,18 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn.functional import cosine_similarity, normalize
 
-from afpt_plugin.similarity import (
-    CaptionNoise,
-    coarse_logits,
-    ensemble_logits,
-    fine_logits,
-)
+from afpt_plugin.similarity import CaptionNoise, coarse_logits, fine_logits
 
 seeds = st.integers(0, 2**31)
 
 
 def drawn(seed, *shape):
-    """Gaussian tensors from a seed."""
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
@@ -48,14 +42,8 @@ def test_padding_weight_lets_padding_speak_as_the_authors_do():
     torch.testing.assert_close(value[0, 0], weights @ classes[0])
 
 
-def test_the_ensemble_is_the_sum():
-    a, b = drawn(0, 2, 3), drawn(1, 2, 3)
-    assert torch.equal(ensemble_logits(a, b), a + b)
-
-
 @pytest.mark.parametrize("norm", [0.5, 1.5])
 def test_caption_noise_has_the_expected_norm(norm):
-    """Beside an embedding normalized to 1."""
     torch.manual_seed(0)
     embeddings = 9 * drawn(0, 500, 64)
     noise = CaptionNoise(norm)(embeddings) - normalize(embeddings, dim=-1)

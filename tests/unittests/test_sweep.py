@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from common import cases
 
 from afpt_plugin.cli import main
 from afpt_plugin.errors import InputError
@@ -16,14 +17,12 @@ GRIDS = sorted(Path("recipes/grids").glob("*.yaml"))
 
 
 def exit_status(arguments):
-    """Of `afpt`, however it ends."""
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     return ended.value.code
 
 
 def write_grid(folder, text):
-    """A grid, as a file."""
     path = folder / "grid.yaml"
     path.write_text(text)
     return path
@@ -78,36 +77,34 @@ cells:
     assert "--method=prompts from ESC50" in others[0].arguments
 
 
-@pytest.mark.parametrize(
-    ("text", "fact"),
-    [
-        ("cells: 3", "not a grid"),
-        ("a: [", "not valid YAML"),
-        ("cells: [{method: zero_shot}]", "no `dataset`"),
-        ("cells: [{dataset: Birds}]", "Birds"),
-        ("cells: [{dataset: ESC50, method: magic}]", "magic"),
-        ("cells: [{dataset: ESC50, method: zero_shot, k: 3}]", "option k"),
-        ("{cells: [{dataset: ESC50}], option: {k: 3}}", "nothing else"),
-        ("{cells: [{dataset: ESC50}], options: {3: 4}}", "option 3"),
-        ("cells: [{dataset: ESC50, method: ../grids/smoke}]", "no YAML"),
-        ("cells: [{dataset: ESC50, ESC50: 3}]", "ESC50 is 3"),
-        ("cells: [{dataset: ESC50, seed: []}]", "seed is an empty list"),
-        ("cells: [{dataset: ESC50, ESC50: {seed: []}}]", "seed is an empty"),
-        ("cells: [{dataset: ESC50, clap: 2020-01-01}]", "quotes"),
-        ("cells: [{dataset: ESC50, output_folder: a}]", "--results"),
-        ("cells: [{dataset: ESC50, transfer: new}]", "transfer is 'new'"),
-        ("cells: [{dataset: ESC50, transfer: {foo: 3}}]", "option foo"),
-        (
-            "cells: [{dataset: ESC50, folds: each, source_folds: two}]",
-            "source_folds is 'two'",
-        ),
-        # Two texts that are one word in a folder's name, or none at all
-        (
-            "cells: [{dataset: ESC50, prompt_template: ['a {}', 'a {}!']}]",
-            "two cells",
-        ),
-        ("cells: [{dataset: ESC50, data_folder: [a, b]}]", "two cells"),
-    ],
+@cases(
+    "text, fact",
+    ("cells: 3", "not a grid"),
+    ("a: [", "not valid YAML"),
+    ("cells: [{method: zero_shot}]", "no `dataset`"),
+    ("cells: [{dataset: Birds}]", "Birds"),
+    ("cells: [{dataset: ESC50, method: magic}]", "magic"),
+    ("cells: [{dataset: ESC50, method: zero_shot, k: 3}]", "option k"),
+    ("{cells: [{dataset: ESC50}], option: {k: 3}}", "nothing else"),
+    ("{cells: [{dataset: ESC50}], options: {3: 4}}", "option 3"),
+    ("cells: [{dataset: ESC50, method: ../grids/smoke}]", "no YAML"),
+    ("cells: [{dataset: ESC50, ESC50: 3}]", "ESC50 is 3"),
+    ("cells: [{dataset: ESC50, seed: []}]", "seed is an empty list"),
+    ("cells: [{dataset: ESC50, ESC50: {seed: []}}]", "seed is an empty"),
+    ("cells: [{dataset: ESC50, clap: 2020-01-01}]", "quotes"),
+    ("cells: [{dataset: ESC50, output_folder: a}]", "--results"),
+    ("cells: [{dataset: ESC50, transfer: new}]", "transfer is 'new'"),
+    ("cells: [{dataset: ESC50, transfer: {foo: 3}}]", "option foo"),
+    (
+        "cells: [{dataset: ESC50, folds: each, source_folds: two}]",
+        "source_folds is 'two'",
+    ),
+    # Two texts that are one word in a folder's name, or none at all
+    (
+        "cells: [{dataset: ESC50, prompt_template: ['a {}', 'a {}!']}]",
+        "two cells",
+    ),
+    ("cells: [{dataset: ESC50, data_folder: [a, b]}]", "two cells"),
 )
 def test_a_wrong_grid_is_refused_before_anything_runs(tmp_path, text, fact):
     with pytest.raises(InputError, match=fact):

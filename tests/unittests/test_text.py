@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from common import refused
 from transformers import BertModel, GPT2Config, GPT2Model
 
 from afpt_plugin import memory
@@ -58,7 +59,6 @@ def gpt2(gpt2_tokenizer):
 
 @pytest.fixture(params=["bert", "minilm", "gpt2"])
 def tower(request):
-    """Every tower."""
     return request.getfixturevalue(request.param)
 
 
@@ -305,9 +305,8 @@ def test_class_names_are_checked_by_the_tokenizer(clap, caplog):
     clap.check_class_names(["dog", "rain"])
     assert not caplog.text
     for pair in (("Dog", "dog"), ("\U0001f415", "\U0001f327")):
-        with pytest.raises(InputError) as error:
+        with refused(*map(repr, pair)):
             clap.check_class_names([*pair, "rain"])
-        assert all(repr(name) in str(error.value) for name in pair)
     with pytest.raises(InputError, match="52 tokens.*at most 48"):
         clap.check_class_names(["dog " * 50, "rain"])
     clap.check_class_names(["dog", "quokka", "loudly quokka rain"])

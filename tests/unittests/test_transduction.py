@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import speechbrain as sb
 import torch
+from common import cases
 from torch.nn.functional import normalize
 
 from afpt_plugin import transduction
@@ -49,7 +50,6 @@ def make_recordings(counts, seed=0, dim=128):
 
 
 def accuracy(scores, labels):
-    """In percent."""
     return 100 * (scores.argmax(1) == labels).double().mean().item()
 
 
@@ -162,41 +162,8 @@ def test_more_recordings_are_right_whichever_classes_occur(case):
     assert embeddings > before + (-0.5 if case == "10 of 50" else 2)
 
 
-def test_neighbors_help():
-    logits, features, labels = make_recordings(COUNTS["balanced"])
-    for given in (features, None):
-        without = expectation_maximization(logits, given, n_neighbors=0)
-        found = expectation_maximization(logits, given)
-        assert accuracy(found, labels) > accuracy(without, labels) + 0.5
-
-
-def test_the_order_of_recordings_and_the_norm_do_not_matter():
-    logits, features, _ = make_recordings([5] * 9)
-    found = expectation_maximization(logits, features)
-    assert torch.equal(found, expectation_maximization(logits, features))
-    order = torch.randperm(45, generator=torch.Generator().manual_seed(1))
-    scaled = 7 * features[order]
-    moved = expectation_maximization(3 + logits[order], scaled)
-    torch.testing.assert_close(moved, found[order], atol=1e-5, rtol=0)
-
-
-@pytest.mark.parametrize("n", [1, 5])
-def test_equal_recordings_tell_nothing(n):
-    logits, features, _ = make_recordings([1] * 8)
-    logits, features = logits[:1].repeat(n, 1), features[:1].repeat(n, 1)
-    for found in (
-        expectation_maximization(logits, features, n_neighbors=0),
-        expectation_maximization(logits, n_neighbors=0),
-    ):
-        expected = logits.double().softmax(1)
-        torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)
-    # Neighbors that agree strengthen each other
-    found = expectation_maximization(logits, features)
-    assert torch.equal(found.argmax(1), logits.argmax(1))
-
-
 @pytest.mark.parametrize("scale", [0.0, 1.0, 1e6])
-@pytest.mark.parametrize("n", [2, 3, 40])
+@pytest.mark.parametrize("n", [1, 2, 3, 40])
 def test_posteriors_stay_finite(n, scale):
     """Fewer recordings than classes, certain and uniform scores alike."""
     logits, features, _ = make_recordings([5] * 8)
@@ -209,23 +176,18 @@ def test_posteriors_stay_finite(n, scale):
         torch.testing.assert_close(z.sum(1), torch.ones(n).double())
 
 
-@pytest.mark.parametrize(
-    ("logits", "features", "fact"),
-    [
-        (torch.tensor([[0.0, 1.0], [0.0, torch.nan]]), None, "row 1"),
-        (torch.log(torch.tensor([[0.0, 1.0]])), None, "probability of 0"),
-        (torch.eye(2), torch.full((2, 3), torch.inf), "embeddings of 2 of 2"),
-        (torch.eye(2), torch.eye(3), "2 recordings, but embeddings of 3"),
-        (torch.zeros(0, 2), None, "at least one"),
-        (torch.zeros(2), None, "one row"),
-    ],
+@cases(
+    "logits, features, fact",
+    (torch.tensor([[0.0, 1.0], [0.0, torch.nan]]), None, "row 1"),
+    (torch.log(torch.tensor([[0.0, 1.0]])), None, "probability of 0"),
+    (torch.eye(2), torch.full((2, 3), torch.inf), "embeddings of 2 of 2"),
+    (torch.eye(2), torch.eye(3), "2 recordings, but embeddings of 3"),
+    (torch.zeros(0, 2), None, "at least one"),
+    (torch.zeros(2), None, "one row"),
 )
 def test_what_cannot_be_computed_is_refused(logits, features, fact):
     with pytest.raises(InputError, match=fact):
         expectation_maximization(logits, features)
-
-
-# As an option of a run
 
 
 def make_brain(clap, folder, transduction, multi_label=False):
@@ -308,9 +270,10 @@ def test_impossible_classes_have_finite_scores():
     assert found["transductive"].argmax(1).tolist() == [1, 0]
 
 
-@pytest.mark.parametrize(
-    ("transduction", "multi_label", "fact"),
-    [("tta", False, "'tta'; choose em"), ("em", True, "tiny may have several")],
+@cases(
+    "transduction, multi_label, fact",
+    ("tta", False, "'tta'; choose em"),
+    ("em", True, "tiny may have several"),
 )
 def test_what_it_cannot_score_is_refused_before_training(
     clap, tmp_path, transduction, multi_label, fact
