@@ -159,8 +159,9 @@ def test_a_fill_stores_right_values_that_a_new_process_would_read(tmp_path):
 
 
 def test_only_new_items_are_encoded_once_and_no_bar_shows_for_none(
-    tmp_path, capsys
+    tmp_path, capsys, monkeypatch
 ):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     filled(tmp_path, 4)
     assert "4/4" in capsys.readouterr().err
     encoder = Encoder()
