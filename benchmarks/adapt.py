@@ -144,7 +144,8 @@ def store_recordings(clap, folder, options):
         row |= {"label": task.class_names[label], "duration": 5.0}
         rows.append({key: row[key] for key in MANIFEST_COLUMNS})
         tested[name] = {"key": name, "labels": [label]}
-    write_manifest(folder / "save" / "train.csv", rows[:n_shots])
+    job.manifest = folder / "save" / "train.csv"
+    write_manifest(job.manifest, rows[:n_shots])
     tested = dict(list(tested.items())[n_shots:])
     return job, EmbeddingDataset(store, tested, len(classes))
 
