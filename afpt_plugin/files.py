@@ -50,6 +50,28 @@ def replacing(path):
         part.unlink(missing_ok=True)
 
 
+@contextmanager
+def scratch(path):
+    """Have a folder beside ``path`` that is removed in the end.
+
+    That of a killed process is removed by the next, see `part_of`.
+
+    Example
+    -------
+    >>> path = getfixture("tmp_path") / "a" / "b"
+    >>> with scratch(path) as folder:
+    ...     _ = (folder / "c.txt").write_text("c")
+    >>> len(list(path.parent.iterdir()))
+    0
+    """
+    folder = part_of(Path(path))
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def part_of(path):
     """Where to write what will become ``path``; nothing is made.
 

@@ -14,7 +14,6 @@ Authors
 import json
 import os
 import string
-import tempfile
 import zlib
 from collections import Counter
 from pathlib import Path
@@ -26,7 +25,7 @@ from tqdm import tqdm
 from afpt_plugin import sample_recordings
 from afpt_plugin.data.tables import csv_text
 from afpt_plugin.errors import InputError, refuse_unwritable
-from afpt_plugin.files import file_sha256, write_if_changed
+from afpt_plugin.files import file_sha256, scratch, write_if_changed
 from afpt_plugin.sample_recordings import (
     ASSETS,
     ESC10,
@@ -304,11 +303,8 @@ def _write(
     seeds = [options.get("seed", 0), zlib.crc32(root.name.encode())]
     clips = make_clips(usable, np.random.default_rng(seeds))
     with refuse_unwritable(root):
-        root.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(
-            dir=root.parent, prefix=".writing-"
-        ) as work:
-            fresh = Path(work, "fresh")
+        with scratch(root) as work:
+            fresh = work / "fresh"
             rows = [columns.split()]
             for path, sig, rate, of_clip in tqdm(
                 clips, "Writing sample recordings", n_clips, disable=None
@@ -325,7 +321,7 @@ def _write(
             if _is_complete(root, stamp):  # another run was faster
                 return root
             if root.exists():  # a folder cannot be replaced, only moved away
-                os.replace(root, Path(work, "outdated"))
+                os.replace(root, work / "outdated")
             os.replace(fresh, root)
     return root
 

@@ -8,12 +8,11 @@ import argparse
 import dataclasses
 import json
 import sys
-import tempfile
 from pathlib import Path
 
 from afpt_plugin.commands import say
 from afpt_plugin.errors import InputError, refuse_unwritable
-from afpt_plugin.files import write_if_changed
+from afpt_plugin.files import scratch, write_if_changed
 from afpt_plugin.folders import locked
 
 EPILOG = """\
@@ -95,7 +94,7 @@ def run(args):
     export = tuned.hparams.export
     # A folder that is made, and where nothing is written, goes again.
     with locked(output):
-        with tempfile.TemporaryDirectory() as unpacked:
+        with scratch(output / "recordings") as unpacked:
             own = read_own_data(
                 args.labels,
                 unpacked,

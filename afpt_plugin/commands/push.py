@@ -8,8 +8,6 @@ import argparse
 import contextlib
 import re
 import sys
-import tempfile
-from pathlib import Path
 
 from afpt_plugin.errors import InputError
 
@@ -95,7 +93,7 @@ def run(args):
         with contextlib.suppress(RepositoryNotFoundError):
             info = api.model_info(repo_id)
         if info is not None:
-            _check_content(api, info)
+            _check_content(info)
     is_public = info is not None and not info.private
     if is_public and not args.public:
         raise InputError(
@@ -147,17 +145,25 @@ def _read_files(folder, repo_id):
     return files
 
 
-def _check_content(api, info):
+def _check_content(info):
     """Refuse a repository that holds something else than an export."""
+    from huggingface_hub import hf_hub_url
+    from huggingface_hub.utils import (
+        build_hf_headers,
+        get_session,
+        hf_raise_for_status,
+    )
+
     from afpt_plugin.export import SETTINGS_FILE
 
     names = {file.rfilename for file in info.siblings} - {".gitattributes"}
     if SETTINGS_FILE in names:
         # Not into the cache, where an old file would wait for new ones.
-        with tempfile.TemporaryDirectory() as folder:
-            path = api.hf_hub_download(info.id, SETTINGS_FILE, local_dir=folder)
-            text = Path(path).read_text(encoding="utf-8", errors="replace")
-        if re.search(r"^format: *['\"]?afpt-", text, re.MULTILINE):
+        found = get_session().get(
+            hf_hub_url(info.id, SETTINGS_FILE), headers=build_hf_headers()
+        )
+        hf_raise_for_status(found)
+        if re.search(rb"^format: *['\"]?afpt-", found.content, re.MULTILINE):
             return
     if names:
         raise InputError(

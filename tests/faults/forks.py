@@ -6,6 +6,7 @@ may hang or take all memory without harm.
 """
 
 import atexit
+import hashlib
 import importlib
 import json
 import os
@@ -13,12 +14,23 @@ import resource
 import signal
 import subprocess
 import sys
+import tempfile
 import traceback
 from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "tests"))
+
+from hub import addresses  # noqa: E402
+
 SECONDS, MEGABYTES = 10, 2048
+# What commands import where they need it.
+HEAVY = (
+    *("matplotlib.backends.backend_agg", "matplotlib.figure", "pandas"),
+    *("sklearn.metrics", "torch._dynamo", "afpt_plugin.adaptation"),
+    *("afpt_plugin.commands.classify", "afpt_plugin.results.compare"),
+)
 # A call that takes longer hangs, however busy the machine is.
 LONGEST = 120
 
@@ -80,12 +92,29 @@ def recipe(name, *arguments):
         train.run(list(arguments))
 
 
+def push(url, *arguments):
+    """`afpt push` to a hub on this machine."""
+    from huggingface_hub import constants, file_download
+
+    for module in (constants, file_download):
+        for name, value in addresses(url).items():
+            setattr(module, name, value)
+    constants.HF_HUB_OFFLINE = False
+    os.environ |= {"HF_TOKEN": "secret", "NO_PROXY": "127.0.0.1"}
+    return afpt("push", *arguments)
+
+
+# What no command reads
+LOGS = ("log.txt", "env.log", "stderr.txt", "operations.txt")
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 CHANGING = ("os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link")
 
 
 def watch_files(log, kill_at=None):
-    """Write down what is about to change a file here; die before one of it."""
+    """Write down what is about to change a file here; die before one of it.
+
+    A line has a hash of what a kill would leave, the operation, and the file.
+    """
     here, count = os.getcwd() + os.sep, 0
     log = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
 
@@ -94,16 +123,32 @@ def watch_files(log, kill_at=None):
         changes = event in CHANGING or (
             event == "open" and args[2] is not None and args[2] & WRITING
         )
-        if not changes or not isinstance(args[0], (str, bytes, os.PathLike)):
-            return
-        path = os.path.abspath(os.fsdecode(args[0]))
+        path = here if event == "socket.connect" else ""
+        if changes and isinstance(args[0], (str, bytes, os.PathLike)):
+            path = os.path.abspath(os.fsdecode(args[0]))
         if path.startswith(here):
             count += 1
-            os.write(log, f"{event} {path.removeprefix(here)}\n".encode())
+            known = "" if kill_at else _state(here)
+            # What a hub holds is not seen here.
+            known = str(count) if path == here else known
+            line = f"{known} {event} {path.removeprefix(here)}\n"
+            os.write(log, line.encode())
             if count == kill_at:
                 os.kill(os.getpid(), signal.SIGKILL)
 
     sys.addaudithook(hook)
+
+
+def _state(folder):
+    """A hash of all that a command may find in a folder."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(folder).rglob("*")):
+        is_file = path.is_file() and path.name not in LOGS
+        found = path.lstat()
+        known = str(path), found.st_mode, is_file and found.st_mtime_ns
+        digest.update(repr(known).encode())
+        digest.update(path.read_bytes() if is_file else b"")
+    return digest.hexdigest()[:16]
 
 
 def _call(folder, name, args, hooks):
@@ -121,6 +166,7 @@ def _call(folder, name, args, hooks):
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.alarm(LONGEST)
         if hooks:
+            tempfile.tempdir = str(folder)
             watch_files(**hooks)
         status = globals()[name](*args) or 0
     except SystemExit as error:
@@ -136,10 +182,16 @@ def _call(folder, name, args, hooks):
 
 def serve():
     """Fork for each line on stdin, and tell on stdout how it ended."""
+    for name in HEAVY:
+        importlib.import_module(name)
+    from speechbrain.utils import logger
 
     from afpt_plugin.backbones import load_clap
 
     load_clap("mini")  # imports, and the file in the page cache
+    # `pip freeze` of a process that imports nothing more
+    found = logger.get_environment_description()
+    logger.get_environment_description = lambda: found
     answers = os.fdopen(os.dup(1), "w")
     for line in sys.stdin:
         folder, name, args, hooks = json.loads(line)

@@ -1,17 +1,14 @@
 """`afpt push` against a hub on this machine, which speaks what is asked of it."""
 
-import base64
-import json
 import re
 import shutil
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from types import SimpleNamespace
 
 import pytest
 import torch
 from common import cases
+from hub import addresses, fake_hub
 from huggingface_hub import constants, file_download
 
 from afpt_plugin.cli import main
@@ -27,132 +24,19 @@ FILES = {"hyperparams.yaml", "learner.safetensors", "README.md"}
 OLD_EXPORT = Path(__file__).parents[1] / "samples" / "zero_shot_export"
 
 
-class FakeHub(BaseHTTPRequestHandler):
-    """The hub's routes that a push and a download need."""
-
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *_):
-        """Say nothing."""
-
-    def answer(self, status, content=b"", **headers):
-        """Send bytes, or JSON."""
-        if not isinstance(content, bytes):
-            content = json.dumps(content).encode()
-        self.send_response(status)
-        headers = {"Content-Length": len(content)} | headers
-        for name, value in headers.items():
-            self.send_header(name.replace("_", "-"), str(value))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(content)
-
-    def handle_any(self):
-        """Check the token, then do what the path says."""
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        state = self.server.state
-        path = self.path.partition("?")[0]
-        writes = self.command in ("POST", "PUT")
-        state.asked.append(f"{self.command} {path}")
-        is_known = self.headers.get("Authorization") == "Bearer secret"
-        name = re.sub(r"^/(api/models/)?([^/]+/[^/]+).*", r"\2", path)
-        repo = state.repos.get(name.removesuffix(".git"))
-        if path == "/":
-            self.answer(200)
-        elif state.refusal and writes and path.endswith(state.refusal):
-            self.answer(403, {"error": "no write access"})
-        elif path.startswith("/upload/"):
-            state.large[path.removeprefix("/upload/")] = body
-            self.answer(200)
-        elif path == "/api/repos/create" and is_known:
-            asked = json.loads(body)
-            name = f"{asked['organization']}/{asked['name']}"
-            status = 409 if name in state.repos else 200
-            private = asked.get("visibility") == "private" or asked.get(
-                "private", False
-            )
-            repo = {"private": private, "files": {}, "commits": 0}
-            state.repos.setdefault(name, repo)
-            self.answer(status, {"url": f"{constants.ENDPOINT}/{name}"})
-        elif path == "/api/validate-yaml":
-            head = json.loads(body)["content"].split("---\n")[1]
-            assert "pipeline_tag: audio-classification\n" in head
-            self.answer(200, {"errors": [], "warnings": []})
-        elif repo is None or (repo["private"] and not is_known):
-            # As the hub does, which does not tell whether it is there
-            status = 404 if is_known else 401
-            self.answer(status, X_Error_Code="RepoNotFound")
-        elif "/preupload/" in path:
-            files = []
-            for file in json.loads(body)["files"]:
-                is_large = file["path"].endswith(".safetensors")
-                mode = state.mode if is_large else "regular"
-                facts = {"uploadMode": mode, "shouldIgnore": False}
-                files.append({"path": file["path"], **facts})
-            self.answer(200, {"files": files})
-        elif path.endswith("/lfs/objects/batch"):
-            objects = json.loads(body)["objects"]
-            for file in objects:
-                href = f"{constants.ENDPOINT}/upload/{file['oid']}"
-                file["actions"] = {"upload": {"href": href}}
-            self.answer(200, {"objects": objects, "transfer": "basic"})
-        elif "/commit/" in path:
-            for line in map(json.loads, body.splitlines()):
-                value = line["value"]
-                if line["key"] == "file":
-                    content = base64.b64decode(value["content"])
-                    repo["files"][value["path"]] = content
-                elif line["key"] == "lfsFile":
-                    repo["files"][value["path"]] = state.large[value["oid"]]
-            repo["commits"] += 1
-            commit = {"commitUrl": f"{constants.ENDPOINT}/{name}/commit/1"}
-            self.answer(200, {**commit, "commitOid": "c" * 40})
-        elif path.endswith("/settings"):
-            asked = json.loads(body)
-            repo["private"] = (
-                asked.get("visibility", "private") == "private"
-                and asked.get("private", True) is not False
-            )
-            self.answer(200, {})
-        elif "/resolve/" in path:
-            content = repo["files"].get(path.rpartition("/")[2])
-            if content is None:
-                self.answer(404, X_Error_Code="EntryNotFound")
-            else:
-                commit = f"{repo['commits']:040x}"
-                etag = f'"{hash(content)}"'
-                self.answer(200, content, X_Repo_Commit=commit, ETag=etag)
-        else:
-            siblings = [{"rfilename": file} for file in repo["files"]]
-            facts = {"id": name, "private": repo["private"]}
-            self.answer(200, {**facts, "siblings": siblings, "tags": []})
-
-    do_GET = do_HEAD = do_POST = do_PUT = handle_any
-
-
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
     """Its repositories, what it was asked, and what it refuses."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), FakeHub)
-    server.state = SimpleNamespace(
-        repos={}, asked=[], refusal=None, mode="regular", large={}
-    )
-    Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    url = f"http://127.0.0.1:{server.server_port}"
-    template = url + "/{repo_id}/resolve/{revision}/{filename}"
-    monkeypatch.setattr(constants, "ENDPOINT", url)
-    for module in (constants, file_download):
-        monkeypatch.setattr(
-            module, "HUGGINGFACE_CO_URL_TEMPLATE", template, raising=False
-        )
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no"))
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setenv("HF_TOKEN", "secret")
-    yield server.state
-    server.shutdown()
-    server.server_close()
+    with fake_hub() as (url, state):
+        for module in (constants, file_download):
+            for name, value in addresses(url).items():
+                monkeypatch.setattr(module, name, value, raising=False)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no"))
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        monkeypatch.setenv("HF_TOKEN", "secret")
+        yield state
 
 
 @pytest.fixture
