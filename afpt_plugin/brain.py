@@ -15,6 +15,7 @@ from speechbrain.nnet.schedulers import update_learning_rate
 from speechbrain.utils.distributed import if_main_process
 from speechbrain.utils.logger import get_logger
 
+from afpt_plugin.checkpoints import keep_needed
 from afpt_plugin.data.datasets import batch_item
 from afpt_plugin.precision import full_float32, name_precision
 from afpt_plugin.results.calibrated import calibrate_run
@@ -183,6 +184,9 @@ class AdaptationBrain(StepBrain):
         )
         start = time.perf_counter()
         super().fit(epoch_counter, train_set, valid_set, **kwargs)
+        if self.checkpointer is not None:
+            # A process that was killed after the last epoch has not.
+            keep_needed(self.checkpointer)
         # DDP's wrapper would keep the process group's threads alive, and they
         # abort an interpreter that ends.
         self.modules["learner"] = self.learner

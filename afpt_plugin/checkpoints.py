@@ -96,9 +96,9 @@ class AtomicCheckpointer(Checkpointer):
     def save_checkpoint(self, meta={}, *args, **kwargs):
         """Save as `Checkpointer.save_checkpoint` does, then name the meta file."""
         self._avoid_pickle()
-        known = self.list_checkpoints()
         # Later than what it follows, even if somebody has set the clock back
-        after = max((ckpt_recency(each) + 1e-3 for each in known), default=0)
+        known = map(ckpt_recency, self.list_checkpoints())
+        after = max((each + 1e-3 for each in known), default=0)
         meta = {"unixtime": max(time.time(), after), **meta}
         checkpoint = super().save_checkpoint(meta, *args, **kwargs)
         if checkpoint is not None:
@@ -110,15 +110,23 @@ class AtomicCheckpointer(Checkpointer):
             text = json.dumps(hashes, indent=1)
             (checkpoint.path / MANIFEST).write_text(text, encoding="utf-8")
             os.replace(partial, final)
-            # What killed processes have left, and what cannot be used
-            used = {each.path for each in (*known, checkpoint)}
-            for path in self.checkpoints_dir.glob("CKPT+*/"):
-                if path not in used:
-                    shutil.rmtree(path, ignore_errors=True)
         # Every rank lists the checkpoints next, and must find the same ones:
         # the deletion of old ones broadcasts once for each.
         ddp_barrier()
         return checkpoint
+
+    def delete_checkpoints(self, **kwargs):
+        """Delete as `Checkpointer.delete_checkpoints` does, and what is no use.
+
+        That is what killed processes have left, and what is damaged.
+        """
+        super().delete_checkpoints(**kwargs)
+        if if_main_process():
+            used = {each.path for each in self.list_checkpoints()}
+            for path in self.checkpoints_dir.glob("CKPT+*/"):
+                if path not in used:
+                    shutil.rmtree(path, ignore_errors=True)
+        ddp_barrier()
 
     def load_checkpoint(self, checkpoint):
         """Load as `Checkpointer.load_checkpoint` does, without pickle.
@@ -222,6 +230,25 @@ class AtomicCheckpointer(Checkpointer):
                 "or starts anew",
                 *(folder, reason),
             )
+
+
+def keep_needed(checkpointer):
+    """Delete all checkpoints but the best and the last one.
+
+    Example
+    -------
+    >>> saver = AtomicCheckpointer(getfixture("tmp_path"))
+    >>> for score in (2, 3, 1, 0):
+    ...     _ = saver.save_checkpoint(meta={"selection_score": score})
+    >>> keep_needed(saver)
+    >>> sorted(each.meta["selection_score"] for each in saver.list_checkpoints())
+    [0, 3]
+    """
+    checkpointer.delete_checkpoints(
+        num_to_keep=1,
+        max_keys=["selection_score"],
+        importance_keys=[ckpt_recency],
+    )
 
 
 @main_process_only

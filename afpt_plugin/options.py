@@ -9,6 +9,7 @@ Authors
 """
 
 import ast
+import copy
 import importlib
 import inspect
 import logging
@@ -69,8 +70,8 @@ def check_hparams(hparams_file, overrides=None):
     """
     quieten()
     text = read_text(hparams_file, "Give a YAML file of options")
-    raw = _parse(text, hparams_file)
-    if not isinstance(raw, Mapping):
+    defaults = _parse(text, hparams_file)
+    if not isinstance(defaults, Mapping):
         raise InputError(f"{hparams_file}: the file does not hold options")
     given = _parse(overrides, "the options") or {}
     if isinstance(overrides, Mapping):
@@ -79,10 +80,10 @@ def check_hparams(hparams_file, overrides=None):
         raise InputError(
             f"the options {overrides!r:.100} are not pairs of name: value"
         )
+    raw = copy.deepcopy(defaults)
     unknown = {name: [*_unknown({name: given[name]}, raw)] for name in given}
     problems = [problem for found in unknown.values() for problem in found]
     given = {name: given[name] for name in given if not unknown[name]}
-    defaults = _parse(text, hparams_file)
     try:
         recursive_update(raw, given)
         with open(hparams_file, encoding="utf-8") as file:

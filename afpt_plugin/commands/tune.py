@@ -217,9 +217,10 @@ def run(args):
             options = own_options(method, options)
         brain = job.learn(method, source, options, facts=facts)
         shutil.copy(find_method(method), training / "hyperparams.yaml")
+        # What remains is kilobytes, also of a process that is killed once the
+        # export, which the next refuses to touch, is there.
+        shutil.rmtree(job.features, ignore_errors=True)
         selected = brain.finish(output)
-    # What remains is kilobytes.
-    shutil.rmtree(job.features, ignore_errors=True)
     n_epochs = len(brain.results.history)
     epoch = f", epoch {selected} of {n_epochs}" if selected else ""
     sys.stdout.write(

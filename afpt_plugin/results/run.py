@@ -17,6 +17,7 @@ from pathlib import Path
 from speechbrain.utils.distributed import if_main_process
 from speechbrain.utils.logger import get_logger
 
+from afpt_plugin.checkpoints import keep_needed
 from afpt_plugin.errors import InputError, undo_if_refused
 from afpt_plugin.export import write_export
 from afpt_plugin.learners import LEARNERS
@@ -320,13 +321,8 @@ class RunResults:
                 "history": json.dumps(self.history),
                 "learned": json.dumps(self._learned()),
             }
-            checkpointer.save_and_keep_only(
-                meta=meta,
-                num_to_keep=1,
-                max_keys=["selection_score"],
-                # SpeechBrain's default grows by one an epoch.
-                importance_keys=[],
-            )
+            checkpointer.save_checkpoint(meta=meta)
+            keep_needed(checkpointer)
 
     def _selected_epoch(self, checkpointer):
         """The epoch that the rule chose; None where nothing was trained."""

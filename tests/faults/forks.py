@@ -6,10 +6,12 @@ may hang or take all memory without harm.
 """
 
 import atexit
+import gc
 import hashlib
 import importlib
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -114,6 +116,7 @@ def watch_files(log, kill_at=None):
     """Write down what is about to change a file here; die before one of it.
 
     A line has a hash of what a kill would leave, the operation, and the file.
+    ``kill_at`` is the number of the operation, or a pattern of the last two.
     """
     here, count = os.getcwd() + os.sep, 0
     log = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
@@ -133,7 +136,9 @@ def watch_files(log, kill_at=None):
             known = str(count) if path == here else known
             line = f"{known} {event} {path.removeprefix(here)}\n"
             os.write(log, line.encode())
-            if count == kill_at:
+            if count == kill_at or (
+                isinstance(kill_at, str) and re.search(kill_at, line)
+            ):
                 os.kill(os.getpid(), signal.SIGKILL)
 
     sys.addaudithook(hook)
@@ -192,6 +197,7 @@ def serve():
     # `pip freeze` of a process that imports nothing more
     found = logger.get_environment_description()
     logger.get_environment_description = lambda: found
+    gc.freeze()  # else each fork's collector copies all of it
     answers = os.fdopen(os.dup(1), "w")
     for line in sys.stdin:
         folder, name, args, hooks = json.loads(line)
