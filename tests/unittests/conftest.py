@@ -13,6 +13,7 @@ from transformers import BertConfig, BertModel, GPT2TokenizerFast
 from afpt_plugin.backbones.base import Embeddings, FrozenClap
 from afpt_plugin.backbones.text import BertTextEncoder
 from afpt_plugin.learners import LabeledItems
+from afpt_plugin.results import output, run
 
 WORDS = (
     "[PAD] [UNK] [CLS] [SEP] this is a sound of dog dogs barks loudly rain "
@@ -131,6 +132,17 @@ def make_shots():
         return LabeledItems(whole, target, held_out, multi_label)
 
     return draw
+
+
+@pytest.fixture
+def no_figures(monkeypatch):
+    """Runs that draw nothing, which takes longer than a tiny one's training."""
+    for kind in ("training", "per_class", "reliability", "confusion"):
+        for module in (output, run):
+            name = f"plot_{kind}"
+            monkeypatch.setattr(
+                module, name, lambda *args, **_: None, raising=False
+            )
 
 
 @pytest.fixture

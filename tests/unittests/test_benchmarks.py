@@ -39,6 +39,7 @@ import shots_calibration
 import speed
 import startup
 
+pytestmark = pytest.mark.usefixtures("no_figures")
 SMALL = (
     "--n_classes 3 --n_ctx 2 --batch_size 2 --n_clips 3 --fixed_length 30 "
     "--classes 3 6 --processes 1"

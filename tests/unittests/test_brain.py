@@ -38,6 +38,7 @@ from afpt_plugin.step_brain import StepBrain
 from afpt_plugin.task import Task
 from afpt_plugin.together import Company, Stopped
 
+pytestmark = pytest.mark.usefixtures("no_figures")
 NAMES = ["dog", "rain", "bell"]
 TASK = Task("tiny", NAMES, clip_seconds=1.0)
 AUTHORS = ("label_dropout", "embed_twice", "padding_weight")

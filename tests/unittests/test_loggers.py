@@ -17,6 +17,7 @@ from afpt_plugin.results.run import RunResults
 from afpt_plugin.results.scores import Scores
 from afpt_plugin.task import Task
 
+pytestmark = pytest.mark.usefixtures("no_figures")
 RECIPES = Path(__file__).parents[2] / "recipes"
 LINES = re.findall(
     r"--train_logger '(.+)'", (RECIPES / "README.md").read_text("utf-8")

@@ -13,6 +13,7 @@ from afpt_plugin.experiment import method_names
 from afpt_plugin.grids import read_grid
 from afpt_plugin.sweep import run_sweep
 
+pytestmark = pytest.mark.usefixtures("no_figures")
 GRIDS = sorted(Path("recipes/grids").glob("*.yaml"))
 
 
