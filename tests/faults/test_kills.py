@@ -16,7 +16,7 @@ from templates import CLASSIFY, RECIPE, RUN, TUNE, write_inputs
 from afpt_plugin.folders import locked
 
 GRID = """
-options: {dataset: OwnData, data_folder: recordings, device: cpu}
+options: {dataset: OwnData, data_folder: recordings}
 cells:
   - method: zero_shot
   - {method: prompts, captions_per_class: 2, number_of_epochs: 1}
@@ -208,7 +208,7 @@ def test_a_kill_before_every_operation(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("before", ["open", "rename", "remove"])
+@pytest.mark.parametrize("before", ["open", "rename"])
 def test_two_kills_before_the_settings_are_there(
     place, hub, unbroken, start, again, before
 ):
