@@ -191,9 +191,12 @@ def serve():
         importlib.import_module(name)
     from speechbrain.utils import logger
 
-    from afpt_plugin.backbones import load_clap
+    from afpt_plugin.backbones import mini_clap
 
-    load_clap("mini")  # imports, and the file in the page cache
+    load, packaged = mini_clap.load_mini_clap, mini_clap.load_mini_clap()
+    mini_clap.load_mini_clap = lambda file=None: (
+        load(file) if file else packaged
+    )
     # `pip freeze` of a process that imports nothing more
     found = logger.get_environment_description()
     logger.get_environment_description = lambda: found

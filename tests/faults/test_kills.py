@@ -61,14 +61,15 @@ def place(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def inputs(template, tmp_path_factory):
+def inputs(forks, tmp_path_factory):
     """What a command starts from."""
     folder = tmp_path_factory.mktemp("inputs") / "inputs"
     folder.mkdir()
     write_inputs(folder)
     (folder / "grid.yaml").write_text(GRID)
     (folder / "corpus.csv").write_text("caption\nA dog barks.\nIt rains.\n\n")
-    shutil.copytree(template / "export", folder / "export")
+    ended = forks.run(folder, "afpt", *TUNE, "export")
+    assert ended.status == 0, ended.stderr
     return folder
 
 
@@ -92,14 +93,15 @@ def again(place, forks, hub):
 
 
 @pytest.fixture(scope="module")
-def start(place, inputs, template, hub, again):
+def start(place, inputs, hub, again, request):
     """Run a command on fresh inputs."""
 
     def run(name, **hooks):
         shutil.rmtree(place, ignore_errors=True)
         shutil.copytree(inputs, place)
         if name == "report":
-            shutil.copytree(template / "results", place / "results")
+            results = request.getfixturevalue("template") / "results"
+            shutil.copytree(results, place / "results")
         hub[1].repos.clear()
         return again(name, **hooks)
 
