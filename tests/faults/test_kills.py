@@ -19,7 +19,7 @@ GRID = """
 options: {dataset: OwnData, data_folder: recordings}
 cells:
   - method: zero_shot
-  - {method: prompts, captions_per_class: 2, number_of_epochs: 1}
+  - {method: hparams, captions: templates, number_of_epochs: 1}
 """
 MINE = (
     "mine corpus.csv --class-names names.txt --output mined.csv "
