@@ -367,12 +367,13 @@ class RunResults:
             "history": self.history,
             "timings": {**self.timings, "peak_memory_mb": peak_memory_mb()},
         }
+        # A sweep takes a run for finished that has results.
+        self._export(self.folder / "export", selected, metrics)
         if if_main_process():
             tested = scores.ids, targets, logits, self.task, self._sources
             tested += (self.calibration.log_probabilities,)
             write_run(self.folder, results, *tested)
             undo_if_refused()
-        self._export(self.folder / "export", selected, metrics)
         name = self.task.metric
         self.train_logger.log_stats(
             # A number, which is all that TensorBoard takes

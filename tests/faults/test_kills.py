@@ -121,7 +121,8 @@ def left(place, hub):
         elif "save/CKPT" in name or UNLIKE.fullmatch(path.name):
             unlike[NAMES.sub("", name)] += 1
         else:
-            found[name] = path.read_bytes()
+            text = path.read_bytes()
+            found[name] = re.sub(rb"adapted in [\d.]+ s", b"", text)
         if path.name == "results.json":
             results = json.loads(found[name])
             del results["timings"]
