@@ -55,9 +55,8 @@ class FakeHub(BaseHTTPRequestHandler):
             private = asked.get("visibility") == "private" or asked.get(
                 "private", False
             )
-            state.repos.setdefault(
-                name, {"private": private, "files": {}, "commits": 0}
-            )
+            repo = {"private": private, "files": {}, "commits": 0}
+            state.repos.setdefault(name, repo)
             self.answer(status, {"url": f"{self.server.url}/{name}"})
         elif path == "/api/validate-yaml":
             head = json.loads(body)["content"].split("---\n")[1]
@@ -70,11 +69,10 @@ class FakeHub(BaseHTTPRequestHandler):
         elif "/preupload/" in path:
             files = []
             for file in json.loads(body)["files"]:
-                mode = state.mode
-                if not file["path"].endswith(".safetensors"):
-                    mode = "regular"
-                files.append({"path": file["path"], "uploadMode": mode})
-                files[-1]["shouldIgnore"] = False
+                is_large = file["path"].endswith(".safetensors")
+                mode = state.mode if is_large else "regular"
+                facts = {"uploadMode": mode, "shouldIgnore": False}
+                files.append({"path": file["path"], **facts})
             self.answer(200, {"files": files})
         elif path.endswith("/lfs/objects/batch"):
             objects = json.loads(body)["objects"]
