@@ -20,9 +20,11 @@ Where things are:
 * `similarity`, `losses`, `metrics`: coarse and fine logits, what is trained on
   them, what is measured
 * `data`: tables, captions, recordings, the store of embeddings, supervision
-* `brain`, `experiment`: the training, as SpeechBrain runs it
+* `brain`, `experiment`: the method as SpeechBrain runs it; `training`: how its
+  steps are taken, on a GPU as CUDA graphs
 * `results`: what a run leaves behind, and how runs are compared
-* `export`, `inference`: a trained learner as a classifier of recordings
+* `export`, `inference`: a trained learner as a classifier of recordings;
+  `scoring`: its probabilities, windows, events, and "none of these"
 * `cli`, `commands`: the command line, `afpt`
 * `samples`, `sample_recordings`: real recordings that come with the package, in
   the data sets' layouts

@@ -36,15 +36,15 @@ from afpt_plugin.data.captions import (
     write_captions,
 )
 from afpt_plugin.data.checks import check_recordings
-from afpt_plugin.data.given import (
+from afpt_plugin.data.manifests import data_fingerprint, write_manifest
+from afpt_plugin.data.supervision import Captions, Shots
+from afpt_plugin.data.tables import check_class_names
+from afpt_plugin.data.user_input import (
     check_kind,
     merge_copies,
     pairs_of,
     read_shots,
 )
-from afpt_plugin.data.manifests import data_fingerprint, write_manifest
-from afpt_plugin.data.supervision import Captions, Shots
-from afpt_plugin.data.tables import check_class_names
 from afpt_plugin.errors import InputError, refuse_unwritable
 from afpt_plugin.experiment import (
     check_device,
@@ -189,7 +189,7 @@ def make_task(
     ------
     InputError
         If there are fewer than two classes, or one is empty or repeated; or
-        see `afpt_plugin.data.given.read_shots`.
+        see `afpt_plugin.data.user_input.read_shots`.
     """
     if shots is not None:
         unpacked = folder / "features"

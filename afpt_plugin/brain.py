@@ -17,11 +17,11 @@ from speechbrain.utils.logger import get_logger
 
 from afpt_plugin.checkpoints import keep_needed
 from afpt_plugin.data.datasets import batch_item
-from afpt_plugin.precision import full_float32, name_precision
-from afpt_plugin.results.calibrated import calibrate_run
 from afpt_plugin.results.output import baseline_head, is_baseline, primary_head
+from afpt_plugin.results.run_calibration import calibrate_run
 from afpt_plugin.results.scores import Scores
-from afpt_plugin.step_brain import StepBrain
+from afpt_plugin.training.precision import full_float32, name_precision
+from afpt_plugin.training.step_brain import StepBrain
 from afpt_plugin.transduction import check_transduction
 
 logger = get_logger(__name__)

@@ -37,10 +37,10 @@ from afpt_plugin.errors import InputError, did_you_mean
 from afpt_plugin.folders import keep_to_itself
 from afpt_plugin.learners import Learner
 from afpt_plugin.options import load_hparams
-from afpt_plugin.precision import set_tf32
 from afpt_plugin.results.options import given_run_options
 from afpt_plugin.results.run import RunResults
 from afpt_plugin.run_options import parse_arguments
+from afpt_plugin.training.precision import set_tf32
 from afpt_plugin.transduction import check_transduction
 
 logger = get_logger(__name__)

@@ -39,7 +39,6 @@ import safetensors.torch
 import yaml
 from safetensors import SafetensorError
 
-from afpt_plugin.calibration import make_calibration
 from afpt_plugin.card import CARD_FILE, model_card
 from afpt_plugin.data.audio import CHANNELS
 from afpt_plugin.data.tables import check_class_names
@@ -47,6 +46,7 @@ from afpt_plugin.errors import InputError, refuse_unwritable
 from afpt_plugin.files import read_bytes, replacing, write_if_changed
 from afpt_plugin.learners import LEARNERS
 from afpt_plugin.plain_yaml import PlainLoader
+from afpt_plugin.scoring.calibration import make_calibration
 
 #: First value of ``hyperparams.yaml``; raise it when the layout changes.
 FORMAT = "afpt-learner-3"

@@ -41,7 +41,6 @@ from speechbrain.inference.interfaces import Pretrained
 from speechbrain.utils.fetching import LocalStrategy
 from torch import Tensor
 
-from afpt_plugin.answers import Answers
 from afpt_plugin.backbones import load_clap
 from afpt_plugin.backbones.base import Embeddings, FrozenClap
 from afpt_plugin.backbones.weights import fetch_file
@@ -50,8 +49,8 @@ from afpt_plugin.data.tables import check_class_names
 from afpt_plugin.errors import InputError
 from afpt_plugin.export import read_export
 from afpt_plugin.results.output import primary_head
-from afpt_plugin.similarity import ensemble_logits
-from afpt_plugin.windows import (
+from afpt_plugin.scoring.predictions import Predictions
+from afpt_plugin.scoring.windows import (
     FrameScores,
     RecordingScores,
     Scores,
@@ -59,6 +58,7 @@ from afpt_plugin.windows import (
     cut_batch,
     join_windows,
 )
+from afpt_plugin.similarity import ensemble_logits
 
 __all__ = ["FrameScores", "PromptedClassifier", "RecordingScores", "Scores"]
 
@@ -75,10 +75,10 @@ PARTS = 2048
 REPO_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
-class PromptedClassifier(Answers, Pretrained):
+class PromptedClassifier(Predictions, Pretrained):
     """Scores recordings with the learner of an export, see `from_hparams`.
 
-    `Answers` says how its logits become names and probabilities.
+    `Predictions` says how its logits become names and probabilities.
 
     Arguments
     ---------
@@ -367,7 +367,7 @@ class PromptedClassifier(Answers, Pretrained):
         frames : bool
             Whether their frames are scored, too.
         reject : bool
-            Whether their margins are taken, see `afpt_plugin.rejection`.
+            Whether their margins are taken, see `afpt_plugin.scoring.rejection`.
 
         Returns
         -------

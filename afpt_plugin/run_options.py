@@ -24,7 +24,7 @@ SHORT_FORMS = {
 def parse_arguments(arguments):
     """SpeechBrain's parser of a command line, with one sentence for a mistake.
 
-    ``--precision`` may also be ``tf32``, see `afpt_plugin.precision`;
+    ``--precision`` may also be ``tf32``, see `afpt_plugin.training.precision`;
     ``--epochs`` stands for ``--number_of_epochs``, and ``--folds 4`` for
     ``--folds [4]``.
 

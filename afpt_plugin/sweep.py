@@ -21,7 +21,7 @@ from afpt_plugin.data.tables import csv_text
 from afpt_plugin.errors import InputError
 from afpt_plugin.files import replacing, write_if_changed
 from afpt_plugin.grids import ERROR_FILE, load_recipe
-from afpt_plugin.together import Company
+from afpt_plugin.training.joint import JointRuns
 
 #: Cells that learn at the same time on a GPU.
 AT_ONCE = 16
@@ -37,7 +37,7 @@ def run_sweep(cells):
     was cut short, or has failed, is run again the next time.
 
     On a GPU, up to `AT_ONCE` cells that differ in the seed or the fold alone
-    learn at the same time, see `afpt_plugin.together`; a CPU's arithmetic would
+    learn at the same time, see `afpt_plugin.training.joint`; a CPU's arithmetic would
     gain nothing.
 
     Arguments
@@ -112,7 +112,7 @@ def _run_group(cells):
             _run_cell(cells[0], errors)
         else:
             runs = [functools.partial(_run_cell, c, errors) for c in cells]
-            Company(runs).run()
+            JointRuns(runs).run()
     return errors
 
 

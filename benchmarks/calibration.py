@@ -9,7 +9,7 @@ runs to take exports from, then:
 >         python recipes/$d/train.py $m.yaml --seed $s; done; done; done
 > python benchmarks/calibration.py results/development results/{ESC50,US8K,FSD2019}
 
-It prints `afpt_plugin.calibration.Gap`. Each run counts alike. On what was not
+It prints `afpt_plugin.scoring.calibration.Gap`. Each run counts alike. On what was not
 used here (the samples, a data set), a run's own results.json says how good the
 probabilities are.
 
@@ -31,13 +31,13 @@ from sklearn.metrics import precision_recall_curve
 from afpt_plugin.adaptation import CLIP_OPTIONS
 from afpt_plugin.backbones import load_clap
 from afpt_plugin.backbones.base import Embeddings
-from afpt_plugin.calibration import Gap, fit_calibration
 from afpt_plugin.data.datasets import caption_dataset, recording_dataset
 from afpt_plugin.data.manifests import read_manifest
 from afpt_plugin.data.supervision import Captions
 from afpt_plugin.errors import exit_on_input_error
 from afpt_plugin.export import read_export
 from afpt_plugin.grids import load_recipe
+from afpt_plugin.scoring.calibration import Gap, fit_calibration
 
 RECIPES = Path(__file__).resolve().parents[1] / "recipes"
 

@@ -13,7 +13,7 @@ import soundfile
 import torch
 from full_size import CLIP_SECONDS, Clock, build_clap
 
-from afpt_plugin.data import gpu
+from afpt_plugin.data import gpu_encoding
 from afpt_plugin.data.audio import read_clip
 from afpt_plugin.data.datasets import embed_recordings
 
@@ -82,7 +82,7 @@ def encode_share(rank, n_processes, folder, recordings, options):
         "gloo", place, rank=rank, world_size=n_processes
     )
     wait = torch.distributed.barrier
-    gpu.N_READERS = N_READERS
+    gpu_encoding.N_READERS = N_READERS
     clap = build_clap(options.backbone).to(options.device)
     settings = {"clip_seconds": CLIP_SECONDS}
 
@@ -104,7 +104,7 @@ def encode_share(rank, n_processes, folder, recordings, options):
             torch.cuda.synchronize()
 
     n_samples = round(CLIP_SECONDS * clap.sample_rate)
-    size = gpu.recordings_at_once(clap, n_samples)
+    size = gpu_encoding.recordings_at_once(clap, n_samples)
     # One batch for all: what the samples are does not matter to the clock.
     some = [load(recording) for recording in recordings[: min(size, N_FILES)]]
     batch = torch.stack([some[i % len(some)] for i in range(size)])

@@ -28,7 +28,7 @@ import afpt_plugin
 from afpt_plugin.backbones import load_clap
 from afpt_plugin.backbones.base import Embeddings
 from afpt_plugin.data.datasets import embed_captions, embed_recordings
-from afpt_plugin.precision import set_tf32
+from afpt_plugin.training.precision import set_tf32
 
 BACKBONES = ("mini", "ms-2022", "ms-2023", "laion")
 CAPTIONS = Path(afpt_plugin.__file__).parent / "assets/captions/esc50.csv"

@@ -25,11 +25,16 @@ import torch
 from calibration import embeddings_of, read_recordings
 from sklearn.metrics import roc_auc_score
 
-from afpt_plugin import adapt, rejection
+from afpt_plugin import adapt
 from afpt_plugin.backbones import load_clap
 from afpt_plugin.errors import exit_on_input_error
 from afpt_plugin.learners import Template
-from afpt_plugin.rejection import fit_rejection, read_background, read_sounds
+from afpt_plugin.scoring import rejection
+from afpt_plugin.scoring.rejection import (
+    fit_rejection,
+    read_background,
+    read_sounds,
+)
 from afpt_plugin.similarity import coarse_logits
 
 METHODS = "zero_shot", "prompts"

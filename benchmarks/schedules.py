@@ -17,11 +17,11 @@ from torch.nn.functional import cross_entropy, pad
 from torch.utils.flop_counter import FlopCounterMode
 
 from afpt_plugin.backbones.base import ClassTokens, Embeddings
-from afpt_plugin.captured import CapturedStep
-from afpt_plugin.data.resident import Batch
+from afpt_plugin.data.gpu_batches import Batch
 from afpt_plugin.errors import InputError
 from afpt_plugin.learners import Classes, PromptLearner
-from afpt_plugin.precision import full_float32, set_tf32
+from afpt_plugin.training.cuda_graph import CapturedStep
+from afpt_plugin.training.precision import full_float32, set_tf32
 
 CTX_INIT = "this is a sound of"
 

@@ -20,10 +20,10 @@ from afpt_plugin.brain import AdaptationBrain
 from afpt_plugin.checkpoints import AtomicCheckpointer
 from afpt_plugin.data.datasets import EmbeddingDataset
 from afpt_plugin.learners import PromptLearner, Template
-from afpt_plugin.precision import set_tf32
 from afpt_plugin.results.run import RunResults
 from afpt_plugin.task import Task
-from afpt_plugin.together import Company
+from afpt_plugin.training.joint import JointRuns
+from afpt_plugin.training.precision import set_tf32
 
 N_CAPTIONS = 864
 
@@ -56,7 +56,7 @@ def measure_seeds(options):
                 make(Path(folder, f"{n}-{seed}"), seed) for seed in range(n)
             ]
             start = time.perf_counter()
-            for error in Company(runs).run() if n > 1 else [runs[0]()]:
+            for error in JointRuns(runs).run() if n > 1 else [runs[0]()]:
                 if isinstance(error, BaseException):
                     raise error
             synchronize(clap.device)

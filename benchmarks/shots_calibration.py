@@ -23,9 +23,13 @@ from calibration import embeddings_of, read_recordings
 
 from afpt_plugin import adapt
 from afpt_plugin.backbones import load_clap
-from afpt_plugin.calibration import error_by_chance, n_summed, without_items
 from afpt_plugin.errors import exit_on_input_error
 from afpt_plugin.results.output import primary_head
+from afpt_plugin.scoring.calibration import (
+    error_by_chance,
+    n_summed,
+    without_items,
+)
 
 METHODS = "linear_probe", "kernel_ridge", "tip_adapter"
 

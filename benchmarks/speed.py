@@ -60,8 +60,8 @@ from startup import measure_startup
 from afpt_plugin.backbones import text
 from afpt_plugin.errors import exit_on_input_error
 from afpt_plugin.learners import PromptLearner
-from afpt_plugin.memory import free_bytes
-from afpt_plugin.precision import set_tf32
+from afpt_plugin.training.memory import free_bytes
+from afpt_plugin.training.precision import set_tf32
 
 #: What is extrapolated to: the paper's run on ESC-50.
 EPOCHS, EPOCH_CAPTIONS, EPOCH_CLIPS = 10, 864, 2000

@@ -39,9 +39,9 @@ from afpt_plugin.backbones.yamnet import (
     YamNet,
     length_mask,
 )
-from afpt_plugin.calibration import Gap
 from afpt_plugin.errors import InputError
 from afpt_plugin.files import replacing
+from afpt_plugin.scoring.calibration import Gap
 
 #: The weights that ship with the package.
 WEIGHTS = Path(__file__).parents[1] / "assets" / "mini_clap.safetensors"

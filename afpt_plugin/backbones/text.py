@@ -21,7 +21,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from afpt_plugin.backbones.base import ClassTokens, Embeddings
 from afpt_plugin.errors import InputError
-from afpt_plugin.memory import free_bytes, give_blocks_back
+from afpt_plugin.training.memory import free_bytes, give_blocks_back
 
 #: Activations of class prompts (bytes) that are always kept for the backward
 #: pass, and more only in half of the free memory. FSDKaggle2019's 80 classes

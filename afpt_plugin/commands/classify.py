@@ -16,7 +16,7 @@ from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from afpt_plugin.commands import say
-from afpt_plugin.commands.events import (
+from afpt_plugin.commands.classify_events import (
     ENDINGS,
     add_options,
     check_threshold,
@@ -296,7 +296,7 @@ def _load(args):
 
 def _facts(classifier, files, args, events):
     """What the tables depend on; written beside them."""
-    from afpt_plugin.detections import shared_folder
+    from afpt_plugin.scoring.detections import shared_folder
 
     export, names = classifier.hparams.export, classifier.class_names
     if args.frames or args.figure or events:
@@ -338,8 +338,8 @@ def _score(classifier, files, output, facts, args):
     from speechbrain.utils.distributed import ddp_broadcast, if_main_process
     from tqdm import tqdm
 
-    from afpt_plugin.commands.output import Output
-    from afpt_plugin.commands.recordings import open_store
+    from afpt_plugin.commands.classify_output import Output
+    from afpt_plugin.commands.classify_recordings import open_store
 
     store = args.features and open_store(classifier, args.features)
     out = missing = None
@@ -386,7 +386,7 @@ def _in_turn(classifier, paths, facts, batch_size, store):
     import torch
     from speechbrain.utils.distributed import get_rank
 
-    from afpt_plugin.commands.recordings import Scorer, load
+    from afpt_plugin.commands.classify_recordings import Scorer, load
     from afpt_plugin.data.store import N_LOADERS, prefetched
 
     wants_frames = facts["frames"] or "events" in facts

@@ -151,8 +151,8 @@ def _score(tuned, untuned, rows):
 
 def _log_probabilities(tuned, head, logits):
     """Logs of the probabilities of either."""
-    from afpt_plugin.calibration import n_summed, without_items
     from afpt_plugin.results.output import primary_head
+    from afpt_plugin.scoring.calibration import n_summed, without_items
 
     if head == "tuned":
         return tuned.log_probabilities(logits)
@@ -165,12 +165,12 @@ def _measure(tuned, logits, targets, rows):
     """What evaluation.json holds."""
     from sklearn.metrics import f1_score
 
-    from afpt_plugin.calibration import (
+    from afpt_plugin.results.compare import bootstrap_interval
+    from afpt_plugin.scoring.calibration import (
         calibration_error,
         error_by_chance,
         reliability,
     )
-    from afpt_plugin.results.compare import bootstrap_interval
     from afpt_plugin.task import Task
 
     export = tuned.hparams.export

@@ -16,7 +16,7 @@ from speechbrain.dataio.dataset import DynamicItemDataset
 from speechbrain.utils.logger import get_logger
 
 from afpt_plugin.backbones.base import Embeddings
-from afpt_plugin.data import gpu
+from afpt_plugin.data import gpu_encoding
 from afpt_plugin.data.audio import read_clip
 from afpt_plugin.data.store import FeatureStore, content_key
 from afpt_plugin.learners.base import LabeledItems
@@ -206,7 +206,7 @@ def embed_captions(clap, captions, store_folder, pad_to=None):
         N keys, in the order of ``captions``.
     """
     settings = {"kind": "captions", "pad_to": pad_to, "rows": CAPTION_ROWS}
-    settings |= gpu.arithmetic(clap.device)
+    settings |= gpu_encoding.arithmetic(clap.device)
     store = FeatureStore(
         store_folder, clap.fingerprint, settings, _layout(clap)
     )
@@ -232,7 +232,9 @@ def embed_captions(clap, captions, store_folder, pad_to=None):
                     rows + rows[:1] * spare, pad_to
                 )
                 # The rows that fill the batch up are discarded.
-                found = gpu.entries(embeddings, keep_padding=bool(pad_to))
+                found = gpu_encoding.entries(
+                    embeddings, keep_padding=bool(pad_to)
+                )
                 entries |= zip(rows, found, strict=False)
         return [entries[text] for text in texts]
 
@@ -292,19 +294,23 @@ def embed_recordings(
     keys : list of str
         N keys, in the order of ``recordings``.
     """
-    on_gpu = gpu.is_gpu(clap.device)
+    on_gpu = gpu_encoding.is_gpu(clap.device)
     store = FeatureStore(
         store_folder,
         clap.fingerprint,
-        {**settings, "kind": "recordings", **gpu.arithmetic(clap.device)},
+        {
+            **settings,
+            "kind": "recordings",
+            **gpu_encoding.arithmetic(clap.device),
+        },
         _layout(clap),
     )
     keys = [recording["key"] for recording in recordings]
     if batch_size is None:
-        batch_size = gpu.CPU_BATCH
+        batch_size = gpu_encoding.CPU_BATCH
         if "clip_seconds" in settings and not store.keys() >= set(keys):
             n_samples = round(settings["clip_seconds"] * clap.sample_rate)
-            batch_size = gpu.recordings_at_once(clap, n_samples)
+            batch_size = gpu_encoding.recordings_at_once(clap, n_samples)
 
     def load_one(index):
         """Read a recording."""
@@ -319,23 +325,25 @@ def embed_recordings(
         sigs = list(each(load_one, batch))
         lengths = torch.tensor([len(sig) for sig in sigs])
         shape = len(sigs), int(lengths.max())
-        wavs = gpu.zeros_for(clap.device, shape)  # [B, samples]
+        wavs = gpu_encoding.zeros_for(clap.device, shape)  # [B, samples]
         for row, sig in zip(wavs, sigs, strict=True):
             row[: len(sig)] = sig
         return wavs, lengths / lengths.max()
 
-    send = gpu.make_sender(clap.device)
+    send = gpu_encoding.make_sender(clap.device)
 
     @torch.no_grad()
     def encode(loaded):
         """Embed a batch of recordings."""
-        return gpu.entries(clap.encode_audio(*send(loaded)))
+        return gpu_encoding.entries(clap.encode_audio(*send(loaded)))
 
-    options = {"shard_items": gpu.GPU_SHARD, "behind": 1} if on_gpu else {}
+    options = (
+        {"shard_items": gpu_encoding.GPU_SHARD, "behind": 1} if on_gpu else {}
+    )
     with (
-        ThreadPoolExecutor(gpu.N_READERS) if on_gpu else nullcontext() as (
-            readers
-        )
+        ThreadPoolExecutor(gpu_encoding.N_READERS)
+        if on_gpu
+        else nullcontext() as (readers)
     ):
         store.fill(
             keys,

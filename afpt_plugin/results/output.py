@@ -26,7 +26,6 @@ from pathlib import Path
 
 import numpy as np
 
-from afpt_plugin.calibration import Calibration
 from afpt_plugin.files import replacing
 from afpt_plugin.metrics import confusion, target_rank
 from afpt_plugin.results.figures import (
@@ -36,6 +35,7 @@ from afpt_plugin.results.figures import (
     plot_reliability,
     plot_training,
 )
+from afpt_plugin.scoring.calibration import Calibration
 
 #: The heads of a learner with fine scores, and of the baseline beside it.
 HEADS = (

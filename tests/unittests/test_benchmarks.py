@@ -21,7 +21,7 @@ from afpt_plugin.errors import InputError
 from afpt_plugin.export import write_export
 from afpt_plugin.inference import PromptedClassifier
 from afpt_plugin.learners import Template
-from afpt_plugin.rejection import fit_rejection
+from afpt_plugin.scoring.rejection import fit_rejection
 from afpt_plugin.task import Task
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))

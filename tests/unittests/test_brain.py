@@ -21,8 +21,8 @@ from afpt_plugin.brain import AdaptationBrain
 from afpt_plugin.checkpoints import AtomicCheckpointer, read_state
 from afpt_plugin.data.captions import Caption
 from afpt_plugin.data.datasets import caption_dataset, recording_dataset
+from afpt_plugin.data.gpu_batches import GpuDataset
 from afpt_plugin.data.manifests import read_manifest
-from afpt_plugin.data.resident import ResidentDataset
 from afpt_plugin.data.supervision import Shots
 from afpt_plugin.errors import InputError
 from afpt_plugin.export import read_export
@@ -34,9 +34,9 @@ from afpt_plugin.results.output import HEADS, baseline_head
 from afpt_plugin.results.run import RunResults
 from afpt_plugin.schedules import CosineScheduler
 from afpt_plugin.similarity import CaptionNoise
-from afpt_plugin.step_brain import StepBrain
 from afpt_plugin.task import Task
-from afpt_plugin.together import Company, Stopped
+from afpt_plugin.training.joint import JointRuns, Stopped
+from afpt_plugin.training.step_brain import StepBrain
 
 pytestmark = pytest.mark.usefixtures("no_figures")
 NAMES = ["dog", "rain", "bell"]
@@ -408,7 +408,7 @@ def test_the_way_of_a_gpu_gives_the_same_run(
     run.fit()
     run.evaluate()
     assert len(run.brain.captured.graphs) == 2  # the last batch is smaller
-    assert type(run.brain.test_loader.dataset) is ResidentDataset
+    assert type(run.brain.test_loader.dataset) is GpuDataset
     assert_near(run.results(), plain.results())
 
 
@@ -445,13 +445,13 @@ def test_a_run_on_a_gpu_is_captured(make_clap, recordings, tmp_path, precision):
     graphs = run.brain.captured.graphs
     assert len(graphs) == 2 and all(graphs.values())
     clap = make_clap()
-    companions = [
+    joint = [
         make_run(clap, recordings, tmp_path / f"{n}", seed=n, **options)
         for n in (1, 2)
     ]
-    company = Company([each.fit for each in companions])
-    assert company.run() == [None, None]
-    assert all(next(iter(company._steps.values())).graphs.values())
+    group = JointRuns([each.fit for each in joint])
+    assert group.run() == [None, None]
+    assert all(next(iter(group._steps.values())).graphs.values())
     plain = run_whole(make_clap(), recordings, tmp_path / "cpu", norm=0)
     own, other = (
         [row["train_loss"] for row in each.brain.results.history]
@@ -494,7 +494,7 @@ def test_seeds_learn_together_what_they_learn_alone(
 
     clap.caption_encoder.encode_prompts = count
     together = {name: make(name, "together") for name in names}
-    errors = Company([whole for _, whole in together.values()]).run()
+    errors = JointRuns([whole for _, whole in together.values()]).run()
     del clap.caption_encoder.encode_prompts
     assert [str(error) for error in errors] == ["None"] * 4 + ["as it should"]
     assert {8, 6, 4} < set(widths)  # two contexts of each that is alike
@@ -506,21 +506,21 @@ def test_seeds_learn_together_what_they_learn_alone(
         assert_near(found, expected)
 
 
-def test_a_company_that_is_interrupted_ends_its_runs(
+def test_joint_runs_that_are_interrupted_ends_its_runs(
     make_clap, tmp_path, monkeypatch
 ):
     clap = make_clap()
     runs = [make_run(clap, None, tmp_path / str(n), seed=n) for n in (1, 2)]
-    company = Company([run.fit for run in runs])
+    group = JointRuns([run.fit for run in runs])
 
     def interrupt(brains):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(company, "_step_of", interrupt)
+    monkeypatch.setattr(group, "_step_of", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        company.run()
-    assert not any(each.is_alive() for each in company.companions)
-    assert [type(each.error) for each in company.companions] == [Stopped] * 2
+        group.run()
+    assert not any(each.is_alive() for each in group.runs)
+    assert [type(each.error) for each in group.runs] == [Stopped] * 2
 
 
 # Resuming

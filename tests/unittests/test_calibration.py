@@ -1,4 +1,4 @@
-"""Tests of afpt_plugin.calibration and afpt_plugin.results.calibrated."""
+"""Tests of afpt_plugin.scoring.calibration and afpt_plugin.results.run_calibration."""
 
 import math
 from types import SimpleNamespace
@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from afpt_plugin.calibration import (
+from afpt_plugin.errors import InputError
+from afpt_plugin.results.run_calibration import RunCalibration
+from afpt_plugin.scoring.calibration import (
     Calibration,
     Gap,
     calibration_error,
@@ -16,8 +18,6 @@ from afpt_plugin.calibration import (
     reliability,
     without_items,
 )
-from afpt_plugin.errors import InputError
-from afpt_plugin.results.calibrated import RunCalibration
 from afpt_plugin.task import Task
 
 GAP = Gap(temperature=2.5, slope=8.0, offset=-0.5, threshold=0.125)

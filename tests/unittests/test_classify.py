@@ -20,7 +20,7 @@ from common import cases
 from afpt_plugin import backbones
 from afpt_plugin.cli import main, make_parser
 from afpt_plugin.commands import classify
-from afpt_plugin.commands.growing import Table
+from afpt_plugin.commands.classify_table import Table
 from afpt_plugin.inference import PromptedClassifier
 
 RATE = 16000

@@ -11,8 +11,8 @@ import pytest
 import torch
 from common import cases
 
-from afpt_plugin.commands.growing import Table
-from afpt_plugin.detections import (
+from afpt_plugin.commands.classify_table import Table
+from afpt_plugin.scoring.detections import (
     HEADERS,
     Event,
     event_rows,
@@ -20,7 +20,7 @@ from afpt_plugin.detections import (
     shared_folder,
     write_labels,
 )
-from afpt_plugin.windows import FrameScores
+from afpt_plugin.scoring.windows import FrameScores
 
 NAMES = ["dog", 'a "loud" bell', "Glocke, läutend 鐘"]
 STEP = 0.25

@@ -14,11 +14,11 @@ from huggingface_hub import ModelCard
 from afpt_plugin.backbones import FrozenClap
 from afpt_plugin.backbones.mini_clap import MiniClap
 from afpt_plugin.backbones.ms_clap import MsClap
-from afpt_plugin.calibration import Calibration, make_calibration
 from afpt_plugin.errors import InputError
 from afpt_plugin.export import read_export, write_export
 from afpt_plugin.files import file_sha256
 from afpt_plugin.learners import LabeledItems, PromptLearner, Template
+from afpt_plugin.scoring.calibration import Calibration, make_calibration
 from afpt_plugin.task import Task
 
 # YAML would take some of them for something else.

@@ -12,8 +12,8 @@ import torch
 
 from afpt_plugin.learners import Template
 from afpt_plugin.options import load_hparams
-from afpt_plugin.results.calibrated import RunCalibration
 from afpt_plugin.results.run import RunResults
+from afpt_plugin.results.run_calibration import RunCalibration
 from afpt_plugin.results.scores import Scores
 from afpt_plugin.task import Task
 

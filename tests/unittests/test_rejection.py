@@ -9,15 +9,20 @@ import pytest
 import soundfile
 import torch
 
-from afpt_plugin import answers, backbones, inference, rejection
+from afpt_plugin import backbones, inference
 from afpt_plugin.backbones.base import Embeddings
-from afpt_plugin.calibration import Calibration
 from afpt_plugin.cli import main
 from afpt_plugin.errors import InputError
 from afpt_plugin.export import write_export
 from afpt_plugin.inference import PromptedClassifier
 from afpt_plugin.learners import LEARNERS, Template
-from afpt_plugin.rejection import fit_rejection, read_background, read_sounds
+from afpt_plugin.scoring import predictions, rejection
+from afpt_plugin.scoring.calibration import Calibration
+from afpt_plugin.scoring.rejection import (
+    fit_rejection,
+    read_background,
+    read_sounds,
+)
 from afpt_plugin.task import Task
 
 NAMES = ["dog", "rain"]
@@ -120,7 +125,7 @@ def test_the_command_claims_no_class_for_what_it_rejects(
         found = fit_rejection(*arguments, WORDS, SOUNDS)
         return found if limit is None else found._replace(threshold=limit)
 
-    monkeypatch.setattr(answers, "fit_rejection", fit)
+    monkeypatch.setattr(predictions, "fit_rejection", fit)
 
     def score(name, *options):
         words = ["--class-names", "dog,rain", "--output", tmp_path / name]
@@ -185,7 +190,7 @@ def test_of_several_labels_none_is_present_below(
     monkeypatch.setattr(inference, "load_clap", lambda *_: clap)
     limit = -2.0
     monkeypatch.setattr(
-        answers,
+        predictions,
         "fit_rejection",
         lambda *given: fit_rejection(*given, WORDS, SOUNDS)._replace(
             threshold=limit

@@ -5,11 +5,11 @@ import torch
 from common import refused
 from transformers import BertModel, GPT2Config, GPT2Model
 
-from afpt_plugin import memory
 from afpt_plugin.backbones import text
 from afpt_plugin.backbones.gpt2 import Gpt2TextEncoder
 from afpt_plugin.backbones.text import BertTextEncoder
 from afpt_plugin.errors import InputError
+from afpt_plugin.training import memory
 
 NAMES = ["dog", "quiet bells", "rain"]
 #: Of every length, and not sorted by it.

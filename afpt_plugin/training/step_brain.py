@@ -9,9 +9,9 @@ import torch
 from speechbrain.utils.distributed import get_rank
 from speechbrain.utils.logger import get_logger
 
-from afpt_plugin.captured import CapturedStep
-from afpt_plugin.data.resident import Batch, on_device
-from afpt_plugin.together import companion
+from afpt_plugin.data.gpu_batches import Batch, on_device
+from afpt_plugin.training.cuda_graph import CapturedStep
+from afpt_plugin.training.joint import current_run
 
 logger = get_logger(__name__)
 
@@ -113,7 +113,7 @@ class StepBrain(sb.Brain):
         """As in SpeechBrain, but by `CapturedStep`, or together with others."""
         self.seed_step()
         batch = self.prepare(batch.to(self.device))
-        member = companion()
+        member = current_run()
         if self.captured is None and member is None:
             return super().fit_batch(batch)
         should_step = self.step % self.grad_accumulation_factor == 0

@@ -5,14 +5,14 @@ import functools
 import pytest
 import torch
 
-from afpt_plugin import captured
-from afpt_plugin.captured import CapturedStep
 from afpt_plugin.data.datasets import EmbeddingDataset, batch_item
-from afpt_plugin.data.resident import on_device
+from afpt_plugin.data.gpu_batches import on_device
 from afpt_plugin.learners import FeatureContext, PromptLearner
-from afpt_plugin.precision import full_float32, name_precision
 from afpt_plugin.similarity import CaptionNoise
 from afpt_plugin.task import Task
+from afpt_plugin.training import cuda_graph
+from afpt_plugin.training.cuda_graph import CapturedStep
+from afpt_plugin.training.precision import full_float32, name_precision
 
 ON_GPU = pytest.mark.skipif(
     not torch.cuda.is_available(), reason="there is no GPU"
@@ -59,7 +59,7 @@ def test_a_set_that_does_not_fit_stays_where_it_is(dataset, monkeypatch):
     needed = 4 * 7 * (16 + 8 * 16 + 8 + 3)
     for free, fits in ((4 * needed, True), (4 * needed - 4, False)):
         monkeypatch.setattr(
-            "afpt_plugin.data.resident.free_bytes", lambda device, n=free: n
+            "afpt_plugin.data.gpu_batches.free_bytes", lambda device, n=free: n
         )
         assert (on_device(dataset, torch.device("cpu")) is dataset) != fits
 
@@ -174,7 +174,7 @@ def test_a_step_that_looks_at_a_value_is_run_as_ever(
 
 
 def test_shapes_beyond_the_limit_run_as_ever(clap, dataset, monkeypatch):
-    monkeypatch.setattr(captured, "MAX_GRAPHS", 1)
+    monkeypatch.setattr(cuda_graph, "MAX_GRAPHS", 1)
     losses, _, step = train(clap, PromptLearner(4, seed=1), 0.0, "cpu", dataset)
     assert len(step.graphs) == 1 and len(losses) == 20
 

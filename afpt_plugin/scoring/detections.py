@@ -67,7 +67,7 @@ def find_events(frames, class_names, threshold, smooth=0.0, min_length=0.0):
     Example
     -------
     >>> import torch
-    >>> from afpt_plugin.windows import FrameScores
+    >>> from afpt_plugin.scoring.windows import FrameScores
     >>> scores = torch.tensor([[0.9, 0.1], [0.9, 0.1], [0.1, 0.9]])
     >>> extent = torch.tensor([[0.0, 1], [1, 2], [2, 3]])
     >>> frames = FrameScores(scores, extent[:, 0], extent.mean(1), extent)

@@ -21,7 +21,7 @@ class Scores(NamedTuple):
 
     ``out_prob`` holds logs of calibrated probabilities: of the classes among each
     other, or, if a recording may have several, of each class for itself, see
-    `afpt_plugin.calibration`.
+    `afpt_plugin.scoring.calibration`.
     """
 
     out_prob: torch.Tensor  # [B, n_classes]

@@ -9,7 +9,7 @@ Authors
 import torch
 
 from afpt_plugin.backbones.base import Embeddings
-from afpt_plugin.data import gpu
+from afpt_plugin.data import gpu_encoding
 from afpt_plugin.data.store import FeatureStore
 
 #: What `PromptedClassifier.flags` can say; a store holds a bit for each.
@@ -43,7 +43,7 @@ def open_store(classifier, folder):
     settings = {"kind": "windows", "flags": FLAGS}
     for name in ("clip_seconds", "channels"):
         settings[name] = getattr(export, name)
-    settings |= gpu.arithmetic(clap.device)
+    settings |= gpu_encoding.arithmetic(clap.device)
     return FeatureStore(folder, clap.fingerprint, settings)
 
 

@@ -9,14 +9,18 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from afpt_plugin.calibration import make_calibration, n_summed, without_items
 from afpt_plugin.errors import InputError
-from afpt_plugin.rejection import fit_rejection
 from afpt_plugin.results.output import primary_head
-from afpt_plugin.windows import Scores
+from afpt_plugin.scoring.calibration import (
+    make_calibration,
+    n_summed,
+    without_items,
+)
+from afpt_plugin.scoring.rejection import fit_rejection
+from afpt_plugin.scoring.windows import Scores
 
 
-class Answers:
+class Predictions:
     """What `PromptedClassifier` says, by its ``hparams.export`` and ``heads``."""
 
     @property

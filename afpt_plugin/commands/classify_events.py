@@ -8,8 +8,8 @@ import math
 import os
 from contextlib import suppress
 
-from afpt_plugin.detections import FORMATS, event_rows, find_events
 from afpt_plugin.errors import InputError
+from afpt_plugin.scoring.detections import FORMATS, event_rows, find_events
 
 #: The format that an ending of --output stands for.
 ENDINGS = {".tsv": "dcase", ".txt": "audacity"}
@@ -138,7 +138,7 @@ def rows_of_windows(found, class_names, window_seconds, best):
     """
     import torch
 
-    from afpt_plugin.windows import FrameScores
+    from afpt_plugin.scoring.windows import FrameScores
 
     scores = best.score.exp()  # [W]
     ends = (found.start + window_seconds).clamp(max=found.seconds)  # [W]

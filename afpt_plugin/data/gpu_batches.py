@@ -12,7 +12,7 @@ import torch
 from speechbrain.dataio.batch import PaddedData
 from torch.nn.utils.rnn import pad_sequence
 
-from afpt_plugin.memory import free_bytes
+from afpt_plugin.training.memory import free_bytes
 
 #: A set may take this share of a GPU's free memory.
 SHARE = 0.25
@@ -57,7 +57,7 @@ class Batch:
         return Batch(self.id, {name: t.to(device) for name, t in tensors})
 
 
-class ResidentDataset(torch.utils.data.Dataset):
+class GpuDataset(torch.utils.data.Dataset):
     """An `EmbeddingDataset`, padded and on a device; use `on_device`.
 
     An item is its row. `collate` makes a `Batch` of rows.
@@ -94,7 +94,7 @@ def on_device(dataset, device):
 
     Returns
     -------
-    ResidentDataset or EmbeddingDataset
+    GpuDataset or EmbeddingDataset
         The same set if it would take more than `SHARE` of what is free.
 
     Example
@@ -119,7 +119,7 @@ def on_device(dataset, device):
         name: pad_sequence([item[name] for item in items], batch_first=True)
         for name in fields
     }  # [N, *] each
-    return ResidentDataset(
+    return GpuDataset(
         [item["id"] for item in items],
         {name: tensor.to(device) for name, tensor in tensors.items()},
     )

@@ -18,7 +18,7 @@ import warnings
 import torch
 from speechbrain.utils.logger import get_logger
 
-from afpt_plugin.data.resident import Batch
+from afpt_plugin.data.gpu_batches import Batch
 
 logger = get_logger(__name__)
 

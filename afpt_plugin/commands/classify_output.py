@@ -8,17 +8,17 @@ import json
 import math
 from contextlib import suppress
 
-from afpt_plugin.commands.events import (
+from afpt_plugin.commands.classify_events import (
     number,
     relative_name,
     rows_of_events,
     rows_of_windows,
     table_text,
 )
-from afpt_plugin.commands.growing import Table
-from afpt_plugin.detections import FORMATS, HEADERS, write_labels
+from afpt_plugin.commands.classify_table import Table
 from afpt_plugin.errors import InputError
 from afpt_plugin.files import write_if_changed
+from afpt_plugin.scoring.detections import FORMATS, HEADERS, write_labels
 
 #: The flag of a recording that is none of the classes
 NONE = "none of these"

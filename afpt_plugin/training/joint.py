@@ -10,7 +10,7 @@ goes on alone until its next training step, and there waits for the others:
 ...     def run():
 ...         said.append(name)
 ...     return run
->>> Company([make("one"), make("two")]).run()
+>>> JointRuns([make("one"), make("two")]).run()
 [None, None]
 >>> said
 ['one', 'two']
@@ -25,7 +25,7 @@ Authors
 import logging
 import threading
 
-from afpt_plugin.captured import CapturedStep
+from afpt_plugin.training.cuda_graph import CapturedStep
 
 _OWN = threading.local()
 
@@ -34,12 +34,12 @@ class Stopped(BaseException):
     """Ends a run when the others are stopped."""
 
 
-def companion():
-    """The `Companion` that this thread is, or None."""
-    return getattr(_OWN, "companion", None)
+def current_run():
+    """The `JointRun` that this thread is, or None."""
+    return getattr(_OWN, "current_run", None)
 
 
-class Companion(threading.Thread):
+class JointRun(threading.Thread):
     """A run that takes its training steps together with others.
 
     Arguments
@@ -61,7 +61,7 @@ class Companion(threading.Thread):
 
     def run(self):
         """Be the thread."""
-        _OWN.companion = self
+        _OWN.current_run = self
         self._may_go.acquire()
         try:
             if not self.is_stopped:
@@ -92,7 +92,7 @@ class Companion(threading.Thread):
         return self.answer
 
 
-class Company:
+class JointRuns:
     """Runs that take their training steps together.
 
     Arguments
@@ -102,12 +102,12 @@ class Company:
     """
 
     def __init__(self, functions):
-        self.companions = [Companion(function) for function in functions]
+        self.runs = [JointRun(function) for function in functions]
         self._steps = {}
 
     def run(self):
         """Run all; what each raised is returned, or None."""
-        alive = self.companions
+        alive = self.runs
         for each in alive:
             each.start()
         try:
@@ -117,12 +117,12 @@ class Company:
                 alive = [each for each in alive if not each.is_over]
                 self._step(alive)
         finally:
-            for each in self.companions:
+            for each in self.runs:
                 if not each.is_over:
                     each.is_stopped = True
                     each._may_go.release()
                     each.join()
-        return [each.error for each in self.companions]
+        return [each.error for each in self.runs]
 
     def _step(self, alive):
         """Answer all that ask, those that are alike in one pass."""

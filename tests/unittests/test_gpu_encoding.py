@@ -7,7 +7,7 @@ import pytest
 import torch
 from common import FakeClap
 
-from afpt_plugin.data import gpu
+from afpt_plugin.data import gpu_encoding
 from afpt_plugin.data.datasets import embed_captions, embed_recordings
 from afpt_plugin.data.store import FeatureStore
 
@@ -31,9 +31,11 @@ def allow_tf32():
 @pytest.fixture
 def on_gpu(monkeypatch):
     """A GPU's ways on a CPU, with memory for 37 recordings in its half."""
-    monkeypatch.setattr(gpu, "is_gpu", lambda device: True)
-    monkeypatch.setattr(gpu, "make_sender", lambda device: list)
-    monkeypatch.setattr(gpu, "zeros_for", lambda device, s: torch.zeros(s))
+    monkeypatch.setattr(gpu_encoding, "is_gpu", lambda device: True)
+    monkeypatch.setattr(gpu_encoding, "make_sender", lambda device: list)
+    monkeypatch.setattr(
+        gpu_encoding, "zeros_for", lambda device, s: torch.zeros(s)
+    )
     cuda = mock.Mock(
         memory_allocated=lambda device: 100,
         max_memory_allocated=lambda device: 100 + 8 * 10,
@@ -65,8 +67,8 @@ def test_a_store_says_where_tf32_is_allowed_but_never_on_a_cpu(
 ):
     allow_tf32(matmul, cudnn)
     expected = {"precision": "tf32"} if matmul or cudnn else {}
-    assert gpu.arithmetic(CUDA) == expected
-    assert gpu.arithmetic(CPU) == {}
+    assert gpu_encoding.arithmetic(CUDA) == expected
+    assert gpu_encoding.arithmetic(CPU) == {}
 
 
 def test_embeddings_of_another_arithmetic_are_not_read(monkeypatch, tmp_path):
@@ -74,7 +76,9 @@ def test_embeddings_of_another_arithmetic_are_not_read(monkeypatch, tmp_path):
         return embed(tmp_path, tower, 2, clip_seconds=3.0).folder
 
     first = folder(FakeClap())
-    monkeypatch.setattr(gpu, "arithmetic", lambda device: {"precision": "tf32"})
+    monkeypatch.setattr(
+        gpu_encoding, "arithmetic", lambda device: {"precision": "tf32"}
+    )
     assert folder(FakeClap()) != first
     clap = mock.Mock(device=CPU, embed_dim=2, fingerprint="f")
     clap.caption_encoder.max_length = 7
@@ -91,7 +95,7 @@ def test_a_gpu_takes_what_memory_holds_and_stores_what_a_cpu_does(
     # One to see what it takes, then 32 of the 37 for which there is memory
     assert [len(wavs) for wavs in tower.calls] == [8, 32, 32, 6]
     assert on_gpu.Event().synchronize.call_count == 3
-    with mock.patch.object(gpu, "is_gpu", lambda device: False):
+    with mock.patch.object(gpu_encoding, "is_gpu", lambda device: False):
         tower = FakeClap()
         expected = embed(tmp_path / "cpu", tower, clip_seconds=3.0)
         assert {len(wavs) for wavs in tower.calls} == {8, 6}

@@ -6,7 +6,12 @@ Authors
 
 import speechbrain as sb
 
-from afpt_plugin.calibration import (
+from afpt_plugin.results.output import (
+    baseline_head,
+    is_baseline,
+    primary_head,
+)
+from afpt_plugin.scoring.calibration import (
     Calibration,
     calibration_error,
     error_by_chance,
@@ -14,11 +19,6 @@ from afpt_plugin.calibration import (
     n_summed,
     reliability,
     without_items,
-)
-from afpt_plugin.results.output import (
-    baseline_head,
-    is_baseline,
-    primary_head,
 )
 
 
