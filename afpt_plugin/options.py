@@ -147,7 +147,10 @@ def load_hparams(hparams_file, overrides):
 
 def quieten():
     """Leave out what libraries log of themselves and not of the run."""
-    for name in ("speechbrain.utils.quirks", "matplotlib"):
+    for name in (
+        *("speechbrain.utils.quirks", "matplotlib"),
+        "speechbrain.utils.superpowers",  # every installed package
+    ):
         logging.getLogger(name).setLevel(logging.WARNING)
     # It warns that there is no torchvision, for images that nobody saves.
     noisy = logging.getLogger("speechbrain.utils.train_logger")

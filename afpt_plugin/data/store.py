@@ -225,6 +225,8 @@ class FeatureStore(Mapping):
             n_ranks = torch.distributed.get_world_size()
         batches = batches[rank::n_ranks]
         total = sum(map(len, batches))
+        if missing and rank == 0:
+            logger.info("%s: %d of %d are new", desc, len(missing), len(first))
         pending = []  # (key, item) pairs
 
         def keep(batch, items, n_next):

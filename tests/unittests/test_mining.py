@@ -260,7 +260,7 @@ def test_max_per_class_is_a_seeded_choice(mine):
     ({"class_names": []}, ["[]"]),
     ({"class_names": ["dog", "rain", "dog"]}, ["repeat 'dog'"]),
     ({"class_names": ["(dog)"]}, ["'(dog)' holds no word"]),
-    ({"class_names": ["dog", "?"]}, ["'?' holds no word"]),
+    ({"class_names": ["dog", "?"]}, ["'?' has no letter or digit"]),
     ({"text_column": "words"}, ["corpus.csv", "'words'", "'id', 'text'"]),
     ({"corpus": "none.csv"}, ["none.csv"]),
     ({"corpus": "other.csv"}, ["other.csv", "'id', 'wording'"]),
