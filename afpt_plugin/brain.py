@@ -159,6 +159,11 @@ class AdaptationBrain(StepBrain):
         whole = batch.whole.data if transduce else None  # [B, D]
         self.scores.add(batch.id, outputs, batch.target.data, whole)
 
+    def print_trainable_parameters(self):
+        """Say nothing where nothing is trained, which is no fault."""
+        if any(p.requires_grad for p in self.modules.parameters()):
+            super().print_trainable_parameters()
+
     def fit(self, epoch_counter, train_set, valid_set=None, **kwargs):
         """Train as `speechbrain.Brain.fit` does, if there is anything to train.
 

@@ -114,7 +114,7 @@ def add_parser(subparsers):
             option, type=int, default=default, metavar="N", help=text
         )
     for option, metavar, text in (
-        ("--source", "EXPORT", "export/ folder of a run, or a hub repository"),
+        ("--source", "EXPORT", "from `afpt tune`, a run's export/, or the hub"),
         (
             "--class-names",
             "NAMES",
@@ -189,16 +189,15 @@ def run(args):
         return 130  # as a shell says it of what Ctrl+C has ended
     if skipped:
         logger.warning(
-            "%d files skipped: unsupported extension (%s)",
-            skipped.total(),
-            ", ".join(sorted(skipped)),
+            "skipped files that are no recordings by name: %s",
+            ", ".join(f"{x} ({n})" for x, n in sorted(skipped.items())),
         )
+    done = f"{len(files) - n_errors} of {len(files)} recordings"
+    sys.stdout.write(f"{args.output} has the scores of {done}\n")
     if n_errors:
         logger.warning(
             "%d of %d files could not be read; %s says why",
-            n_errors,
-            len(files),
-            output,
+            *(n_errors, len(files), output),
         )
     elif args.figure:
         from afpt_plugin.inference import LONGEST_DRAWN

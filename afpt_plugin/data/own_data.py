@@ -309,8 +309,9 @@ def _read_folder(folder, class_names):
         files, skipped = find_recordings([os.fspath(path)])
         if skipped:
             logger.warning(
-                "%s: %d files skipped: unsupported extension (%s)",
-                *(path, skipped.total(), ", ".join(sorted(skipped))),
+                "%s: skipped files that are no recordings by name: %s",
+                path,
+                ", ".join(f"{x} ({n})" for x, n in sorted(skipped.items())),
             )
         for file in files:
             name = Path(file).relative_to(folder).as_posix()
