@@ -11,11 +11,12 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/installed-%: setup.py constraints.txt | $(BIN)/python
+	@echo "Installing into $(VENV): some minutes without a word, 6 GB of disk"
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[$*]"
 	touch $@
 
 demo: $(VENV)/installed-demo
-	$(BIN)/python recipes/ESC50/train.py hparams.yaml
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python recipes/ESC50/train.py hparams.yaml
 
 # Two processes of one thread each, since most tests wait for imports.
 test: PYTEST_OPTIONS := -m "not slow"

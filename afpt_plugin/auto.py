@@ -20,9 +20,6 @@ logger = get_logger(__name__)
 #: step of 50 to 200 epochs passes the text tower.
 SLOW = ("coop", "coop_class_specific", "kgcoop", "upstream", "zebra")
 
-#: What is learned from, as a user calls it.
-KINDS = {"shots": "labeled recordings", "captions": "captions"}
-
 # Tried first, in this order, so that what learns least wins a tie.
 SIMPLE = ("zero_shot", "template_ensemble", "caption_mean")
 
@@ -61,6 +58,17 @@ def check_candidates(method, candidates):
         )
 
 
+def name_sources(job):
+    """What is learned from, as a user calls it (dict)."""
+    given = "captions" in job.given
+    captions = "captions" if given else "templated class names"
+    return {
+        "shots": "labeled recordings",
+        "captions": captions,
+        None: "nothing",
+    }
+
+
 def choose_method(job, candidates=None, options={}):
     """The best candidate in a cross-validation on what is given.
 
@@ -91,7 +99,7 @@ def choose_method(job, candidates=None, options={}):
         If there is too little to compare, or nothing could be tried.
     """
     names = candidates or [n for n in method_names() if n not in SLOW]
-    names = sorted(dict.fromkeys(names), key=lambda name: name not in SIMPLE)
+    names = dict.fromkeys([*(n for n in SIMPLE if n in names), *names])
     # A mistake is found now, not after an hour.
     sources = {method: job.sources(method) for method in names}
     known = set().union(*(option_names(find_method(n)) for n in names))
@@ -103,18 +111,19 @@ def choose_method(job, candidates=None, options={}):
     for name in names:
         check_hparams(find_method(name), own_options(name, options))
     judge = "shots" if job.manifest else "captions"
+    said = name_sources(job)
     items = job.supervise(judge)
     split = _folds(job, items)
     if not split:
         raise InputError(
-            f"auto needs two {KINDS[judge]} of a class to compare methods; give "
+            f"auto needs two {said[judge]} of a class to compare methods; give "
             "more, or name a method"
         )
     tried, hits, scored = [], [], []
     total = sum(map(len, sources.values()))
     logger.info(
         "auto compares %d candidates in %d-fold cross-validation on %d %s",
-        *(total, len(split), len(items), KINDS[judge]),
+        *(total, len(split), len(items), said[judge]),
     )
     for method in names:
         for source in sources[method]:
@@ -130,10 +139,9 @@ def choose_method(job, candidates=None, options={}):
             scored.append(found if judge == "shots" else None)
             tried.append({"method": method, "from": source, "score": score})
             hits.append(right)
-            kind = KINDS.get(source, "nothing")
             logger.info(
                 "%d of %d: %s from %s has %s %.1f %%",
-                *(len(tried), total, method, kind),
+                *(len(tried), total, method, said[source]),
                 *(job.task.metric, 100 * score),
             )
     number = max(range(len(tried)), key=lambda i: tried[i]["score"])
@@ -142,7 +150,7 @@ def choose_method(job, candidates=None, options={}):
     job.validated = scored[number]
     rule = (
         f"highest {job.task.metric} in {len(split)}-fold cross-validation on "
-        f"{len(items)} {KINDS[judge]}"
+        f"{len(items)} {said[judge]}"
     )
     if number and hits[0]:
         # So that nobody takes one item's luck for a finding

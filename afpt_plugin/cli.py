@@ -100,6 +100,9 @@ def main(arguments=None):
     SystemExit: 0
     """
     args = make_parser().parse_args(arguments)
+    # Threads that wait for each other by spinning take the cores of whatever
+    # else is running, and then wait for it; set before torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         with exit_on_input_error():
             status = args.run(args)

@@ -360,8 +360,8 @@ def find_export(folder: str | Path) -> Path:
     """
     if not Path(folder).is_dir():
         raise InputError(
-            f"{folder}: the folder does not exist; give the export/ folder of "
-            "a run"
+            f"{folder}: the folder does not exist; give what `afpt tune` "
+            "wrote, or the export/ folder of a run"
         )
     inner = Path(folder, "export")
     return inner if (inner / SETTINGS_FILE).is_file() else Path(folder)

@@ -158,12 +158,6 @@ def quieten():
     noisy.addFilter(nothing)
     importlib.import_module(noisy.name)
     noisy.removeFilter(nothing)
-    logging.getLogger("speechbrain.core").addFilter(_is_fault)
-
-
-def _is_fault(record):
-    """Whether it is more than that a learner has nothing to train."""
-    return record.msg != "The model has no parameters!"
 
 
 def plain_options(options):

@@ -114,7 +114,7 @@ def add_parser(subparsers):
             option, type=int, default=default, metavar="N", help=text
         )
     for option, metavar, text in (
-        ("--source", "EXPORT", "export/ folder of a run, or a hub repository"),
+        ("--source", "EXPORT", "from `afpt tune`, a run's export/, or the hub"),
         (
             "--class-names",
             "NAMES",
@@ -152,7 +152,7 @@ def add_parser(subparsers):
 
 def run(args):
     """Do what the command line says; the exit status is returned."""
-    from afpt_plugin.data.audio import find_recordings
+    from afpt_plugin.data.audio import find_recordings, name_skipped
 
     output = Path(args.output)
     events = read_options(args, output)
@@ -190,15 +190,14 @@ def run(args):
     if skipped:
         logger.warning(
             "%d files skipped: unsupported extension (%s)",
-            skipped.total(),
-            ", ".join(sorted(skipped)),
+            *(skipped.total(), name_skipped(skipped)),
         )
+    done = f"{len(files) - n_errors} of {len(files)} recordings"
+    sys.stdout.write(f"{args.output} has the scores of {done}\n")
     if n_errors:
         logger.warning(
             "%d of %d files could not be read; %s says why",
-            n_errors,
-            len(files),
-            output,
+            *(n_errors, len(files), output),
         )
     elif args.figure:
         from afpt_plugin.inference import LONGEST_DRAWN

@@ -213,7 +213,7 @@ def run(args):
             log.setLevel(logging.WARNING)
             method, source, facts = choose_method(job, args.candidates, options)
             log.setLevel(logging.NOTSET)
-            sys.stdout.write(_explain(method, source, facts["auto"]))
+            sys.stdout.write(_explain(job, method, source, facts["auto"]))
             options = own_options(method, options)
         brain = job.learn(method, source, options, facts=facts)
         shutil.copy(find_method(method), training / "hyperparams.yaml")
@@ -228,18 +228,20 @@ def run(args):
         f"use it:\n"
         f"  afpt classify RECORDINGS --source {output} --output scores.csv\n"
     )
-    sys.stdout.write(_gain(brain.results, task.metric))
+    sys.stdout.write(_gain(brain.results, task.metric, args.captions))
     return 0
 
 
-def _gain(results, metric):
+def _gain(results, metric, captions):
     """What was gained on held-out items, or why that is unknown."""
     found, text = results.calibration.held_out, ""
     first = results.history[0]["train_loss"] if results.history else 1
     if first < LEARNED:
         text = (
             f"The loss was {first:.4f} after the first epoch: these texts leave "
-            "nothing to learn; give captions, which say more, with --captions.\n"
+            "nothing to learn; give "
+            + ("more captions" if captions else "captions, which say more,")
+            + " with --captions.\n"
         )
     if found and "zero_shot" not in found:
         return text  # `auto` has shown both.
@@ -256,19 +258,21 @@ def _gain(results, metric):
     )
 
 
-def _explain(method, source, auto):
+def _explain(job, method, source, auto):
     """Why a method was chosen, as a table and a sentence."""
     import pandas as pd
 
-    from afpt_plugin.auto import KINDS
+    from afpt_plugin.auto import name_sources
 
-    table = pd.DataFrame(auto["tried"])
-    table["from"] = [KINDS.get(kind, "nothing") for kind in table["from"]]
+    said, table = name_sources(job), pd.DataFrame(auto["tried"])
+    equal = (table["score"] == table["score"].max()).sum() - 1
+    tie = f"; {equal} others have the same, and were tried later"
+    table["from"] = [said[kind or None] for kind in table["from"]]
     table["score"] = (100 * table["score"]).map("{:.1f} %".format)
     return (
         f"{table.to_string(index=False)}\n"
-        f"{method} from {KINDS.get(source, 'nothing')} was chosen: "
-        f"{auto['rule']}\n"
+        f"{method} from {said[source]} was chosen: "
+        f"{auto['rule']}{tie * (equal > 0)}\n"
     )
 
 

@@ -127,6 +127,17 @@ def load_recording(path, sample_rate, channels="mean"):
     return torch.cat(list(Recording(path, sample_rate, channels)))
 
 
+def name_skipped(skipped):
+    """Name what `find_recordings` skipped.
+
+    Example
+    -------
+    >>> name_skipped(Counter([".txt", ".pdf", ".txt"]))
+    '1 .pdf, 2 .txt'
+    """
+    return ", ".join(f"{n} {name}" for name, n in sorted(skipped.items()))
+
+
 def find_recordings(paths, everything=False):
     """Find recordings: files, and what soundfile reads in folders at any depth.
 

@@ -33,7 +33,7 @@ import pyarrow
 import pyarrow.parquet
 from speechbrain.utils.logger import get_logger
 
-from afpt_plugin.data.audio import find_recordings
+from afpt_plugin.data.audio import find_recordings, name_skipped
 from afpt_plugin.data.hf_datasets import is_saved, read_hf_dataset
 from afpt_plugin.data.tables import check_class_names, read_table, text_of
 from afpt_plugin.errors import InputError
@@ -310,7 +310,7 @@ def _read_folder(folder, class_names):
         if skipped:
             logger.warning(
                 "%s: %d files skipped: unsupported extension (%s)",
-                *(path, skipped.total(), ", ".join(sorted(skipped))),
+                *(path, skipped.total(), name_skipped(skipped)),
             )
         for file in files:
             name = Path(file).relative_to(folder).as_posix()

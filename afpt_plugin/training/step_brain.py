@@ -33,6 +33,11 @@ class StepBrain(sb.Brain):
     is_captured = False
     captured = given_classes = None
 
+    def print_trainable_parameters(self):
+        """Say nothing where nothing is trained, which is no fault."""
+        if any(p.requires_grad for p in self.modules.parameters()):
+            super().print_trainable_parameters()
+
     def collect(self, batch, outputs):
         """Read a training batch's outputs, which a graph cannot."""
 

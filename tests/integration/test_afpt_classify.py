@@ -345,7 +345,7 @@ def test_two_ranks_write_what_one_writes(score, export, bells, tmp_path):
     options = ("--source", export, "--output", tmp_path / "two.csv", folder)
     process = run(sys.executable, *command.split(), *options)
     assert "classifying" not in process.stderr  # nobody sees the bar
-    assert "1 files skipped: unsupported extension (.txt)" in process.stderr
+    assert "1 files skipped: unsupported extension (1 .txt)" in process.stderr
     assert f"1 of {n_files + 1} files could not be read" in process.stderr
     assert "Traceback" not in process.stderr
     options = ("--frames", "--allow-errors")

@@ -172,7 +172,7 @@ def test_what_is_given_and_not_used_is_said(clap, labeled, caplog):
     adapt(clap, NAMES, "linear_probe", labeled, captions)
     assert "the captions are not used" in caplog.text
     assert "1 files that lie in no class's folder" in caplog.text
-    assert "unsupported extension (.txt)" in caplog.text
+    assert "1 files skipped: unsupported extension (1 .txt)" in caplog.text
 
 
 @pytest.mark.parametrize("layout", ["folder", "dict"])
