@@ -254,13 +254,10 @@ def _check_arguments(args, output, events):
                 f"--figure {args.figure}: the extension is unknown; matplotlib "
                 f"writes {', '.join(sorted(known))}"
             )
-    for option in ("figure", "output"):
+    for own in filter(None, (args.figure, args.output)):
         for path in filter(os.path.isfile, args.files):
-            own = getattr(args, option)
-            if own and os.path.exists(own) and os.path.samefile(own, path):
-                raise InputError(
-                    f"--{option} {own} is the recording; give another name"
-                )
+            if os.path.exists(own) and os.path.samefile(own, path):
+                raise InputError(f"{own} is the recording; give another name")
 
 
 def _load(args):
