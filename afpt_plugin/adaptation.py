@@ -197,7 +197,8 @@ def make_task(
         class_names = shots.class_names
     elif columns:
         raise InputError("columns rename those of shots, but there are none")
-    if isinstance(class_names, str) or not isinstance(class_names, Iterable):
+    no_list = isinstance(class_names, (str, set))  # a set has no order
+    if no_list or not isinstance(class_names, Iterable):
         check_class_names(class_names)
     task = Task(
         name,

@@ -5,6 +5,7 @@ Authors
 """
 
 import difflib
+import errno
 import sys
 from contextlib import contextmanager
 
@@ -43,6 +44,13 @@ def did_you_mean(name, names):
     return f"; did you mean {max(ratios, key=ratios.get)!r}?"
 
 
+_ROOM = "make room, and give the same command again"
+_RIGHTS = "change its permissions, or choose another place"
+#: What only the user can mend, wherever it is met.
+ADVICE = dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), _ROOM)
+ADVICE |= dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), _RIGHTS)
+ADVICE[errno.ENAMETOOLONG] = "give a shorter name"
+
 # See `undo_if_refused`.
 _undo = []
 
@@ -73,7 +81,8 @@ def exit_on_input_error():
     Raises
     ------
     SystemExit
-        With status 2 if the body raised an `InputError`.
+        With status 2 if the body raised an `InputError`, or an `OSError` that
+        only the user can mend (`ADVICE`); with 130 after Ctrl+C.
 
     Example
     -------
@@ -82,11 +91,24 @@ def exit_on_input_error():
     """
     try:
         yield
-    except InputError as error:
+    except (InputError, OSError) as error:
+        if isinstance(error, OSError):
+            if error.errno not in ADVICE:
+                raise
+            error = (
+                f"{str(error.filename or 'an output')[:200]}: it cannot be used "
+                f"({error.strerror}); {ADVICE[error.errno]}"
+            )
         for function in _undo:
             function()
         sys.stderr.write(f"error: {error}\n")
         raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        # A new line, since a progress bar may stand in this one
+        sys.stderr.write(
+            "\ninterrupted; the same command goes on, or begins anew\n"
+        )
+        raise SystemExit(130) from None  # as a shell says it
 
 
 @contextmanager

@@ -38,6 +38,7 @@ from afpt_plugin.data.tables import read_text
 from afpt_plugin.errors import InputError
 from afpt_plugin.experiment import option_names
 from afpt_plugin.option_rules import check_values
+from afpt_plugin.plain_yaml import PlainLoader
 from afpt_plugin.results.options import read_results
 from afpt_plugin.task import Task
 
@@ -46,6 +47,9 @@ PLACED = ("clap", "seed", "results_folder", "feature_folder", "weights")
 
 # Options that the sweep sets.
 OWN = ("output_folder", "save_folder", "results_folder")
+
+# Each takes seconds at least.
+MAX_CELLS = 20_000
 
 # What a cell that failed leaves behind, maybe beside older results.
 ERROR_FILE = "error.txt"
@@ -66,8 +70,9 @@ class Cell(NamedTuple):
 
     @property
     def result(self):
-        """What `results.json` holds, or None."""
-        return read_results(self.folder) or None
+        """What `results.json` holds; None if it is missing or damaged."""
+        found = read_results(self.folder)
+        return found if found.get("metrics") else None
 
     @property
     def is_done(self):
@@ -128,11 +133,12 @@ def read_grid(path, results, given=None):
             "path at `=`; choose another folder"
         )
     path = Path(path)
+    text = read_text(path)
     try:
-        grid = yaml.safe_load(read_text(path))
-    except yaml.YAMLError as error:
+        grid = yaml.load(text, PlainLoader)
+    except (yaml.YAMLError, ValueError) as error:
         reason = " ".join(str(error).split())
-        raise InputError(f"{path} is not valid YAML: {reason}") from error
+        raise InputError(f"{path} cannot be read: {reason}") from error
     blocks = grid.get("cells") if isinstance(grid, dict) else None
     options = {} if blocks is None else grid.get("options") or {}
     blocks = blocks if isinstance(blocks, list) else []
@@ -150,7 +156,12 @@ def read_grid(path, results, given=None):
     cells, taken = {}, {"dataset", "method"}
 
     def add(cell):
-        """Refuse a cell that would write over another one."""
+        """Refuse a cell that would write over another one, or is too many."""
+        if len(cells) == MAX_CELLS:
+            raise InputError(
+                f"the grid has more than {MAX_CELLS} cells; split it, or leave "
+                "values out"
+            )
         other = cells.setdefault(cell.folder, cell)
         if other.arguments != cell.arguments:
             raise InputError(
@@ -275,8 +286,10 @@ def _multiply(root, block, features):
         raise InputError("there is no `dataset`; give one or a list of them")
     for dataset in datasets:
         script = root / str(dataset) / "train.py"
-        if not script.is_file():
-            raise InputError(f"{script} does not exist; choose a recipe")
+        if Path(str(dataset)).name != dataset or not script.is_file():
+            raise InputError(
+                f"{dataset} is none of the recipes in {root}; choose one"
+            )
         # Options for one data set alone are named by it.
         special = block.get(dataset) or {}
         if not isinstance(special, dict):
@@ -294,7 +307,8 @@ def _multiply(root, block, features):
             if folds != "each":
                 yield values
                 continue
-            if n_folds := values.get("source_folds"):
+            n_folds = values.get("source_folds")
+            if n_folds is not None:
                 check_values(source_folds=n_folds)
                 folds = range(1, n_folds + 1)
             else:

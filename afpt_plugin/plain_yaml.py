@@ -13,19 +13,20 @@ Authors
 
 import yaml
 
-# Characters of a text, levels, and the longest list.
+# Characters of a text, levels, the longest list, and values of all lists.
 MAX_TEXT = 10_000
 MAX_DEPTH = 20
 MAX_ITEMS = 10_000
+MAX_VALUES = 50_000
 
 
 class PlainLoader(yaml.SafeLoader):
     """Reads values alone: no tag, and no alias, which could multiply them."""
 
-    depth = 0
+    depth = n_values = 0
 
     def compose_node(self, parent, index):
-        """Refuse what no export holds, before it is built."""
+        """Refuse what no plain file holds, before it is built."""
         event = self.peek_event()
         if isinstance(event, yaml.AliasEvent) or event.anchor:
             raise yaml.YAMLError("it holds an anchor or an alias")
@@ -33,6 +34,9 @@ class PlainLoader(yaml.SafeLoader):
             raise yaml.YAMLError(f"it holds the tag {event.tag:.60}")
         if len(getattr(event, "value", "")) > MAX_TEXT:
             raise yaml.YAMLError(f"a value is longer than {MAX_TEXT}")
+        self.n_values += 1
+        if self.n_values > MAX_VALUES:
+            raise yaml.YAMLError(f"it has more than {MAX_VALUES} values")
         self.depth += 1
         if self.depth > MAX_DEPTH:
             raise yaml.YAMLError(f"it is more than {MAX_DEPTH} levels deep")

@@ -10,6 +10,7 @@ import io
 import re
 
 import speechbrain as sb
+from speechbrain.utils.run_opts import RunOptions
 
 from afpt_plugin.errors import InputError
 from afpt_plugin.option_rules import RULES, whole
@@ -40,6 +41,7 @@ def parse_arguments(arguments):
     ...
     afpt_plugin.errors.InputError: argument --precision: invalid choice: ...
     """
+    _refuse_beginnings(arguments)
     said = io.StringIO()
     line = "\0".join(arguments)
     for short, whole_form in SHORT_FORMS.items():
@@ -60,10 +62,25 @@ def parse_arguments(arguments):
     return name, run_opts, overrides
 
 
+def _refuse_beginnings(arguments):
+    """Refuse what `argparse` would complete to one of SpeechBrain's options."""
+    known = [f"--{field.name}" for field in dataclasses.fields(RunOptions)]
+    for word in arguments:
+        name = word.partition("=")[0]
+        longer = [option for option in known if option.startswith(name)]
+        if len(name) > 2 and longer and name not in longer:
+            raise InputError(
+                f"{name} is not an option; write one in full, of the YAML file "
+                f"or {' or '.join(longer)}"
+            )
+
+
 #: SpeechBrain's options that no learner can be used with, and why.
 NOT_HERE = {
     "jit": "learners cannot be written in TorchScript",
     "data_parallel_backend": "several GPUs work with torchrun",
+    "profile_training": "SpeechBrain's profiler ends the training, or fails "
+    "in the second epoch",
 }
 
 

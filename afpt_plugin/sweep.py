@@ -18,7 +18,7 @@ from speechbrain.utils.distributed import infer_device
 from tqdm import tqdm
 
 from afpt_plugin.data.tables import csv_text
-from afpt_plugin.errors import InputError
+from afpt_plugin.errors import InputError, refuse_unwritable
 from afpt_plugin.files import replacing, write_if_changed
 from afpt_plugin.grids import ERROR_FILE, load_recipe
 from afpt_plugin.training.joint import JointRuns
@@ -59,14 +59,14 @@ def run_sweep(cells):
     errors = {}
     handlers, level = logging.root.handlers[:], logging.root.level
     excepthook = sys.excepthook
+    bar = tqdm(
+        total=len(cells),
+        desc="sweep",
+        unit="cell",
+        dynamic_ncols=True,
+        disable=None,
+    )
     try:
-        bar = tqdm(
-            total=len(cells),
-            desc="sweep",
-            unit="cell",
-            dynamic_ncols=True,
-            disable=None,
-        )
         for group in _groups(cells):
             found = _run_group([cell for cell in group if not cell.is_done])
             errors |= found
@@ -76,6 +76,7 @@ def run_sweep(cells):
                 with tqdm.external_write_mode(sys.stdout):
                     sys.stdout.write(f"{cell.folder}: {said}\n")
     finally:
+        bar.close()
         logger.get_environment_description = describe
         logging.root.handlers[:] = handlers
         logging.root.setLevel(level)
@@ -119,7 +120,8 @@ def _run_group(cells):
 def _run_cell(cell, errors):
     """Run one; the sentence that says why it failed goes to ``errors``."""
     failed = cell.folder / ERROR_FILE
-    failed.unlink(missing_ok=True)
+    with refuse_unwritable(failed):
+        failed.unlink(missing_ok=True)
     try:
         if cell.source is not None and (cell.source / ERROR_FILE).is_file():
             raise InputError(f"{cell.source}, which it starts from, has failed")
@@ -136,7 +138,7 @@ def _run_cell(cell, errors):
             return
         text = "the run ended without results; see its log.txt"
     text = " ".join(text.split())
-    with replacing(failed) as part:
+    with refuse_unwritable(failed), replacing(failed) as part:
         part.write_text(f"{text}\n{cell.command}\n", encoding="utf-8")
     errors[cell.folder] = text
 
@@ -159,4 +161,5 @@ def write_cells(cells, errors, path):
         result, error = cell.result, errors.get(cell.folder, "")
         summary = _summary(result) if result and not error else ""
         rows.append((str(cell.folder), summary, error, cell.command))
-    write_if_changed(path, csv_text(rows))
+    with refuse_unwritable(path):
+        write_if_changed(path, csv_text(rows))

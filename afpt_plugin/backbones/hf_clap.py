@@ -399,7 +399,13 @@ def _fetch(names, repo_id, advice):
 
     def is_cached(name):
         """Whether the hub's cache holds a file."""
-        return isinstance(try_to_load_from_cache(repo_id, name), str)
+        try:
+            return isinstance(try_to_load_from_cache(repo_id, name), str)
+        except errors.HFValidationError as error:
+            raise InputError(
+                f"{repo_id} is no folder, and cannot be the name of a "
+                f"repository ({error})"
+            ) from error
 
     source = FetchSource(FetchFrom.HUGGING_FACE, repo_id)
     names = list(filter(is_cached, names)) or names

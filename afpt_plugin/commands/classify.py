@@ -42,6 +42,7 @@ output: one row per recording: file, seconds, error, flag, class_1, score_1, ...
     silent             no sample is above -80 dB: no class, no event is claimed
     very short         less than 0.1 s
     clipped            many samples are at the peak
+    above full scale   samples exceed 1.5, not 1: the scores may mean nothing
     channels inverted  their mean would cancel them, so one channel is used
     looped             shorter than the export's window, so it is repeated
     none of these      with --reject: no class, no event is claimed
@@ -252,13 +253,10 @@ def _check_arguments(args, output, events):
                 f"--figure {args.figure}: the extension is unknown; matplotlib "
                 f"writes {', '.join(sorted(known))}"
             )
-    for option in ("figure", "output"):
+    for own in filter(None, (args.figure, args.output)):
         for path in filter(os.path.isfile, args.files):
-            own = getattr(args, option)
-            if own and os.path.exists(own) and os.path.samefile(own, path):
-                raise InputError(
-                    f"--{option} {own} is the recording; give another name"
-                )
+            if os.path.exists(own) and os.path.samefile(own, path):
+                raise InputError(f"{own} is the recording; give another name")
 
 
 def _load(args):

@@ -104,7 +104,7 @@ def rows_of_events(path, frames, facts, sample_rate):
 
     rate = sample_rate
     with suppress(OSError, soundfile.SoundFileError):  # just removed
-        rate = min(rate, soundfile.info(path).samplerate)
+        rate = min(rate, soundfile.info(os.fsencode(path)).samplerate)
     options = [facts[name] for name in ("threshold", "smooth", "min_length")]
     events = find_events(frames, facts["class_names"], *options)
     name = table_text(relative_name(path, facts))

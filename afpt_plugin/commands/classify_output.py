@@ -6,7 +6,9 @@ Authors
 
 import json
 import math
+import os
 from contextlib import suppress
+from hashlib import sha256
 
 from afpt_plugin.commands.classify_events import (
     number,
@@ -225,9 +227,13 @@ class Output:
             table.add(rows[name])
         for path, own in labels:
             place = self._labels
-            if place.suffix.lower() != FORMATS[self.facts["format"]]:
-                name = relative_name(path, self.facts)
-                place = place / f"{name}{FORMATS[self.facts['format']]}"
+            suffix = FORMATS[self.facts["format"]]
+            if place.suffix.lower() != suffix:
+                place = place / relative_name(path, self.facts)
+                name = os.fsencode(place.name)
+                if len(name) + len(suffix) > 255:  # what a folder can hold
+                    name = name[:200] + sha256(name).hexdigest()[:8].encode()
+                place = place.with_name(os.fsdecode(name) + suffix)
             write_labels(place, self.facts["format"], own)
         width = len(self._scores.columns)
         self._scores.add(row + [None] * (width - len(row)) for row in scores)

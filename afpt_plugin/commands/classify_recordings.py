@@ -9,11 +9,11 @@ Authors
 import torch
 
 from afpt_plugin.backbones.base import Embeddings
-from afpt_plugin.data import gpu_encoding
+from afpt_plugin.data import audio, gpu_encoding
 from afpt_plugin.data.store import FeatureStore
 
 #: What `PromptedClassifier.flags` can say; a store holds a bit for each.
-FLAGS = ("silent", "very short", "clipped", "channels inverted", "looped")
+FLAGS = (*audio.FLAGS, "looped")
 # Recordings in a shard of a store.
 SHARD = 128
 

@@ -110,14 +110,25 @@ def run(args):
     from afpt_plugin.data.mining import mine_captions
     from afpt_plugin.data.tables import read_class_names
 
+    taken = {
+        os.path.realpath(path): what
+        for path, what in (
+            (args.corpus, "the corpus"),
+            (args.class_names, "the file of class names"),
+            (args.synonyms, "the file of synonyms"),
+        )
+        if path
+    }
     for path in filter(None, (args.output, args.report, args.skipped)):
         if Path(path).exists() and not args.overwrite:
             raise InputError(
                 f"{path} exists; name another file, or give --overwrite to "
                 "replace it"
             )
-        if os.path.realpath(path) == os.path.realpath(args.corpus):
-            raise InputError(f"{path} is the corpus; name another file")
+        place = os.path.realpath(path)
+        if place in taken:
+            raise InputError(f"{path} is {taken[place]}; name another file")
+        taken[place] = "another output, too"
     class_names = read_class_names(args.class_names)
     captions, report = mine_captions(
         *(args.corpus, class_names, args.synonyms, args.text_column),

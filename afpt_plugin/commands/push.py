@@ -127,18 +127,31 @@ def _read_files(folder, repo_id):
     """Name -> bytes of an export that can be loaded, with a card for the hub."""
     from afpt_plugin.card import CARD_FILE, CARD_SOURCE
     from afpt_plugin.export import (
+        MAX_SETTINGS,
+        MAX_TENSORS,
         SETTINGS_FILE,
         TENSORS_FILE,
         find_export,
         read_export,
     )
+    from afpt_plugin.files import read_bytes
 
     read_export(folder)
     folder = find_export(folder)
     if not (folder / CARD_FILE).is_file():
         raise InputError(f"{folder} lacks {CARD_FILE}, its card; restore it")
     names = (SETTINGS_FILE, TENSORS_FILE, CARD_FILE)
-    files = {name: (folder / name).read_bytes() for name in names}
+    limits = MAX_SETTINGS, MAX_TENSORS, MAX_SETTINGS
+    try:
+        files = {
+            name: read_bytes(folder / name, limit)
+            for name, limit in zip(names, limits, strict=True)
+        }
+    except OSError as error:
+        raise InputError(
+            f"{error.filename}: the file cannot be read ({error.strerror}); "
+            "restore the export"
+        ) from error
     files[CARD_FILE] = files[CARD_FILE].replace(
         CARD_SOURCE.encode(), repo_id.encode()
     )

@@ -8,6 +8,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from afpt_plugin.folders import locked
+
 DESCRIPTION = """\
 Run a grid of experiments: data sets x methods x supervisions x folds x seeds.
 
@@ -78,9 +80,10 @@ def run(args):
         sys.stdout.write("".join(f"{cell.command}\n" for cell in cells))
         sys.stderr.write(f"{len(cells)} cells, {done} of them have results\n")
         return 0
-    errors = run_sweep(cells)
     table = Path(args.results, "cells.csv")
-    write_cells(cells, errors, table)
+    with locked(args.results):
+        errors = run_sweep(cells)
+        write_cells(cells, errors, table)
     sys.stdout.write(
         f"{len(cells) - len(errors)} of {len(cells)} cells have results, "
         f"{len(errors)} failed; {table} lists them. To compare:\n"
@@ -94,6 +97,7 @@ def _options(given):
     import yaml
 
     from afpt_plugin.errors import InputError
+    from afpt_plugin.plain_yaml import PlainLoader
 
     options = {}
     for text in given:
@@ -103,8 +107,8 @@ def _options(given):
         *dataset, name = name.split(".", 1)
         place = options.setdefault(dataset[0], {}) if dataset else options
         try:
-            place[name] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
+            place[name] = yaml.load(value, PlainLoader)
+        except (yaml.YAMLError, ValueError) as error:
             reason = " ".join(str(error).split())
             raise InputError(
                 f"--set {text}: the value is not valid YAML: {reason}"

@@ -31,10 +31,15 @@ CROPS = ("start", "random")
 CHANNELS = ("mean", "concatenate")
 
 #: What `Recording.flags` can say.
-FLAGS = ("silent", "very short", "clipped", "channels inverted")
+FLAGS = (
+    *("silent", "very short", "clipped", "above full scale"),
+    "channels inverted",
+)
 
 # In seconds: the sound of anything shorter is that of its repetition.
 VERY_SHORT = 0.1
+# Full scale is 1, which resampling and lossy codecs pass by less.
+ABOVE = 1.5
 # Half of the range from the lowest to the highest sample, 3 steps of 16 bits.
 SILENT = 1e-4
 # The power of the channels' mean over the mean of their powers, -20 dB.
@@ -306,6 +311,8 @@ class Recording:
             sig = block.T  # [channels, samples]
             if _is_clipped(sig):
                 self._odd.add("clipped")
+            if sig.abs().max() > ABOVE:
+                self._odd.add("above full scale")
             if self.channels == "mean":
                 sig = self._mean(sig)
             low, high = (limit.item() for limit in sig.aminmax())

@@ -73,6 +73,10 @@ _INDICES = re.compile(rf"{_INDEX}|\[\s*{_INDEX}(\s*,\s*{_INDEX})*\s*\]")
 _INDEX_COLUMNS = {"", "Unnamed: 0"}  # as pandas writes and as it reads it
 
 
+# Also what JSON can hold of a character that UTF-16 writes as two.
+_NO_TEXT = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
+
+
 @dataclass(frozen=True)
 class Caption:
     """One sentence, exactly as in the file, and the classes it describes."""
@@ -93,10 +97,10 @@ class Caption:
         # "nan" is what str() makes of the missing value of another table.
         if self.caption.strip().lower() in ("", "nan"):
             return "the caption is empty"
-        if re.search(r"[\x00-\x08\x0a-\x1f\x7f]", self.caption):
+        if _NO_TEXT.search(self.caption):
             return (
-                f"the caption {self.caption[:40]!r} holds a line break or a "
-                "control character; a quote may be left open"
+                f"the caption {self.caption[:40]!r} holds a line break, a "
+                "control character or half a character; a quote may be left open"
             )
         return None
 

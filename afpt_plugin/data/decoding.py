@@ -16,6 +16,7 @@ from speechbrain.utils.logger import get_logger
 
 from afpt_plugin.data.headers import (
     SILENT,
+    UNKNOWN,
     check_count,
     check_length,
     check_log,
@@ -150,9 +151,15 @@ def open_audio(source):
         if isinstance(source, bytes):
             file, size = io.BytesIO(source), len(source)
         else:
-            found = os.stat(source)
+            try:
+                found = os.stat(source)
+            except (TypeError, ValueError) as error:
+                raise InputError(f"no name of a file ({error})") from error
             if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
                 raise InputError("not a regular file")  # a pipe may never end
+            # Neither may the kernel's own files, which claim 0 bytes.
+            if found.st_size == 0:
+                raise InputError("empty: 0 bytes")
             file, size = stack.enter_context(open(source, "rb")), found.st_size
             if size <= IN_MEMORY:
                 file = io.BytesIO(file.read())
@@ -164,10 +171,10 @@ def open_audio(source):
             if announced is None:
                 announced = check_log(audio.extra_info, audio.format)
             audio.announced = announced
-            if audio.format in SILENT:
+            if announced == UNKNOWN or audio.format in SILENT:
                 logger.warning(
-                    "%s: a file of %s does not tell its length, so part of it "
-                    "may be missing",
+                    "%s: this file of %s does not tell its length, so part of "
+                    "it may be missing",
                     "recording" if isinstance(source, bytes) else source,
                     audio.format_info,
                 )

@@ -36,6 +36,8 @@ COUNT = dict.fromkeys(("AVR", "MPC2K"), r"Frames\s*: (\d{1,18})\b")
 COUNT["MAT5"] = r"Cols : (\d{1,18})\b"
 #: Formats whose files do not tell how long they are.
 SILENT = ("IRCAM", "PAF", "PVF", "XI")
+#: What `check_length` returns of a file whose writer did not know its length.
+UNKNOWN = -1
 
 
 def check_length(file):
@@ -50,7 +52,8 @@ def check_length(file):
     -------
     int or None
         How many samples of each channel the header announces; 0 if it counts
-        bytes alone, which are there; None if it is not known here.
+        bytes alone, which are there; `UNKNOWN` if the header leaves it open, as
+        of a pipe; None if it is not known here.
 
     Raises
     ------
@@ -69,9 +72,12 @@ def check_length(file):
                 int.from_bytes(head[place : place + 4], order)
                 for place in (4, 8)
             )
-            if not _unknown(announced):
-                _compare(announced, size - start)
+            if _unknown(announced):
+                return UNKNOWN
+            _compare(announced, size - start)
             return 0
+        if head[:4] == b"fLaC":
+            return _check_frames(file, head, size)
         if head[:4] == b"OggS":
             file.seek(0)
             _check_pages(file)
@@ -108,8 +114,9 @@ def _check_chunks(file, head, size):
                 length = long_size
             if length == 0 and size - place > 8 and head[:4] != b"caff":
                 _refuse_unfinished(file, size - place)
-            if not _unknown(length, 8 * size_bytes):
-                _compare(length, size - place)
+            if _unknown(length, 8 * size_bytes):
+                return frames or (UNKNOWN if length else 0)
+            _compare(length, size - place)
             return frames
         place += -(-length // pad) * pad
     raise InputError("truncated: the file ends before its samples begin")
@@ -159,6 +166,12 @@ def _check_pages(file):
             break  # something behind the stream, or half a header
         sizes = file.read(head[26])
         body = file.read(sum(sizes))
+        if is_last and head[5] & 2:
+            raise InputError(
+                "several Ogg streams follow each other in it, and only the "
+                "first would be read; join them, e.g. with ffmpeg -i FILE "
+                "JOINED.wav"
+            )
         is_last = len(body) == sum(sizes) and bool(head[5] & 4)
         page = head[:22] + bytes(4) + head[26:] + sizes + body
         found = ~zlib.crc32(page.translate(_REVERSED), 0xFFFFFFFF)
@@ -173,6 +186,53 @@ def _check_pages(file):
             "truncated: the end of the Ogg stream is missing; encode the "
             "recording again, if that is all there is"
         )
+
+
+def _check_frames(file, head, size):
+    """Hold the frames at the end of a FLAC file against what it announces.
+
+    More samples than that would be left out. Fewer are noticed when they are
+    decoded, as damage is by each frame's checksum; so that of all samples is
+    not computed.
+    """
+    block, longest = (int.from_bytes(head[n:m], "big") for n, m in _FLAC)
+    announced = int.from_bytes(head[21:26], "big") % 2**36
+    file.seek(max(42, size - min(4 * longest or 2**18, 2**20)))
+    tail, found = file.read(), set()
+    for frame in re.finditer(rb"\xff\xf8", tail):  # all blocks of one size
+        number = _frame_number(tail[frame.start() : frame.start() + 16])
+        found |= {number}
+    # Two in a row: the bytes of one may be a coincidence.
+    last = max((n for n in found - {None} if n - 1 in found), default=0)
+    if 0 < announced <= last * block:
+        raise InputError(
+            f"its header announces {announced} samples, but more follow: it is "
+            "damaged; repair it, e.g. with ffmpeg -i FILE REPAIRED.flac"
+        )
+    return None if announced else UNKNOWN
+
+
+# Where the samples of a frame, and the bytes of the longest, are told.
+_FLAC = ((10, 12), (15, 18))
+
+
+def _frame_number(head):
+    """The number in a FLAC frame's header; None if it is none."""
+    if len(head) < 16:
+        return None
+    n_ones = 8 - (head[4] ^ 0xFF).bit_length()
+    number = head[4] & 0x7F >> n_ones
+    end = 4 + max(1, n_ones)
+    for byte in head[5:end]:
+        number = number << 6 | byte & 0x3F
+    end += {6: 1, 7: 2}.get(head[2] >> 4, 0)
+    end += {12: 1, 13: 2, 14: 2}.get(head[2] & 15, 0)
+    remainder = 0
+    for byte in head[: end + 1]:  # with its checksum: nothing remains
+        remainder ^= byte
+        for _ in range(8):
+            remainder = remainder << 1 ^ (remainder >> 7) * 0x107
+    return None if remainder else number
 
 
 def check_count(announced, count):

@@ -238,9 +238,12 @@ def _load_synonyms(source):
         try:
             # Unlike PyYAML it refuses repeated keys and reads "no" as a word.
             content = YAML(typ="safe").load(read_text(source, remedy))
-        except YAMLError as error:
+        except (YAMLError, ValueError, RecursionError) as error:
+            if isinstance(error, InputError):
+                raise
+            reason = " ".join(str(error).split())
             raise InputError(
-                f"{place}: the file is not YAML ({error}). {remedy}"
+                f"{place}: the file is not YAML ({reason}). {remedy}"
             ) from None
     if not isinstance(content, dict):
         raise InputError(
@@ -250,14 +253,14 @@ def _load_synonyms(source):
     for name, phrases in content.items():
         if not isinstance(phrases, (list, tuple)):
             raise InputError(
-                f"{place}: the phrases of class {name!r} are {phrases!r}; give "
-                "a list, [] for none"
+                f"{place}: the phrases of class {name!r} are of type "
+                f"{type(phrases).__name__}; give a list, [] for none"
             )
         for text in (name, *phrases):
             if not isinstance(text, str):
                 raise InputError(
-                    f"{place}: {text!r} at class {name!r} is not a text; put "
-                    "it in quotes"
+                    f"{place}: the synonyms of class {name!r} hold one of type "
+                    f"{type(text).__name__}; put texts in quotes"
                 )
     return {_fold(name): phrases for name, phrases in content.items()}
 

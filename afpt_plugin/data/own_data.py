@@ -394,7 +394,8 @@ def _merge(records):
                 "problem",
                 f"the split {split!r} is none of train, validation, test",
             )
-        same = first.setdefault(row["ID"], row)
+        # However a path is spelled, it is one recording.
+        same = first.setdefault(os.path.normpath(row["wav"]), row)
         alike = all(same[name] == row[name] for name in COLUMNS[2:])
         if same is not row and alike:
             same["label"] += row["label"]

@@ -212,7 +212,9 @@ def check_class_names(class_names):
     afpt_plugin.errors.InputError: the class names repeat 'dog'; ...
     """
     names = class_names
-    if isinstance(names, (str, int, float)) or not len(names or ()):
+    # A set has another order in each process.
+    is_list = hasattr(names, "__len__") and not isinstance(names, (str, set))
+    if not is_list or not len(names):
         raise InputError(
             f"the class names are {class_names!r:.60}; give a list of at least "
             "one name"

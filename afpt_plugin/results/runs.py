@@ -40,8 +40,11 @@ from afpt_plugin.results.output import is_baseline
 # What the comparison reads of a results.json, beside the identity's own keys.
 REQUIRED_KEYS = "seed n_recordings identity metrics per_class".split()
 # What a value has to be, unless it is null.
-TYPES = {"seed": int, "n_recordings": int, "per_class": dict, "history": list}
-TYPES |= {"timings": dict, "chosen": dict, "calibration": dict}
+TYPES = dict.fromkeys(("seed", "n_recordings", "n_parameters"), int)
+TYPES |= dict.fromkeys("fold run_kind clap_licence chosen.rule".split(), str)
+TYPES |= dict.fromkeys("timings chosen calibration per_class".split(), dict)
+TYPES |= {"timings.adapt_seconds": (int, float), "calibration.ece": dict}
+TYPES |= {"history": list}
 # What names a row; rows of one name differ in their settings.
 NAMES = ["dataset", "metric", "clap", "method", "supervision", "k"]
 
@@ -129,13 +132,14 @@ def _find_paths(folder):
             continue
         try:
             if "error.txt" in files:
-                text = Path(parent, "error.txt").read_text("utf-8", "replace")
+                text = read_bytes(Path(parent, "error.txt"), MAX_BYTES)
                 # The second line is the command.
-                reason = text.strip().split("\n")[0]
+                reason = text.decode(errors="replace").strip().split("\n")[0]
                 complain(parent, reason or "no reason is given", failed)
             # `afpt tune`, which tests nothing, leaves a settings.json.
             elif "env.log" in files and "settings.json" not in files:
-                settings = Path(parent, "hyperparams.yaml").read_bytes()
+                settings = Path(parent, "hyperparams.yaml")
+                settings = read_bytes(settings, MAX_BYTES)
                 # Other SpeechBrain experiments are none of ours.
                 if b"afpt_plugin.results." in settings:
                     fault = "the run has not finished; start it again"
@@ -183,10 +187,14 @@ def _read_run(path, name):
                     "from 0 to 1; run the recipe again"
                 )
     for key, kind in TYPES.items():
-        if not isinstance(results.get(key), (kind, type(None))):
+        value = results
+        for part in key.split("."):
+            value = (value or {}).get(part)
+        wrong = not isinstance(value, (kind, type(None)))
+        if wrong or isinstance(value, bool):
             raise InputError(
-                f"{name}: {key} is {results[key]!r:.60}, which no run writes; "
-                "run the recipe again"
+                f"{name}: {key} is {value!r:.60}, which no run writes; run the "
+                "recipe again"
             )
     metric = "acc" if "acc" in metrics.get("zero_shot", {}) else "mAP"
     learned = [head for head in metrics if not is_baseline(head)]

@@ -113,7 +113,7 @@ def cut_batch(wavs, lens=None):
     Arguments
     ---------
     wavs : torch.Tensor
-        Mono, [B, samples] or [samples].
+        Mono, of floats, [B, samples] or [samples].
     lens : torch.Tensor, optional
         Relative lengths, [B], 1 for the longest; by default all 1.
 
@@ -127,15 +127,25 @@ def cut_batch(wavs, lens=None):
     Raises
     ------
     InputError
-        If the shapes do not fit.
+        If the shapes or types do not fit.
 
     Example
     -------
-    >>> cut_batch(torch.arange(4).reshape(2, 2), torch.tensor([1, 0.5]))
-    ([tensor([0, 1]), tensor([2])], 2)
+    >>> cut_batch(torch.eye(2), torch.tensor([1, 0.5]))
+    ([tensor([1., 0.]), tensor([0.])], 2)
     """
+    for name, value in (("wavs", wavs), ("lens", lens)):
+        may_lack = name == "lens" and value is None
+        if not may_lack and not isinstance(value, torch.Tensor):
+            raise InputError(
+                f"{name} is of type {type(value).__name__}; give a torch.Tensor"
+            )
+    if not wavs.is_floating_point():
+        raise InputError(
+            f"wavs are {wavs.dtype}; give floats whose full scale is 1"
+        )
     wavs = wavs[None] if wavs.dim() == 1 else wavs
-    if wavs.dim() != 2 or wavs.shape[1] == 0:
+    if wavs.dim() != 2 or wavs.numel() == 0:
         raise InputError(
             f"wavs have the shape {list(wavs.shape)}; give mono waveforms "
             "[batch, samples]"

@@ -90,8 +90,10 @@ def recordings():
     for rate in (1, 99, 2_000_000):
         yield case(f"WAV of {rate} Hz", put(wav, 24, struct.pack("<I", rate)))
     yield case("WAV without samples", sound(n_samples=0))
+    yield case("Ogg twice", 2 * sound("OGG", "VORBIS"), "ogg")
     yield case("FLAC without samples", sound("FLAC", n_samples=0), "flac")
     flac, ogg = sound("FLAC", n_samples=20000), sound("OGG", "VORBIS", 20000)
+    yield case("FLAC, half announced", put(flac, 24, b"\x27\x10"), "flac")
     for seed in range(6):
         yield case(f"FLAC, bit {seed}", flip(flac, seed, 0.2, 0.98), "flac")
         yield case(f"OGG, bit {seed}", flip(ogg, seed, 0.4, 0.98), "ogg")
@@ -102,7 +104,7 @@ def recordings():
     for suffix in ("wav", "mp3", "m4a", "flac"):
         yield case(f"a text called .{suffix}", b"This is no sound.\n", suffix)
         yield case(f"nothing called .{suffix}", b"", suffix)
-    for kind in ("pipe", "loop", "device"):
+    for kind in ("pipe", "loop", "device", "kernel's log"):
         yield case(f"a {kind}", partial(in_place, kind))
     yield case(
         *("a folder", partial(in_place, "folder"), "wav", "accepted"),

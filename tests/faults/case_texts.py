@@ -342,6 +342,8 @@ def results():
         *(("metrics", {}), ("metrics", None), ("metrics", {"coarse": 1})),
         *(("identity", []), ("identity", None), ("seed", "abc"), ("seed", {})),
         *(("per_class", 1), ("history", {}), ("n_recordings", "x")),
+        *(("fold", True), ("run_kind", []), ("clap_licence", -1)),
+        ("timings", {"adapt_seconds": "x"}),
     ):
         yield case(
             f"{key} {value}",

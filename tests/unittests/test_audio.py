@@ -195,6 +195,8 @@ def test_what_is_odd_is_flagged(tmp_path, caplog):
             assert flags(write(path, loud, subtype=subtype)) == ["clipped"]
     assert flags(write(path, noise / 2)) == []
     assert flags(write(path, np.clip(4 * noise, -1, 1))) == ["clipped"]
+    loud = write(path, 30 * noise, subtype="FLOAT")
+    assert flags(loud) == ["above full scale"]
     assert flags(write(path, noise[:100] / 2)) == ["very short"]
     dither = rng.integers(-1, 2, RATE) / 2**15
     for quiet in (np.zeros(RATE), np.full(RATE, 0.3), dither):

@@ -69,6 +69,28 @@ def test_counts_are_held_against_the_samples():
         refuse(data, "half of the announced samples are missing")
 
 
+def test_samples_beyond_the_announced_ones_are_no_secret():
+    """Of FLAC, and of Ogg streams that follow each other."""
+    for subtype in ("PCM_16", "PCM_24"):
+        flac = encode("FLAC", subtype)
+        flac[22:26] = struct.pack(">I", N // 2)
+        refuse(flac, "20000 samples, but more follow")
+    refuse(encode("OGG") + encode("OGG"), "several Ogg streams")
+
+
+def test_a_length_that_is_not_told_is_said(caplog):
+    flac, au, wav = (encode(kind, "PCM_16") for kind in ("FLAC", "AU", "WAV"))
+    flac[22:26] = bytes(4)
+    au[8:12] = wav[40:44] = b"\xff" * 4
+    for data in (flac, au, wav):
+        caplog.clear()
+        assert len(decode(bytes(data))[0]) == N
+        assert "does not tell its length" in caplog.text
+    caplog.clear()
+    decode(bytes(encode("FLAC")))
+    assert not caplog.records
+
+
 @cases("size", 0, N, 2 * N + 35, 2 * N + 37, 2**32 - 1)
 def test_the_size_of_the_whole_file_does_not_matter(size):
     for order, kind in (("<I", "WAV"), (">I", "AIFF")):

@@ -7,6 +7,7 @@ import pytest
 from common import cases, refused
 from data_sets import SHARED, real
 
+from afpt_plugin.commands import write_table
 from afpt_plugin.data.mining import _load_packaged_synonyms, mine_captions
 from afpt_plugin.errors import InputError
 from afpt_plugin.sample_recordings import VOCABULARIES
@@ -265,10 +266,10 @@ def test_max_per_class_is_a_seeded_choice(mine):
     ({"corpus": "none.csv"}, ["none.csv"]),
     ({"corpus": "other.csv"}, ["other.csv", "'id', 'wording'"]),
     ({"synonyms": {"cat": ["kitten"]}}, ["'cat'", "(dog)"]),
-    ({"synonyms": {"dog": "puppy"}}, ["'dog'", "'puppy'"]),
-    ({"synonyms": {"dog": [1]}}, ["1", "class 'dog'"]),
+    ({"synonyms": {"dog": "puppy"}}, ["'dog'", "type str"]),
+    ({"synonyms": {"dog": [1]}}, ["type int", "class 'dog'"]),
     ({"synonyms": {"dog": ["..."]}}, ["'...' of class 'dog'"]),
-    ({"synonyms": {1: ["puppy"]}}, ["1 is not a text"]),
+    ({"synonyms": {1: ["puppy"]}}, ["class 1", "type int"]),
     ({"synonyms": ["puppy"]}, ["type list"]),
     ({"synonyms": "none.yml"}, ["none.yml"]),
 )
@@ -286,6 +287,7 @@ def test_bad_input_is_named(tmp_path, monkeypatch, options, facts):
     ("dog: [puppy", "YAML"),
     ("dog: [puppy]\ndog: [hound]\n", "duplicate key"),
     ("dog: !!python/object/apply:os.getcwd []\n", "YAML"),
+    ("dog: " + "{a: " * 500 + "1" + "}" * 500, "synonyms"),
     ("", "empty"),
     ("puppy\n", "type str"),
     ("cat: [kitten]\n", "'cat'"),
@@ -344,3 +346,13 @@ def test_json_without_captions_is_refused(tmp_path, content, fact):
     path.write_text(content)
     with pytest.raises(InputError, match=fact):
         mine_captions(path, ["dog"])
+
+
+def test_a_caption_that_is_no_text_is_skipped(tmp_path):
+    """JSON can write half a character; no CSV file can hold it."""
+    path, skipped = tmp_path / "corpus.json", tmp_path / "skipped.csv"
+    path.write_text(r'[{"caption": "a dog \ud800"}, {"caption": "dogs bark"}]')
+    captions, report = mine_captions(path, ["dog"])
+    assert [caption.line for caption in captions] == [2]
+    write_table(report.skipped, skipped)
+    assert r"a dog \ud800" in skipped.read_text()

@@ -66,11 +66,17 @@ def test_the_results_of_a_run_know_its_options(tmp_path):
 @cases(
     "given, said",
     ("--jit", "TorchScript"),
+    ("--profile_training", "profiler ends the training"),
+    ("--data there", "--data is not an option.*in full"),
+    ("--prec=bf16", "or --precision"),
     ("--data_parallel_backend", "torchrun"),
     ("--optimizer_step_limit=abc", "optimizer_step_limit is 'abc'"),
     ("--optimizer_step_limit=0", "a whole number from 1"),
     ("--profile_steps=-1", "profile_steps is -1"),
-    ("--ckpt_interval_minutes=1 --ckpt_interval_steps=1", "one of the two"),
+    (
+        "--ckpt_interval_minutes=1 --ckpt_interval_steps=1",
+        "one of the two",
+    ),
 )
 def test_options_of_speechbrain_are_checked(given, said):
     with pytest.raises(InputError, match=said):

@@ -413,3 +413,12 @@ def test_a_sweep_takes_each_of_its_folds(table, tmp_path, capsys):
     main(["sweep", str(grid), "--set", data, "--dry-run"])
     cells = capsys.readouterr().out.splitlines()
     assert '--folds=["a"]' in cells[0] and '--folds=["b"]' in cells[1]
+
+
+def test_a_path_spelled_in_two_ways_is_one_recording(tmp_path):
+    (tmp_path / "a.csv").write_text(
+        "path,label\na.wav,dog\n./b/../a.wav,rain\nc.wav,rain\n"
+    )
+    own = read_own_data(tmp_path / "a.csv", multi_label=False)
+    assert [row["ID"] for row in own.rows] == ["a.wav", "c.wav"]
+    assert "labeled dog and rain" in own.rows[0]["problem"]

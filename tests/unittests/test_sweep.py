@@ -81,7 +81,7 @@ cells:
 @cases(
     "text, fact",
     ("cells: 3", "not a grid"),
-    ("a: [", "not valid YAML"),
+    ("a: [", "cannot be read"),
     ("cells: [{method: zero_shot}]", "no `dataset`"),
     ("cells: [{dataset: Birds}]", "Birds"),
     ("cells: [{dataset: ESC50, method: magic}]", "magic"),
@@ -99,6 +99,16 @@ cells:
     (
         "cells: [{dataset: ESC50, folds: each, source_folds: two}]",
         "source_folds is 'two'",
+    ),
+    ("cells: [{dataset: ESC50, folds: each, source_folds: 0}]", "is 0"),
+    ("cells: [{dataset: ../recipes/ESC50}]", "none of the recipes"),
+    ("cells: [{dataset: ESC50, seed: 1, seed: 2}]", "given twice"),
+    ("cells: [{dataset: ESC50, seed: &a [*a]}]", "an alias"),
+    ("[" * 5000, "levels deep"),
+    (
+        f"cells: [{{dataset: ESC50, seed: {[*range(300)]}, lr: "
+        f"{[*range(300)]}}}]",
+        "more than 20000 cells",
     ),
     # Two texts that are one word in a folder's name, or none at all
     (
@@ -136,7 +146,11 @@ def test_results_of_another_data_set_are_not_taken(tmp_path):
     (cell,) = read_grid(path, tmp_path / "out")
     assert not cell.is_done
     cell.folder.mkdir(parents=True)
-    (cell.folder / "results.json").write_text('{"seed": 1}')
+    results = cell.folder / "results.json"
+    for damaged in ("{", "[]", "{}"):
+        results.write_text(damaged)
+        assert not cell.is_done
+    results.write_text('{"metrics": {"coarse": {}}}')
     copy = cell.folder / "hyperparams.yaml"
     copy.write_text("weights:   # none\ndata_folder: samples\n")
     assert cell.is_done

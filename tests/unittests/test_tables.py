@@ -129,6 +129,8 @@ def test_a_bad_class_name_is_refused_with_its_line(file, content, facts):
     ([], "are []"),
     ("ab", "are 'ab'"),
     (None, "are None"),
+    ({"a"}, "are {'a'}"),
+    (iter("a"), "are <"),
     (["a", 7], "class name 7"),
     ([["a"]], "class name ['a']"),
     (["\xe9", "e\u0301"], "look the same"),
