@@ -113,7 +113,7 @@ def test_shots_calibrate_what_is_fitted_at_once(clap, labeled, n):
 def test_auto_without_recordings_is_judged_by_captions(clap):
     auto = adapt(clap, NAMES, "auto", candidates=["zero_shot", "caption_mean"])
     facts = auto.hparams.export.facts["auto"]
-    assert "captions" in facts["rule"] and len(facts["tried"]) == 2
+    assert "templated class names" in facts["rule"] and len(facts["tried"]) == 2
 
 
 @cases(
