@@ -27,5 +27,4 @@ def write_table(table, path):
             index=False,
             float_format="%.6g",
             lineterminator="\n",
-            errors="backslashreplace",
         )

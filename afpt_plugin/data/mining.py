@@ -195,7 +195,9 @@ def mine_captions(
         if reason is None:
             found.append(replace(caption, labels=labels))
         else:
-            skipped.append((line, reason, caption.caption))
+            # Half a character, which JSON can write, fits no table.
+            shown = caption.caption.encode(errors="backslashreplace").decode()
+            skipped.append((line, reason, shown))
 
     captions = subsample_captions(found, max_per_class, seed)
     generator = random.Random(seed)
