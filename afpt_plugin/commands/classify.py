@@ -43,7 +43,7 @@ output: one row per recording: file, seconds, error, flag, class_1, score_1, ...
     very short         less than 0.1 s
     clipped            many samples are at the peak
     above full scale   samples exceed 1.5, not 1: the scores may mean nothing
-    channels inverted  their mean would cancel them, so one channel is used
+    channel inverted   their mean would cancel them, so one channel is used
     looped             shorter than the export's window, so it is repeated
     none of these      with --reject: no class, no event is claimed
   --reject adds `margin`: how much nearer the recording is to a class than to other

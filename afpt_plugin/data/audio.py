@@ -33,7 +33,7 @@ CHANNELS = ("mean", "concatenate")
 #: What `Recording.flags` can say.
 FLAGS = (
     *("silent", "very short", "clipped", "above full scale"),
-    "channels inverted",
+    "channel inverted",
 )
 
 # In seconds: the sound of anything shorter is that of its repetition.
@@ -327,8 +327,8 @@ class Recording:
         power = sig.var(dim=1, correction=0)  # [channels]
         if mean.var(correction=0) >= INVERTED * power.mean():
             return mean
-        if "channels inverted" not in self._odd:
-            self._odd.add("channels inverted")
+        if "channel inverted" not in self._odd:
+            self._odd.add("channel inverted")
             logger.warning(
                 "%s: the channels cancel each other, one is the inverse of "
                 "another; one channel is taken instead of their mean",

@@ -152,7 +152,7 @@ def test_silence_has_no_class_and_a_failure_its_row(
         "memo.m4a": "",
         "odd.wav": "",
         "ok.wav": "",
-        "pair.wav": "very short|channels inverted|looped",
+        "pair.wav": "very short|channel inverted|looped",
         "zero.wav": "silent|looped",
     }
     assert "convert .m4a files" in rows["error"]["memo.m4a"]

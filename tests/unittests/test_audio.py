@@ -216,7 +216,7 @@ def test_channels_that_cancel_each_other_are_not_averaged(
         caplog.clear()
         sig = load_recording(path, RATE)
         assert torch.equal(sig, torch.tensor(pair[:, 0], dtype=torch.float32))
-        assert flags(path) == ["channels inverted"]
+        assert flags(path) == ["channel inverted"]
         assert [r.message.count("a.wav") for r in caplog.records] == [1, 1]
     same = np.stack([noise, noise], axis=1)
     assert flags(write(tmp_path / "b.wav", same)) == []
