@@ -26,9 +26,9 @@ Give recordings that the export was not made with; this command cannot check tha
 If the table has a column split, the rows of its training part are left out.
 
 example:
-  afpt evaluate my_sounds labels.csv --output evaluation
+  afpt evaluate my_sounds labels.csv
   afpt evaluate my_sounds labels.csv --columns path=file label=category \\
-      --output evaluation
+      --output evaluation_2
 """
 
 
@@ -54,7 +54,12 @@ def add_parser(subparsers):
         help="labeled recordings: a table with the columns path,label, or "
         "anything else that `afpt tune --shots` takes",
     )
-    add("--output", required=True, metavar="DIR", help="where to write")
+    add(
+        "--output",
+        default="evaluation",
+        metavar="DIR",
+        help="where to write (default: evaluation)",
+    )
     add(
         "--columns",
         nargs="+",
