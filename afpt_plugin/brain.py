@@ -255,7 +255,7 @@ class AdaptationBrain(StepBrain):
 
     def on_evaluate_start(self, max_key=None, min_key=None):
         """Load the selected epoch, and calibrate it on the held-out items."""
-        self.results.resume(self.checkpointer)
+        self.results.resume(self.checkpointer, self.test_only)
         super().on_evaluate_start(max_key, min_key)
         self.results.calibration = calibrate_run(self, self._held_out)
         self.results.timings["evaluate_start"] = time.perf_counter()

@@ -199,21 +199,28 @@ class RunResults:
             "n_processes": int(os.environ.get("WORLD_SIZE", 1)),
         }
 
-    def resume(self, checkpointer):
+    def resume(self, checkpointer, test_only=False):
         """Take the history of the last checkpoint, if there is one.
 
         Raises
         ------
         InputError
-            If it was learned from something else, or in another way.
+            If it was learned from something else, or in another way; with
+            ``test_only``, also if nothing was learned yet.
         """
         if checkpointer is None:
             return
         last = checkpointer.find_checkpoint(
             ckpt_predicate=lambda checkpoint: "history" in checkpoint.meta
         )
+        limit = (self.identity["training"] or {}).get("epochs") or math.inf
         if last is None:
             self.history = []
+            if test_only and limit < math.inf:
+                raise InputError(
+                    f"{self.folder} has no learned epoch to test; leave "
+                    "--test_only out"
+                )
             return
         known = last.meta.get("learned")
         if not isinstance(known, str):
@@ -223,7 +230,6 @@ class RunResults:
             )
         self._compare(json.loads(known))
         self.history = json.loads(last.meta["history"])
-        limit = (self.identity["training"] or {}).get("epochs") or math.inf
         if len(self.history) > limit:
             raise InputError(
                 f"{self.folder} holds a run of {len(self.history)} epochs, and "

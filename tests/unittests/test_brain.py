@@ -10,7 +10,7 @@ import types
 
 import pytest
 import torch
-from common import cases
+from common import cases, refused
 from data_sets import write_noises
 from speechbrain.utils.checkpoints import Checkpointer
 from speechbrain.utils.epoch_loop import EpochCounter
@@ -181,6 +181,16 @@ def assert_same(found, expected):
     assert found.keys() == expected.keys()
     for name, tensor in expected.items():
         assert torch.equal(found[name], tensor), name
+
+
+def test_a_test_alone_needs_a_learned_epoch(clap, recordings, tmp_path):
+    run = make_run(clap, recordings, tmp_path / "run", test_only=True)
+    run.fit()
+    with refused("no learned epoch", "--test_only"):
+        run.evaluate()
+    whole = run_whole(clap, recordings, tmp_path / "run")
+    again = run_whole(clap, recordings, tmp_path / "run", test_only=True)
+    assert comparable(again)["metrics"] == comparable(whole)["metrics"]
 
 
 class Killed(Exception):
