@@ -1,4 +1,4 @@
-"""One frozen CLAP per file behind one interface, and `load_clap` to get one.
+"""Frozen CLAPs behind one interface, and `load_clap` to get one.
 
 Authors
  * The afpt_plugin developers 2026
@@ -17,8 +17,8 @@ __all__ = [
     *("check_clap_name", "load_clap"),
 ]
 
-#: name -> module and loader in it, ``loader(weights) -> FrozenClap``; imported
-#: only when asked for, since each pulls in its own libraries.
+#: name -> module and its loader, ``loader(weights) -> FrozenClap``. A module is
+#: imported only when it is needed, since each needs its own libraries.
 BACKBONES = {
     "mini": ("afpt_plugin.backbones.mini_clap", "load_mini_clap"),
     "ms-2022": ("afpt_plugin.backbones.ms_clap", "load_ms_clap_2022"),
@@ -32,7 +32,7 @@ HUB_NAMES = {
     "laion-general": "laion/larger_clap_general",
 }
 
-#: Behind the name of a ClapModel: round samples as the original LAION code.
+#: Suffix of a ClapModel's name: round samples as the original LAION code does.
 INT16 = ":int16"
 
 
@@ -42,7 +42,7 @@ def check_clap_name(name):
     Raises
     ------
     InputError
-        If it is unknown.
+        If the name is unknown.
 
     Example
     -------
@@ -72,10 +72,10 @@ def load_clap(
     Arguments
     ---------
     clap : str or FrozenClap
-        A name in `BACKBONES` or `HUB_NAMES`; any ``user/name`` on the hub, or
-        a local folder, of a `transformers.ClapModel`, both with ``:int16``
-        behind it or not (see `afpt_plugin.backbones.hf_clap`); or a backbone
-        of your own, returned as it is.
+        A name in `BACKBONES` or `HUB_NAMES`; or the ``user/name`` on the hub or
+        the local folder of a `transformers.ClapModel`, optionally with the
+        suffix ``:int16`` (see `afpt_plugin.backbones.hf_clap`); or a backbone
+        of your own, which is returned as it is.
     weights : str or pathlib.Path, optional
         A local checkpoint; by default the packaged weights or the hub's.
     device : str or torch.device, optional

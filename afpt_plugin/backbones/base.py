@@ -4,8 +4,8 @@ A backbone is two frozen towers, text and audio, that end in the same
 ``embed_dim``-dimensional space. `FrozenClap` fixes four verbs:
 ``encode_captions``, ``encode_audio``, ``tokenize_class_names`` and
 ``encode_prompts``. Only the last is differentiable, and only in ``ctx``.
-Embeddings come out as the projection leaves them; `afpt_plugin.similarity`
-is the one place that normalizes.
+Embeddings are not normalized after the projection; only
+`afpt_plugin.similarity` normalizes them.
 
 To add a backbone, subclass `FrozenClap`, build ``caption_encoder`` (see
 `afpt_plugin.backbones.text`) and ``encode_audio``, call `freeze` last, and name
@@ -28,19 +28,19 @@ from afpt_plugin.errors import InputError
 
 logger = get_logger(__name__)
 
-# The bound that CLAP's training keeps on the exponentiated scale.
+# The upper bound on the exponentiated scale in CLAP's training.
 MAX_LOGIT_SCALE = 100.0
 
 
 class Embeddings(NamedTuple):
     """A batch of captions or of recordings, projected and not normalized.
 
-    Nothing that gets one asks which it was.
+    Code that takes one need not know which of the two it is.
     """
 
-    whole: torch.Tensor  #: A caption's sentence, a recording's clip, [B, D].
-    parts: torch.Tensor  #: Its words, or its frames, [B, T, D].
-    mask: torch.Tensor  #: True where ``parts`` holds a real one, [B, T].
+    whole: torch.Tensor  #: A caption's sentence or a recording's clip, [B, D].
+    parts: torch.Tensor  #: Its words or its frames, [B, T, D].
+    mask: torch.Tensor  #: True where a part is real, not padding, [B, T].
 
 
 class ClassTokens(NamedTuple):
@@ -64,30 +64,30 @@ class FrozenClap(torch.nn.Module):
     Arguments
     ---------
     name : str
-        How `load_clap` calls it.
+        Its name in `load_clap`.
     sample_rate : int
         Rate of the waveforms that `encode_audio` takes, in Hz.
     preprocessing : dict
-        Whatever besides the weights decides the embeddings (window, mel
+        All that decides the embeddings besides the weights (window, mel
         settings, ...), as JSON values; part of the fingerprint.
     """
 
     #: A `afpt_plugin.backbones.text` encoder, set by the subclass.
     caption_encoder: torch.nn.Module
 
-    #: Of the weights, for who passes on what was made with them.
+    #: License of the weights, for anyone who passes on what was made with them.
     licence = "unknown"
 
-    #: The hub's repository of the weights, where they have one.
+    #: Repository of the weights on the hub, if there is one.
     repo_id = None
 
-    #: How far recordings' logits are from captions' (`calibration.Gap`), where
-    #: that was measured; without it, temperatures are fitted on text alone.
+    #: How far recordings' logits are from captions' (`calibration.Gap`), if
+    #: this was measured. Without it, temperatures are fitted on text alone.
     gap = None
 
-    #: Ends of buffer names that are computed, not learned: they may differ
-    #: between library versions, so they neither have to be in a checkpoint
-    #: nor count towards the fingerprint.
+    #: Suffixes of the names of buffers that are computed, not learned. Their
+    #: values may differ between library versions, so they neither have to be in
+    #: a checkpoint nor count toward the fingerprint.
     constant_buffers = ()
 
     def __init__(self, name: str, sample_rate: int, preprocessing: dict):
@@ -97,20 +97,20 @@ class FrozenClap(torch.nn.Module):
         self.preprocessing = preprocessing
 
     def freeze(self):
-        """Stop gradients and dropout for good; the constructor's last call."""
+        """Stop gradients and dropout for good; constructors call this last."""
         self.requires_grad_(False)
         return self.eval()
 
     def train(self, mode=True):
-        """Stay in evaluation mode, whatever is asked for."""
+        """Stay in evaluation mode, whatever ``mode`` says."""
         return super().train(False)
 
     def label_dropout(self, enabled=True):
-        """Wake the text tower's dropout up inside a ``with`` block.
+        """Turn on the text tower's dropout inside a ``with`` block.
 
-        The authors' code trains with dropout on the label path, and encodes
-        captions without. Captions must not be encoded inside. Where
-        ``enabled`` is False, nothing changes.
+        The authors' code trains with dropout on the label path and encodes
+        captions without it, so captions must not be encoded inside the block.
+        If ``enabled`` is False, nothing changes.
         """
         return self.caption_encoder.dropout(enabled)
 
@@ -126,7 +126,7 @@ class FrozenClap(torch.nn.Module):
 
     @property
     def token_dim(self) -> int:
-        """Size d of a token embedding, so of a context vector."""
+        """Size d of a token embedding, and so of a context vector."""
         return self.caption_encoder.token_dim
 
     @property
@@ -174,19 +174,19 @@ class FrozenClap(torch.nn.Module):
         return self.caption_encoder.encode(tokens.to(self.device))
 
     def tokenize_class_names(self, class_names: Sequence[str]) -> ClassTokens:
-        """Tokenize class names, trimmed to the longest; returns `ClassTokens`."""
+        """Tokenize class names, padded to the longest; return `ClassTokens`."""
         tokens = self.caption_encoder.tokenize_class_names(class_names)
         return tokens.to(self.device)
 
     def check_class_names(self, class_names: Sequence[str]) -> None:
         """Refuse class names that this CLAP cannot tell apart or read.
 
-        Names that it hardly knows are warned of.
+        It warns about names that the tokenizer hardly knows.
 
         Raises
         ------
         InputError
-            If two have the same tokens, or one has none or too many.
+            If two names have the same tokens, or a name has too many.
         """
         encoder, first = self.caption_encoder, {}
         texts = [encoder.before_name + name for name in class_names]
@@ -216,9 +216,9 @@ class FrozenClap(torch.nn.Module):
                 )
 
     def embed_words(self, text: str) -> torch.Tensor:
-        """Token embeddings of a text, to start a context from words, [n, d].
+        """Return a text's token embeddings, [n, d], to initialize a context.
 
-        Special tokens are not among them.
+        Special tokens are not included.
         """
         return self.caption_encoder.embed_words(text)
 
@@ -229,34 +229,34 @@ class FrozenClap(torch.nn.Module):
         embed_twice: bool = False,
         classes_per_chunk: int | None = None,
     ) -> torch.Tensor:
-        """Embed class names behind a context; differentiable in ``ctx`` only.
+        """Embed class names after a context; differentiable in ``ctx`` only.
 
         Arguments
         ---------
         ctx : torch.Tensor
-            [n_ctx, d], or several contexts at once, [K, n_ctx, d], or of each
-            class its own, [K, n_classes, n_ctx, d].
+            [n_ctx, d]; or several contexts at once, [K, n_ctx, d]; or several
+            for each class, [K, n_classes, n_ctx, d].
         class_tokens : ClassTokens
             From `tokenize_class_names`.
         embed_twice : bool
-            Embed class names with BERT's whole embedding layer, and send the
-            prompt through it again, as the authors' code does: positions,
-            types and layer norm count twice.
+            Embed class names with BERT's whole embedding layer, and pass the
+            prompt through it again, as the authors' code does. Positions, types
+            and layer norm then apply twice.
         classes_per_chunk : int, optional
-            Recompute in the backward pass, in chunks of this many classes; by
-            default only where memory asks for it, see
+            Recompute activations in the backward pass, in chunks of this many
+            classes; by default, only if memory is short, see
             `TextEncoder.encode_prompts`.
 
         Returns
         -------
         torch.Tensor
-            [n_classes, D], or [K, n_classes, D]; float32 under autocast, too.
+            [n_classes, D], or [K, n_classes, D]; float32 even under autocast.
 
         Raises
         ------
         InputError
-            If a prompt is longer than the tower, the tower has no second
-            embedding, or the contexts are those of other classes.
+            If a prompt is too long for the tower, the tower does not support
+            ``embed_twice``, or the contexts do not match the number of classes.
         """
         contexts = ctx[None] if ctx.dim() == 2 else ctx
         embeddings = self.caption_encoder.encode_prompts(
@@ -284,22 +284,24 @@ class FrozenClap(torch.nn.Module):
         raise NotImplementedError
 
     def mask_frames(self, n_real, n_samples, n_frames):
-        """True where a frame's center is within a recording, [B, T].
+        """Return True where a frame's center is within a recording, [B, T].
 
-        Of ``n_frames`` of waveforms of ``n_samples``, [B] of which are real. A
-        recording keeps one at least, or the softmax over its frames would have
-        nothing to weigh.
+        Waveforms of ``n_samples`` samples have ``n_frames`` frames each;
+        ``n_real``, [B], is how many samples of each are real. A recording keeps
+        at least one frame, since a softmax over its frames needs one.
         """
-        # Not waited for, since a GPU is still busy with the tower.
+        # Python does not wait for this copy, since a GPU is still busy with the
+        # tower.
         centers = self.frame_centers(n_samples, n_frames)
         mask = centers.to(n_real.device, non_blocking=True) < n_real[:, None]
         mask[:, 0] = True
         return mask
 
     def frame_centers(self, n_samples: int, n_frames: int) -> torch.Tensor:
-        """Say where frames lie; by default they are spread evenly.
+        """Return where frames lie; by default, they are spread evenly.
 
-        Of waveforms of ``n_samples``, from which `encode_audio` made
-        ``n_frames``: the centers in samples, in the order of the frames, [T].
+        `encode_audio` made ``n_frames`` frames of waveforms of ``n_samples``
+        samples. The result holds the frames' centers in samples, in the order
+        of the frames, [T].
         """
         return (torch.arange(n_frames) + 0.5) * n_samples / n_frames

@@ -11,12 +11,12 @@ from afpt_plugin.backbones.text import TextEncoder, split_heads
 
 
 class Gpt2TextEncoder(TextEncoder):
-    """GPT-2: the context is a prefix.
+    """GPT-2, with the context as a prefix.
 
-    If it is the same for all classes, its keys and values are computed once.
-    As in msclap, a text ends with ``<|endoftext|>``, whose position is the
-    sentence; the words are the positions before it. Takes what `TextEncoder`
-    does.
+    If all classes share the context, its keys and values are computed once. As
+    in msclap, a text ends with ``<|endoftext|>``, whose position is the
+    sentence; the words are the positions before it. The arguments are those of
+    `TextEncoder`.
     """
 
     before_name = " "
@@ -29,7 +29,7 @@ class Gpt2TextEncoder(TextEncoder):
         return states[rows, mask.sum(1) - 1]
 
     def _words(self, states, mask):
-        # A position is a word's if another one follows it.
+        # A position belongs to a word if another position follows it.
         return states[:, :-1], mask[:, 1:]
 
     def _kept_vectors(self, ctx, length):
@@ -39,13 +39,13 @@ class Gpt2TextEncoder(TextEncoder):
         return 11 * length + 2 * (ctx.shape[2] + length)
 
     def _share(self, tower, ctx, embed_twice):
-        """Keys and values of the contexts, two [K, heads, n_ctx, .] a layer."""
+        """Compute keys and values of contexts, [K, heads, n_ctx, .] a layer."""
         if embed_twice or ctx.shape[1] > 1:
             return super()._share(tower, ctx, embed_twice)
         return self._run(tower, ctx[:, 0])[1]
 
     def _encode_chunk(self, tower, shared, ctx, names):
-        """``name <|endoftext|>``, seeing the context."""
+        """Encode ``name <|endoftext|>``, which attends to the context."""
         if isinstance(shared, torch.nn.Module):
             return super()._encode_chunk(tower, shared, ctx, names)
         n_contexts, n_classes = len(ctx), len(names.input_ids)
@@ -59,11 +59,11 @@ class Gpt2TextEncoder(TextEncoder):
         return self._sentence(self._run(tower, prompt_embeddings)[0], mask)
 
     def _run(self, tower, embedded, prefix=None):
-        """Last hidden states, and each layer's keys and values.
+        """Compute the last hidden states, and each layer's keys and values.
 
-        No mask but the causal one: padding is on the right, and nothing real
-        looks there. ``embedded``, [N, T, d], may follow a prefix of K parts,
-        each of which N / K rows share.
+        The causal mask suffices: padding is on the right, and no real position
+        attends to it. ``embedded``, [N, T, d], may follow K prefixes, each of
+        which N / K rows share.
         """
         n_before = 0 if prefix is None else prefix[0][0].shape[2]
         n_after, device = embedded.shape[1], embedded.device
@@ -100,6 +100,6 @@ class Gpt2TextEncoder(TextEncoder):
 
     @staticmethod
     def _copies(before, n_rows):
-        """Of [K, heads, n_ctx, d_head] a view for N rows, K by K."""
+        """Expand [K, heads, n_ctx, d_head] to N rows, N / K for each of K."""
         copies = before[:, None].expand(-1, n_rows // len(before), -1, -1, -1)
         return copies.flatten(0, 1)

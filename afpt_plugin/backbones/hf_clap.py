@@ -1,23 +1,27 @@
 """LAION's CLAPs and any other `ClapModel` of transformers (RoBERTa + HTSAT).
 
-Both towers are transformers' own modules, in a folder that ``save_pretrained``
-of a `ClapModel` and of a `ClapProcessor` wrote, or on the hub::
+Both towers are transformers' own modules. They are loaded from a folder that
+``save_pretrained`` of a `ClapModel` and of a `ClapProcessor` wrote, or from the
+hub::
 
     clap = load_clap("laion/clap-htsat-unfused")
     clap = load_clap("laion", weights="folder/of/the/downloaded/repository")
 
 Embeddings are those of ``get_text_features`` and ``get_audio_features``, not
-normalized. What transformers' feature extractor does at random is done by rule,
-so a recording's embedding depends on the recording alone:
+normalized. Where transformers' feature extractor draws at random, fixed rules
+apply instead, so a recording's embedding depends on the recording alone:
 
-* One longer than a window (10 s) is not cropped. It becomes windows, one after
-  the other, whose mean, weighted by their lengths, is projected to the clip.
-* A model that fuses (``-fused``) makes its clip of the whole recording shrunk to
-  a window and of three crops: the middle ones of the thirds from which
-  transformers draws. Its frames are the windows', since fusion mixes times.
-* No shorter recording is fused. transformers fuses one of every batch.
+* A recording longer than a window (10 s) is not cropped. It is cut into
+  consecutive windows, whose mean, weighted by their lengths, is projected to
+  the clip embedding.
+* A model that fuses (``-fused``) makes the clip embedding of a longer recording
+  from the whole recording, shrunk to a window, and from three crops: the middle
+  one of each third from which transformers draws. The frames are those of the
+  windows, since fusion mixes times.
+* A shorter recording is never fused, whereas transformers fuses one in every
+  batch.
 
-With ``:int16`` behind a name, samples are rounded as LAION's own code does.
+With ``:int16`` after a name, samples are rounded as LAION's own code does.
 
 Authors
  * The afpt_plugin developers 2026
@@ -44,7 +48,8 @@ from afpt_plugin.backbones.weights import (
 )
 from afpt_plugin.errors import InputError
 
-#: What the cards say. LAION's original files (lukewys/laion_clap) are CC0-1.0.
+#: Licenses according to the model cards. LAION's original files
+#: (lukewys/laion_clap) are CC0-1.0.
 LICENCES = {
     f"laion/{name}": "apache-2.0"
     for name in (
@@ -53,7 +58,7 @@ LICENCES = {
     )
 }
 
-#: The files of a repository; of those in one row, the first that is there. The
+#: The files of a repository. The first file of a row that exists is used. The
 #: weights come first, so that the others are fetched in the same version.
 FILES = (
     ("model.safetensors", "pytorch_model.bin"),
@@ -62,27 +67,27 @@ FILES = (
     ("tokenizer.json",),
 )
 
-#: What of the feature extractor's settings decides an embedding.
+#: The settings of the feature extractor that decide an embedding.
 SETTINGS = (
     *("sampling_rate", "max_length_s", "padding", "truncation", "hop_length"),
     *("fft_window_size", "feature_size", "frequency_min", "frequency_max"),
 )
 
-#: The most tokens of a text that LAION trained with.
+#: The most tokens of a text in LAION's training.
 MAX_TOKENS = 77
 
-# Windows in HTSAT at once: more are no faster on a CPU and take more memory.
+# Windows per pass of HTSAT; more are no faster on a CPU and take more memory.
 CHUNK = 16
 
-# On a GPU, fewer keep it waiting for Python.
+# With fewer, a GPU has to wait for Python.
 GPU_CHUNK = 64
 
 
 class RobertaTextEncoder(BertTextEncoder):
     """The RoBERTa of transformers' `ClapTextModel`: the context follows ``<s>``.
 
-    Position ids begin behind the padding's. The sentence is ``<s>``, the words
-    are all other positions, ``</s>`` among them.
+    Position ids begin after that of the padding. The sentence is ``<s>``; the
+    words are all other positions, including ``</s>``.
 
     Arguments
     ---------
@@ -105,15 +110,15 @@ class RobertaTextEncoder(BertTextEncoder):
         room = config.max_position_embeddings - config.pad_token_id - 1
         return min(self.max_tokens, room)
 
-    _share = TextEncoder._share  # double embedding is the authors', of BERT
+    _share = TextEncoder._share  # the authors embed twice in BERT only
 
 
 class HfClap(FrozenClap):
     """A frozen `ClapModel`; use `load_hf_clap` to get one with weights.
 
-    Words go through the pooler and the projection of ``<s>``. Frames are the
-    columns of HTSAT's last map, averaged over frequency and projected: 32 in a
-    window, whose mean is what the clip is the projection of.
+    Words go through the same pooler and projection as ``<s>``. Frames are the
+    columns of HTSAT's last feature map, averaged over frequency and projected,
+    32 in a window. The clip embedding is the projection of the columns' mean.
 
     Arguments
     ---------
@@ -124,7 +129,7 @@ class HfClap(FrozenClap):
     extractor : transformers.ClapFeatureExtractor
         Its feature extractor, of which only settings are used.
     name, licence : str
-        Of the checkpoint.
+        Name and license of the checkpoint.
     int16 : bool
         Round samples to 16 bits.
     repo_id : str, optional
@@ -154,7 +159,7 @@ class HfClap(FrozenClap):
         self.licence, self.repo_id = licence, repo_id
         text_model, self.audio_model = model.text_model, model.audio_model
         head = (text_model.pooler.dense, text_model.pooler.activation)
-        text_model.pooler = None  # it would look at <s> alone
+        text_model.pooler = None  # it would pool <s> alone
         self.caption_encoder = RobertaTextEncoder(
             text_model,
             torch.nn.Sequential(*head, model.text_projection),
@@ -173,8 +178,9 @@ class HfClap(FrozenClap):
         filters = extractor.mel_filters_slaney
         if extractor.truncation == "fusion":
             filters = extractor.mel_filters
-        # In double: single precision's rounding is louder than what a
-        # recording of a lower rate has in the upper bands.
+        # Double precision: the rounding errors of single precision are louder
+        # than the upper bands of a recording that was resampled from a lower
+        # rate.
         n_fft, double = extractor.fft_window_size, torch.double
         window = torch.hann_window(n_fft, dtype=double)
         self.register_buffer("stft_window", window, persistent=False)
@@ -215,9 +221,9 @@ class HfClap(FrozenClap):
         return Embeddings(project(clips), project(frames), mask)
 
     def frame_centers(self, n_samples, n_frames):
-        """Say where frames lie: window after window.
+        """Return where frames lie: window after window.
 
-        Takes and returns what `FrozenClap.frame_centers` does.
+        Arguments and result are those of `FrozenClap.frame_centers`.
         """
         width = self.image_columns / self.frames_per_window
         columns = (torch.arange(self.frames_per_window) + 0.5) * width - 0.5
@@ -230,21 +236,21 @@ class HfClap(FrozenClap):
         return (starts[:, None] + within).flatten()
 
     def log_mel(self, sigs):
-        """Compute transformers' features, in decibels.
+        """Compute transformers' log-mel features, in decibels.
 
-        Of signals [N, samples], [N, samples // hop + 1, mels].
+        Signals [N, samples] give features [N, samples // hop + 1, mels].
         """
         n_fft = len(self.stft_window)
         sigs = pad(sigs.double()[:, None], [n_fft // 2] * 2, mode="reflect")
         frames = sigs[:, 0].unfold(1, n_fft, self.hop_length)  # [N, T, n_fft]
-        # Half the time of `torch.stft` on a CPU
+        # This takes half the time of `torch.stft` on a CPU.
         spectrum = torch.fft.rfft(frames * self.stft_window)
         power = spectrum.real.square() + spectrum.imag.square()
         mel = power @ self.mel_filters  # [N, T, mels]
         return 10 * mel.clamp(min=1e-10).log10().float()
 
     def _cut(self, sig):
-        """Windows, one after the other; a rest of less than a hop is left."""
+        """Cut into consecutive windows; drop a rest shorter than a hop."""
         windows = list(sig.split(self.window_samples))
         if len(windows) > 1 and len(windows[-1]) < self.hop_length:
             windows.pop()
@@ -259,7 +265,7 @@ class HfClap(FrozenClap):
         return pad(sig, (0, self.window_samples - len(sig)))
 
     def _latents(self, windows):
-        """HTSAT's last map, averaged over frequency, [N, T, C]."""
+        """Compute HTSAT's last map, averaged over frequency, [N, T, C]."""
         found = []
         size = GPU_CHUNK if windows[0].is_cuda else CHUNK
         for start in range(0, len(windows), size):
@@ -271,7 +277,7 @@ class HfClap(FrozenClap):
         return torch.cat(found)
 
     def _pool(self, sig, windows, latents):
-        """What the clip is the projection of, [C]."""
+        """Compute what is projected to the clip embedding, [C]."""
         if len(windows) > 1 and self.preprocessing["fusion"]:
             mels = self._fuse(self.log_mel(sig[None])[0])
             return self.audio_model(mels, mels.new_ones(1, 1)).pooler_output[0]
@@ -280,7 +286,7 @@ class HfClap(FrozenClap):
         return weights @ latents.mean(1)
 
     def _fuse(self, mel):
-        """Shrink a recording's features [frames, mels] and crop them thrice."""
+        """Shrink a recording's features [frames, mels] and add three crops."""
         size = self.n_mel_frames
         thirds = np.array_split(np.arange(len(mel) - size + 1), 3)
         starts = [
@@ -336,7 +342,7 @@ def load_hf_clap(source, weights=None, int16=False):
         tokenizer = hf.PreTrainedTokenizerFast(
             tokenizer_file=str(folder / "tokenizer.json"), padding_side="right"
         )
-    except Exception as error:  # the tokenizers library raises nothing else
+    except Exception as error:  # tokenizers raises nothing more specific
         raise InputError(
             f"{folder} is not a folder of a transformers ClapModel: "
             f"{' '.join(str(error).split())[:300]}"
@@ -352,7 +358,7 @@ def load_hf_clap(source, weights=None, int16=False):
         model,
         tokenizer,
         extractor,
-        # With a slash, as `load_clap` tells a ClapModel from a misspelt name
+        # The slash lets `load_clap` tell a ClapModel from a misspelled name.
         ("" if "/" in source else "./") + source + ":int16" * int16,
         licence=LICENCES.get(source) or _read_licence(folder / "README.md"),
         int16=int16,
@@ -361,7 +367,7 @@ def load_hf_clap(source, weights=None, int16=False):
 
 
 def _find_files(source, weights):
-    """The file of the weights, and the folder of all the others."""
+    """Find the file of the weights, and the folder of all other files."""
     advice = (
         f"download the repository https://huggingface.co/{source} where there "
         "is a network and pass --weights FOLDER, or use the packaged model "
@@ -394,7 +400,7 @@ def _find_files(source, weights):
 
 
 def _fetch(names, repo_id, advice):
-    """The first of these files that the hub's cache has, or else the hub."""
+    """Fetch the first of these files that the hub's cache, or the hub, has."""
     from huggingface_hub import errors, try_to_load_from_cache
 
     def is_cached(name):
@@ -419,7 +425,7 @@ def _fetch(names, repo_id, advice):
 
 
 def _read_licence(card):
-    """What the head of a model's card says, or ``"unknown"``."""
+    """Read the license from a model card's head, or return ``"unknown"``."""
     text = card.read_bytes().decode(errors="replace") if card.is_file() else ""
     head = text.partition("---")[2].partition("---")[0]
     found = re.search(r"^license:[\s\"'[-]*([\w.-]+)", head, re.MULTILINE)

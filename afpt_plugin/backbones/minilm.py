@@ -1,9 +1,9 @@
 """MiniLM's text tower in torch alone.
 
-Importing transformers takes longer than all the rest of ``afpt classify``, most
-of it for text generation. MiniLM is a BERT of six layers, and this is a BERT
-with the parameters' names and the arithmetic of transformers' `BertModel`, to
-the last bit, so that the same weights have the same fingerprint.
+Importing transformers takes longer than all the rest of ``afpt classify``,
+mostly for its text generation. MiniLM is a BERT of six layers. The BERT here
+has the parameter names of transformers' `BertModel` and the same arithmetic to
+the last bit, so the same weights have the same fingerprint.
 
 Authors
  * The afpt_plugin developers 2026
@@ -34,7 +34,7 @@ class Bert(torch.nn.Module):
     Arguments
     ---------
     config : types.SimpleNamespace
-        With the names of `transformers.BertConfig`.
+        Settings with the names of `transformers.BertConfig`.
     """
 
     def __init__(self, config):
@@ -49,13 +49,15 @@ class Bert(torch.nn.Module):
         return self.embeddings.word_embeddings
 
     def forward(self, input_ids=None, attention_mask=None, inputs_embeds=None):
-        """Last hidden states of N texts, in a tuple of one, [N, T, d].
+        """Return the last hidden states of N texts, [N, T, d], in a 1-tuple.
 
-        Takes what `transformers.BertModel` does: ids [N, T], or vectors in their
-        place [N, T, d], and a mask [N, T] that is 0 at padding.
+        The arguments are those of `transformers.BertModel`: ids [N, T], or
+        vectors in their place [N, T, d], and a mask [N, T] that is 0 at
+        padding.
         """
         states = self.embeddings(input_ids, inputs_embeds)
-        # A GPU would have to be waited for to know that nothing is padding.
+        # On a GPU, checking whether anything is padding would mean waiting for
+        # it.
         mask = None
         if states.is_cuda or not attention_mask.all():
             hidden = attention_mask[:, None, None] == 0  # [N, 1, 1, T]
@@ -69,21 +71,21 @@ class Bert(torch.nn.Module):
 
 
 class Embedding(torch.nn.Embedding):
-    """One that draws no weights, since a checkpoint has them."""
+    """An embedding without initial weights, since a checkpoint has them."""
 
     def reset_parameters(self):
         """Leave the weights as they are."""
 
 
 class Linear(torch.nn.Linear):
-    """One that draws no weights, since a checkpoint has them."""
+    """A linear layer without initial weights, since a checkpoint has them."""
 
     def reset_parameters(self):
         """Leave the weights as they are."""
 
 
 class _Embeddings(torch.nn.Module):
-    """Of tokens, or of what stands in their place, and of positions."""
+    """Embeds tokens, or takes vectors in their place, and adds positions."""
 
     def __init__(self, config):
         super().__init__()
@@ -106,7 +108,7 @@ class _Embeddings(torch.nn.Module):
 
 
 class _SelfAttention(torch.nn.Module):
-    """What `run_bert_layer` computes attention with."""
+    """The parameters with which `run_bert_layer` computes attention."""
 
     def __init__(self, config):
         super().__init__()
@@ -119,7 +121,7 @@ class _SelfAttention(torch.nn.Module):
 
 
 class _Output(torch.nn.Module):
-    """A product, added to what was there before it, and normalized."""
+    """A linear layer, followed by a residual connection and layer norm."""
 
     def __init__(self, n_inputs, config):
         super().__init__()
@@ -130,12 +132,12 @@ class _Output(torch.nn.Module):
         self.dropout = Dropout(config.hidden_dropout_prob)
 
     def forward(self, states, before):
-        """Of states [N, T, n_inputs] and [N, T, d], [N, T, d]."""
+        """Map ``states`` [N, T, n_inputs] and add ``before`` [N, T, d]."""
         return self.LayerNorm(self.dropout(self.dense(states)) + before)
 
 
 class _Layer(torch.nn.Module):
-    """Attention, and a feed-forward network, with BERT's names."""
+    """Attention and a feed-forward network, with BERT's names."""
 
     def __init__(self, config):
         super().__init__()
@@ -147,18 +149,18 @@ class _Layer(torch.nn.Module):
         self.output = _Output(wide, config)
 
     def feed_forward_chunk(self, attended):
-        """The second half, of the first one's states [N, T, d]."""
+        """Apply the feed-forward network to attended states [N, T, d]."""
         wide = gelu(self.intermediate["dense"](attended))
         return self.output(wide, attended)
 
 
 class WordPieces:
-    """BERT's tokenizer, called as those of transformers are.
+    """BERT's tokenizer, called like those of transformers.
 
     Arguments
     ---------
     vocabulary : str or pathlib.Path
-        ``vocab.txt``, a word piece a line.
+        ``vocab.txt``, with one word piece per line.
     """
 
     def __init__(self, vocabulary):
@@ -182,9 +184,9 @@ class WordPieces:
     ):
         """Tokenize a text or a list of texts, as transformers' tokenizers do.
 
-        ``padding`` is of tensors alone, and ``verbose`` has no effect, since no
-        text is too long. A dict of ``input_ids`` and, of tensors [N, T],
-        ``attention_mask`` is returned.
+        ``padding`` applies to tensors only, and ``verbose`` has no effect,
+        since no text is too long. Returns a dict of ``input_ids`` and, if these
+        are a tensor [N, T], ``attention_mask``.
         """
         if truncation:
             self.backend.enable_truncation(max_length)
@@ -206,11 +208,11 @@ class WordPieces:
         return {"input_ids": input_ids, "attention_mask": mask}
 
     def convert_ids_to_tokens(self, ids):
-        """The word pieces of token ids (list of str)."""
+        """Return the word pieces of token ids (list of str)."""
         return [self.backend.id_to_token(index) for index in ids]
 
     def decode(self, ids):
-        """The text of token ids (str)."""
+        """Return the text of token ids (str)."""
         return self.backend.decode(ids, skip_special_tokens=False)
 
 
@@ -253,7 +255,7 @@ def load_minilm():
         ) from error
     text_tower = Bert(SimpleNamespace(**config))
     tensors = safetensors.torch.load_file(folder / "model.safetensors")
-    # Not the pooler, which sentence embeddings do not use.
+    # The pooler is left out, since sentence embeddings do not use it.
     text_tower.load_state_dict(
         {key: tensors[key] for key in text_tower.state_dict()}, assign=True
     )

@@ -36,15 +36,15 @@ from afpt_plugin.errors import InputError
 
 REPO_ID = "microsoft/msclap"
 
-# The columns of HTSAT's last map, whatever a window's length.
+# The columns of HTSAT's last feature map, for a window of any length.
 FRAMES_PER_WINDOW = 32
 
-# What decides a spectrogram, as msclap calls it.
+# The settings that decide a spectrogram, by their names in msclap.
 SPECTROGRAM = ("window_size", "hop_size", "mel_bins", "fmin", "fmax")
 
 
 class MsClap(FrozenClap):
-    """What the two versions share.
+    """Base class of the two versions.
 
     Arguments
     ---------
@@ -53,7 +53,7 @@ class MsClap(FrozenClap):
     text_encoder : type
         Class of the text tower.
     text_base : transformers.PreTrainedModel
-        The transformer in it.
+        The transformer in the text tower.
     embed_dim, tokenizer
         See `MsClap2022`.
     """
@@ -61,7 +61,7 @@ class MsClap(FrozenClap):
     licence = "ms-pl (card of microsoft/msclap), MIT (code of msclap)"
     repo_id = REPO_ID
 
-    #: The shortest waveform that has a frame, set by the subclass.
+    #: Samples of the shortest waveform that has a frame; set by the subclass.
     min_samples: int
 
     constant_buffers = (
@@ -70,7 +70,7 @@ class MsClap(FrozenClap):
         "logmel_extractor.melW",
         "num_batches_tracked",
         "position_ids",
-        # With the dot: GPT-2's causal mask, not the bias of its `c_attn`.
+        # The dot selects GPT-2's causal mask, not the bias of its `c_attn`.
         ".attn.bias",
         ".attn.masked_bias",
         ".attn_mask",
@@ -96,8 +96,9 @@ class MsClap(FrozenClap):
             tokenizer,
             embed_dim,
         )
-        # Straight into the dict, since the interface's `logit_scale` is the
-        # exponentiated one and `register_parameter` refuses a taken name.
+        # Put straight into the dict: the name is taken by the interface's
+        # `logit_scale`, the exponentiated one, so `register_parameter` refuses
+        # it.
         self._parameters["logit_scale"] = torch.nn.Parameter(
             torch.tensor(math.log(1 / 0.07))
         )
@@ -113,8 +114,8 @@ class MsClap(FrozenClap):
     def encode_audio(self, wavs, lens):
         """Embed recordings at 44.1 kHz, see `FrozenClap.encode_audio`.
 
-        The class says what a frame is. A batch too short for a single frame is
-        an InputError.
+        The subclass says what a frame is. A batch that is too short for a
+        single frame raises an InputError.
         """
         n_samples = wavs.shape[1]
         if n_samples < self.min_samples:
@@ -123,7 +124,7 @@ class MsClap(FrozenClap):
                 f"{self.name}: loop or pad them to at least {self.min_samples} "
                 f"({self.min_samples / self.sample_rate:.2f} s)"
             )
-        maps = []  # the tower returns the clip alone
+        maps = []  # the tower itself returns only the clip
         hook = self._listen(maps)
         try:
             clip, _ = self.audio_encoder(wavs)
@@ -138,21 +139,22 @@ class MsClap(FrozenClap):
         raise NotImplementedError
 
     def _latents(self, maps):
-        """Make of the maps what the projection takes, [B, T, 2048 or 768]."""
+        """Turn the maps into what the projection takes, [B, T, 2048 or 768]."""
         raise NotImplementedError
 
 
 class MsClap2022(MsClap):
     """BERT and Cnn14.
 
-    The frames are the authors': the trunk's last map, averaged over mel bins,
-    max-pooled plus average-pooled over three steps of time (one every 232 ms,
-    seen through 0.7 s), then the clip's own head.
+    The frames are those of the authors' code: the trunk's last feature map is
+    averaged over mel bins, max-pooled plus average-pooled over three time
+    steps, and passed through the clip's own head. There is a frame every 232
+    ms, which covers 0.7 s.
 
     Arguments
     ---------
     text_config : transformers.BertConfig, optional
-        By default bert-base-uncased, whose values are `BertConfig`'s own.
+        By default that of bert-base-uncased, which has `BertConfig`'s defaults.
     embed_dim : int
         Size D of the joint space.
     tokenizer : transformers.BertTokenizerFast, optional
@@ -177,10 +179,10 @@ class MsClap2022(MsClap):
     def __init__(self, text_config=None, embed_dim=1024, tokenizer=None):
         from transformers import BertConfig, BertModel
 
-        # With BERT's pooler, which nothing uses but the checkpoint holds.
+        # BERT's pooler is not used, but the checkpoint holds it.
         base = BertModel(text_config or BertConfig(), add_pooling_layer=True)
         super().__init__("2022", BertTextEncoder, base, embed_dim, tokenizer)
-        # Three steps, the last without its last hop
+        # Three time steps of 32 hops, the last without its last hop
         self.min_samples = 95 * self.hop_size
 
     def _listen(self, maps):
@@ -194,25 +196,26 @@ class MsClap2022(MsClap):
         return self.audio_encoder.base.fc1(pooled.transpose(1, 2)).relu()
 
     def frame_centers(self, n_samples, n_frames):
-        """Say where frames lie: one every 232 ms, each three steps wide.
+        """Return where frames lie: one every 232 ms, each three steps wide.
 
-        Takes and returns what `FrozenClap.frame_centers` does.
+        Arguments and result are those of `FrozenClap.frame_centers`.
         """
-        # A step is 32 hops, from five poolings by 2.
+        # A step is 32 hops, since the trunk pools by 2 five times.
         return 32 * self.hop_size * (torch.arange(n_frames) + 1.5)
 
 
 class MsClap2023(MsClap):
     """GPT-2 and HTSAT.
 
-    The frames are the last map of HTSAT averaged over frequency: 32 in a
-    window, whose mean is what the clip embedding is the projection of. A
-    recording of up to 1024 hops (7.4 s) is one window. The tower cuts longer
-    ones into windows of 689 hops every 344 and averages over the windows; the
-    frames of all windows follow each other, so that sound in two windows has
-    two frames.
+    The frames are HTSAT's last feature map, averaged over frequency, with 32 in
+    a window. The clip embedding is the projection of their mean. A recording of
+    up to 1024 hops (7.4 s) is one window. The tower cuts a longer one into
+    windows of 689 hops, one every 344 hops, and averages over the windows. The
+    frames of all windows follow each other, so a sound in two windows has two
+    frames.
 
-    Takes what `MsClap2022` does, but a `transformers.GPT2Config`.
+    The arguments are those of `MsClap2022`, but ``text_config`` is a
+    `transformers.GPT2Config`.
 
     Notes
     -----
@@ -239,18 +242,18 @@ class MsClap2023(MsClap):
         )
 
     def _latents(self, maps):
-        # Every map is of one window, [B, 768, frequency, 32].
+        # There is one map for each window, [B, 768, frequency, 32].
         return torch.cat([m.mean(dim=2) for m in maps], dim=2).transpose(1, 2)
 
     def frame_centers(self, n_samples, n_frames):
-        """Say where frames lie: window after window, which may overlap.
+        """Return where frames lie: window after window, which may overlap.
 
-        Takes and returns what `FrozenClap.frame_centers` does.
+        Arguments and result are those of `FrozenClap.frame_centers`.
         """
         tower = self.audio_encoder.base.htsat
         starts, width = torch.zeros(1), n_samples / self.hop_size
         if n_samples // self.hop_size + 1 > tower.spec_size * tower.freq_ratio:
-            # The two numbers are literals in the tower's forward.
+            # 344 and 689 are literals in the tower's `forward`.
             starts = 344.0 * torch.arange(n_frames // FRAMES_PER_WINDOW)
             width = 689.0
         per_window = n_frames // len(starts)
@@ -283,7 +286,7 @@ def _load(clap_class, path, tokenizer):
 
 
 def bert_tokenizer():
-    """The tokenizer of bert-base-uncased (transformers.BertTokenizerFast)."""
+    """Load the tokenizer of bert-base-uncased (BertTokenizerFast)."""
     from transformers import BertTokenizerFast
 
     # MiniLM was distilled from bert-base-uncased and keeps its vocabulary, so
@@ -314,7 +317,7 @@ def _gpt2_tokenizer(folder):
                 "https://huggingface.co/gpt2 beside the weights of ms-2023 "
                 f"({folder}), or use the packaged model with --clap mini",
             )
-    # msclap pads with "!" (id 0), and the mask keeps it out.
+    # msclap pads with "!" (id 0), which the mask hides.
     return GPT2TokenizerFast(
         *map(str, paths),
         pad_token="!",
@@ -333,8 +336,8 @@ def _read_settings(version):
     keys = ("audioenc_name", "sampling_rate", *SPECTROGRAM)
     settings = {key: used[key] for key in (*keys, "num_classes", "out_emb")}
     if settings["audioenc_name"] == "HTSAT":
-        # msclap passes the settings above to HTSAT, which ignores them for
-        # those of its own module; what counts has to be in the fingerprint.
+        # msclap passes the settings above to HTSAT, which ignores them and uses
+        # those of its own module. The fingerprint has to cover what is used.
         settings["htsat"] = {
             key: getattr(htsat, key) for key in ("sample_rate", *SPECTROGRAM)
         }

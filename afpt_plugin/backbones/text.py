@@ -1,8 +1,9 @@
-"""Text towers that take a learned context: what they share, and BERT.
+"""Text towers that take a learned context: the base class, and BERT.
 
-The context enters as token embeddings, so a tower here is a transformers model,
-a projection, a tokenizer, and the knowledge of where the context goes and which
-positions make the sentence and the words. Others are beside their CLAPs.
+The context enters as token embeddings. A tower here therefore consists of a
+transformers model, a projection and a tokenizer, and knows where the context
+goes and which positions make the sentence and the words. GPT-2 is in the module
+`gpt2`, RoBERTa in `hf_clap`.
 
 Authors
  * The afpt_plugin developers 2026
@@ -23,18 +24,20 @@ from afpt_plugin.backbones.base import ClassTokens, Embeddings
 from afpt_plugin.errors import InputError
 from afpt_plugin.training.memory import free_bytes, give_blocks_back
 
-#: Activations of class prompts (bytes) that are always kept for the backward
-#: pass, and more only in half of the free memory. FSDKaggle2019's 80 classes
-#: behind 32 vectors keep 2.7 GB of a BERT-base.
+#: Activations of class prompts are always kept for the backward pass up to this
+#: many bytes; more are kept only if half of the free memory holds them.
+#: FSDKaggle2019's 80 classes with 32 context vectors keep 2.7 GB in a
+#: BERT-base.
 KEEP_BYTES = 4 * 2**30
 
-#: The most that a chunk keeps (bytes): 32 such classes, which is enough for
-#: large matrices and no more than the model's own size.
+#: The most bytes that a chunk keeps. They suffice for 32 such classes, which
+#: make large matrices and take no more than the model itself.
 CHUNK_BYTES = 2**30
 
 #: On a CPU, classes are sorted by length and cut into this many groups, each
-#: padded to its own longest name: 7 % fewer positions for ESC-50's prompts in
-#: BERT, 43 % for its names in GPT-2. Twice as many groups gain 1 % in BERT.
+#: padded to its own longest name. This saves 7 % of the positions for ESC-50's
+#: prompts in BERT and 43 % for its names in GPT-2. Twice as many groups save
+#: another 1 % in BERT.
 LENGTH_GROUPS = 4
 
 #: A group has at least this many classes, which keeps the matrices large.
@@ -44,13 +47,13 @@ GROUP_CLASSES = 8
 class Plan(NamedTuple):
     """How classes go through a tower, see `TextEncoder.encode_prompts`."""
 
-    chunks: list  # of the classes' indices and their `ClassTokens`
-    places: torch.Tensor  # where each class comes out, [n_classes]
-    recompute: bool  # whether the backward pass computes chunks again
+    chunks: list  # pairs of class indices and their `ClassTokens`
+    places: torch.Tensor  # a class's place in the output, [n_classes]
+    recompute: bool  # whether the backward pass recomputes chunks
 
 
 class TextEncoder(torch.nn.Module):
-    """What BERT and GPT-2 share.
+    """Base class of the text towers.
 
     Arguments
     ---------
@@ -64,7 +67,7 @@ class TextEncoder(torch.nn.Module):
         Size D of the joint space.
     """
 
-    #: What stands before a class name, to be tokenized with it.
+    #: Text before a class name that is tokenized with it.
     before_name = ""
 
     #: Where the context enters a tokenized class name.
@@ -76,7 +79,7 @@ class TextEncoder(torch.nn.Module):
         self.projection = projection
         self.tokenizer = tokenizer
         self.embed_dim = embed_dim
-        # Plans of token tensors, which never change.
+        # Plans by token tensor; these tensors never change.
         self._plans = WeakIdKeyDictionary()
 
     @property
@@ -92,9 +95,9 @@ class TextEncoder(torch.nn.Module):
     def tokenize(self, texts, pad_to=None):
         """Tokenize N texts with the tower's special tokens.
 
-        They are padded and cut to ``pad_to`` tokens; by default padded to the
-        longest, and cut only where the tower has no position left. Returns
-        `ClassTokens` of [N, T].
+        They are padded and cut to ``pad_to`` tokens. By default, they are
+        padded to the longest and cut only to the tower's number of positions.
+        Returns `ClassTokens` of [N, T].
         """
         batch = self.tokenizer(
             [self._finish(text) for text in texts],
@@ -106,13 +109,13 @@ class TextEncoder(torch.nn.Module):
         return ClassTokens(batch["input_ids"], batch["attention_mask"])
 
     def count_tokens(self, texts):
-        """How many tokens each of N texts has before any is cut."""
+        """Count the tokens of each of N texts before it is cut."""
         texts = [self._finish(text) for text in texts]
         ids = self.tokenizer(texts, verbose=False)["input_ids"]
         return [len(own) for own in ids]
 
     def share_unknown(self, texts):
-        """Share of each text's tokens that the tokenizer does not know."""
+        """Return the share of unknown tokens in each text."""
         unknown, shares = self.tokenizer.unk_token_id, []
         for text in texts:
             ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
@@ -140,15 +143,16 @@ class TextEncoder(torch.nn.Module):
 
     @functools.cached_property
     def _bf16(self):
-        # No submodule, so that it is neither stored nor part of a fingerprint.
+        # This is not a submodule, so it is neither stored nor part of a
+        # fingerprint.
         return self._fuse(copy.deepcopy(self.base)).bfloat16()
 
     def _fuse(self, tower):
-        """Make one product of several in a copy, which may be changed."""
+        """Merge matrix products of a copy, which may be changed."""
         return tower
 
     def _tower(self, device):
-        """The transformer in the precision that autocast asks for.
+        """Return the transformer in the precision that autocast asks for.
 
         Autocast itself would cast every weight in every operation.
         """
@@ -165,10 +169,10 @@ class TextEncoder(torch.nn.Module):
 
     @contextmanager
     def dropout(self, enabled=True):
-        """Have dropout on or off in a ``with`` block, and as before after it."""
+        """Turn dropout on or off in a ``with`` block, then restore it."""
         before = self.training
         try:
-            if enabled != before:  # to tell 230 modules takes 2 ms
+            if enabled != before:  # train() on 230 modules takes 2 ms
                 self.train(enabled)
             yield
         finally:
@@ -178,15 +182,15 @@ class TextEncoder(torch.nn.Module):
     def encode_prompts(
         self, ctx, class_tokens, embed_twice=False, classes_per_chunk=None
     ):
-        """Embed every class behind every context.
+        """Embed every class after every context.
 
-        Classes go through the tower in chunks of similar length. What a chunk
-        leaves for the backward pass is dropped and recomputed there if all
-        chunks together would keep more than memory allows, see `KEEP_BYTES`:
-        that costs one more forward pass, and changes no number.
+        Classes go through the tower in chunks of similar length. If all chunks
+        together would keep more activations than memory allows (see
+        `KEEP_BYTES`), these are dropped and recomputed in the backward pass.
+        That costs one more forward pass and changes no number.
 
-        Takes what `FrozenClap.encode_prompts` takes, but always K contexts,
-        and returns [K, n_classes, D].
+        The arguments are those of `FrozenClap.encode_prompts`, but there are
+        always K contexts, and the result is [K, n_classes, D].
         """
         if ctx.dim() == 3:
             ctx = ctx[:, None]  # [K, 1, n_ctx, d]
@@ -210,18 +214,18 @@ class TextEncoder(torch.nn.Module):
         return self._project(torch.cat(parts, dim=1)[:, plan.places])
 
     def _sentence(self, states, mask):
-        """The hidden states [N, T, d] that make the sentences, [N, d]."""
+        """Reduce hidden states [N, T, d] to those of the sentences, [N, d]."""
         raise NotImplementedError
 
     def _words(self, states, mask):
-        """The hidden states of the words, and which of them are real."""
+        """Return the hidden states of the words, and which of them are real."""
         raise NotImplementedError
 
     def _finish(self, text):
         return text
 
     def _share(self, tower, ctx, embed_twice):
-        """What all chunks have in common; here, how tokens are embedded."""
+        """Return what all chunks share; here, the layer that embeds tokens."""
         if embed_twice:
             raise InputError(
                 "the authors' double embedding exists for BERT only: use "
@@ -230,7 +234,7 @@ class TextEncoder(torch.nn.Module):
         return tower.get_input_embeddings()
 
     def _encode_chunk(self, tower, embed, ctx, names):
-        """Last hidden states of the sentences, [K, classes, d]."""
+        """Compute the last hidden states of the sentences, [K, classes, d]."""
         (n_contexts, _, n_ctx, _), n_classes = ctx.shape, len(names.input_ids)
         embedded = embed(names.input_ids).expand(n_contexts, -1, -1, -1)
         prompt_embeddings = torch.cat(
@@ -247,11 +251,11 @@ class TextEncoder(torch.nn.Module):
         return states.unflatten(0, (n_contexts, n_classes))
 
     def _recompute(self, encode):
-        """The same function, which keeps nothing for the backward pass."""
+        """Make a function keep no activations for the backward pass."""
         training = self.training
 
         def encode_again(ctx, names):
-            """As in the forward pass, since dropout is off by then."""
+            """Encode with the dropout mode of the forward pass."""
             with self.dropout(training):
                 return encode(ctx, names)
 
@@ -263,20 +267,20 @@ class TextEncoder(torch.nn.Module):
         )
 
     def _prompt_states(self, tower, prompt_embeddings, mask):
-        """Hidden states of the sentences, [N, d], of prompts [N, T, d].
+        """Compute the sentences' hidden states, [N, d], of prompts [N, T, d].
 
-        Layers are run one by one here: they differ between versions of
-        transformers, whose models look at the values of a mask, which a CUDA
-        graph cannot.
+        Subclasses run the layers one by one. The models of transformers differ
+        between versions and look at the values of a mask, which a CUDA graph
+        does not allow.
         """
         raise NotImplementedError
 
     def _kept_vectors(self, ctx, length):
-        """What autograd keeps of a prompt and layer, in vectors of size d."""
+        """Count vectors of size d that autograd keeps per prompt and layer."""
         return 11 * (ctx.shape[2] + length)
 
     def _plan(self, ctx, tokens, classes_per_chunk, dtype):
-        """Plan once for tokens and sizes: no later step looks at values."""
+        """Plan once for tokens and sizes, so no later step reads values."""
         sizes = (ctx.shape, ctx.device, classes_per_chunk, dtype, KEEP_BYTES)
         plans = self._plans.setdefault(tokens.attention_mask, {})
         if sizes not in plans:
@@ -300,7 +304,7 @@ class TextEncoder(torch.nn.Module):
         if size is None and (recompute or (on_cpu and kept > KEEP_BYTES)):
             size = max(1, CHUNK_BYTES // per_class)
         elif size is None:
-            # At this size a GPU's time is in the number of kernels.
+            # At this size, a GPU's time depends on the number of kernels.
             groups = LENGTH_GROUPS if on_cpu else 1
             groups = max(1, min(groups, n_classes // GROUP_CLASSES))
             size = -(-n_classes // groups)
@@ -312,8 +316,8 @@ class TextEncoder(torch.nn.Module):
         return Plan(chunks, order.argsort(), recompute)
 
     def _project(self, states):
-        # In float32 under autocast, too: it costs next to nothing, and what
-        # comes out is multiplied by a logit scale of up to 100.
+        # The projection is in float32 even under autocast: it costs next to
+        # nothing, and its output is multiplied by a logit scale of up to 100.
         with torch.autocast(states.device.type, enabled=False):
             return self.projection(states.float())
 
@@ -336,9 +340,10 @@ class TextEncoder(torch.nn.Module):
 class BertTextEncoder(TextEncoder):
     """BERT: the context goes between CLS and the class name.
 
-    The sentence is the projected CLS position; the words are all others, SEP
-    among them, as in the authors' code. With ``mean_pooling`` the sentence is
-    the projected mean over all positions, which is how MiniLM was trained.
+    The sentence is the projected CLS position; the words are all other
+    positions, including SEP, as in the authors' code. With ``mean_pooling`` the
+    sentence is the projected mean over all positions, which is how MiniLM was
+    trained.
 
     The other arguments are those of `TextEncoder`.
     """
@@ -365,12 +370,12 @@ class BertTextEncoder(TextEncoder):
         return whole if embed_twice else whole.word_embeddings
 
     def _prompt_states(self, tower, prompt_embeddings, mask):
-        """Of the last layer, nothing is computed but what makes sentences.
+        """Run all layers; the last one computes only what makes sentences.
 
         See `TextEncoder`.
         """
-        # To be added, since booleans round gradients otherwise. Rows of a
-        # multiple of 8 are what a GPU's kernels take as they are.
+        # The mask is added to scores, since a boolean one rounds gradients
+        # differently. A GPU's kernels take rows of a multiple of 8 as they are.
         dtype = prompt_embeddings.dtype
         hidden = pad(mask, (0, -mask.shape[1] % 8))[:, None, None].to(dtype)
         hidden = (1 - hidden) * torch.finfo(dtype).min
@@ -384,7 +389,7 @@ class BertTextEncoder(TextEncoder):
         return self._sentence(states, mask)
 
     def _fuse(self, tower):
-        """Query, key and value of a layer as one product."""
+        """Compute query, key and value of a layer as one product."""
         for layer in tower.encoder.layer:
             attention = layer.attention.self
             parts = attention.query, attention.key, attention.value
@@ -398,10 +403,10 @@ class BertTextEncoder(TextEncoder):
 
 
 def run_bert_layer(layer, asking, states, mask):
-    """What a BERT's layer makes of the positions that ask, [N, T, d].
+    """Apply a BERT layer to the positions ``asking``, [N, T, d].
 
-    They ask all states, [N, T, d]; ``mask``, [N, 1, 1 or T, T], is added to the
-    scores, or None.
+    They attend to all ``states``, [N, T, d]. ``mask``, [N, 1, 1 or T, T] or
+    None, is added to the attention scores.
     """
     attention = layer.attention.self
     if asking is states and hasattr(attention, "fused"):
@@ -421,5 +426,5 @@ def run_bert_layer(layer, asking, states, mask):
 
 
 def split_heads(states, n_heads):
-    """[N, T, d] as [N, heads, T, d_head]."""
+    """Reshape [N, T, d] to [N, heads, T, d_head]."""
     return states.unflatten(-1, (n_heads, -1)).transpose(1, 2)

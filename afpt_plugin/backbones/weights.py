@@ -1,6 +1,6 @@
 """Checkpoints: find the file, read it safely, account for every parameter.
 
-Used by the backbones whose weights are somebody else's file::
+Backbones that load published checkpoints use it like this::
 
     path = find_weights(weights, "microsoft/msclap", "x.pth", "ms-2022")
     fill_from_checkpoint(clap, read_pth(path), path, clap.constant_buffers)
@@ -36,10 +36,10 @@ MAX_NAMES = 8
 
 
 def find_weights(weights, repo_id, filename, name):
-    """Find a checkpoint: the user's file, the hub's cache, the hub.
+    """Find a checkpoint: the user's file, or one from the hub or its cache.
 
     ``weights`` is the user's own file, or None for ``filename`` in the hub's
-    ``repo_id``; ``name`` is the backbone's, for messages.
+    ``repo_id``; ``name`` is the backbone's name, for messages.
 
     Raises
     ------
@@ -97,7 +97,7 @@ def fetch_file(
     from huggingface_hub.errors import LocalEntryNotFoundError
     from huggingface_hub.utils import get_session
 
-    # SpeechBrain's default sends no token, so that private ones are not found.
+    # SpeechBrain's default sends no token, so it does not find private files.
     config = fetch_config or FetchConfig(token=None)
     origin, place = guess_source(source)
     get = partial(
@@ -109,7 +109,7 @@ def fetch_file(
             if not own.is_file():
                 raise InputError(f"the folder {place} lacks {name}; {advice}")
             path = get(fetch_config=config)
-            # `fetch` does not look at what is in its way.
+            # `fetch` does not check a file that is already there.
             if path.read_bytes() != own.read_bytes():
                 raise InputError(
                     f"{path} is another export's, not that of {place}: give "
@@ -121,13 +121,13 @@ def fetch_file(
             with suppress(LocalEntryNotFoundError):
                 return get(fetch_config=replace(config, allow_network=False))
         if config.allow_network:
-            # The hub's client tries six times, half a minute in all, to learn
-            # that there is no network: ask once before.
+            # Without a network, the hub's client tries six times, for half a
+            # minute in all. One request beforehand fails sooner.
             get_session().head(constants.ENDPOINT, timeout=5)
         return get(fetch_config=config)
     except InputError:
         raise
-    except Exception as error:  # the hub's clients share no base class
+    except Exception as error:  # the hub's errors share no base class
         cache = config.huggingface_cache_dir or constants.HF_HUB_CACHE
         raise InputError(
             f"{place}: neither a folder of this name, nor the cache {cache}, "
@@ -137,17 +137,17 @@ def fetch_file(
 
 
 def hub_reason(error):
-    """What an error of the hub's client says, in one line."""
+    """Summarize an error of the hub's client in one line."""
     if any(word in str(error) for word in ("NameResolution", "Max retries")):
         return "there is no connection"
     return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
 def no_init_weights():
-    """Draw no weights for models of transformers built in a ``with`` block.
+    """Skip the initialization of transformers models in a ``with`` block.
 
-    A checkpoint overwrites every one of them, or is refused, and drawing 200
-    million random numbers takes seconds.
+    A checkpoint overwrites every weight or is refused, and drawing 200 million
+    random numbers takes seconds.
     """
     try:  # where transformers 5 has it
         from transformers.initialization import no_init_weights as quickly
@@ -157,7 +157,7 @@ def no_init_weights():
 
 
 def read_safetensors(path):
-    """Read a safetensors file; takes and returns what `read_pth` does.
+    """Read a safetensors file, with the argument and result of `read_pth`.
 
     Raises
     ------
@@ -178,14 +178,15 @@ def read_safetensors(path):
 def read_pth(path):
     """Read a PyTorch checkpoint without running any code that is in it.
 
-    Only tensors and plain values can be in the file (``weights_only``), and
-    numpy scalars: a training script leaves its best score beside the weights,
-    and such a scalar is a dtype and a few bytes, so nothing gets called.
+    The file may hold only tensors, plain values (``weights_only``) and numpy
+    scalars, since a training script may leave its best score beside the
+    weights. Such a scalar is a dtype and a few bytes, so nothing gets called.
 
     Arguments
     ---------
     path : str or pathlib.Path
-        A file with the state dict, bare or under ``"model"`` as msclap's.
+        A file with the state dict, bare or, as in msclap's files, under
+        ``"model"``.
 
     Returns
     -------
@@ -211,7 +212,7 @@ def read_pth(path):
         raise InputError(
             f"{path} cannot be read ({type(error).__name__}): check the path"
         ) from error
-    except Exception as error:  # an opcode makes anything of a wrong operand
+    except Exception as error:  # a damaged pickle may raise anything
         raise InputError(
             f"{path} is not a checkpoint of tensors alone "
             f"({type(error).__name__}): it is damaged (download it again), has "
@@ -239,22 +240,22 @@ def read_pth(path):
 
 
 def fill_from_checkpoint(model, state_dict, source, constant_buffers):
-    """Copy a checkpoint into a model, every learned value accounted for.
+    """Copy a checkpoint into a model, and account for every learned value.
 
-    A constant that the file holds is used, since the tower was trained with
-    it; one that it lacks keeps the value the model was built with.
+    A constant in the file is used, since the tower was trained with it. A
+    constant that the file lacks keeps the value that the model was built with.
 
     Arguments
     ---------
     model : torch.nn.Module
-        Is changed in place.
+        The model, which is changed in place.
     state_dict : dict
-        Name -> tensor; the prefix ``module.`` of DDP is taken off.
+        Name -> tensor; the prefix ``module.`` of DDP is removed.
     source : str or pathlib.Path
         The file, for the messages.
     constant_buffers : tuple of str
-        Ends of the names that are computed, not learned: the file may lack
-        them or have more of them.
+        Suffixes of the names of values that are computed, not learned; the file
+        may lack some of them or have more.
 
     Raises
     ------

@@ -1,8 +1,9 @@
-"""YAMNet: what 521 of AudioSet's labels say of every 0.96 s of a recording.
+"""YAMNet: scores of 521 AudioSet labels for every 0.96 s of a recording.
 
-Google's network (https://github.com/tensorflow/models/tree/master/research/audioset/yamnet,
+Google's network
+(https://github.com/tensorflow/models/tree/master/research/audioset/yamnet,
 Apache-2.0), a MobileNet v1 over log-mel patches, in PyTorch. With the weights
-that `recipes/MiniCLAP` reads out of TensorFlow's checkpoint, its scores are
+that `recipes/MiniCLAP` reads out of TensorFlow's checkpoint, its scores equal
 TensorFlow's to 1e-4.
 
 Authors
@@ -18,7 +19,7 @@ from torch.nn.functional import pad
 #: How many of AudioSet's 527 labels YAMNet scores.
 N_SCORES = 521
 
-#: What happens to a waveform before the convolutions (TensorFlow's YAMNet).
+#: The preprocessing of a waveform, as in TensorFlow's YAMNet.
 PREPROCESSING = {
     "sample_rate": 16000,
     "n_fft": 512,
@@ -48,10 +49,10 @@ SEPARABLE = (
 
 
 class LogMelPatches(torch.nn.Module):
-    """Waveforms to the log-mel patches of 0.96 s that YAMNet reads.
+    """Turn waveforms into the log-mel patches of 0.96 s that YAMNet reads.
 
-    A recording is filled up with zeros to a whole number of patches, and to
-    one at least, as TensorFlow's YAMNet does; the level is left as it is.
+    A recording is padded with zeros to a whole number of patches, at least one,
+    as in TensorFlow's YAMNet. Its level is left as it is.
 
     Example
     -------
@@ -93,8 +94,9 @@ class LogMelPatches(torch.nn.Module):
         n_patches = 1 + (beyond + self.patch_hop - 1) // self.patch_hop
         longest = int(n_patches.max())
         n_needed = (longest - 1) * self.patch_hop + self.patch_samples
-        # torch centers the window in the transform, TensorFlow puts it first:
-        # the magnitudes are equal if the waveform begins so much later.
+        # torch centers the window in the transform, while TensorFlow puts it
+        # first. The magnitudes are equal if the waveform begins later by the
+        # difference.
         edge = (_SET.n_fft - len(self.window)) // 2
         wavs = pad(wavs, (edge, edge + n_needed - wavs.shape[1]))
         spectrum = torch.stft(
@@ -114,7 +116,7 @@ class LogMelPatches(torch.nn.Module):
 
 
 def _mel_filters():
-    """Triangles that are linear in mel; torchaudio's are linear in Hz."""
+    """Make triangles that are linear in mel; torchaudio's are linear in Hz."""
     double, n_bins = torch.double, _SET.n_fft // 2 + 1
     hertz = torch.linspace(0, _SET.sample_rate / 2, n_bins, dtype=double)
     ends = torch.tensor([_SET.f_min, _SET.f_max], dtype=double)
@@ -158,11 +160,11 @@ class YamNet(torch.nn.Module):
         self.classifier = torch.nn.Linear(channels, N_SCORES)
 
     def forward(self, patches):
-        """Probabilities [N, 521] of patches [N, 96, 64] (time, mel bands)."""
+        """Return the probabilities [N, 521] of patches [N, 96, 64]."""
         hidden = patches[:, None].contiguous(memory_format=torch.channels_last)
         for layer in self.layers:
             if layer.stride == (2, 2):
-                # TensorFlow's SAME padding of an even size
+                # This is TensorFlow's SAME padding of an even size.
                 hidden = pad(hidden, (0, 1, 0, 1))
             elif layer.kernel_size == (3, 3):
                 hidden = pad(hidden, (1, 1, 1, 1))

@@ -1,4 +1,4 @@
-"""What is learned from and tested on: tables, captions, recordings, features.
+"""Data for training and testing: tables, captions, recordings and features.
 
 Authors
  * The afpt_plugin developers 2026

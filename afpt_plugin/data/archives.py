@@ -20,12 +20,12 @@ from afpt_plugin.files import part_of
 
 logger = get_logger(__name__)
 
-# No archive of the four data sets unpacks to more (FSDKaggle2019: 30 GB).
+# The largest archive of the four data sets, FSDKaggle2019, unpacks to 30 GB.
 MAX_UNPACKED_BYTES = 40 * 1024**3
 
-# What the standard library raises for a damaged, encrypted or unsafe archive.
-# An OSError is also one of gzip or bz2, a name that no file can have, or a
-# file in a folder's place.
+# Errors that the standard library raises for a damaged, encrypted or unsafe
+# archive. An OSError also comes from gzip and bz2, from a name that no file can
+# have, and from a file that stands where a folder should go.
 DAMAGES = (tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error)
 DAMAGES += (EOFError, LookupError, OSError, RuntimeError, ValueError)
 
@@ -33,19 +33,20 @@ DAMAGES += (EOFError, LookupError, OSError, RuntimeError, ValueError)
 def download_and_unpack(url, folder, name=None, known_hash=None):
     """Fetch an archive, check its hash and unpack it safely.
 
-    An archive that an earlier run or the user put into the folder is not
-    fetched again. The archive and its content appear whole or not at all.
+    An archive that is already in the folder, from an earlier run or the user,
+    is not fetched again. The archive and its content appear whole or not at
+    all.
 
     Arguments
     ---------
     url : str
-        Of a ZIP or TAR archive.
+        Address of a ZIP or TAR archive.
     folder : str or pathlib.Path
         Where the archive and its content go; nothing there is overwritten.
     name : str, optional
-        File name of the archive; by default the URL's.
+        File name of the archive; by default, the last part of the URL.
     known_hash : str, optional
-        For example ``md5:...`` or ``sha256:...``.
+        Expected hash of the archive, e.g. ``md5:...`` or ``sha256:...``.
 
     Raises
     ------
@@ -69,7 +70,7 @@ def download_and_unpack(url, folder, name=None, known_hash=None):
             *(url, known_hash, archive.name, folder),
             progressbar=sys.stderr.isatty(),
         )
-    except (OSError, ValueError) as error:  # an OSError from the network, too
+    except (OSError, ValueError) as error:  # network errors are OSErrors
         raise InputError(
             f"{archive.name} could not be downloaded from {url}: {error}. "
             f"Download it by hand, save it as {archive} and run again"
@@ -95,7 +96,7 @@ def download_and_unpack(url, folder, name=None, known_hash=None):
 
 
 def _unpack(archive, part, max_bytes):
-    """Unpack all of an archive, or refuse it before anything is unpacked."""
+    """Unpack a whole archive, or refuse it before unpacking anything."""
     is_zip = zipfile.is_zipfile(archive)
     with zipfile.ZipFile(archive) if is_zip else tarfile.open(archive) as file:
         if is_zip:

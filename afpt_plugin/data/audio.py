@@ -1,9 +1,10 @@
-"""From a recording's file to a waveform: the one way to read one.
+"""Read recordings as waveforms, the same way everywhere.
 
 `Recording` decodes, checks, mixes and resamples a file in blocks, so that a
-long one takes no more memory than a short one. `load_recording` joins them, and
-`read_clip` fits that to a clip of fixed length, as a data set's test wants it.
-`find_recordings` lists what folders hold.
+long file takes no more memory than a short one. `load_recording` joins the
+blocks into one signal. `read_clip` also crops or loops the signal to a fixed
+length, as tests on a data set need it. `find_recordings` lists the recordings
+in folders.
 
 Authors
  * The afpt_plugin developers 2026
@@ -25,24 +26,26 @@ from afpt_plugin.errors import InputError
 
 logger = get_logger(__name__)
 
-#: Which part of a recording longer than a clip `read_clip` keeps.
+#: Which part `read_clip` keeps of a recording that is longer than the clip.
 CROPS = ("start", "random")
 #: How several channels become one: averaged, or laid end to end.
 CHANNELS = ("mean", "concatenate")
 
-#: What `Recording.flags` can say.
+#: The values that `Recording.flags` can contain.
 FLAGS = (
     *("silent", "very short", "clipped", "above full scale"),
     "channel inverted",
 )
 
-# In seconds: the sound of anything shorter is that of its repetition.
+# In seconds. A clip repeats a recording that is shorter than the clip. Below
+# this length, one hears the repetition instead of the sound.
 VERY_SHORT = 0.1
-# Full scale is 1, which resampling and lossy codecs pass by less.
+# Full scale is 1. Resampling and lossy codecs do not exceed it as far as this.
 ABOVE = 1.5
-# Half of the range from the lowest to the highest sample, 3 steps of 16 bits.
+# Half of the range from the lowest to the highest sample; about 3 steps of
+# 16-bit audio.
 SILENT = 1e-4
-# The power of the channels' mean over the mean of their powers, -20 dB.
+# The power of the channels' mean divided by the mean of their powers (-20 dB).
 INVERTED = 0.01
 
 
@@ -51,8 +54,8 @@ def read_clip(
 ):
     """Read a recording as a mono clip of fixed length.
 
-    The default is deterministic: channels are averaged, the start is kept.
-    The authors' code does ``crop="random", channels="concatenate"``.
+    The default is deterministic: it averages the channels and keeps the start.
+    The authors' code corresponds to ``crop="random", channels="concatenate"``.
 
     Arguments
     ---------
@@ -63,10 +66,11 @@ def read_clip(
     clip_seconds : float
         Length of the clip; a shorter recording is looped.
     crop : str
-        Which part of a longer recording is kept: ``"start"`` (a sound's onset
-        is what names it, and Freesound's clips begin with it) or ``"random"``,
-        a place that depends on ``seed`` and the file's name alone, so that it
-        is the same in every run and wherever the data set lies.
+        Which part of a longer recording is kept. ``"start"`` keeps the
+        beginning, since a sound is recognized by its onset, with which
+        Freesound's clips begin. ``"random"`` keeps a part that depends only on
+        ``seed`` and the file's name, so that it is the same in every run and in
+        every folder.
     channels : str
         ``"mean"`` or ``"concatenate"``, see `load_recording`.
     seed : int
@@ -121,7 +125,7 @@ def load_recording(path, sample_rate, channels="mean"):
     Returns
     -------
     torch.Tensor
-        float32, [samples]: the samples from 0 s to before the recording's end.
+        float32, [samples], from 0 s up to the recording's end.
 
     Raises
     ------
@@ -133,7 +137,7 @@ def load_recording(path, sample_rate, channels="mean"):
 
 
 def name_skipped(skipped):
-    """Name what `find_recordings` skipped.
+    """Describe what `find_recordings` skipped, with counts.
 
     Example
     -------
@@ -144,23 +148,23 @@ def name_skipped(skipped):
 
 
 def find_recordings(paths, everything=False):
-    """Find recordings: files, and what soundfile reads in folders at any depth.
+    """Find recordings: given files, and audio files in folders at any depth.
 
     Arguments
     ---------
     paths : list of str
-        Files and folders. Folders that were read already are left out.
+        Files and folders. A folder that was already searched is skipped.
     everything : bool
-        Whether links to folders are followed, each real folder once, and audio
-        that soundfile cannot read is a recording, too.
+        Whether to follow links to folders (each real folder once) and to also
+        list audio files that soundfile cannot read.
 
     Returns
     -------
     files : list of str
-        Each once, those of a folder in alphabetical order.
+        Paths without repetition; those from a folder are in alphabetical order.
     skipped : collections.Counter
-        How many files of each other extension the folders hold, and hidden
-        ones, and links to folders.
+        How many files of each other extension, hidden files and links to
+        folders were skipped.
 
     Raises
     ------
@@ -169,10 +173,10 @@ def find_recordings(paths, everything=False):
     """
 
     def fail(error):
-        """Raise what `os.walk` would pass over."""
+        """Raise an error that `os.walk` would ignore."""
         raise InputError(f"{error.filename}: {error.strerror}") from error
 
-    # RAW tells neither its rate nor its channels.
+    # A RAW file states neither its sample rate nor its number of channels.
     formats = set(soundfile.available_formats()) - {"RAW"}
     supported = {f".{name.lower()}" for name in formats}
     supported |= {".aif", ".aifc", ".oga", ".opus", ".snd"}
@@ -198,12 +202,12 @@ def find_recordings(paths, everything=False):
                 links = [os.path.join(folder, name) for name in folders]
                 links = list(filter(os.path.islink, links))
                 if everything:
-                    roots += links  # after the folders themselves
+                    roots += links  # searched after the given folders
                 elif links:
                     skipped["linked folder"] += len(links)
                 for name in sorted(names):
                     suffix = os.path.splitext(name)[1].lower()
-                    if name.startswith("."):  # a Mac's ._a.wav is no sound
+                    if name.startswith("."):  # macOS's ._a.wav is not audio
                         skipped["hidden"] += 1
                     elif suffix in known:
                         files[os.path.join(folder, name)] = None
@@ -218,7 +222,7 @@ def find_recordings(paths, everything=False):
 
 
 def fit_length(sig, n_samples):
-    """Loop a waveform [samples] that is too short, cut the end of one too long.
+    """Loop a waveform [samples] that is too short; cut the end of a longer one.
 
     Example
     -------
@@ -231,7 +235,7 @@ def fit_length(sig, n_samples):
 
 
 class Recording:
-    """A file as mono blocks at a wanted rate, read anew by each iteration.
+    """A file as mono blocks at a given rate; each iteration reads it anew.
 
     Arguments
     ---------
@@ -240,13 +244,14 @@ class Recording:
     sample_rate : int
         Wanted rate, in Hz.
     channels : str
-        See `load_recording`. Where averaging would cancel the channels, since
-        one is the inverse of another, one of them is taken, and it is said.
+        See `load_recording`. If one channel is the inverse of another, so that
+        averaging would cancel them, one channel is taken and a warning is
+        logged.
 
     Raises
     ------
     InputError
-        As `load_recording` does, also during an iteration.
+        In the cases of `load_recording`, also during an iteration.
 
     Example
     -------
@@ -264,7 +269,8 @@ class Recording:
                 f"{' or '.join(CHANNELS)}"
             )
         self.path, self.sample_rate, self.channels = path, sample_rate, channels
-        #: How many samples an iteration has given, and whether in one block.
+        #: How many samples the iteration has yielded so far, and whether the
+        #: file is a single block.
         self.n_samples, self.is_short = 0, None
         self._seconds, self._range, self._odd = math.inf, (0.0, 1.0), set()
 
@@ -278,7 +284,7 @@ class Recording:
 
     @property
     def flags(self):
-        """What is odd, of `FLAGS`, once all was read (list of str)."""
+        """The `FLAGS` that apply, complete after an iteration (list of str)."""
         odd = set(self._odd)
         if self._range[1] - self._range[0] < 2 * SILENT:
             odd = {"silent"}
@@ -304,7 +310,7 @@ class Recording:
             channel += 1
 
     def _mixed(self, audio):
-        """Blocks [1 or channels, samples]; notes on the way what is odd."""
+        """Yield blocks [1 or channels, samples], and note what is odd."""
         n_frames = 0
         for block in audio.blocks(self.sample_rate / audio.samplerate):
             n_frames += len(block)
@@ -334,12 +340,12 @@ class Recording:
                 "another; one channel is taken instead of their mean",
                 self.path,
             )
-        # The first that is loud, so that it stays the same.
+        # Take the first loud channel, so that the choice stays the same.
         return sig[(power > power.max() / 2).nonzero()[0]]
 
 
 def _is_clipped(sig):
-    """Whether samples pile up at the peak, side by side, as of no tone."""
+    """Whether samples stay at the peak in runs, as they do in no tone."""
     size = sig.abs()
     peak = size.max()
     if peak < 0.5:

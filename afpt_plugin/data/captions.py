@@ -42,7 +42,8 @@ from afpt_plugin.option_rules import check_values
 
 logger = get_logger(__name__)
 
-# Class names alone as supervision. The first is MS-CLAP's own test prompt.
+# Templates that turn class names into captions. The first is MS-CLAP's own test
+# prompt.
 TEMPLATES = (
     "this is a sound of {}",
     "{}",
@@ -70,10 +71,11 @@ REMEDY = (
 # int() refuses thousands of digits, and no data set has 10^9 classes.
 _INDEX = r"-?[0-9]{1,9}"
 _INDICES = re.compile(rf"{_INDEX}|\[\s*{_INDEX}(\s*,\s*{_INDEX})*\s*\]")
-_INDEX_COLUMNS = {"", "Unnamed: 0"}  # as pandas writes and as it reads it
+_INDEX_COLUMNS = {"", "Unnamed: 0"}  # as pandas writes it and reads it
 
 
-# Also what JSON can hold of a character that UTF-16 writes as two.
+# Control characters, and surrogates: JSON can hold half of a character that
+# UTF-16 writes as two.
 _NO_TEXT = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 
 
@@ -88,13 +90,13 @@ class Caption:
 
     @property
     def words(self):
-        """The sentence without case, spacing and punctuation."""
+        """The sentence as lowercase words, without punctuation."""
         return " ".join(re.findall(r"\w+", self.caption.casefold()))
 
     @property
     def fault(self):
         """Why the sentence cannot be used (str), or None."""
-        # "nan" is what str() makes of the missing value of another table.
+        # str() turns a missing value of another table into "nan".
         if self.caption.strip().lower() in ("", "nan"):
             return "the caption is empty"
         if _NO_TEXT.search(self.caption):
@@ -108,10 +110,10 @@ class Caption:
 def read_captions(path, class_names, one_label=False):
     """Read and check a caption manifest.
 
-    Rows that repeat both caption and labels are kept once, with a warning.
-    With ``one_label``, a sentence must not be under two labels, each in a row
-    of its own; in the paper's format it is only warned of, since the paper's
-    captions of ESC-50 have ten such.
+    If rows repeat both caption and labels, the first is kept, with a warning.
+    With ``one_label``, a sentence must not have different labels in different
+    rows. In the paper's format, such a sentence only causes a warning, since
+    the paper's captions for ESC-50 contain ten of them.
 
     Arguments
     ---------
@@ -120,7 +122,7 @@ def read_captions(path, class_names, one_label=False):
     class_names : list[str]
         The classes. A label is the position of its name in this list.
     one_label : bool
-        Whether a recording has one of the classes only.
+        Whether every recording belongs to exactly one class.
 
     Returns
     -------
@@ -191,7 +193,7 @@ def read_captions(path, class_names, one_label=False):
 
 
 def _contradictions(captions, class_names):
-    """A text for each sentence that stands under different single labels."""
+    """Describe each sentence whose single label differs between rows."""
     same = {}
     for caption in captions:
         if len(caption.labels) == 1:
@@ -212,8 +214,9 @@ def split_captions(captions, n_classes, valid_fraction, seed):
 
     Captions that differ only in case, spacing or punctuation stay on the same
     side, whatever the order of the input. No class loses its last training
-    caption; within that, every class with two or more different captions has
-    one held out, unless its captions all belong to other classes, too.
+    caption. Apart from that, every class with two or more different captions
+    has at least one held out, unless all its captions also belong to other
+    classes.
 
     Arguments
     ---------
@@ -224,12 +227,12 @@ def split_captions(captions, n_classes, valid_fraction, seed):
     valid_fraction : float
         Share of each class's different captions to hold out, in [0, 1).
     seed : int
-        Another seed holds out other captions.
+        Seed of the choice; another seed holds out other captions.
 
     Returns
     -------
     train, valid : list[Caption]
-        The remaining captions and those held out, in input order.
+        The captions to train on and those held out, in input order.
 
     Example
     -------
@@ -261,7 +264,7 @@ def split_captions(captions, n_classes, valid_fraction, seed):
     # The rarest class has the least choice, so it comes first.
     for rarest in sorted(quota, key=lambda label: (n_train[label], label)):
         own = [text for text in texts if rarest in labels_of[text]]
-        # Prefer texts whose other classes also want some held out.
+        # Prefer texts whose other classes still need some held out, too.
         own.sort(key=lambda t: sum(quota[label] < 1 for label in labels_of[t]))
         for text in own:
             if quota[rarest] < 1:
@@ -318,7 +321,7 @@ def subsample_captions(captions, captions_per_class, seed=None):
 
 
 def template_captions(class_names):
-    """Make captions from class names alone, by `TEMPLATES`, class by class.
+    """Make captions from class names alone with `TEMPLATES`, class by class.
 
     Example
     -------
@@ -336,7 +339,7 @@ def template_captions(class_names):
 def write_captions(path, captions, class_names):
     """Write a caption manifest in our format, whole or not at all.
 
-    What `read_captions` would refuse is refused.
+    Captions that `read_captions` would refuse raise an `InputError`.
 
     Example
     -------
@@ -361,7 +364,7 @@ def write_captions(path, captions, class_names):
 
 
 def captions_fingerprint(captions):
-    """Hash a list of captions, in its order and without lines (64 digits).
+    """Hash captions in order, without line numbers (64 hex digits).
 
     Example
     -------
@@ -373,7 +376,7 @@ def captions_fingerprint(captions):
 
 
 def _parse_names(text, indices):
-    """Label indices of class names joined by `|`."""
+    """Parse class names joined by `|` into label indices."""
     names = [name.strip() for name in text.split("|")]
     for name in names:
         if name not in indices:
@@ -384,7 +387,7 @@ def _parse_names(text, indices):
 
 
 def _parse_indices(text, indices):
-    """Label indices of `3` or `[3, 5]`."""
+    """Parse `3` or `[3, 5]` into label indices."""
     if not _INDICES.fullmatch(text.strip()):
         raise InputError(
             f"the class {text!r:.80} is neither an integer nor a bracketed "

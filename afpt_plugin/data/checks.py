@@ -21,12 +21,12 @@ logger = get_logger(__name__)
 #: The columns of a manifest, in this order.
 MANIFEST_COLUMNS = ("ID", "duration", "wav", "label", "source", "sha256")
 
-# How many files a message lists; a file lists all of them.
+# How many recordings a message lists; ``problems.csv`` lists all of them.
 MAX_NAMES = 20
 
 
 def _read_cache(path):
-    """Facts of an earlier check; none if the file is not as we wrote it."""
+    """Read the facts of an earlier check; return {} if the file is damaged."""
     try:
         cache = json.loads(read_bytes(path, MAX_BYTES).decode())
         for facts in cache.values():
@@ -66,7 +66,7 @@ def _examine(wav, known):
 
 
 def _check_row(row, class_names, seen):
-    """Refuse a row for what it says, whatever its file holds."""
+    """Refuse a row with wrong values, without opening its file."""
     if row["ID"] in seen:
         raise InputError("duplicate: an earlier row has the same ID")
     if row.get("problem"):
@@ -88,17 +88,19 @@ def check_recordings(rows, class_names, folder, allow_missing, cache_folder):
     class_names : list of str
         The classes that labels may name.
     folder : str or pathlib.Path, optional
-        For ``problems.csv``; by default, messages list all that is bad.
+        Where to write ``problems.csv``; without it, messages list every bad
+        recording.
     cache_folder : str or pathlib.Path, optional
-        For ``recordings.json``, the facts of good files, by default ``folder``:
-        one of unchanged path, size and time of modification is not read again.
+        Where to keep ``recordings.json``, the facts about good files; by
+        default ``folder``. A file whose path, size and modification time are
+        unchanged is not read again.
 
     Returns
     -------
     good : list of dict
         Rows of a manifest.
     left_out : list of dict
-        The others, each with its ``reason``.
+        The bad recordings, each with its ``reason``.
 
     Raises
     ------
@@ -114,7 +116,7 @@ def check_recordings(rows, class_names, folder, allow_missing, cache_folder):
     known, cache = _read_cache(cache_path), {}
     good, left_out, seen = [], [], set()
     try:
-        # disable=None: no bar where nobody watches.
+        # disable=None shows no progress bar unless the output is a terminal.
         for row in tqdm(rows, "Checking recordings", disable=None):
             wav = os.path.abspath(row["wav"])
             try:
@@ -130,7 +132,7 @@ def check_recordings(rows, class_names, folder, allow_missing, cache_folder):
                 left_out.append({"ID": row["ID"], "wav": wav, "reason": reason})
             seen.add(row["ID"])
     finally:
-        # Also after an interruption: what was read need not be read again.
+        # Save after an interruption, too, so that no file has to be read again.
         if cache != known:
             write_if_changed(cache_path, json.dumps(known | cache, indent=0))
     labels = {row["sha256"]: row["label"] for row in good}
@@ -152,7 +154,7 @@ def check_recordings(rows, class_names, folder, allow_missing, cache_folder):
 
 
 def _report(left_out, n_rows, allow_missing, path):
-    """List bad recordings in a file; warn of them, or refuse to go on."""
+    """List bad recordings in a file, then warn about them or raise an error."""
     if not left_out:
         if path:
             path.unlink(missing_ok=True)

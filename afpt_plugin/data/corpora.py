@@ -1,4 +1,4 @@
-"""Corpora of captions: tables and JSON, with one or more captions a row.
+"""Read caption corpora: tables or JSON with one or more captions per row.
 
 >>> path = getfixture("tmp_path") / "corpus.json"
 >>> _ = path.write_text('{"data": [{"id": "7", "caption": "A dog barks."}]}')
@@ -6,7 +6,7 @@
 ([(1, 'A dog barks.')], 1, ['caption'])
 
 A table has a header, and commas, semicolons or tabs between its values. JSON is
-a list of records, or an object whose ``data`` is one, as of WavCaps.
+a list of records, or an object whose ``data`` is such a list, as in WavCaps.
 
 Authors
  * The afpt_plugin developers 2026
@@ -18,9 +18,9 @@ import re
 from afpt_plugin.data.tables import read_table, read_text, text_of
 from afpt_plugin.errors import InputError
 
-# Clotho's caption_1 to caption_5
+# Numbered columns, such as Clotho's caption_1 to caption_5.
 NUMBERED = re.compile(r"captions?[ _-]?[0-9]+", re.IGNORECASE)
-# What others call the column, in order of preference.
+# Other names of the caption column, in order of preference.
 TEXT_COLUMNS = ("caption", "captions", "text", "sentence", "raw")
 
 
@@ -32,17 +32,17 @@ def read_corpus(path, text_column=None):
     path : str or pathlib.Path
         The corpus.
     text_column : str, optional
-        The column of captions; by default all that are numbered, or else the
-        first of `TEXT_COLUMNS`.
+        The column of captions; by default, all numbered ones, or else the first
+        of `TEXT_COLUMNS` that exists.
 
     Returns
     -------
     texts : list of tuple
-        A line (in JSON, the number of a record, from 1) and a caption each.
+        Pairs of a line (in JSON, the number of a record, from 1) and a caption.
     n_rows : int
-        Rows or records.
+        Number of rows or records.
     columns : list of str
-        Those of captions.
+        Names of the caption columns.
 
     Raises
     ------
@@ -68,7 +68,7 @@ def read_corpus(path, text_column=None):
 
 
 def _records(path, text):
-    """The records of a corpus in JSON, a list of dict."""
+    """Parse a corpus in JSON into its records (list of dict)."""
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -92,7 +92,7 @@ def _records(path, text):
 
 
 def _texts(rows, columns):
-    """Pairs of a line and each caption that it holds."""
+    """Yield a pair of line and caption for every caption."""
     for line, row in rows:
         for column in columns:
             texts = text_of(row.get(column))
@@ -101,7 +101,7 @@ def _texts(rows, columns):
 
 
 def _find_columns(path, columns):
-    """The columns of captions, by their names in any case."""
+    """Find the caption columns by their names, ignoring case."""
     numbered = [name for name in columns if NUMBERED.fullmatch(name)]
     if numbered:
         return numbered

@@ -1,8 +1,8 @@
 """Captions and recordings as SpeechBrain datasets of frozen embeddings.
 
-`embed_captions` and `embed_recordings` fill a feature store, each in the batches
-that suit its tower. `EmbeddingDataset` reads both alike, so a batch is a few
-tensors and never a waveform.
+`embed_captions` and `embed_recordings` fill a feature store, each in batches
+that suit its tower. `EmbeddingDataset` reads both kinds of embeddings, so a
+batch holds a few tensors and never a waveform.
 
 Authors
  * The afpt_plugin developers 2026
@@ -23,7 +23,7 @@ from afpt_plugin.learners.base import LabeledItems
 
 logger = get_logger(__name__)
 
-#: Captions in a batch of the text tower, filled up if there are fewer.
+#: Captions in every batch of the text tower; a smaller batch is filled up.
 CAPTION_ROWS = 16
 
 
@@ -31,10 +31,10 @@ class EmbeddingDataset(DynamicItemDataset):
     """Labeled items whose embeddings lie in a `FeatureStore`.
 
     An item has ``id``, ``whole`` [D], ``parts`` [T, D], ``mask`` [T] and
-    ``target`` [n_classes], multi-hot. It is made from an entry of ``items``: ID
-    to ``{"key": .., "labels": [class index, ..]}``, and maybe a ``source``, what
-    a recording was cut from. Without ``parts``, the
-    others are read once and stay in memory.
+    ``target`` [n_classes], multi-hot. ``items`` maps an ID to
+    ``{"key": .., "labels": [class index, ..]}``, with an optional ``source``,
+    the original that a recording was cut from. If ``parts`` is False, items
+    lack ``parts`` and ``mask``, and ``whole`` is read once and stays in memory.
     """
 
     def __init__(self, store, items, n_classes, parts=True):
@@ -51,7 +51,7 @@ class EmbeddingDataset(DynamicItemDataset):
             yield entry["mask"].float()
 
         def multi_hot(labels):
-            """Class indices as a vector, [n_classes]."""
+            """Turn class indices into a multi-hot vector, [n_classes]."""
             target = torch.zeros(n_classes)
             target[list(labels)] = 1.0
             return target
@@ -68,7 +68,7 @@ class EmbeddingDataset(DynamicItemDataset):
         self.set_output_keys(["id", *provided, "target"])
 
     def part(self, chosen):
-        """The items where ``chosen`` (N booleans) is true."""
+        """Return the items where ``chosen`` (N booleans) is true."""
         items = zip(self.data.items(), chosen, strict=True)
         return EmbeddingDataset(
             self.store,
@@ -77,11 +77,11 @@ class EmbeddingDataset(DynamicItemDataset):
         )
 
     def without_parts(self):
-        """The same items for a learner without fine scores."""
+        """Return the same items for a learner without fine scores."""
         return EmbeddingDataset(self.store, self.data, self.n_classes, False)
 
     def shots(self):
-        """All items at once, as `LabeledItems` for a learner that starts from them."""
+        """Return all items as `LabeledItems`, to initialize a learner."""
         with self.output_keys_as(["whole", "target"]):
             items = [self[index] for index in range(len(self))]
         return LabeledItems(
@@ -94,7 +94,7 @@ class EmbeddingDataset(DynamicItemDataset):
 
 
 def batch_item(batch):
-    """The `Embeddings` of a batch of an `EmbeddingDataset`, with parts or not."""
+    """Turn a batch of an `EmbeddingDataset` into `Embeddings`."""
     item = Embeddings(batch.whole.data, None, None)  # [B, D]
     if hasattr(batch, "parts"):
         parts, mask = batch.parts.data, batch.mask.data.bool()
@@ -103,7 +103,7 @@ def batch_item(batch):
 
 
 def rows_of(task, rows):
-    """The rows of a manifest that belong to a task: all, or its half's."""
+    """Return the rows of a task: all, or those of its half of the classes."""
     if task.all_class_names is None:
         return rows
     names = set(task.class_names)
@@ -111,7 +111,7 @@ def rows_of(task, rows):
 
 
 def caption_dataset(clap, captions, n_classes, store_folder, pad_to=None):
-    """An `EmbeddingDataset` of `Caption`s; see `embed_captions`."""
+    """Make an `EmbeddingDataset` of `Caption`s; see `embed_captions`."""
     texts = [caption.caption for caption in captions]
     store, keys = embed_captions(clap, texts, store_folder, pad_to)
     items = {
@@ -130,22 +130,22 @@ def recording_dataset(
     batch_size=None,
     **clip_options,
 ):
-    """An `EmbeddingDataset` of recordings; see `embed_recordings`.
+    """Make an `EmbeddingDataset` of recordings; see `embed_recordings`.
 
     Arguments
     ---------
     clap : FrozenClap
         The backbone.
     rows : list of dict
-        Of a manifest that a prep script wrote, see `read_manifest`.
+        Rows of a manifest that a prep script wrote, see `read_manifest`.
     class_names : list of str
-        In the order of the class indices.
+        The classes, in the order of the class indices.
     store_folder : str or pathlib.Path
         Where feature stores live.
     clip_seconds, **clip_options
         How recordings become clips, see `afpt_plugin.data.audio.read_clip`.
     batch_size : int, optional
-        Recordings encoded at once, see `embed_recordings`.
+        How many recordings to encode at once, see `embed_recordings`.
     """
     settings = {"clip_seconds": clip_seconds, **clip_options}
     store, keys = embed_recordings(
@@ -169,7 +169,7 @@ def recording_dataset(
 
 
 def _layout(clap):
-    """What a shard of a backbone's entries holds."""
+    """Return the fields of a backbone's shards, with dtypes and dimensions."""
     rows = torch.float32, (clap.embed_dim,)
     return {
         "whole": (torch.float32, ()),
@@ -181,10 +181,10 @@ def _layout(clap):
 def embed_captions(clap, captions, store_folder, pad_to=None):
     """Store the embeddings of captions.
 
-    What is stored of a caption depends on the caption alone: the tower always
-    sees `CAPTION_ROWS` captions of its own number of tokens. In a batch of
-    another shape, matrix products are rounded otherwise, and a run would end
-    a little differently after others have left captions in the store.
+    What is stored for a caption depends on the caption alone: the tower always
+    sees `CAPTION_ROWS` captions that have the same number of tokens. A batch of
+    another shape would round matrix products differently, so a run's result
+    would depend slightly on the captions that earlier runs left in the store.
 
     Arguments
     ---------
@@ -201,7 +201,7 @@ def embed_captions(clap, captions, store_folder, pad_to=None):
     Returns
     -------
     store : FeatureStore
-        With ``whole`` [D], ``parts`` [T, D] and ``mask`` [T].
+        Its entries have ``whole`` [D], ``parts`` [T, D] and ``mask`` [T].
     keys : list of str
         N keys, in the order of ``captions``.
     """
@@ -210,8 +210,8 @@ def embed_captions(clap, captions, store_folder, pad_to=None):
     store = FeatureStore(
         store_folder, clap.fingerprint, settings, _layout(clap)
     )
-    # Neighbors in length share their number of tokens; the text settles the
-    # order.
+    # Texts of similar length tend to have equally many tokens. Sorting by text,
+    # too, makes the order unique.
     ordered = sorted(set(captions), key=lambda text: (len(text), text))
     _say_what_is_cut(clap.caption_encoder, captions, pad_to)
 
@@ -231,7 +231,7 @@ def embed_captions(clap, captions, store_folder, pad_to=None):
                 embeddings = clap.encode_captions(
                     rows + rows[:1] * spare, pad_to
                 )
-                # The rows that fill the batch up are discarded.
+                # Discard the rows that only fill up the batch.
                 found = gpu_encoding.entries(
                     embeddings, keep_padding=bool(pad_to)
                 )
@@ -241,16 +241,17 @@ def embed_captions(clap, captions, store_folder, pad_to=None):
     store.fill(
         [content_key(caption) for caption in ordered],
         encode,
-        batch_size=256,  # within one, equal numbers of tokens are grouped
+        batch_size=256,  # encode() groups these by number of tokens
         desc="encoding captions",
     )
     return store, [content_key(caption) for caption in captions]
 
 
 def _say_what_is_cut(encoder, captions, pad_to):
-    """Warn of captions that have more tokens than are read of them."""
+    """Warn about captions that have more tokens than the tower reads."""
     limit = min(pad_to or encoder.max_length, encoder.max_length)
-    # No token is shorter than a byte, and few surround a text.
+    # Only these can be too long: a token has at least one byte, and few special
+    # tokens surround a text.
     long = [text for text in captions if len(text.encode()) + 4 > limit]
     counts = encoder.count_tokens(long) if long else []
     cut = [t for t, n in zip(long, counts, strict=True) if n > limit]
@@ -272,25 +273,25 @@ def embed_recordings(
     clap : FrozenClap
         The backbone.
     recordings : list of dict
-        N, each with a ``key``, see `content_key`.
+        N recordings, each with a ``key``, see `content_key`.
     store_folder : str or pathlib.Path
         Where feature stores live.
     load : callable
         Takes a recording and returns its ``sig`` [samples] at
-        ``clap.sample_rate``. It runs in threads, while the batches before are
+        ``clap.sample_rate``. It runs in threads while earlier batches are
         encoded.
     settings : dict
         How ``load`` crops and pads, as JSON values, e.g.
-        ``{"clip_seconds": 5.0, "crop": "start"}``. Where a GPU encodes in
-        TF32, the store's settings say so, too.
+        ``{"clip_seconds": 5.0, "crop": "start"}``. If a GPU encodes in TF32,
+        the store's settings say so, too.
     batch_size : int, optional
-        How many recordings to encode at once; by default 8, on a GPU as many
-        as its memory suggests.
+        How many recordings to encode at once; by default 8, or on a GPU a
+        number that suits its memory.
 
     Returns
     -------
     store : FeatureStore
-        With ``whole`` [D], ``parts`` [T, D] and ``mask`` [T].
+        Its entries have ``whole`` [D], ``parts`` [T, D] and ``mask`` [T].
     keys : list of str
         N keys, in the order of ``recordings``.
     """
@@ -315,7 +316,7 @@ def embed_recordings(
     def load_one(index):
         """Read a recording."""
         sig = load(recordings[index])
-        # A view of its start would keep all of a long recording.
+        # A view of the start would keep the whole recording in memory.
         whole = sig.untyped_storage().nbytes()
         return sig.clone() if whole > 2 * sig.nbytes else sig
 

@@ -1,4 +1,4 @@
-"""A recording's file, or its bytes, as blocks of samples that were checked.
+"""Decode a recording's file, or its bytes, into checked blocks of samples.
 
 Authors
  * The afpt_plugin developers 2026
@@ -25,16 +25,20 @@ from afpt_plugin.errors import InputError
 
 logger = get_logger(__name__)
 
-#: Rates that hold sound, in Hz; bats are recorded at up to 500 kHz.
+#: The lowest and highest accepted sample rate, in Hz; bats are recorded at up
+#: to 500 kHz.
 RATES = (100, 1_000_000)
-# Samples of all channels together, before or after resampling: the most that
-# are one block (30 s of two channels at 48 kHz are), and in each block of more.
+# Numbers of samples in all channels together, before or after resampling. A
+# recording of up to WHOLE samples is one block, e.g. 30 s of two channels at 48
+# kHz; a longer one is cut into blocks of up to BLOCK samples.
 WHOLE, BLOCK = 2**22, 2**20
-# Bytes of a file that is read at once, which tells a failing disk by its name.
+# The largest file, in bytes, that is read into memory first, so that a failing
+# disk is reported as such.
 IN_MEMORY = 2**25
-# Integers of 24 bits as floats: louder ones overflow in a backbone.
+# Some files hold 24-bit integers as floats. Larger samples would overflow in a
+# backbone.
 MAX_SAMPLE = 2.0**24
-# Audio by its name, which libsndfile cannot decode.
+# Extensions of audio files that libsndfile cannot decode.
 UNDECODABLE = set(
     ".3gp .aac .ac3 .alac .amr .ape .dff .dsf .m4a .m4b .m4r .mka .mpc .ra .tta "
     ".weba .wma .wv".split()
@@ -42,51 +46,54 @@ UNDECODABLE = set(
 
 
 def decode(data):
-    """Decode a whole file's bytes, and refuse what libsndfile would let pass.
+    """Decode a whole file's bytes, and refuse damage that libsndfile accepts.
 
     Returns
     -------
     sig : torch.Tensor
         float32, [samples, channels].
     rate : int
-        In Hz.
+        Sample rate, in Hz.
 
     Raises
     ------
     InputError
-        If it is empty, truncated, not finite or not audio. The message lacks
-        the path, which the caller adds.
+        If the file is empty, truncated, not finite or not audio. The message
+        lacks the path, which the caller adds.
     """
     with open_audio(data) as audio:
         return torch.cat(list(audio.blocks())), audio.samplerate
 
 
 class _Audio(soundfile.SoundFile):
-    """An open file that gives its samples in blocks, with every check."""
+    """An open file that yields its samples in blocks and checks them."""
 
     announced = None
 
     def seekable(self):
-        """No: soundfile would seek after each read, which a decoder may feel."""
+        """Return False, since soundfile would otherwise seek after each read.
+
+        Such a seek may disturb a decoder.
+        """
         return False
 
     def is_short(self, ratio=1):
-        """Whether ``blocks(ratio)`` yields a single one."""
+        """Whether ``blocks(ratio)`` yields a single block."""
         return self.frames * self.channels * max(1, ratio) <= WHOLE
 
     def blocks(self, ratio=1):
-        """Yield all samples, [samples, channels], in blocks for `BLOCK`.
+        """Yield all samples in blocks, [samples, channels]; see `BLOCK`.
 
         Arguments
         ---------
         ratio : float
-            How many samples will be made of one.
+            How many samples resampling will make of each one.
         """
         size, count = self.frames, 0
         if not self.is_short(ratio):
             size = int(max(1, BLOCK // max(1, ratio) // self.channels))
-            # Whole seconds are resampled alike; each other length would leave
-            # a plan of the convolution in memory.
+            # All blocks of whole seconds share one plan of the resampling
+            # convolution; any other length would leave its own plan in memory.
             size -= size % self.samplerate if size > self.samplerate else 0
         while count < self.frames:  # an unknown number is about 2**63
             wanted = min(size, self.frames - count)
@@ -115,10 +122,10 @@ class _Audio(soundfile.SoundFile):
 
 
 def _descriptor(file):
-    """What libsndfile reads by itself, of a file or of bytes in memory.
+    """Open a file, or bytes in memory, for libsndfile to read by itself.
 
-    A Python file would be called for every few kilobytes, and threads would
-    wait for each other as often.
+    libsndfile would call a Python file for every few kilobytes, and threads
+    would wait for each other at each call.
     """
     if not isinstance(file, io.BytesIO):
         descriptor = os.dup(file.fileno())
@@ -129,7 +136,8 @@ def _descriptor(file):
                 if copy.write(file.getbuffer()) < len(file.getbuffer()):
                     return file
                 descriptor = os.dup(copy.fileno())
-        # Only Linux has files in memory, and a limit on files is one on them.
+        # Only Linux has files in memory, and limits on files apply to them,
+        # too.
         except (AttributeError, OSError):
             return file
     os.lseek(descriptor, 0, os.SEEK_SET)
@@ -143,7 +151,7 @@ def open_audio(source):
     Raises
     ------
     InputError
-        As `decode` does, in the body, too.
+        In the cases of `decode`, also inside the ``with`` block.
     OSError
         If the file cannot be read.
     """
@@ -157,7 +165,7 @@ def open_audio(source):
                 raise InputError(f"no name of a file ({error})") from error
             if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
                 raise InputError("not a regular file")  # a pipe may never end
-            # Neither may the kernel's own files, which claim 0 bytes.
+            # The kernel's own files claim 0 bytes and may never end, either.
             if found.st_size == 0:
                 raise InputError("empty: 0 bytes")
             file, size = stack.enter_context(open(source, "rb")), found.st_size

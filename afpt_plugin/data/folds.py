@@ -1,4 +1,4 @@
-"""Which recordings are tested, and which of the others may be learned from.
+"""Choose the recordings to test on, and those that training may use.
 
 Authors
  * The afpt_plugin developers 2026
@@ -14,20 +14,21 @@ logger = get_logger(__name__)
 
 
 def select_folds(task, root, rows, folds=None, source_folds=None):
-    """Mark the rows of the folds that are not tested as ``train``.
+    """Mark the rows outside the tested folds as ``train``.
 
     Arguments
     ---------
     task : Task
-        Gives the data set's name and own folds.
+        Gives the data set's name and its own folds.
     root : str or pathlib.Path
-        Where the data set lies, for messages.
+        The data set's folder, for messages.
     rows : list of dict
         See `afpt_plugin.data.manifests.prepare_manifests`.
     folds : list of int, optional
         The folds to test on; by default all.
     source_folds : int, optional
-        Take this many new folds in place of the data set's own.
+        Make this many new folds, which share no source, in place of the data
+        set's own.
 
     Returns
     -------
@@ -41,7 +42,7 @@ def select_folds(task, root, rows, folds=None, source_folds=None):
     Raises
     ------
     InputError
-        If there are no such folds, or no recording to test.
+        If a fold does not exist, or there is no recording to test.
 
     Example
     -------
@@ -84,12 +85,12 @@ def select_folds(task, root, rows, folds=None, source_folds=None):
 
 
 def check_folds(task, folds=None, source_folds=None):
-    """All folds that there are, and those that are tested; see `select_folds`.
+    """Return all existing folds, and the tested ones; see `select_folds`.
 
     Raises
     ------
     InputError
-        If there are no such folds.
+        If a fold does not exist.
 
     Example
     -------
@@ -104,7 +105,7 @@ def check_folds(task, folds=None, source_folds=None):
     known = {str(fold): fold for fold in all_folds}
     found = [None]
     if isinstance(folds, (list, tuple)):
-        # Of folds 1 and a, both are texts, but YAML makes 1 a number.
+        # If the folds are "1" and "a", YAML still reads 1 as a number.
         found = [known.get(str(text_of(fold))) for fold in folds]
     if None in found:
         raise InputError(
@@ -115,15 +116,16 @@ def check_folds(task, folds=None, source_folds=None):
 
 
 def leave_tested_out(task, train, tested):
-    """Leave out of training what is tested, or was cut from what is tested.
+    """Remove training rows that share content or source with tested ones.
 
-    Of the rows of two manifests, with ``source`` and ``sha256``: those that may
-    be learned from, and how many others there are.
+    ``train`` and ``tested`` are rows of two manifests, with ``source`` and
+    ``sha256``. A training row is removed if it shares one of the two with a
+    tested row. Returns the rows that are kept, and how many were removed.
 
     Raises
     ------
     InputError
-        If none is kept.
+        If no row is kept.
 
     Example
     -------

@@ -1,4 +1,4 @@
-"""Items that stay on a GPU: a batch is then a few rows of large tensors.
+"""Keep a data set on a GPU, so that a batch is a few rows of large tensors.
 
 Reading, padding and copying the items of a batch takes Python longer than a
 GPU needs for a training step. Embeddings are small, so those of a whole set are
@@ -14,21 +14,21 @@ from torch.nn.utils.rnn import pad_sequence
 
 from afpt_plugin.training.memory import free_bytes
 
-#: A set may take this share of a GPU's free memory.
+#: The largest share of a GPU's free memory that a data set may take.
 SHARE = 0.25
 
 FIELDS = ("whole", "parts", "mask", "target")
 
 
 class Batch:
-    """What a `PaddedBatch` of an `EmbeddingDataset` is, made of tensors.
+    """A batch with the interface of an `EmbeddingDataset`'s `PaddedBatch`.
 
     Arguments
     ---------
     ids : list of str
-        Of the items.
+        IDs of the items.
     tensors : dict of torch.Tensor
-        Field to the items' values, ``[B, *]``.
+        Maps a field to the items' values, ``[B, *]``.
 
     Example
     -------
@@ -44,7 +44,7 @@ class Batch:
 
     @staticmethod
     def tensors(batch):
-        """Field to tensor, of this or of a `PaddedBatch`."""
+        """Return a dict of field to tensor, of a `Batch` or a `PaddedBatch`."""
         return {
             name: getattr(batch, name).data
             for name in FIELDS
@@ -52,15 +52,15 @@ class Batch:
         }
 
     def to(self, device):
-        """The batch on a device."""
+        """Return the batch on a device."""
         tensors = Batch.tensors(self).items()
         return Batch(self.id, {name: t.to(device) for name, t in tensors})
 
 
 class GpuDataset(torch.utils.data.Dataset):
-    """An `EmbeddingDataset`, padded and on a device; use `on_device`.
+    """An `EmbeddingDataset`, padded and stored on a device; see `on_device`.
 
-    An item is its row. `collate` makes a `Batch` of rows.
+    An item is its row number. `collate` turns row numbers into a `Batch`.
     """
 
     def __init__(self, ids, tensors):
@@ -73,7 +73,7 @@ class GpuDataset(torch.utils.data.Dataset):
         return row
 
     def collate(self, rows):
-        """The items of some rows, as a `Batch`."""
+        """Return the items of some rows as a `Batch`."""
         device = self.tensors["whole"].device
         index = torch.tensor(rows).to(device, non_blocking=True)  # [B]
         return Batch(
@@ -83,19 +83,20 @@ class GpuDataset(torch.utils.data.Dataset):
 
 
 def on_device(dataset, device):
-    """Put a set on a device, if it fits there.
+    """Put a data set on a device, if it fits there.
 
     Arguments
     ---------
     dataset : EmbeddingDataset
         The items.
     device : torch.device
-        Where to.
+        The device to put them on.
 
     Returns
     -------
     GpuDataset or EmbeddingDataset
-        The same set if it would take more than `SHARE` of what is free.
+        The data set on the device, or the given one if it would take more than
+        `SHARE` of the free memory.
 
     Example
     -------

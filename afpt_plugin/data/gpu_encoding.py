@@ -1,9 +1,9 @@
-"""How recordings get to a tower and embeddings back, on a CPU and on a GPU.
+"""Move recordings to a tower and embeddings back, on a CPU or a GPU.
 
-On a CPU nothing is to be gained. A GPU has to be kept busy: recordings are read
-by as many threads as there are cores, into memory from which they are copied
-while the batch before is encoded, and what comes back is waited for by the
-thread that writes it.
+A CPU needs no special treatment. A GPU has to be kept busy: as many threads as
+there are cores read recordings into memory, from which they are copied while
+the previous batch is encoded. Only the thread that writes the embeddings waits
+for them.
 
 Authors
  * The afpt_plugin developers 2026
@@ -14,15 +14,16 @@ import os
 
 import torch
 
-#: Recordings encoded at once on a CPU, where more are no faster.
+#: Recordings encoded at once on a CPU; more are no faster.
 CPU_BATCH = 8
 
-#: The most on a GPU, a power of two: larger products are no faster, and cards
-#: with enough memory for it encode the same batches.
+#: The most recordings encoded at once on a GPU, a power of two. More are no
+#: faster, and all GPUs with enough memory encode the same batches.
 GPU_BATCH = 128
 
-#: Recordings in a shard. A kill loses the shard that is being written, a batch
-#: that waits, and one that is being encoded: no more than on a CPU.
+#: Recordings in a shard. A killed run loses the shard that is being written,
+#: one waiting batch and the batch that is being encoded, which is no more than
+#: on a CPU.
 GPU_SHARD = 256
 
 #: Threads that read recordings for a GPU.
@@ -30,15 +31,16 @@ N_READERS = os.cpu_count() or 1
 
 
 def is_gpu(device):
-    """Whether work on a device runs behind Python's back."""
+    """Whether a device works asynchronously."""
     return device.type == "cuda"
 
 
 def arithmetic(device):
-    """What a store's settings say of a device's arithmetic, a dict.
+    """Describe a device's arithmetic for a store's settings, as a dict.
 
-    Nothing of float32. Where a GPU may round to TF32, ten bits of mantissa,
-    embeddings differ from the third digit on, and have a store of their own.
+    The dict is empty for float32. If a GPU may round to TF32, with ten bits of
+    mantissa, embeddings differ from the third digit on and get a store of their
+    own.
 
     Example
     -------
@@ -53,10 +55,10 @@ def arithmetic(device):
 
 @torch.no_grad()
 def recordings_at_once(clap, n_samples):
-    """How many recordings of ``n_samples`` to encode at once.
+    """Return how many recordings of ``n_samples`` to encode at once.
 
-    On a GPU a small batch is encoded to see what memory it takes; a power of
-    two of which half of the free memory holds, at most `GPU_BATCH`.
+    On a GPU, a small batch is encoded to measure its memory. The result is the
+    largest power of two that fits half of the free memory, at most `GPU_BATCH`.
     """
     device = clap.device
     if not is_gpu(device):
@@ -73,7 +75,7 @@ def recordings_at_once(clap, n_samples):
 
 
 def power_of_two(most):
-    """The largest from 1 to `GPU_BATCH` that is at most ``most``.
+    """Return the largest power of two up to ``most``, from 1 to `GPU_BATCH`.
 
     Example
     -------
@@ -84,7 +86,7 @@ def power_of_two(most):
 
 
 def zeros_for(device, shape):
-    """Zeros in the CPU's memory, from which a device can copy by itself.
+    """Make zeros in CPU memory, pinned so that a GPU can copy them by itself.
 
     Example
     -------
@@ -95,16 +97,16 @@ def zeros_for(device, shape):
 
 
 def make_sender(device):
-    """A function that copies a list of tensors to a device.
+    """Return a function that copies a list of tensors to a device.
 
-    To a GPU from pinned memory, beside what the GPU computes.
+    A GPU copies from pinned memory while it computes.
     """
     if not is_gpu(device):
         return lambda tensors: [tensor.to(device) for tensor in tensors]
     beside = torch.cuda.Stream(device)
 
     def send(tensors):
-        """Start the copies; what is computed next waits for them."""
+        """Start the copies; later computations wait for them."""
         computing = torch.cuda.current_stream(device)
         with torch.cuda.stream(beside):
             sent = [tensor.to(device, non_blocking=True) for tensor in tensors]
@@ -119,17 +121,18 @@ def make_sender(device):
 def entries(embeddings, keep_padding=False):
     """Yield a batch of `Embeddings` as entries of a store, without padding.
 
-    From a GPU, copies start at once and are waited for by who reads them.
+    Copies from a GPU start at once; only the reader of the entries waits for
+    them.
     """
     device, copied = embeddings[0].device, None
     on_cpu = [part.to("cpu", non_blocking=True) for part in embeddings]
     if is_gpu(device):
-        # It sleeps instead of taking a core from those who decode.
+        # Waiting for a blocking event sleeps and leaves the core to decoding.
         copied = torch.cuda.Event(blocking=True)
         copied.record(torch.cuda.current_stream(device))
 
     def read():
-        """Wait and yield."""
+        """Wait for the copies and yield the entries."""
         if copied is not None:
             copied.synchronize()
         for whole, parts, mask in zip(*on_cpu, strict=True):

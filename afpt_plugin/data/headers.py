@@ -1,8 +1,9 @@
-"""What a recording's header announces, held against what the file holds.
+"""Compare what a recording's header announces with what the file holds.
 
-libsndfile believes the smaller of the two, in silence, so half of a recording
-would pass for a whole one. The chunk that holds the samples decides: the size
-of the whole file, which stands before it, is wrong in many complete files.
+libsndfile silently believes the smaller of the two, so half of a recording
+would pass for a whole one. Here, the size of the chunk that holds the samples
+decides. The size of the whole file, which the header states before it, is wrong
+in many complete files.
 
 Authors
  * The afpt_plugin developers 2026
@@ -14,9 +15,10 @@ import zlib
 
 from afpt_plugin.errors import InputError
 
-# Of chunked files, by their first bytes: the form types, the byte order, where
-# the first chunk begins, how many bytes name a chunk and tell its size, whether
-# that counts the two, and to how many bytes a chunk is padded.
+# Properties of chunked formats, by the first bytes of a file: the form types,
+# the byte order, where the first chunk begins, how many bytes a chunk's name
+# and its size take, whether the size includes those two, and to a multiple of
+# how many bytes a chunk is padded.
 CHUNKED = {
     b"RIFF": ((b"WAVE",), "little", 12, 4, 4, False, 2),
     b"RIFX": ((b"WAVE",), "big", 12, 4, 4, False, 2),
@@ -28,15 +30,16 @@ CHUNKED = {
 }
 SAMPLES = (b"data", b"SSND", b"BODY")
 
-# What libsndfile notes about the few other formats that tell their length.
+# Notes on missing samples in libsndfile's log, for the few other formats that
+# state their length.
 CUT = re.compile(r"truncated|[Dd]ata length \d+ should be|short read")
 
-# What precedes a number of samples in that log, of formats that have one.
+# Patterns of the number of samples in that log, for formats that have one.
 COUNT = dict.fromkeys(("AVR", "MPC2K"), r"Frames\s*: (\d{1,18})\b")
 COUNT["MAT5"] = r"Cols : (\d{1,18})\b"
-#: Formats whose files do not tell how long they are.
+#: Formats whose files do not state their length.
 SILENT = ("IRCAM", "PAF", "PVF", "XI")
-#: What `check_length` returns of a file whose writer did not know its length.
+#: What `check_length` returns for a file whose writer did not know its length.
 UNKNOWN = -1
 
 
@@ -46,14 +49,15 @@ def check_length(file):
     Arguments
     ---------
     file : file object
-        Of bytes, that can seek; it is left at its start.
+        A binary file that can seek; it is left at its start.
 
     Returns
     -------
     int or None
         How many samples of each channel the header announces; 0 if it counts
-        bytes alone, which are there; `UNKNOWN` if the header leaves it open, as
-        of a pipe; None if it is not known here.
+        only bytes, all of which are there; `UNKNOWN` if the header leaves the
+        length open, e.g. when writing to a pipe; None if this function does not
+        know the length.
 
     Raises
     ------
@@ -95,7 +99,7 @@ def _check_chunks(file, head, size):
     ]
     form = head[24:28] if head[:4] == b"riff" else head[8:12]
     if kinds and form not in kinds:
-        return None  # libsndfile says what it is
+        return None  # libsndfile reports what it is
     long_size, frames = None, 0
     while place + id_bytes + size_bytes <= size:
         file.seek(place)
@@ -108,7 +112,7 @@ def _check_chunks(file, head, size):
         elif name == b"COMM":
             frames = int.from_bytes(file.read(6)[2:], order)
             if form == b"AIFC" and file.read(12)[-4:] == b"ima4":
-                frames *= 64  # it counts packets
+                frames *= 64  # the header counts packets
         elif name in SAMPLES:
             if length == 2**32 - 1 and long_size is not None:
                 length = long_size
@@ -123,9 +127,10 @@ def _check_chunks(file, head, size):
 
 
 def _unknown(length, bits=32):
-    """Whether it stands for a length that was not known, as of a pipe.
+    """Whether a length is a placeholder, because the writer did not know it.
 
-    Those are 0 and about the most that a number with or without sign can be.
+    Placeholders are 0 and values close to the largest signed or unsigned
+    number.
     """
     limits = (2 ** (bits - 1), 2**bits)
     return length == 0 or any(n - 8192 <= length <= n for n in limits)
@@ -133,7 +138,7 @@ def _unknown(length, bits=32):
 
 def _compare(announced, held, unit="bytes"):
     missing = announced - max(0, held)
-    # An odd byte that a writer announces for padding is no sample.
+    # One missing byte of an odd number is padding, not a sample.
     if missing <= 0 or (missing == 1 and announced % 2):
         return
     share = round(100 * missing / announced)
@@ -145,7 +150,7 @@ def _compare(announced, held, unit="bytes"):
 
 
 def _refuse_unfinished(file, n_bytes):
-    """Tell an unfinished file from one without samples, whose chunks go on."""
+    """Refuse an unfinished file; in a finished one, a chunk would follow."""
     if not re.fullmatch(rb"[A-Za-z][\x20-\x7e]{3}", file.read(4)):
         raise InputError(
             f"its header announces 0 samples, but {n_bytes} bytes follow: the "
@@ -154,16 +159,16 @@ def _refuse_unfinished(file, n_bytes):
         )
 
 
-# Ogg's checksum is zlib's with the bits of each byte, and of the sum, reversed.
+# Ogg's checksum is zlib's, with the bits of each byte and of the sum reversed.
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 def _check_pages(file):
-    """Every page of an Ogg stream is whole, and the last says that it is."""
+    """Check that all pages of an Ogg stream are there and undamaged."""
     is_last, page = False, b""
     while head := file.read(27):
         if len(head) < 27 or head[:4] != b"OggS":
-            break  # something behind the stream, or half a header
+            break  # other data after the stream, or half a header
         sizes = file.read(head[26])
         body = file.read(sum(sizes))
         if is_last and head[5] & 2:
@@ -189,20 +194,20 @@ def _check_pages(file):
 
 
 def _check_frames(file, head, size):
-    """Hold the frames at the end of a FLAC file against what it announces.
+    """Compare the last frames of a FLAC file with what its header announces.
 
-    More samples than that would be left out. Fewer are noticed when they are
-    decoded, as damage is by each frame's checksum; so that of all samples is
-    not computed.
+    libsndfile would leave out samples beyond the announced number. Decoding
+    notices missing samples, and damage by each frame's checksum, so the
+    checksum of all samples is not computed.
     """
     block, longest = (int.from_bytes(head[n:m], "big") for n, m in _FLAC)
     announced = int.from_bytes(head[21:26], "big") % 2**36
     file.seek(max(42, size - min(4 * longest or 2**18, 2**20)))
     tail, found = file.read(), set()
-    for frame in re.finditer(rb"\xff\xf8", tail):  # all blocks of one size
+    for frame in re.finditer(rb"\xff\xf8", tail):  # blocks of equal size
         number = _frame_number(tail[frame.start() : frame.start() + 16])
         found |= {number}
-    # Two in a row: the bytes of one may be a coincidence.
+    # Require two in a row, since the bytes of one may be a coincidence.
     last = max((n for n in found - {None} if n - 1 in found), default=0)
     if 0 < announced <= last * block:
         raise InputError(
@@ -212,12 +217,12 @@ def _check_frames(file, head, size):
     return None if announced else UNKNOWN
 
 
-# Where the samples of a frame, and the bytes of the longest, are told.
+# Where the header states the samples of a frame and the bytes of the longest.
 _FLAC = ((10, 12), (15, 18))
 
 
 def _frame_number(head):
-    """The number in a FLAC frame's header; None if it is none."""
+    """Return the number in a FLAC frame's header, or None if it is invalid."""
     if len(head) < 16:
         return None
     n_ones = 8 - (head[4] ^ 0xFF).bit_length()
@@ -228,7 +233,7 @@ def _frame_number(head):
     end += {6: 1, 7: 2}.get(head[2] >> 4, 0)
     end += {12: 1, 13: 2, 14: 2}.get(head[2] & 15, 0)
     remainder = 0
-    for byte in head[: end + 1]:  # with its checksum: nothing remains
+    for byte in head[: end + 1]:  # 0 remains, as the checksum is included
         remainder ^= byte
         for _ in range(8):
             remainder = remainder << 1 ^ (remainder >> 7) * 0x107
@@ -236,7 +241,7 @@ def _frame_number(head):
 
 
 def check_count(announced, count):
-    """Refuse a recording of which fewer samples were decoded than announced."""
+    """Refuse a recording with fewer decoded samples than announced."""
     _compare(announced, count, "samples")
 
 
@@ -246,8 +251,8 @@ def check_log(log, kind):
     Returns
     -------
     int or None
-        How many samples of each channel are announced there; for a format
-        (``kind``) in `SILENT` a warning is due.
+        How many samples of each channel the log announces, if it does. For a
+        format (``kind``) in `SILENT`, the caller has to warn.
     """
     if found := CUT.search(log):
         line = next(row for row in log.splitlines() if found[0] in row)

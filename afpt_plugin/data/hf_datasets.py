@@ -1,8 +1,8 @@
-"""Data sets of Hugging Face's `datasets`, as records of recordings.
+"""Read data sets of Hugging Face's `datasets` as records of recordings.
 
-The library is an extra: ``pip install "afpt-plugin[datasets]"``. It never decodes
-audio here (that would take torchcodec): recordings come as bytes and are decoded
-as every other file is.
+The library is an optional dependency: ``pip install "afpt-plugin[datasets]"``.
+It does not decode audio here, which would need torchcodec. Recordings come as
+bytes and are decoded like every other file.
 
 Authors
  * The afpt_plugin developers 2026
@@ -16,7 +16,7 @@ from afpt_plugin.data.tables import text_of
 from afpt_plugin.errors import InputError, refuse_unwritable
 from afpt_plugin.files import replacing
 
-# What `save_to_disk` writes beside the data.
+# Files that `save_to_disk` writes beside the data.
 MARKERS = ("dataset_dict.json", "state.json")
 
 
@@ -39,23 +39,23 @@ def read_hf_dataset(source, folder, columns):
     source : str
         ``user/name``, ``user/name:configuration``, or a folder.
     folder : str or pathlib.Path
-        Its recordings are written below it, each once.
+        Recordings are written to a subfolder of this folder, each once.
     columns : dict
-        See `afpt_plugin.data.own_data.read_own_data`; by default, ``path`` is
-        the only column of audio.
+        See `afpt_plugin.data.own_data.read_own_data`; by default, ``path``
+        means the only column of audio.
 
     Returns
     -------
     records : list of dict
-        ``path``, ``ID``, ``label`` (a list), ``place`` and what else the data
-        set says.
+        Each has ``path``, ``ID``, ``label`` (a list), ``place`` and what else
+        the data set states.
     class_names : list of str or None
-        In its own order, if it has one.
+        In the data set's own order, or None if it has none.
 
     Raises
     ------
     InputError
-        If it is not there, or has no such columns.
+        If the data set cannot be loaded, or lacks the columns.
     """
     splits = _load(source)
     from datasets import Value
@@ -65,7 +65,7 @@ def read_hf_dataset(source, folder, columns):
         names = _find_columns(source, data, columns)
         own = {n: theirs for n, theirs in names.items() if n != "path"}
         kinds = {n: data.features[theirs] for n, theirs in own.items()}
-        # Of a list of labels
+        # Where a row has a list of labels, the kind of one label.
         kinds["label"] = getattr(kinds["label"], "feature", kinds["label"])
         class_names = getattr(kinds["label"], "names", class_names)
         for name, kind in kinds.items():
@@ -100,7 +100,7 @@ def read_hf_dataset(source, folder, columns):
 
 
 def _load(source):
-    """Name to split of a data set."""
+    """Load a data set as a dict of name to split."""
     try:
         import datasets
     except ImportError as error:
@@ -114,7 +114,7 @@ def _load(source):
         else:
             name, _, configuration = source.partition(":")
             found = datasets.load_dataset(name, configuration or None)
-    except Exception as error:  # of damaged files, whatever comes of them
+    except Exception as error:  # damaged files may raise anything
         reason = " ".join(str(error).split())
         start = "" if is_saved(source) else "no such file or folder, and "
         raise InputError(
@@ -127,7 +127,7 @@ def _load(source):
 
 
 def _find_columns(source, data, columns):
-    """What a split calls each column; those that it does not have are left out."""
+    """Map our names to a split's columns; leave out those that it lacks."""
     from datasets import Audio
 
     audio = [n for n, kind in data.features.items() if isinstance(kind, Audio)]
@@ -149,7 +149,7 @@ def _find_columns(source, data, columns):
 
 
 def _columns_of(data):
-    """What a data set offers, for messages."""
+    """Describe a data set's columns, for messages."""
     return (
         f"its columns are {', '.join(data.column_names)}: choose with columns, "
         "e.g. label: category"
@@ -157,10 +157,10 @@ def _columns_of(data):
 
 
 def _texts(kind, value):
-    """A row's labels, or another value, as a list of texts."""
+    """Return a row's labels, or another value, as a list of texts."""
     values = value if isinstance(value, list) else [value]
     if hasattr(kind, "int2str"):
-        # -1 and None: not labeled
+        # -1 and None mean that the row is not labeled.
         return [
             kind.int2str(v) if v is not None and v >= 0 else "" for v in values
         ]
@@ -168,7 +168,10 @@ def _texts(kind, value):
 
 
 def _write_recordings(data, column, split, folder):
-    """Write a split's recordings, unless they are there; a path or None of each."""
+    """Write a split's recordings that do not exist yet.
+
+    Returns the path of each, or None where there is no audio.
+    """
     from datasets import Audio
 
     raw = data.select_columns([column])
@@ -191,7 +194,7 @@ def _write_recordings(data, column, split, folder):
                 with refuse_unwritable(path), replacing(path) as part:
                     part.write_bytes(found["bytes"])
             else:
-                # A file beside the data set, or nothing
+                # The audio is a file beside the data set, or missing.
                 path = found.get("path")
         paths.append(path)
     return paths

@@ -1,17 +1,17 @@
-"""From a data set on disk to a manifest of its recordings.
+"""Turn a data set on disk into a manifest of its recordings.
 
-A prep script holds only what is true of its data set: where the metadata
-lies, what its columns mean, how the classes are called. The rest is here.
+A prep script holds only what is true of its data set: where the metadata lies,
+what its columns mean and what the classes are called. The rest is here.
 
 1. `find_root` finds the data set, `afpt_plugin.data.archives` fetches it.
 2. `afpt_plugin.data.tables.read_table` reads its metadata; the script makes
    one row per recording, ``{"ID", "wav", "label"}``, and puts what it finds
    wrong with it into ``"problem"``. `find_unlisted_files` warns of the files
    that the metadata does not list.
-3. `prepare_manifests` decodes and hashes every recording, stops on any that
-   cannot be used, and writes ``test.csv`` and ``prepare.json``.
+3. `prepare_manifests` decodes and hashes every recording, stops if any cannot
+   be used, and writes ``test.csv`` and ``prepare.json``.
 
-Training has no manifest: training reads captions, never audio.
+Training on captions needs no manifest, since it never reads audio.
 
 Authors
  * The afpt_plugin developers 2026
@@ -47,9 +47,9 @@ def read_manifest(path):
     Returns
     -------
     list of dict
-        With the keys `MANIFEST_COLUMNS`: ``duration`` is a number of seconds,
-        ``label`` the class names joined by ``|``, ``source`` what a recording
-        was cut from, empty where that is not known.
+        Rows with the keys `MANIFEST_COLUMNS`: ``duration`` is a number of
+        seconds, ``label`` the class names joined by ``|``, and ``source`` the
+        original that a recording was cut from, empty if it is not known.
 
     Raises
     ------
@@ -76,7 +76,7 @@ def read_manifest(path):
 
 
 def write_manifest(path, rows):
-    """Write the rows of `check_recordings`; returns whether the file changed."""
+    """Write the rows of `check_recordings`; return whether the file changed."""
     table = [MANIFEST_COLUMNS, *map(dict.values, rows)]
     return write_if_changed(path, csv_text(table))
 
@@ -89,12 +89,13 @@ def read_prepared(save_folder, data_folder=None):
     save_folder : str or pathlib.Path
         Where the manifests are.
     data_folder : str or pathlib.Path, optional
-        Of a run without preparation: they must be of it, and as written.
+        The data folder of a run that skips preparation: the manifests must
+        belong to it and be unchanged.
 
     Raises
     ------
     InputError
-        If they are missing, changed, or of another folder.
+        If the manifests are missing, changed, or belong to another folder.
     """
     path = Path(save_folder, "prepare.json")
     remedy = "so the preparation cannot be skipped; run without --skip_prep"
@@ -115,7 +116,7 @@ def read_prepared(save_folder, data_folder=None):
         )
     if data_folder is not None:
         given = os.path.abspath(data_folder)
-        # `find_root` finds it one level above and below, too.
+        # `find_root` also finds a data set one level above or below.
         places = (root, os.path.dirname(root))
         if given not in places and os.path.dirname(given) != root:
             raise InputError(f"{path} is of {root}, not of {given}, {remedy}")
@@ -123,7 +124,7 @@ def read_prepared(save_folder, data_folder=None):
 
 
 def _sha256(summary, folder):
-    """Of a summary and the manifests beside it."""
+    """Hash a summary and the manifests beside it."""
     known = {key: summary[key] for key in summary if key != "sha256"}
     digest = hashlib.sha256(json.dumps(known, sort_keys=True).encode())
     for name in ("test.csv", "train.csv"):
@@ -133,7 +134,7 @@ def _sha256(summary, folder):
 
 
 def write_prepared(save_folder, summary, tested, train=None):
-    """Write manifests and ``prepare.json``; returns whether a file changed."""
+    """Write manifests and ``prepare.json``; return whether a file changed."""
     manifest = Path(save_folder, "test.csv")
     changed = write_manifest(manifest, tested)
     learned_from = manifest.with_name("train.csv")
@@ -147,10 +148,10 @@ def write_prepared(save_folder, summary, tested, train=None):
 
 
 def data_fingerprint(rows):
-    """Hash what is tested: which recordings, with which labels and bytes.
+    """Hash the tested recordings: their IDs, labels and bytes.
 
     The fingerprint of a manifest's rows (64 hex digits) does not depend on the
-    files' location and order.
+    files' location or order.
     """
     keys = sorted((row["ID"], row["label"], row["sha256"]) for row in rows)
     return hashlib.sha256(json.dumps(keys).encode()).hexdigest()
@@ -171,41 +172,43 @@ def prepare_manifests(
 ):
     """Decode and hash every recording, stop on bad ones, write the manifests.
 
-    ``test.csv`` lists the recordings that are tested; only ``with_train``, there
-    is ``train.csv`` as well, of those that may be learned from: of the other
-    folds, or marked as such. Without it, they are not even decoded. Copies of
-    tested recordings, and what shares a source with one, are left out of it.
+    ``test.csv`` lists the tested recordings. If ``with_train`` is True,
+    ``train.csv`` lists those that training may use: the recordings of the other
+    folds, or those marked ``train``. It leaves out copies of tested recordings
+    and recordings that share a source with one. Otherwise, recordings for
+    training are not even decoded.
 
     A recording is bad if it is missing, unreadable, empty, truncated, not
-    finite, wrongly labeled, listed twice, or has a ``problem``; those left out
-    are listed in ``problems.csv``. One that is all zeros is used, with a
-    warning. Files that would not change are not touched, and recordings that
-    did not change are not read again.
+    finite, wrongly labeled, listed twice, or has a ``problem``;
+    ``problems.csv`` lists the bad ones. A recording that is all zeros is used,
+    with a warning. Files that would not change are not touched, and recordings
+    that did not change are not read again.
 
     Arguments
     ---------
     task : Task
         Gives the data set's name, class names and folds.
     root : str or pathlib.Path
-        Where the data set lies.
+        The data set's folder.
     rows : list of dict
-        ``ID``, ``wav`` (path), ``label`` (class names joined by ``|``);
-        optionally ``source`` (what it was cut from), ``problem``, what is
-        already known to be wrong (str), and ``train``, True for a recording
-        that is never tested; of a data set with folds, its ``fold``, as text.
+        Each has ``ID``, ``wav`` (path), ``label`` (class names joined by ``|``)
+        and, in a data set with folds, ``fold`` (as text). Optional keys are
+        ``source`` (the original that it was cut from), ``problem`` (a str that
+        says what is already known to be wrong) and ``train`` (True for a
+        recording that is never tested).
     save_folder : str or pathlib.Path
         Where the manifests and ``prepare.json`` go.
     folds : list of int, optional
         The folds to test on; by default all.
     source_folds : int, optional
-        Take this many new folds in place of the data set's own, see
+        Make this many new folds in place of the data set's own, see
         `afpt_plugin.data.folds.select_folds`.
     with_train : bool
         Whether to prepare recordings to learn from.
     allow_missing : int
         The number of bad recordings that may be left out.
     cache_folder : str or pathlib.Path, optional
-        Where the facts of good files are kept, by default ``save_folder``;
+        Where the facts about good files are kept, by default ``save_folder``;
         runs that share it read a recording once.
     settings, facts : dict
         Other settings of the prep script and other values of
@@ -227,14 +230,14 @@ def prepare_manifests(
     if task.folds or source_folds:
         rows, chosen, kind = select_folds(task, root, rows, folds, source_folds)
         settings["folds"] = chosen
-    if with_train:  # before all are decoded
+    if with_train:  # before anything is decoded
         refuse_no_training(task, [row for row in rows if row.get("train")])
     else:
         rows = [row for row in rows if not row.get("train")]
     good, left_out = check_recordings(
         rows, task.class_names, save_folder, allow_missing, cache_folder
     )
-    # Reversed, for the first of two rows of one ID is the good one.
+    # Reversed, since the first of two rows with the same ID is the good one.
     is_train = {row["ID"]: row.get("train") for row in reversed(rows)}
     tested = [row for row in good if not is_train[row["ID"]]]
     if not tested:
@@ -287,12 +290,12 @@ def find_root(data_folder, marker, name, fetch=None):
     data_folder : str or pathlib.Path
         The user's folder.
     marker : str or tuple of str
-        A file that every copy of the data set has, relative to its root, or
-        its spellings, any of which will do.
+        A file that every copy of the data set has, relative to its root; or
+        several spellings of it, one of which must exist.
     name : str
         The data set's name.
     fetch : callable, optional
-        Called if the data set is not there; then it is looked for once more.
+        Called if the data set is not found; the search is then repeated once.
 
     Returns
     -------
@@ -332,10 +335,11 @@ def find_root(data_folder, marker, name, fetch=None):
 
 
 def find_unlisted_files(folder, listed, metadata):
-    """Warn of the recordings in a folder that the metadata does not list.
+    """Warn about recordings in a folder that the metadata does not list.
 
-    ``listed`` holds their paths, relative to the folder, with ``/``; those
-    that are not listed are returned alike. ``metadata`` is for the message.
+    ``listed`` holds the listed paths, relative to the folder, with ``/``. The
+    unlisted paths are returned in the same form. ``metadata`` names the
+    metadata in the message.
     """
     folder = Path(folder)
     on_disk = {p.relative_to(folder).as_posix() for p in folder.rglob("*.wav")}

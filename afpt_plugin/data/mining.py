@@ -1,7 +1,7 @@
 """Pick captions for a list of class names from any caption corpus.
 
-A caption gets the label of every class that one of its phrases names: the class
-name itself, or a synonym, in any inflection:
+A caption gets the label of every class that it names, by the class name itself
+or a synonym, in any inflection:
 
 >>> folder = getfixture("tmp_path")
 >>> path = folder / "corpus.csv"
@@ -52,7 +52,7 @@ N_EXAMPLES = 3
 
 _BREAK = ","
 _NEGATORS = {"no", "not", "without", "never", "nor", "neither"}
-# They join two sounds, so that no phrase reaches across.
+# These words join two sounds, so a phrase never extends across one.
 _JOINTS = "after and as before but follow or plus then when while with"
 # fmt: off
 _IRREGULAR = {
@@ -83,15 +83,14 @@ class MiningReport(NamedTuple):
     #: other labels, too; ``phrase``, which matched the most captions;
     #: ``examples``, up to three of the captions picked.
     classes: pd.DataFrame
-    missing: list[
-        str
-    ]  # classes without a caption; a manifest needs one of each
+    #: Classes without a caption; a manifest needs a caption for every class.
+    missing: list[str]
     #: A row per unused caption: ``line`` (in JSON, the number of the record),
     #: ``reason``, ``caption``.
     skipped: pd.DataFrame
 
     def __str__(self):
-        """Two sentences and the table of classes."""
+        """Return two sentences and the table of classes."""
         reasons = sorted(self.skipped["reason"].value_counts().items())
         skipped = ", ".join(f"{reason} ({n})" for reason, n in reasons)
         read, of = f"{self.n_rows} rows", "rows"
@@ -130,8 +129,8 @@ def mine_captions(
 
     A phrase matches if
 
-    - its words stand in the caption whole, in any case and inflection
-      (``bark``: barks, barked, barking);
+    - all its words stand in the caption, in any case and inflection (``bark``:
+      barks, barked, barking);
     - they follow each other in any order, with up to two other words between
       them, but never across punctuation or a word that joins two sounds
       ("and", "while", "with", ...);
@@ -149,12 +148,13 @@ def mine_captions(
     class_names : list[str]
         The classes.
     synonyms : dict[str, list[str]] or str or pathlib.Path, optional
-        Class name to further phrases that name it, or a YAML file of that. A
-        phrase that starts with "not " names something else and discards the
-        matches that share a word with it, unless they say more: "not hot dog"
-        discards the dog of "a hot dog sizzles", and "not run" the bare word,
-        but not "man runs". Other classes have the phrases of the package
-        (``assets/synonyms.yml``), if it knows them.
+        Maps a class name to further phrases that name the class; or a YAML file
+        of such a mapping. A phrase that starts with "not " names something
+        else. It discards every match that shares a word with it, unless the
+        match covers more words: "not hot dog" discards the dog of "a hot dog
+        sizzles", and "not run" discards "runs" alone but not "man runs".
+        Classes that are not given use the package's phrases
+        (``assets/synonyms.yml``), where there are any.
     text_column : str, optional
         The column of captions; see `afpt_plugin.data.corpora`.
     max_per_class : int, optional
@@ -195,7 +195,7 @@ def mine_captions(
         if reason is None:
             found.append(replace(caption, labels=labels))
         else:
-            # Half a character, which JSON can write, fits no table.
+            # JSON can hold half of a surrogate pair, which no table can.
             shown = caption.caption.encode(errors="backslashreplace").decode()
             skipped.append((line, reason, shown))
 
@@ -205,7 +205,7 @@ def mine_captions(
     for label, name in enumerate(class_names):
         own = [c for c in captions if label in c.labels]
         examples = generator.sample(own, min(N_EXAMPLES, len(own)))
-        # The first of the most frequent, so that a tie goes to the name.
+        # max() takes the first of equals, so a tie goes to the class name.
         named_by = (p for p in phrases if p.label == label)
         best = max(named_by, key=hits_of.__getitem__)
         classes.append(
@@ -232,13 +232,14 @@ def mine_captions(
 
 
 def _load_synonyms(source):
-    """The phrases in a mapping or a YAML file, by folded class name."""
+    """Load the phrases of a mapping or a YAML file, by folded class name."""
     content, place = source, "synonyms"
     if isinstance(source, (str, Path)):
         place = source
         remedy = "Give a YAML file of lines like 'dog: [puppy, hound]'"
         try:
-            # Unlike PyYAML it refuses repeated keys and reads "no" as a word.
+            # Unlike PyYAML, ruamel.yaml refuses repeated keys and reads "no" as
+            # a word.
             content = YAML(typ="safe").load(read_text(source, remedy))
         except (YAMLError, ValueError, RecursionError) as error:
             if isinstance(error, InputError):
@@ -268,7 +269,7 @@ def _load_synonyms(source):
 
 
 def _all_phrases(class_names, synonyms):
-    """Every phrase of every class."""
+    """Yield every phrase of every class."""
     given = _load_synonyms({} if synonyms is None else synonyms)
     source = synonyms if isinstance(synonyms, (str, Path)) else "synonyms"
     unknown = given.keys() - set(map(_fold, class_names))
@@ -304,18 +305,18 @@ def _load_packaged_synonyms():
 
 
 def _fold(name):
-    """A class name without what data sets spell differently."""
+    """Remove differences in spelling between data sets from a class name."""
     return " ".join(name.casefold().replace("_", " ").split())
 
 
 def _alternatives(name):
-    """The names in a class name such as 'bathtub (filling), tub'."""
+    """Split a class name such as 'bathtub (filling), tub' into names."""
     parts = re.sub(r"\([^)]*\)", " ", _fold(name)).split(",")
     return [" ".join(p.split()) for p in parts if re.search(r"[^\W_]", p)]
 
 
 def _match(text, index):
-    """The phrases in a caption, and the reason (str) if there are none."""
+    """Find the phrases in a caption, or the reason (str) why there are none."""
     tokens = _tokens(text)
     present = set(tokens)
     spans, excluded = [], defaultdict(list)
@@ -339,14 +340,14 @@ def _match(text, index):
 
 
 def _discards(excluded, span):
-    """Whether an excluded span shares words with one that does not say more."""
+    """Whether an excluded span overlaps one that does not cover more words."""
     overlaps = excluded[0] < span[1] and span[0] < excluded[1]
     says_more = span[0] <= excluded[0] and excluded[1] <= span[1]
     return overlaps and not says_more or excluded == span
 
 
 def _spans(tokens, stems):
-    """Start and end of every place where the stems stand together."""
+    """Find start and end of every place where the stems stand together."""
     spans = []
     for start, first in enumerate(tokens):
         if first not in stems:
@@ -379,7 +380,7 @@ def _find_negation(tokens):
 
 
 def _tokens(text):
-    """Stems of a text; punctuation is `_BREAK`."""
+    """Split a text into stems; punctuation becomes `_BREAK`."""
     text = text.casefold().replace("_", " ").replace("\u2019", "'")
     text = re.sub(r"'s?\b|'", "", text.replace("n't", " not"))
     return [
@@ -390,7 +391,7 @@ def _tokens(text):
 
 @functools.lru_cache(maxsize=1 << 16)
 def _stem(word):
-    """An English word without its inflection."""
+    """Remove the inflection of an English word."""
     return _STEMMER.stemWord(_IRREGULAR.get(word, word))
 
 

@@ -1,12 +1,12 @@
-"""Labeled recordings as people have them, read into one form.
+"""Read a user's labeled recordings, in several forms, into one form.
 
 They come as one of these:
 
 - a folder with a folder for each class
-- a table, ``.csv``, ``.tsv`` or ``.parquet``: ``path`` (from the table's folder),
-  ``label`` (``|`` joins several) and, if there are any, ``fold``, ``source``
-  (what a recording was cut from; its clips never lie on both sides of a test)
-  and ``split`` (train, validation or test)
+- a table, ``.csv``, ``.tsv`` or ``.parquet``, with the columns ``path``
+  (relative to the table's folder), ``label`` (``|`` joins several) and,
+  optionally, ``fold``, ``source`` (the original that a recording was cut from;
+  training and test never share one) and ``split`` (train, validation or test)
 - a data set of Hugging Face's `datasets`: its name on the hub (``user/name``, or
   ``user/name:configuration``), or a folder that ``save_to_disk`` wrote
 
@@ -41,10 +41,11 @@ from afpt_plugin.task import Task
 
 logger = get_logger(__name__)
 
-#: What a table may say of a recording.
+#: The columns that a table may have.
 COLUMNS = ("path", "label", "fold", "source", "split")
 
-#: What the values of ``split`` mean; validation is learned from, too.
+#: The accepted values of ``split``, by meaning; validation is used for
+#: training.
 SPLITS = {"test": ("test", "eval", "evaluation")}
 SPLITS["train"] = ("train", "training", "dev", "validation", "valid", "val")
 
@@ -56,12 +57,12 @@ WANTED = (
 
 TABLES = (".csv", ".tsv", ".parquet")
 
-# A data set on the hub, maybe with the name of its configuration.
+# A data set on the hub, optionally with the name of its configuration.
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+(:[\w.-]+)?")
 
 
 class OwnData(NamedTuple):
-    """Somebody's labeled recordings."""
+    """A user's labeled recordings."""
 
     rows: list  # for `check_recordings`; each also has `place` and `split`
     class_names: list  # in the order of the class indices
@@ -69,18 +70,18 @@ class OwnData(NamedTuple):
 
     @property
     def is_split(self):
-        """Whether some recordings are for the test, and the others to learn from."""
+        """Whether the recordings are split into test and training."""
         return any(row["split"] == "test" for row in self.rows)
 
     @property
     def folds(self):
-        """The recordings' own folds, a sorted tuple; none where they are split."""
+        """The recordings' own folds, a sorted tuple; empty if `is_split`."""
         folds = {row["fold"] for row in self.rows if not self.is_split} - {""}
         is_number = all(fold.isdecimal() for fold in folds)
         return tuple(sorted(map(int, folds) if is_number else folds))
 
     def task(self, name, clip_seconds=None):
-        """Their `Task`; clips are as long as in the paper's benchmarks."""
+        """Make a `Task`, by default with clips as long as in the paper."""
         if clip_seconds is None:
             clip_seconds = 10.0 if self.multi_label else 5.0
         return Task(
@@ -95,32 +96,35 @@ class OwnData(NamedTuple):
 def read_own_data(
     source, folder=None, columns=None, class_names=None, multi_label=None
 ):
-    """Read somebody's labeled recordings.
+    """Read a user's labeled recordings.
 
     Arguments
     ---------
     source : str, pathlib.Path or dict
-        What the module's text lists, or class name to a list of files.
+        One of the forms that the module's docstring lists, or a dict of class
+        name to a list of files.
     folder : str or pathlib.Path, optional
-        Where recordings that lie within a data set's own files are written to.
+        Where to write recordings that lie inside a data set's own files.
     columns : dict, optional
-        How the table calls a column of `COLUMNS`, e.g. ``{"label": "category"}``.
+        The table's names for columns of `COLUMNS`, e.g.
+        ``{"label": "category"}``.
     class_names : list of str, optional
         The classes. A label may write a space as ``_`` and differ in case. By
-        default they are the labels, sorted, or in a data set's own order.
+        default, the classes are the labels, sorted or in a data set's own
+        order.
     multi_label : bool, optional
-        Whether a recording may have several classes; by default, whether one
-        row has.
+        Whether a recording may have several classes; by default, whether any
+        row has several labels.
 
     Returns
     -------
     OwnData
-        What is wrong with a row is its ``problem``.
+        If something is wrong with a row, its ``problem`` says what.
 
     Raises
     ------
     InputError
-        If there is nothing of the kind, or the classes are ambiguous.
+        If ``source`` has none of these forms, or the classes are ambiguous.
     """
     check_columns(columns)
     is_dict = isinstance(source, dict)
@@ -172,12 +176,12 @@ def read_own_data(
 
 
 def check_columns(columns):
-    """Refuse a mapping of columns that names others than `COLUMNS`.
+    """Refuse a mapping of columns whose keys are not in `COLUMNS`.
 
     Raises
     ------
     InputError
-        If it does, or is none.
+        If a key is unknown, or ``columns`` is not a valid mapping.
 
     Example
     -------
@@ -209,7 +213,7 @@ def _is_folder(path):
 
 
 def _read(source, folder, columns, class_names):
-    """Records, and the class names if the source knows their order."""
+    """Read records, and the class names if the source orders them."""
     path = Path(source)
     suffix = path.suffix.lower()
     is_hub = HUB_NAME.fullmatch(source) and suffix not in TABLES
@@ -238,7 +242,8 @@ def _read(source, folder, columns, class_names):
             label = label.split("|")
         own = {n: theirs for n, theirs in names.items() if n != "label"}
         record = {n: row.get(name, "").strip() for n, name in own.items()}
-        # Windows writes \\, which no file's name has elsewhere
+        # Windows separates folders by \\, which file names elsewhere do not
+        # hold.
         record["path"] = record["path"].replace("\\", "/")
         record["label"] = label
         if not record["path"]:
@@ -252,7 +257,7 @@ def _read(source, folder, columns, class_names):
 
 
 def _read_parquet(path, names, required):
-    """Pairs of a place and a row, every value as text but lists of labels."""
+    """Read pairs of a place and a row, whose values are texts or lists."""
     try:
         table = pyarrow.parquet.read_table(path)
     except (OSError, pyarrow.ArrowException) as error:
@@ -278,7 +283,7 @@ def _read_parquet(path, names, required):
 
 
 def _check_kind(path, name, theirs, kind):
-    """Refuse a column of parquet whose values are no texts or numbers."""
+    """Refuse a parquet column whose values are neither texts nor numbers."""
     shown, types = str(kind), pyarrow.types
     if name == "label" and (types.is_list(kind) or types.is_large_list(kind)):
         kind = kind.value_type
@@ -292,7 +297,7 @@ def _check_kind(path, name, theirs, kind):
 
 
 def _read_folder(folder, class_names):
-    """Records of a folder with a folder for each class."""
+    """Read the records of a folder that has a folder for each class."""
     records, loose = [], 0
     known = class_names and {_key(name) for name in class_names}
     for path in sorted(folder.iterdir()):
@@ -333,18 +338,18 @@ def _read_folder(folder, class_names):
 
 
 def _name(label):
-    """A label as a class name: one spelling of what looks the same."""
+    """Turn a label into a class name, with equal spelling for equal looks."""
     words = unicodedata.normalize("NFC", label).replace("_", " ").split()
     return " ".join(words)
 
 
 def _key(name):
-    """What a class name and a label are compared by."""
+    """Return the form in which class names and labels are compared."""
     return _name(name).casefold()
 
 
 def _names_of(records):
-    """The labels as class names."""
+    """Turn the labels into class names."""
     spellings = {}
     for record in records:
         for label in record["label"]:
@@ -370,7 +375,7 @@ def _place(record):
 
 
 def _merge(records):
-    """Rows of `OwnData`; rows that differ in their label alone are joined."""
+    """Make rows of `OwnData`; join records that differ only in their label."""
     rows, first = [], {}
     for record in records:
         if re.search("[\ud800-\udfff]", record["path"]):
@@ -385,7 +390,7 @@ def _merge(records):
             **{name: record.get(name, "") for name in COLUMNS[2:]},
             **{n: record[n] for n in ("place", "problem") if n in record},
         }
-        # As numbers in a column with gaps are written
+        # A column of numbers with gaps may write 1 as 1.0.
         row["fold"] = re.sub(r"^0*([0-9]+)(\.0*)?$", r"\1", row["fold"].strip())
         split = row["split"].strip().casefold()
         row["split"] = next((s for s, v in SPLITS.items() if split in v), "")
@@ -394,7 +399,7 @@ def _merge(records):
                 "problem",
                 f"the split {split!r} is none of train, validation, test",
             )
-        # However a path is spelled, it is one recording.
+        # Different spellings of a path mean the same recording.
         same = first.setdefault(os.path.normpath(row["wav"]), row)
         alike = all(same[name] == row[name] for name in COLUMNS[2:])
         if same is not row and alike:

@@ -1,4 +1,4 @@
-"""From one sample rate to any other, block by block, in little memory.
+"""Resample from any rate to any other, block by block, in little memory.
 
 Authors
  * The afpt_plugin developers 2026
@@ -12,27 +12,28 @@ import torch
 
 # torchaudio's defaults: zero crossings of the filter, and its roll-off.
 CROSSINGS, ROLLOFF = 6, 0.99
-# The most elements of a kernel, 20 MB while it is built; 11,024 Hz to 48 kHz,
-# the largest between rates that are in use, has 2.1 million.
+# The most elements of a kernel, which takes 20 MB while it is built. The
+# largest kernel between common rates, 11,024 Hz to 48 kHz, has 2.1 million.
 MAX_KERNEL = 2_500_000
-# Values of the filter that are computed at once.
+# How many values of the filter are computed at once.
 VALUES = 2**18
 
 
 def resample(blocks, from_rate, to_rate):
     """Resample blocks as if they were one signal.
 
-    The kernel of torchaudio's resampler has a row for each place that an output
-    sample may have between two others, so it grows with the reduced rates:
-    44,101 to 16,000 Hz takes 11 GB. Where it is large, its filter is computed
-    where each sample lies instead.
+    The kernel of torchaudio's resampler has a row for each position that an
+    output sample may have between two input samples. It grows with the two
+    rates, divided by their greatest common divisor: 44,101 to 16,000 Hz takes
+    11 GB. If the kernel would be too large, the filter is computed for each
+    output sample instead.
 
     Arguments
     ---------
     blocks : iterable of torch.Tensor
-        [channels, samples] each.
+        Blocks, [channels, samples] each.
     from_rate, to_rate : int
-        In Hz.
+        Sample rates, in Hz.
 
     Yields
     ------
@@ -55,7 +56,8 @@ def resample(blocks, from_rate, to_rate):
     is_small = new * (step + 2 * width) <= MAX_KERNEL
     if not is_small:
         step = 1
-    # Both begin at a multiple of `step`, where there is a sample of the result.
+    # The context and what is ready are multiples of `step`, where there is an
+    # output sample.
     context = -(-(width + step) // step) * step
     held, start, total, done = None, 0, 0, 0
     for block, following in pairwise(chain(blocks, [None])):
@@ -64,7 +66,7 @@ def resample(blocks, from_rate, to_rate):
         ready = max(0, total - context) // step * step
         if following is None:
             ready = total
-        # A float32 in torchaudio counts the samples, so it may add some.
+        # torchaudio counts samples in float32, so it may return too many.
         until = -(-ready * to_rate // from_rate)
         if until == done:
             continue
@@ -82,7 +84,7 @@ def resample(blocks, from_rate, to_rate):
 
 @functools.lru_cache(maxsize=16)
 def _resampler(from_rate, to_rate):
-    """The kernel depends on the two rates alone and is costly to build."""
+    """Build a resampler once for two rates, since its kernel is costly."""
     from torchaudio.transforms import Resample
 
     return Resample(
@@ -91,7 +93,7 @@ def _resampler(from_rate, to_rate):
 
 
 def _interpolate(held, start, places, from_rate, to_rate, width):
-    """Samples of the result at ``places``; ``held`` begins at ``start``."""
+    """Compute output samples at ``places``; ``held`` begins at ``start``."""
     taps = torch.arange(-width, width + 1)  # [n_taps]
     scale = ROLLOFF * min(from_rate, to_rate) / from_rate
     held = torch.nn.functional.pad(held, (width, width))
@@ -99,7 +101,7 @@ def _interpolate(held, start, places, from_rate, to_rate, width):
     parts = []
     for first in range(places.start, places.stop, size):
         place = torch.arange(first, min(first + size, places.stop)) * from_rate
-        whole = place // to_rate  # [size], of the sample before it
+        whole = place // to_rate  # [size], the input sample before it
         share = (place - whole * to_rate).double() / to_rate
         time = (taps - share[:, None]) * scale  # [size, n_taps]
         time = time.clamp(-CROSSINGS, CROSSINGS)

@@ -13,21 +13,21 @@ from afpt_plugin.errors import InputError
 
 
 def iterative_folds(target, n_folds, seed=0):
-    """Split items of one label or several into folds alike.
+    """Split items, each with one label or several, into similar folds.
 
     Iterative stratification (Sechidis et al. 2011, "On the Stratification of
-    Multi-Label Data", algorithm 1): the rarest label is dealt out first, each
-    item to the fold that lacks the label most, then to the one that lacks
-    items most.
+    Multi-Label Data", algorithm 1): the items of the rarest label are dealt out
+    first. Each goes to the fold that lacks the label most or, among equals,
+    lacks items most.
 
     Arguments
     ---------
     target : numpy.ndarray
         Multi-hot, [N, n_classes].
     n_folds : int
-        How many; numbered from 0 in what is returned, [N].
+        Number of folds; the returned array, [N], numbers them from 0.
     seed : int
-        Of the order among equals.
+        Seed of the order among equals.
 
     Example
     -------
@@ -44,7 +44,7 @@ def iterative_folds(target, n_folds, seed=0):
     )  # [n_folds, n_classes]
 
     def deal(indices, wanted):
-        """Give items away; ``wanted`` says how much a fold wants one."""
+        """Deal items out; ``wanted()`` tells how much each fold lacks one."""
         for index in rng.permutation(indices):
             ranks = np.lexsort((rng.random(n_folds), items, wanted()))
             best = fold[index] = ranks[-1]
@@ -62,7 +62,7 @@ def iterative_folds(target, n_folds, seed=0):
 
 
 def folds_by_source(keys, labels, sources, n_folds):
-    """Split recordings into folds that share no source, each class spread out.
+    """Split recordings into balanced folds that share no source.
 
     Every process and every run makes the same folds, wherever the files lie.
 
@@ -71,11 +71,11 @@ def folds_by_source(keys, labels, sources, n_folds):
     keys : list of str
         A unique name for each of the N recordings; their order does not matter.
     labels : list of str
-        The class of each.
+        The class of each recording.
     sources : list of str
-        What each was cut from.
+        The original that each recording was cut from.
     n_folds : int
-        How many; numbered from 1 in the list that is returned.
+        Number of folds; the returned list numbers them from 1.
 
     Raises
     ------
@@ -111,25 +111,26 @@ def folds_by_source(keys, labels, sources, n_folds):
 
 
 def draw_shots(target, sources, k, seed=0, drawn=()):
-    """Indices of labeled items, ``k`` of each class, as varied as possible.
+    """Draw indices of labeled items, ``k`` per class, as varied as possible.
 
-    A class takes one item of each source before a second one of any. Of items
-    with several labels, the rarest class draws first (as in `iterative_folds`),
-    and what it draws counts for all their classes.
+    A class takes one item of each source before a second one of any. If items
+    have several labels, the rarest class draws first (as in `iterative_folds`),
+    and an item counts for all its classes.
 
     Arguments
     ---------
     target : numpy.ndarray
         Multi-hot, [N, n_classes].
     sources : list of str
-        What each item was cut from.
+        The original that each item was cut from.
     k : int, optional
-        Items of a class; fewer where there are fewer; None for all.
+        Number of items per class, or all items where a class has fewer; None
+        draws all items.
     seed : int
-        Of the draw.
+        Seed of the draw.
     drawn : list of int
-        Indices that an earlier draw took: they are not drawn again, and what
-        shares a source with them comes last.
+        Indices that an earlier draw took: they are not drawn again, and items
+        that share a source with them come last.
 
     Example
     -------
@@ -140,14 +141,14 @@ def draw_shots(target, sources, k, seed=0, drawn=()):
     if k is None:
         return np.flatnonzero(target.any(1)).tolist()
     order = np.random.default_rng(seed).permutation(len(target))
-    # Items of a class and source that were taken, in this draw or before
+    # How many items of a class and source were taken, in this draw or before
     taken = Counter(
         (label, sources[index])
         for index in drawn
         for label in np.flatnonzero(target[index])
     )
     chosen = {}  # in the order of the draw
-    # Rarest first, so that a frequent class does not spend what it needs.
+    # Rarest first, so that a frequent class does not use up its items.
     for label in np.argsort(target.sum(0), kind="stable"):
         own = [int(index) for index in order if target[index, label]]
         n_wanted = k - sum(index in chosen for index in own)
@@ -156,7 +157,7 @@ def draw_shots(target, sources, k, seed=0, drawn=()):
             if index not in chosen and index not in drawn:
                 ranked.append((turns[label, sources[index]], index))
                 turns[label, sources[index]] += 1
-        ranked.sort(key=lambda pair: pair[0])  # stable: else in drawn order
+        ranked.sort(key=lambda pair: pair[0])  # stable: ties keep their order
         for _, index in ranked[: max(0, n_wanted)]:
             chosen[index] = True
             for other in np.flatnonzero(target[index]):

@@ -1,9 +1,10 @@
 """The frozen-feature store: a caption or a recording is encoded once.
 
 The towers are frozen, so an embedding depends on the content, the backbone and
-the preprocessing alone. A `FeatureStore` keeps embeddings in safetensors shards
-under a folder named after the last two, and finds them by the hash of the
-first. Epochs, seeds, learners and reruns then read instead of encode.
+the preprocessing alone. A `FeatureStore` keeps embeddings in safetensors
+shards, in a folder named after the backbone and the preprocessing, and finds
+them by the hash of the content. Later epochs, seeds, learners and reruns read
+instead of encoding again.
 
 1. Name what is stored:
 
@@ -25,7 +26,8 @@ first. Epochs, seeds, learners and reruns then read instead of encode.
 torch.Size([11, 2])
 
 A shard is never trusted: its name carries the hash of its bytes, and its header
-what it was made with. One that disagrees is set aside and encoded again.
+states what it was made with. A shard that does not match is set aside, and its
+items are encoded again.
 
 Authors
  * The afpt_plugin developers 2026
@@ -62,12 +64,13 @@ logger = get_logger(__name__)
 # Part of the folder's name: raise it when the layout of a shard changes.
 FORMAT_VERSION = 2
 
-# Threads that load. One keeps up with a tower on two cores, not with a GPU's.
+# Number of threads that load. One keeps up with a tower on two CPU cores, but
+# not with one on a GPU.
 N_LOADERS = max(1, min(4, (os.cpu_count() or 1) // 2))
 
 
 def content_key(data):
-    """The sha256 of a content (bytes, or a text), to find its embeddings by.
+    """Hash bytes or a text (sha256); the hash is the key of its embeddings.
 
     Example
     -------
@@ -80,10 +83,10 @@ def content_key(data):
 
 
 def prefetched(load, batches, n_threads):
-    """Yield ``load(batch)`` of each batch, as many ahead as there are threads.
+    """Yield ``load(batch)`` for each batch; each thread loads one batch ahead.
 
-    Threads and not processes: reading and resampling release the GIL, a tower
-    does, too, and nothing has to be imported or copied a second time.
+    It uses threads, not processes, because reading, resampling and a tower
+    release the GIL, and nothing has to be imported or copied a second time.
     """
     with ThreadPoolExecutor(n_threads) as pool:
         loading = deque()
@@ -107,13 +110,13 @@ class FeatureStore(Mapping):
     folder : str or pathlib.Path
         Where stores live; this one gets a subfolder of its own.
     fingerprint : str
-        Of the backbone, see `FrozenClap.fingerprint`.
+        Fingerprint of the backbone, see `FrozenClap.fingerprint`.
     settings : dict
         Whatever else decides the embeddings, as JSON values, e.g.
         ``{"kind": "recordings", "clip_seconds": 5.0, "crop": "start"}``.
     layout : dict, optional
-        Field to its dtype and its dimensions after the first, as
-        ``(torch.float32, (512,))``; by default any.
+        Maps a field to its dtype and its dimensions after the first, e.g.
+        ``(torch.float32, (512,))``; by default, any layout is accepted.
 
     Raises
     ------
@@ -130,8 +133,9 @@ class FeatureStore(Mapping):
         }
         self._identity = json.dumps(identity, sort_keys=True)
         self.folder = Path(folder) / content_key(self._identity)[:16]
-        # key -> the fields of its shard and its position in each of them; no
-        # view of it, of which 100,000 recordings would need 300,000
+        # key -> the fields of its shard and its position in each of them. Views
+        # of the tensors are not kept, since 100,000 recordings would need
+        # 300,000.
         self._items = {}
         self._shards = set()
         with refuse_unwritable(self.folder):
@@ -164,34 +168,35 @@ class FeatureStore(Mapping):
     ):
         """Encode what is missing and write it, a shard at a time.
 
-        The batches depend on what is missing, not on the number of ranks, and
-        a shard holds whole batches: a resumed fill encodes the same batches
-        as an unbroken one, so padding cannot make their values differ.
+        The batches depend on what is missing, not on the number of ranks, and a
+        shard holds whole batches. A resumed fill therefore encodes the same
+        batches as an uninterrupted one, so padding cannot make their values
+        differ.
 
         Arguments
         ---------
         keys : list of str
-            The wanted items; one that is named twice is encoded once.
+            Keys of the wanted items; a key that is given twice is encoded once.
         encode : callable
-            Takes what ``load`` returned and gives, for each item of the
-            batch, a dict of CPU tensors with at least one dimension, of which
-            the first may vary between items. With a GPU, a generator may wait
-            for what it gives.
+            Takes what ``load`` returned and gives, for each item of the batch,
+            a dict of CPU tensors with at least one dimension; the first
+            dimension may vary between items. It may return a generator that
+            waits for a GPU.
         batch_size : int
             How many items to encode at once.
         shard_items : int
-            The most items in a shard, so in memory, and lost by a kill. A
-            larger batch_size is lowered to it.
+            The most items in a shard, which are kept in memory and lost if the
+            run is killed. A larger ``batch_size`` is lowered to it.
         desc : str
-            Of the progress bar, which is shown if something is missing.
+            Text of the progress bar, which is shown if something is missing.
         load : callable
-            Takes a batch, as a list of indices into ``keys``. It runs in
-            `N_LOADERS` threads, as many batches ahead of ``encode``; by
-            default returns the list.
+            Takes a batch, as a list of indices into ``keys``; by default,
+            returns that list. It runs in `N_LOADERS` threads, as many batches
+            ahead of ``encode``.
         behind : int
             How many encoded batches may wait for a thread to write them, while
-            more are encoded; a kill loses these, too. By default ``encode``
-            waits.
+            more are encoded; they are lost, too, if the run is killed. By
+            default, encoding waits for the writing.
 
         Returns
         -------
@@ -201,7 +206,7 @@ class FeatureStore(Mapping):
         Raises
         ------
         RuntimeError
-            If an item is not there afterwards: another rank wrote it to a
+            If an item is missing afterward, because another rank wrote it to a
             file system that this one does not see.
         """
         self._read()
@@ -220,7 +225,7 @@ class FeatureStore(Mapping):
             for start in range(0, len(missing), batch_size)
         ]
         rank, n_ranks = 0, 1
-        if not ddp_prevent_block():  # blocked, too, inside run_on_main
+        if not ddp_prevent_block():  # also True inside run_on_main
             rank = torch.distributed.get_rank()
             n_ranks = torch.distributed.get_world_size()
         batches = batches[rank::n_ranks]
@@ -230,7 +235,7 @@ class FeatureStore(Mapping):
         pending = []  # (key, item) pairs
 
         def keep(batch, items, n_next):
-            """Keep a batch; write a shard if the next does not fit."""
+            """Keep a batch; write a shard if the next batch does not fit."""
             found = [keys[index] for index in batch]
             pending.extend(zip(found, items, strict=True))
             if not n_next or len(pending) + n_next > shard_items:
@@ -266,7 +271,7 @@ class FeatureStore(Mapping):
         return len(missing)
 
     def _describe(self):
-        """Say in ``store.json``, to a reader, what the folder holds."""
+        """Write ``store.json``, which tells a person what the folder holds."""
         path = self.folder / "store.json"
         if path.is_file():
             if path.read_bytes() == self._identity.encode():
@@ -304,7 +309,7 @@ class FeatureStore(Mapping):
                 self._items.setdefault(key, (fields, position))
 
     def _open(self, path):
-        """The keys of a shard, and each field's rows and where items start."""
+        """Check a shard; return its keys, and per field the rows and starts."""
         if not stat.S_ISREG(path.stat().st_mode):
             raise ValueError("it is not a file")
         if file_sha256(path) != path.stem.split("-")[-1]:
@@ -336,7 +341,7 @@ class FeatureStore(Mapping):
         return index["keys"], fields
 
     def add(self, pending, rank=0):
-        """Write one shard of (key, item) pairs, which are read the next time."""
+        """Write one shard of (key, item) pairs; the next `_read` indexes it."""
         keys, items = zip(*pending, strict=True)
         columns = {field: [item[field] for item in items] for field in items[0]}
         index = {
@@ -347,7 +352,7 @@ class FeatureStore(Mapping):
                 for field, tensors in columns.items()
             },
         }
-        # One flat tensor a field: a shard opens in a few large reads.
+        # One flat tensor per field lets a shard open in a few large reads.
         content = safetensors.torch.save(
             {field: torch.cat(tensors) for field, tensors in columns.items()},
             metadata={"index": json.dumps(index)},

@@ -1,8 +1,8 @@
 """What a learner is trained on: captions, or a few labeled recordings.
 
-A recipe's YAML names one; its `datasets` gives the items to learn from, the
-items to choose the epoch on, and what `results.json` says about them. Only
-`Shots` holds audio.
+A recipe's YAML names one kind of supervision. Its method `datasets` gives the
+items to learn from, the items to choose the epoch on, and what `results.json`
+says about them. Only `Shots` uses audio.
 
 Authors
  * The afpt_plugin developers 2026
@@ -46,11 +46,11 @@ class Supervision(NamedTuple):
     facts: dict  # what `results.json` says about them
 
     def datasets(self, *_):
-        """Itself: what is there can take a source's place."""
+        """Return itself, so that it can be used in place of e.g. `Captions`."""
         return self
 
     def shots(self, multi_label=False):
-        """All items at once as `LabeledItems`, with those held out, or None."""
+        """Return all items, with those held out, as `LabeledItems`, or None."""
         if self.train is None:
             return None
         held_out = self.valid.shots() if self.valid is not None else None
@@ -69,7 +69,7 @@ class Nothing:
     """
 
     def datasets(self, task, clap, store_folder, test=None):
-        """An empty `Supervision`, whatever the arguments."""
+        """Return an empty `Supervision`, whatever the arguments."""
         return Supervision(None, None, {"kind": "nothing"})
 
 
@@ -80,15 +80,15 @@ class Captions:
     ---------
     source : str or pathlib.Path
         ``ours`` (the captions of the task), ``templates`` (class names in
-        templates, nothing else) or a CSV file, ours or the authors'.
+        templates, nothing else) or a CSV file, in our format or the authors'.
     valid_fraction : float
-        Share held out; 0 for none.
+        Share of the captions to hold out; 0 for none.
     per_class : int or str, optional
-        At most this many a class in training, ``paper`` for the paper's budget;
-        by default all.
+        The most captions per class in training; ``paper`` for the paper's
+        number; by default all.
     seed : int, optional
-        Of the split and of the choice; None takes the first, as the authors
-        do.
+        Seed of the split and of the choice; None takes the first captions of
+        each class, as the authors do.
     pad_to : int, optional
         Pad captions to this many tokens, as the authors do.
     """
@@ -125,7 +125,8 @@ class Captions:
         InputError
             If the captions cannot be read, or a class has none left.
         """
-        # Of a half of the classes, the whole data set's captions are read.
+        # For a task with half of the classes, the whole data set's captions are
+        # read.
         class_names = task.all_class_names or task.class_names
         if self.source == "templates":
             captions = template_captions(class_names)
@@ -171,14 +172,14 @@ class Captions:
             "per_class": per_class,
             "order": "first" if self.seed is None else "by seed",
             "pad_to": self.pad_to,
-            # With several labels a caption, the sizes depend on the seed.
+            # If captions have several labels, these sizes depend on the seed.
             "drawn": {"n_train": len(train), "n_valid": len(valid)},
             "drawn_fingerprint": captions_fingerprint(train),
         }
         return train, valid, facts
 
     def datasets(self, task, clap, store_folder, test=None):
-        """Read, split and embed the captions: a `Supervision`.
+        """Read, split and embed the captions; return a `Supervision`.
 
         Arguments
         ---------
@@ -189,7 +190,7 @@ class Captions:
         store_folder : str or pathlib.Path
             Where feature stores live.
         test : list of dict, optional
-            Manifest rows of the test set; `Shots` learn from none of them.
+            Manifest rows of the test set; `Shots` refuses to learn from them.
         """
         *parts, facts = self.read(task)
         train, valid = (
@@ -204,7 +205,7 @@ class Captions:
 
 
 def _with_one_label(captions, source, class_names):
-    """Leave captions of several classes out, unless a class has no others."""
+    """Leave out captions of several classes, if each class has others."""
     kept = [caption for caption in captions if len(caption.labels) == 1]
     described = {caption.labels[0] for caption in kept}
     missing = [n for i, n in enumerate(class_names) if i not in described]
@@ -230,15 +231,15 @@ class Shots:
     Arguments
     ---------
     manifest : str or pathlib.Path
-        Recordings that are not tested, as a prep script lists them.
+        The recordings that are not tested, as listed by a prep script.
     k : int or str, optional
-        Recordings of a class to learn from, each of another source as long as
-        there are any; all, where there are fewer. ``all`` or None: all.
+        Recordings per class to learn from, from different sources as far as
+        possible; all recordings of a class that has fewer. ``all`` or None
+        takes all.
     valid_k : int
-        Further recordings of a class to choose hyperparameters and the epoch
-        on.
+        Further recordings per class to choose hyperparameters and the epoch on.
     seed : int
-        Of the choice.
+        Seed of the choice.
     clip_options : dict, optional
         How recordings become clips, see `recording_dataset`.
     """
@@ -258,7 +259,7 @@ class Shots:
         self.clip_options = clip_options or {}
 
     def choose(self, task, test=None):
-        """Draw the recordings of a task; ``test`` are rows not to learn from.
+        """Draw the recordings of a task; ``test`` holds rows not to learn from.
 
         A recording of several classes counts for each of them.
 
@@ -272,12 +273,12 @@ class Shots:
         Raises
         ------
         InputError
-            If no class has a recording, or one is tested, too.
+            If no class has a recording, or a recording is tested, too.
         """
         rows = rows_of(task, read_manifest(self.manifest))
         self._check_untested(rows, test or [])
-        # By content: a copy must not be learned from and held out. Sorted,
-        # wherever the files lie.
+        # Keyed by content, so that no copy is both learned from and held out.
+        # Sorted, so that the files' location does not matter.
         rows = {row["sha256"]: row for row in rows}
         rows = [rows[key] for key in sorted(rows)]
         labels = [row["label"].split("|") for row in rows]
@@ -296,7 +297,7 @@ class Shots:
         return [rows[i] for i in train], [rows[i] for i in valid]
 
     def _check_untested(self, rows, test):
-        """Refuse recordings that are tested, or cut from what is tested."""
+        """Refuse recordings that share content or source with tested ones."""
         for key in ("sha256", "source"):
             tested = {row[key]: row["wav"] for row in test if row[key]}
             for row in rows:
@@ -308,7 +309,7 @@ class Shots:
                     )
 
     def _say_what_lacks(self, task, n_train, n_valid):
-        """Name the classes that have fewer recordings than were asked for."""
+        """Warn about classes that have fewer recordings than were asked for."""
         wanted = self.k or 1
         few = [
             f"{name}: {int(n)}" + (f" + {int(v)}" if self.valid_k else "")
@@ -346,7 +347,8 @@ class Shots:
         facts = {
             "kind": "shots",
             "source": Path(str(self.manifest)).name,
-            # Of all that could be drawn: runs of other seeds are averaged.
+            # Covers all that could be drawn, since runs with different seeds
+            # are averaged.
             "fingerprint": data_fingerprint(read_manifest(self.manifest)),
             "k": self.k,
             "valid_k": self.valid_k,
@@ -364,7 +366,7 @@ class Shots:
 
 
 def choose_supervision(learn_from, **kinds):
-    """One of several supervisions, by its name in ``kinds``.
+    """Return one of several supervisions by its name in ``kinds``.
 
     Raises
     ------

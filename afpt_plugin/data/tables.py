@@ -1,6 +1,6 @@
-"""The one way to read a table, a list of class names, or any text file.
+"""Read tables, lists of class names and all other text files.
 
-Every value stays the text that it is in the file, and every row knows its line:
+Every value stays a text, as in the file, and every row knows its line:
 
 >>> path = getfixture("tmp_path") / "meta.csv"
 >>> _ = path.write_text("filename,fold\\na.wav,1\\n\\nb.wav,2\\n")
@@ -25,29 +25,30 @@ from pathlib import Path
 from afpt_plugin.errors import InputError
 from afpt_plugin.files import read_bytes
 
-# Of a text file; the largest corpora of captions have a quarter of it.
+# The largest accepted text file; the largest caption corpora have a quarter of
+# it.
 MAX_BYTES = 2**30
 
 # A longer line is a sentence, or the file is not a list of names.
 MAX_NAME_LENGTH = 200
 
-# Besides what joins labels: what nobody sees, what turns the writing around,
-# and halves of characters, which are in no encoding.
+# The separator of labels, invisible characters, characters that change the
+# writing direction, and halves of surrogate pairs, which no encoding has.
 _CONTROL = re.compile(
     "[|\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
     "\ud800-\udfff\ufeff]"
 )
-# What tokenizers put around and between texts.
+# Special tokens that tokenizers put around and between texts.
 _SPECIAL = re.compile(r"\[(?:PAD|UNK|CLS|SEP|MASK)\]|</?(?:s|pad|unk|mask)>")
 
-# What tables call a column of class names.
+# Usual names for a column of class names.
 HEADERS = ("class", "class_name", "category", "display_name", "label", "name")
 
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 
 
 class _Row(dict):
-    """Column to text, and the line on which the row starts (from 1)."""
+    """A dict of column to text; ``line`` is where the row starts (from 1)."""
 
     def __init__(self, values, line):
         super().__init__(values)
@@ -55,7 +56,7 @@ class _Row(dict):
 
 
 def some_of(lines, limit):
-    """List the first lines of many (str), indented, and count the others.
+    """List the first of many lines, indented, and count the others (str).
 
     Example
     -------
@@ -109,8 +110,8 @@ def read_table(
 ):
     """Read a CSV file, every value as text.
 
-    Lines without any value are skipped. Spaces around a column's name do not
-    count, those around a value are kept.
+    Lines without any value are skipped. Spaces around a column's name are
+    removed; those around a value are kept.
 
     Arguments
     ---------
@@ -119,16 +120,16 @@ def read_table(
     columns : iterable of str
         The columns that the file must have. Others are kept.
     delimiter : str, optional
-        The character between two values, e.g. a tab in a TSV file; None for
-        the one that splits the header most often, of commas, semicolons (as
-        spreadsheets in much of Europe write) and tabs.
+        The character between two values, e.g. a tab in a TSV file. None takes
+        the comma, the semicolon (which spreadsheets in much of Europe write) or
+        the tab, whichever splits the header most often.
     remedy : str
         What to do about a damaged file, as a sentence for the message.
 
     Returns
     -------
     list of dict
-        At least one. The attribute ``line`` of each is the line on which it
+        At least one row. The attribute ``line`` of each is the line on which it
         starts, as an editor counts.
 
     Raises
@@ -212,7 +213,7 @@ def check_class_names(class_names):
     afpt_plugin.errors.InputError: the class names repeat 'dog'; ...
     """
     names = class_names
-    # A set has another order in each process.
+    # A set has a different order in each process.
     is_list = hasattr(names, "__len__") and not isinstance(names, (str, set))
     if not is_list or not len(names):
         raise InputError(
@@ -257,7 +258,7 @@ def check_class_names(class_names):
 
 
 def _seen(name):
-    """What can be seen of a text: composed, without zero-width characters."""
+    """Reduce a text to what is visible: NFC, without zero-width characters."""
     name = unicodedata.normalize("NFC", name)
     return "".join(c for c in name if unicodedata.category(c) != "Cf").strip()
 
@@ -268,8 +269,8 @@ def read_class_names(path):
     Arguments
     ---------
     path : str or pathlib.Path
-        A text file, UTF-8. Spaces around a name and empty lines do not count.
-        Or, if there is no such file, ``"dog,rain"``.
+        A text file in UTF-8, in which spaces around a name and empty lines are
+        ignored; or, if there is no such file, names like ``"dog,rain"``.
 
     Returns
     -------
@@ -280,7 +281,7 @@ def read_class_names(path):
     ------
     InputError
         If the file cannot be read, is empty or a table, or if a name is too
-        long, repeated (in any case), or holds what separates labels.
+        long, repeated (ignoring case), or holds the separator of labels.
 
     Example
     -------
@@ -304,10 +305,11 @@ def read_class_names(path):
 
 
 def _columns_of(text, suffix):
-    """The columns of a text that is a table, or an empty list.
+    """Return the columns of a text that is a table, or else an empty list.
 
-    It is one if all of its lines have the same number of values, two or more,
-    or if its name says so. In a class name, a space follows a comma.
+    A text is a table if all of its lines have the same number of values, two or
+    more, or if its file name says so. A comma that a space follows is part of a
+    class name.
     """
     lines = [line for line in text.splitlines() if line.strip()]
     named = suffix in (".csv", ".tsv")
@@ -326,7 +328,7 @@ def _columns_of(text, suffix):
 
 
 def parse_class_names(text, source):
-    """Class names out of a text, one per line; see `read_class_names`.
+    """Parse class names from a text, one per line; see `read_class_names`.
 
     Example
     -------
@@ -363,7 +365,7 @@ def parse_class_names(text, source):
 
 
 def text_of(value):
-    """A value as CSV files hold it; a list's values likewise.
+    """Turn a value, or each value of a list, into the text that CSV files hold.
 
     Example
     -------
@@ -380,7 +382,7 @@ def text_of(value):
 
 
 def csv_text(rows, delimiter=","):
-    """Write rows, sequences of values, as the text of a CSV file.
+    """Turn rows, which are sequences of values, into the text of a CSV file.
 
     Example
     -------
@@ -388,8 +390,8 @@ def csv_text(rows, delimiter=","):
     'file,label\\n"a\\r.wav","rain, wind"\\n'
     """
     text, lines = io.StringIO(), []
-    # The csv module puts quotes around what its own terminator holds, and a
-    # carriage return in a name would split its row.
+    # The csv module quotes a value that holds a character of the line
+    # terminator. An unquoted carriage return in a name would split its row.
     text.write = lambda line: lines.append(f"{line[:-2]}\n")
     writer = csv.writer(text, delimiter=delimiter, lineterminator="\r\n")
     writer.writerows(rows)

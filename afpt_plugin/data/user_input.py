@@ -28,7 +28,7 @@ def check_kind(kind, value):
     Raises
     ------
     InputError
-        If they are not, or empty.
+        If they are neither, or are empty.
 
     Example
     -------
@@ -48,12 +48,13 @@ def check_kind(kind, value):
 
 
 def read_shots(shots, folder, columns, class_names, multi_label):
-    """What `adapt` learns from: `read_own_data`, without what is for a test.
+    """Read the recordings that `adapt` learns from, without those for a test.
 
     Raises
     ------
     InputError
-        If there is no recording, or see `read_own_data`.
+        If there is no recording to learn from, or in the cases of
+        `read_own_data`.
     """
     check_kind("shots", shots)
     if isinstance(shots, dict):
@@ -77,9 +78,9 @@ def read_shots(shots, folder, columns, class_names, multi_label):
 
 
 def merge_copies(rows, multi_label):
-    """Give copies of a recording the labels of all of them.
+    """Give each copy of a recording the labels of all its copies.
 
-    `Shots` learn from one of them.
+    `Shots` learns from only one of the copies.
     """
     copies = {}
     for row in rows:
@@ -100,7 +101,7 @@ def merge_copies(rows, multi_label):
 
 
 def pairs_of(what, given, class_names, kinds):
-    """Pairs of a class and each of its items, of a dict of lists."""
+    """Yield a pair of class and item for every item in a dict of lists."""
     if unknown := [name for name in given if name not in class_names]:
         raise InputError(
             f"{what}: {', '.join(map(repr, unknown))} is not among the class "
