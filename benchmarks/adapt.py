@@ -121,7 +121,7 @@ def time_steps(method, folder, options):
 
 
 def store_recordings(clap, folder, options):
-    """Store recordings drawn around their classes; return `Job` and test set."""
+    """Store recordings drawn around their class; return `Job` and test set."""
     task = Task("drawn recordings", make_class_names(options.n_classes))
     job = Job(task, clap, folder, seed=1)
     texts = [f"this is a sound of {name}" for name in task.class_names]

@@ -157,7 +157,7 @@ class AuthorsSchedule(Schedule):
         self.tokens = ClassTokens(*(pad(part, missing) for part in tokens))
 
     def autocast(self):
-        """Use torch's default, TF32 only in convolutions, except in the check."""
+        """Use torch's default, TF32 only in convolutions; none in the check."""
         ours = super().autocast()
         torch.backends.cudnn.allow_tf32 = not self.is_checked
         return ours
