@@ -1,28 +1,29 @@
 """Adapt a frozen CLAP to your classes, from text alone or a few recordings.
 
-A CLAP scores a recording against class names. How the names are worded matters,
-so a few vectors in front of them can be learned from captions: no recording is
-seen before the test. That method is "Audio-free Prompt Tuning for
-Language-Audio Models" (ICASSP 2024, arXiv 2309.08357). Three ideas hold the
-package:
+A CLAP scores a recording against class names. The wording around the names
+matters, so the method learns a few vectors in front of them from captions; it
+sees no recording before the test. The method is "Audio-free Prompt Tuning for
+Language-Audio Models" (ICASSP 2024, arXiv 2309.08357). The package rests on
+three ideas:
 
-1. An item is an item: a caption and a recording are both `Embeddings`.
-2. A learner says how the classes look and how an item is scored. Zero-shot is a
+1. Captions and recordings are treated alike: both become `Embeddings`.
+2. A learner embeds the classes and scores items against them. Zero-shot is a
    learner with nothing to learn.
-3. A run is a data set, a backbone, a learner, a supervision and a seed, and
-   says itself what it was.
+3. A run combines a data set, a backbone, a learner, a supervision and a seed,
+   and records all of them with its results.
 
 Where things are:
 
-* `task`: what follows from a data set (classes, loss, metrics)
-* `backbones`: a frozen CLAP a file behind one interface, `load_clap`
-* `learners`: a way of adapting it a file, behind one interface, `Learner`
-* `similarity`, `losses`, `metrics`: coarse and fine logits, what is trained on
-  them, what is measured
+* `task`: what a data set determines (classes, loss, metrics)
+* `backbones`: one file for each frozen CLAP, all loaded by `load_clap`
+* `learners`: one file for each way of adapting a CLAP, all subclasses of
+  `Learner`
+* `similarity`, `losses`, `metrics`: coarse and fine logits, training losses,
+  evaluation metrics
 * `data`: tables, captions, recordings, the store of embeddings, supervision
-* `brain`, `experiment`: the method as SpeechBrain runs it; `training`: how its
-  steps are taken, on a GPU as CUDA graphs
-* `results`: what a run leaves behind, and how runs are compared
+* `brain`, `experiment`: the method as SpeechBrain runs it; `training`: how it
+  takes training steps (on a GPU, as CUDA graphs)
+* `results`: the files that a run writes, and the comparison of runs
 * `export`, `inference`: a trained learner as a classifier of recordings;
   `scoring`: its probabilities, windows, events, and "none of these"
 * `cli`, `commands`: the command line, `afpt`
@@ -75,7 +76,7 @@ __version__ = "0.2.0"
 
 
 def __getattr__(name: str) -> Any:
-    """`adapt` on demand, since it needs torch and the command line's help does not."""
+    """Import `adapt` on first use: it needs torch, but ``--help`` does not."""
     if name == "adapt":
         from afpt_plugin.adaptation import adapt
 

@@ -7,7 +7,7 @@
 ['dog', 'rain']
 
 The methods are those of ``recipes/methods``, with the same YAML files. Which one
-pays depends on what there is to learn from; ``auto`` tries.
+works best depends on the training material; ``auto`` compares them.
 
 Authors
  * The afpt_plugin developers 2026
@@ -62,7 +62,7 @@ logger = get_logger(__name__)
 
 CLIP_OPTIONS = {"crop": "start", "channels": "mean"}
 
-# Options of a recipe's data set and test.
+# Options that concern only a recipe's data set and its test.
 OF_RECIPES = (
     *("classes", "dataset", "data", "data_folder", "results_folder"),
     *("output_folder", "save_folder", "feature_folder", "download"),
@@ -88,7 +88,7 @@ def adapt(
     candidates: Sequence[str] | None = None,
     **options: Any,
 ) -> PromptedClassifier:
-    """Adapt a frozen CLAP to classes, from what there is.
+    """Adapt a frozen CLAP to classes, from recordings, captions or only names.
 
     Arguments
     ---------
@@ -97,38 +97,38 @@ def adapt(
     class_names : list of str, optional
         The classes; by default those of ``shots``.
     method : str
-        A file in ``recipes/methods``, or ``auto``: the best of ``candidates``
-        in a cross-validation on what is given.
+        The name of a file in ``recipes/methods``, or ``auto``, which takes the
+        best of ``candidates`` in a cross-validation on the given material.
     shots : str, pathlib.Path or dict, optional
         Labeled recordings: a folder with a folder for each class, a table, a
-        data set of Hugging Face (see `afpt_plugin.data.own_data`), or class
-        name to a list of files. Those whose ``split`` is test are left out.
+        data set of Hugging Face (see `afpt_plugin.data.own_data`), or a dict of
+        class name to list of files. Rows whose ``split`` is test are left out.
     captions : str, pathlib.Path or dict, optional
-        Sentences: a CSV file (``caption,label``), or class name to a list of
-        sentences; by default the class names in a few templates.
+        Sentences: a CSV file (``caption,label``), or a dict of class name to
+        list of sentences; by default the class names in a few templates.
     output : str or pathlib.Path, optional
-        Where to write the export, and ``training`` beside it; by default
-        nothing is kept.
+        Folder for the export and for ``training``, the run's own files; by
+        default nothing is kept.
     multi_label : bool
         Whether a recording may have several of the classes.
     columns : dict, optional
-        How the table of ``shots`` calls its columns, e.g.
+        Names of the columns in the table of ``shots``, e.g.
         ``{"label": "category"}``.
     allow_missing : int
         The number of bad recordings that may be left out.
     seed : int
-        Of all that is drawn.
+        Seed of all random draws.
     weights : str or pathlib.Path, optional
         See `load_clap`.
     device : str, optional
         By default a GPU if there is one.
     candidates : list of str, optional
-        What ``auto`` tries; by default every method but the slowest,
-        see `afpt_plugin.auto`.
+        The methods that ``auto`` compares; by default all but the slowest
+        ones, see `afpt_plugin.auto`.
     **options
         Options of the method's YAML, e.g. ``number_of_epochs=20``. A method
-        that takes both learns from the recordings if there are any, unless
-        ``learn_from="captions"``.
+        that can learn from recordings and from captions takes the recordings
+        if there are any, unless ``learn_from="captions"``.
 
     Returns
     -------
@@ -139,8 +139,8 @@ def adapt(
     Raises
     ------
     InputError
-        If something that was given cannot be used, or the method needs what
-        was not given.
+        If an argument cannot be used, or the method needs recordings or
+        captions that were not given.
     """
     check_candidates(method, candidates)
     check_values(seed=seed)
@@ -180,15 +180,15 @@ def adapt(
 def make_task(
     name, class_names, multi_label=False, shots=None, folder=None, columns=None
 ):
-    """The `Task` of a user's own classes, and `OwnData` of ``shots``, or None.
+    """Make the `Task` of a user's own classes, and `OwnData` of any ``shots``.
 
-    ``folder`` is where recordings that lie within a data set are unpacked; for
-    the others, see `adapt`.
+    Recordings that are stored inside a data set's files are unpacked into
+    ``folder``. For the other arguments, see `adapt`.
 
     Raises
     ------
     InputError
-        If there are fewer than two classes, or one is empty or repeated; or
+        If there are fewer than two classes, or one is empty or repeated; also
         see `afpt_plugin.data.user_input.read_shots`.
     """
     if shots is not None:
@@ -204,7 +204,7 @@ def make_task(
         name,
         list(class_names),
         multi_label=multi_label,
-        # As in the paper's benchmarks of either kind
+        # The lengths in the paper's multi-label and single-label benchmarks
         clip_seconds=10.0 if multi_label else 5.0,
     )
     if task.n_classes < 2:
@@ -216,7 +216,7 @@ def make_task(
 
 
 def allowed_sources(method):
-    """What a method can learn from, as its YAML's options show.
+    """Read from a method's YAML what the method can learn from.
 
     Example
     -------
@@ -230,7 +230,7 @@ def allowed_sources(method):
 
 
 class Job:
-    """What is given for an adaptation, read and checked.
+    """The material given for an adaptation, read and checked.
 
     Arguments
     ---------
@@ -241,7 +241,7 @@ class Job:
     folder : pathlib.Path
         Where logs, checkpoints and embeddings go.
     seed : int
-        Of all that is drawn.
+        Seed of all random draws.
     shots : OwnData, optional
         See `make_task`.
     captions, allow_missing
@@ -250,7 +250,7 @@ class Job:
     Raises
     ------
     InputError
-        If they cannot be used.
+        If the shots or the captions cannot be used.
     """
 
     def __init__(
@@ -267,11 +267,11 @@ class Job:
         self.task, self.clap, self.folder = task, clap, folder
         self.seed = seed
         self.features = folder / "features"
-        # Where the methods' YAML files look for it
+        # The place where the methods' YAML files look for the manifest
         self.manifest = None
         self.captions = "templates" if captions is None else captions
         self._rows = self._sentences = None
-        #: Scores of recordings that calibrate the learner, see `choose_method`.
+        #: Scores of held-out recordings, for calibration; see `choose_method`.
         self.validated = None
         there = {"shots": shots, "captions": captions}
         self.given = [kind for kind, v in there.items() if v is not None]
@@ -282,7 +282,7 @@ class Job:
             sentences = self._sentences = self._of_each_class(captions)
         else:
             sentences, _, _ = Captions(self.captions, 0).read(task)
-        #: Hashes of what is given.
+        #: Hashes of the given material.
         self.facts = {"captions": captions_fingerprint(sentences)}
         if shots is not None:
             self.manifest = folder / "save" / "train.csv"
@@ -293,7 +293,7 @@ class Job:
             self.facts["shots"] = data_fingerprint(self._rows)
 
     def write(self):
-        """Write what was given as objects to files, for the methods."""
+        """Write the material to the files that the methods read."""
         if self._sentences:
             write_captions(
                 self.captions, self._sentences, self.task.class_names
@@ -302,7 +302,7 @@ class Job:
             write_manifest(self.manifest, self._rows)
 
     def _of_each_class(self, captions):
-        """Sentences of each class as `Caption`s."""
+        """Turn the sentences of each class into `Caption`s."""
         names = self.task.class_names
         found = [
             Caption(sentence, (names.index(name),))
@@ -313,7 +313,7 @@ class Job:
         return found
 
     def supervise(self, learn_from):
-        """All items of a kind, as an `EmbeddingDataset`."""
+        """Return all shots or all captions as an `EmbeddingDataset`."""
         if learn_from == "shots":
             source = Shots(
                 self.manifest, None, seed=self.seed, clip_options=CLIP_OPTIONS
@@ -323,10 +323,10 @@ class Job:
         return source.datasets(self.task, self.clap, self.features).train
 
     def learn(self, method, source, options, given=None, test=None, facts={}):
-        """Learn with a method: the `AdaptationBrain` after its ``fit``.
+        """Learn with a method; return the `AdaptationBrain` after its ``fit``.
 
-        ``given``, a `Supervision`, takes the place of the method's own, and
-        then no checkpoint is kept; ``test`` is an `EmbeddingDataset` to score.
+        ``given``, a `Supervision`, replaces the method's own; no checkpoint is
+        kept in this case. ``test`` is an `EmbeddingDataset` to score.
         """
         check_options(options)
         overrides = {
@@ -367,7 +367,7 @@ class Job:
             modules=hparams["modules"],
             opt_class=hparams["opt_class"],
             hparams=hparams,
-            # An epoch of few steps is over before its bar can be read.
+            # An epoch of a few steps ends before its progress bar can be read.
             run_opts={"device": str(self.clap.device), "noprogressbar": True},
             checkpointer=None if given else hparams["checkpointer"],
         )
@@ -382,12 +382,12 @@ class Job:
         return brain
 
     def choose_source(self, method, learn_from=None):
-        """What a method is to learn from; says what is given and not used.
+        """Choose what a method learns from; log which material is not used.
 
         Raises
         ------
         InputError
-            If it cannot learn from ``learn_from``, or that was not given.
+            If the method cannot learn from ``learn_from``, or it is not given.
         """
         usable = self.sources(method)
         source = usable[0] if learn_from is None else learn_from
@@ -405,12 +405,12 @@ class Job:
         return source
 
     def sources(self, method):
-        """What a method can learn from and is there, recordings first.
+        """List the given kinds that a method can learn from, recordings first.
 
         Raises
         ------
         InputError
-            If it needs something that was not given.
+            If the method needs something that was not given.
         """
         wanted = allowed_sources(method)
         there = ("shots", "captions") if self.manifest else ("captions",)
@@ -424,12 +424,12 @@ class Job:
 
 
 def check_options(options):
-    """Refuse options that only a recipe, which tests, can follow.
+    """Refuse options that need a recipe's test set.
 
     Raises
     ------
     InputError
-        If there is one.
+        If there is such an option.
 
     Example
     -------

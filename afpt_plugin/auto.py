@@ -1,4 +1,4 @@
-"""``auto``: which method pays, by a cross-validation on what is given.
+"""``auto``: choose a method by cross-validation on the given material.
 
 Authors
  * The afpt_plugin developers 2026
@@ -16,16 +16,16 @@ from afpt_plugin.results.output import primary_head
 
 logger = get_logger(__name__)
 
-#: What ``auto`` leaves out unless it is asked for: hours on a CPU, since every
-#: step of 50 to 200 epochs passes the text tower.
+#: Methods that ``auto`` tries only on request. They take hours on a CPU, since
+#: they run the text tower in every step of 50 to 200 epochs.
 SLOW = ("coop", "coop_class_specific", "kgcoop", "upstream", "zebra")
 
-# Tried first, in this order, so that what learns least wins a tie.
+# Tried first, in this order, so that the simplest method wins a tie.
 SIMPLE = ("zero_shot", "template_ensemble", "caption_mean")
 
 
 def own_options(method, options):
-    """Those of some options that a method has.
+    """Keep only the options that a method has.
 
     Example
     -------
@@ -37,12 +37,12 @@ def own_options(method, options):
 
 
 def check_candidates(method, candidates):
-    """Refuse what is no list of methods, or that nobody would try.
+    """Check that candidates are a list of methods, and that ``auto`` uses it.
 
     Raises
     ------
     InputError
-        If it is one of these.
+        If candidates are not such a list, or the method is not ``auto``.
     """
     if candidates is None:
         return
@@ -59,7 +59,7 @@ def check_candidates(method, candidates):
 
 
 def name_sources(job):
-    """What is learned from, as a user calls it (dict)."""
+    """Map each kind of training material to its name in messages (dict)."""
     given = "captions" in job.given
     captions = "captions" if given else "templated class names"
     return {
@@ -70,28 +70,30 @@ def name_sources(job):
 
 
 def choose_method(job, candidates=None, options={}):
-    """The best candidate in a cross-validation on what is given.
+    """Choose the best candidate by cross-validation on the given material.
 
-    Those that learn from it are tested on what they were not trained on;
-    the others (zero-shot, or captions where there are recordings) on all.
+    The candidates are tested on the recordings if there are any, else on the
+    captions. A candidate that learns from these items is tested in each fold on
+    the part that it was not trained on. The others (zero-shot, and methods that
+    learn from captions while recordings are the test) are tested on all items.
 
     Arguments
     ---------
     job : afpt_plugin.adaptation.Job
-        What is given.
+        The given material.
     candidates : list of str, optional
         Names of methods; by default all but the `SLOW` ones.
     options : dict
-        Options of the methods that have them.
+        Options; each goes to the methods that have it.
 
     Returns
     -------
     method : str
-        Its name.
+        Name of the chosen method.
     source : str
         What it learns from.
     facts : dict
-        Why, for the export.
+        The reasons for the choice, for the export.
 
     Raises
     ------
@@ -100,7 +102,7 @@ def choose_method(job, candidates=None, options={}):
     """
     names = candidates or [n for n in method_names() if n not in SLOW]
     names = dict.fromkeys([*(n for n in SIMPLE if n in names), *names])
-    # A mistake is found now, not after an hour.
+    # Check all options now, so that a mistake does not surface an hour later.
     sources = {method: job.sources(method) for method in names}
     known = set().union(*(option_names(find_method(n)) for n in names))
     if unknown := sorted(options.keys() - (known - {"learn_from"})):
@@ -146,14 +148,14 @@ def choose_method(job, candidates=None, options={}):
             )
     number = max(range(len(tried)), key=lambda i: tried[i]["score"])
     best, first = tried[number], tried[0]
-    # These recordings, each held out in its turn, calibrate what is learned.
+    # Scores of the recordings, each held out once, calibrate the learner.
     job.validated = scored[number]
     rule = (
         f"highest {job.task.metric} in {len(split)}-fold cross-validation on "
         f"{len(items)} {said[judge]}"
     )
     if number and hits[0]:
-        # So that nobody takes one item's luck for a finding
+        # The counts show whether the choice rests on only a few items.
         pairs = [(right, hits[0][key]) for key, right in hits[number].items()]
         won, lost = pairs.count((True, False)), pairs.count((False, True))
         rule += (
@@ -165,11 +167,12 @@ def choose_method(job, candidates=None, options={}):
 
 
 def validate_shots(job, method, options, learner):
-    """Score the shots, each held out in its turn, to calibrate a ``learner``.
+    """Score the shots, each held out once, to calibrate a ``learner``.
 
-    It keeps the hyperparameters chosen on all, which scale the logits: the folds
-    of `choose_method` chose their own. Not if it is trained, which takes long, or
-    if a class has a single shot: held out, that could not be recognized.
+    The folds use the hyperparameters that were chosen on all shots, since these
+    scale the logits; in `choose_method`, each fold chooses its own. Nothing is
+    scored if the learner is trained by gradients, which takes long, or if a
+    class has a single shot, since no fold could both learn and test that class.
     """
     if not list(learner.parameters()):
         items = job.supervise("shots")
@@ -181,7 +184,10 @@ def validate_shots(job, method, options, learner):
 
 
 def _folds(job, items):
-    """Pairs of training material and items to score; none without a pair."""
+    """Make pairs of training material and items to score, one for each fold.
+
+    The list is empty if no class has two items.
+    """
     target = items.shots().target  # [N, n_classes]
     several = [int(n) for n in target.sum(0) if n >= 2]
     if not several:
@@ -198,10 +204,11 @@ def _folds(job, items):
 
 
 def _validate(job, method, source, options, parts):
-    """The metric over pairs of training material and items to score.
+    """Score a method on pairs of training material and items to score.
 
-    Also, of one label, which of them are right; and the primary head's logits
-    with the targets, as `Scores.collect` gives them.
+    Returns the metric over all pairs; a dict of item id to whether it was
+    scored right (empty if items may have several labels); and the primary
+    head's logits with the targets, as `Scores.collect` gives them.
     """
     logits, targets, right = [], [], {}
     for given, test in parts:

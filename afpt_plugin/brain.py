@@ -1,7 +1,8 @@
 """The Brain that adapts a frozen CLAP: any learner, any supervision.
 
-CLAP is an attribute and not one of the ``modules``: SpeechBrain neither trains
-nor checkpoints it. What a run remembers and writes is `afpt_plugin.results.run`'s.
+CLAP is an attribute and not one of the ``modules``, so SpeechBrain neither
+trains nor checkpoints it. `afpt_plugin.results.run` keeps and writes a run's
+results.
 
 Authors
  * The afpt_plugin developers 2026
@@ -39,15 +40,15 @@ class AdaptationBrain(StepBrain):
     clap : FrozenClap
         The backbone, moved to the Brain's device.
     baseline : Learner
-        What the learner is compared with, set up.
+        What the learner is compared with, after its `setup`.
     results : RunResults
         The run's bookkeeping.
     facts : dict
         See `RunResults.open`.
     test_set : EmbeddingDataset, optional
-        Recordings, scored after every epoch. None trains without any.
+        Recordings, scored after every epoch; None for a run without a test.
     test_loader_kwargs : dict
-        How to batch them.
+        How to batch the test set.
     augment : torch.nn.Module, optional
         Applied to the embeddings in training, see `CaptionNoise`.
     lr_annealing : callable, optional
@@ -55,7 +56,7 @@ class AdaptationBrain(StepBrain):
     test_each_epoch : bool
         False scores the recordings once, at the end.
     transduction : str, optional
-        ``em`` scores the whole test set at once, too, see
+        ``em`` also scores the whole test set at once, see
         `afpt_plugin.transduction`.
     **kwargs : dict
         See `speechbrain.Brain`.
@@ -104,14 +105,14 @@ class AdaptationBrain(StepBrain):
         self.on_stage_start(None)
 
     def compute_forward(self, batch, stage):
-        """Logits of a batch of an `EmbeddingDataset`, whatever its items are.
+        """Compute the logits of a batch of an `EmbeddingDataset`.
 
-        The learner's heads, [B, n_classes] each, come in a dict; in the last
-        test also the baseline's, see `baseline_head`.
+        The result is a dict of the learner's heads, [B, n_classes] each. In the
+        last test it also holds the baseline's heads, see `baseline_head`.
         """
         item = batch_item(batch.to(self.device))
-        # DDP's wrapper waits for the other processes, which do not score
-        # recordings.
+        # DDP's wrapper would wait for the other processes, but they do not
+        # score recordings.
         learner = self.learner
         if stage == sb.Stage.TRAIN:
             learner = self.modules.learner
@@ -127,26 +128,26 @@ class AdaptationBrain(StepBrain):
         return logits
 
     def classes(self, stage):
-        """`Classes` in float32, computed once a stage unless training."""
+        """Return `Classes` in float32; outside training, once per stage."""
         classes = self._classes
         if classes is None:
             classes = self.given_classes or self.learner.classes(self.clap)
             classes = type(classes)(*(part.float() for part in classes))
-        # A step's would keep its autograd graph alive, beside which the next
-        # step cannot be captured.
+        # Stored classes would keep a training step's autograd graph alive, and
+        # then the next step could not be captured.
         self._classes = None if stage == sb.Stage.TRAIN else classes
         return classes
 
     def compute_objectives(self, predictions, batch, stage):
-        """The sum of the task's loss on each of the learner's heads, a scalar.
+        """Sum the task's loss over the learner's heads, to a scalar.
 
-        In training, the learner's own penalty is added. ``predictions`` are
-        those of `compute_forward`.
+        In training, the learner's own penalty is added. ``predictions`` come
+        from `compute_forward`.
         """
         target = batch.target.data  # [B, n_classes]
         if not self.is_captured:
             self.collect(batch, predictions)
-        penalty, self._penalty = self._penalty, 0.0  # of no later step
+        penalty, self._penalty = self._penalty, 0.0  # it counts only once
         return penalty + sum(
             self.task.loss(logits, target)
             for head, logits in predictions.items()
@@ -162,7 +163,8 @@ class AdaptationBrain(StepBrain):
     def fit(self, epoch_counter, train_set, valid_set=None, **kwargs):
         """Train as `speechbrain.Brain.fit` does, if there is anything to train.
 
-        See there for the arguments; `RunResults.begin` may raise.
+        The arguments are those of `speechbrain.Brain.fit`. `RunResults.begin`
+        may raise an error.
         """
         self._held_out = valid_set
         if not any(p.requires_grad for p in self.learner.parameters()):
@@ -185,10 +187,11 @@ class AdaptationBrain(StepBrain):
         start = time.perf_counter()
         super().fit(epoch_counter, train_set, valid_set, **kwargs)
         if self.checkpointer is not None:
-            # A process that was killed after the last epoch has not.
+            # Repeat the cleanup: an earlier process may have been killed after
+            # the last epoch, before its own.
             keep_needed(self.checkpointer)
-        # DDP's wrapper would keep the process group's threads alive, and they
-        # abort an interpreter that ends.
+        # DDP's wrapper would keep the process group's threads alive, and these
+        # would abort the interpreter when it ends.
         self.modules["learner"] = self.learner
         self.results.timings["fit_seconds"] = time.perf_counter() - start
 
@@ -198,7 +201,7 @@ class AdaptationBrain(StepBrain):
         super().on_fit_start()
 
     def on_stage_start(self, stage, epoch=None):
-        """Forget the scores of the stage before."""
+        """Clear the scores of the previous stage."""
         self.scores, self._classes = Scores(), None
         self._compare = stage == sb.Stage.TEST
         if stage == sb.Stage.TRAIN and self.lr_annealing is not None:
@@ -220,8 +223,8 @@ class AdaptationBrain(StepBrain):
             self._train_stats = stats
         if stage == sb.Stage.VALID or self._held_out is None:
             valid = stats if stage == sb.Stage.VALID else None
-            # The logger and the checkpointer, which every process has to
-            # call, write on the main process alone.
+            # Every process has to call the logger and the checkpointer; only
+            # the main process writes.
             audio = {}
             wanted = self.test_each_epoch or self.results.selection == "audio"
             if wanted and self.test_loader is not None and if_main_process():
@@ -232,9 +235,9 @@ class AdaptationBrain(StepBrain):
 
     @torch.no_grad()
     def score(self, loader, stage=None):
-        """`Scores` of a whole set with the learner as it is now.
+        """Score a whole set with the current learner; return its `Scores`.
 
-        The last test's stage scores with the baseline, too.
+        In the stage of the last test, the baseline is scored, too.
         """
         self.modules.eval()
         self.on_stage_start(stage)
@@ -245,11 +248,11 @@ class AdaptationBrain(StepBrain):
         return self.scores
 
     def score_recordings(self):
-        """Head to its primary metric, in 0..1, on the recordings."""
+        """Return each head's primary metric on the recordings, 0..1 (dict)."""
         return self.score(self.test_loader).measure(self.task)
 
     def evaluate(self, test_set=None, max_key="selection_score", **kwargs):
-        """Test the selected epoch, by default on the Brain's own test set."""
+        """Test the selected epoch, by default on the Brain's test set."""
         test_set = self.test_loader if test_set is None else test_set
         return super().evaluate(test_set, max_key, **kwargs)
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import jinja2
 
 CARD_FILE = "README.md"
-#: What the card calls the export until `afpt push` knows better.
+#: Placeholder for the export's address, until `afpt push` fills it in.
 CARD_SOURCE = "path/to/this"
 CARD_TEMPLATE = Path(__file__).parent / "assets" / "export_card.md.j2"
 
-# Licenses that the hub has a name for; any other one is "other" there.
+# Licenses that the hub has a name for; it calls any other license "other".
 LICENSES = (
     *("apache-2.0", "bsd-3-clause", "cc-by-4.0", "cc-by-nc-4.0"),
     *("cc-by-sa-4.0", "cc0-1.0", "mit", "ms-pl", "unknown"),
@@ -35,7 +35,7 @@ def model_card(export):
     template = jinja2.Template(
         CARD_TEMPLATE.read_text(encoding="utf-8"), keep_trailing_newline=True
     )
-    # In parentheses stands where a license was found.
+    # The source of the license follows in parentheses.
     name = export.facts["clap_licence"].partition(" (")[0].lower()
     return template.render(
         export=export,

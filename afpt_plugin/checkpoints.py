@@ -1,11 +1,11 @@
-"""Checkpoints without code: plain values that prove themselves, or do not count.
+"""Checkpoints that hold no code, only plain values, and are verified by hash.
 
 A checkpoint is a folder:
 
-* ``<name>.ckpt``: a learner's or an optimizer's state, as safetensors (SpeechBrain
-  alone would pickle it); a counter's, as text
+* ``<name>.ckpt``: the state of a learner or an optimizer as safetensors
+  (SpeechBrain itself would pickle it), or the state of a counter as text
 * ``CKPT.yaml``: metrics and the history
-* ``manifest.json``: the sha256 of each
+* ``manifest.json``: the sha256 of each file
 
 >>> folder = getfixture("tmp_path")
 >>> saver = AtomicCheckpointer(folder, {"net": torch.nn.Linear(1, 1)})
@@ -53,10 +53,10 @@ logger = get_logger(__name__)
 
 MANIFEST = "manifest.json"
 
-# Of a text file in a checkpoint, in bytes: a history of 100,000 epochs.
+# Largest text file in a checkpoint, in bytes: a history of 100,000 epochs.
 MAX_TEXT = 2**24
 
-# What a file that is not what it should be makes its reader raise.
+# Exceptions that a reader may raise at a damaged file.
 DAMAGE = (
     *(ArithmeticError, AttributeError, LookupError, OSError, RuntimeError),
     *(SafetensorError, TypeError, ValueError, yaml.YAMLError),
@@ -64,22 +64,23 @@ DAMAGE = (
 
 
 class AtomicCheckpointer(Checkpointer):
-    """A Checkpointer that uses nothing half written, damaged, or with code in it.
+    """A Checkpointer that ignores checkpoints that are damaged or hold code.
 
-    SpeechBrain writes a checkpoint's meta file, which makes the folder a
-    checkpoint, before the parameters; a run killed in between could not
-    resume. Here the meta file gets its name last.
+    SpeechBrain writes the meta file, which marks a folder as a checkpoint,
+    before the parameters, so a run that is killed in between cannot resume.
+    Here the meta file gets its name last.
 
-    A checkpoint whose files are not those of its manifest is left out, with a
-    warning, and one whose ``selected_epoch`` (in its meta) has no checkpoint any
-    more: going on from it, the run could no longer end as an unbroken one does.
+    A checkpoint is skipped, with a warning, if its files do not match its
+    manifest. It is also skipped if the ``selected_epoch`` in its meta has no
+    checkpoint any more: a run resumed from it could end differently from an
+    uninterrupted run.
 
     SpeechBrain also reads every meta file about a dozen times an epoch, which
-    takes longer than an epoch of a few shots. Here it is read once.
+    takes longer than an epoch of a few shots. Here each is read once.
 
     Example
     -------
-    The one in the description of this module.
+    See the module's docstring.
     """
 
     _read = {}
@@ -96,7 +97,7 @@ class AtomicCheckpointer(Checkpointer):
     def save_checkpoint(self, meta={}, *args, **kwargs):
         """Save as `Checkpointer.save_checkpoint` does, then name the meta file."""
         self._avoid_pickle()
-        # Later than what it follows, even if somebody has set the clock back
+        # Later than the previous checkpoint, even if the clock was set back
         known = map(ckpt_recency, self.list_checkpoints())
         after = max((each + 1e-3 for each in known), default=0)
         meta = {"unixtime": max(time.time(), after), **meta}
@@ -110,15 +111,16 @@ class AtomicCheckpointer(Checkpointer):
             text = json.dumps(hashes, indent=1)
             (checkpoint.path / MANIFEST).write_text(text, encoding="utf-8")
             os.replace(partial, final)
-        # Every rank lists the checkpoints next, and must find the same ones:
-        # the deletion of old ones broadcasts once for each.
+        # Every rank lists the checkpoints next and must find the same ones,
+        # since deleting old ones takes one broadcast for each.
         ddp_barrier()
         return checkpoint
 
     def delete_checkpoints(self, **kwargs):
-        """Delete as `Checkpointer.delete_checkpoints` does, and what is no use.
+        """Delete as `Checkpointer.delete_checkpoints` does, and clean up.
 
-        That is what killed processes have left, and what is damaged.
+        The cleanup removes damaged checkpoints and the leftovers of killed
+        processes.
         """
         super().delete_checkpoints(**kwargs)
         if if_main_process():
@@ -134,10 +136,10 @@ class AtomicCheckpointer(Checkpointer):
         Raises
         ------
         InputError
-            If the files do not hold what this run needs.
+            If the files do not hold the values that this run needs.
         """
         self._avoid_pickle()
-        # It may have been read long ago.
+        # Check the files again: the last check may be long ago.
         if self._open(checkpoint.path) is None:
             raise InputError(
                 f"{checkpoint.path} was damaged during the run; run it again"
@@ -167,7 +169,7 @@ class AtomicCheckpointer(Checkpointer):
         return usable
 
     def _list_checkpoint_dirs(self):
-        # It is made with the first checkpoint.
+        # The folder is made with the first checkpoint.
         is_there = self.checkpoints_dir.is_dir()
         return super()._list_checkpoint_dirs() if is_there else []
 
@@ -184,7 +186,8 @@ class AtomicCheckpointer(Checkpointer):
         return super()._save_checkpoint_metafile(partial, *args, **kwargs)
 
     def _construct_checkpoint_objects(self, folders):
-        # A folder's name may be given again within a second of its deletion.
+        # A new checkpoint may reuse a folder's name within a second of its
+        # deletion.
         stats = [(folder / METAFNAME).stat() for folder in folders]
         keys = [
             (folder, stat.st_ino, stat.st_mtime_ns)
@@ -197,7 +200,7 @@ class AtomicCheckpointer(Checkpointer):
         return [each for each in self._read.values() if each is not None]
 
     def _open(self, folder):
-        """A checkpoint, if its files are those of its manifest."""
+        """Return a folder's checkpoint if its files match its manifest."""
         try:
             hashes = json.loads(read_bytes(folder / MANIFEST, MAX_TEXT))
             for name, sha256 in hashes.items():
@@ -222,7 +225,7 @@ class AtomicCheckpointer(Checkpointer):
         return found._replace(paramfiles=proven)
 
     def _warn(self, folder, reason):
-        """Say once why a checkpoint is not used."""
+        """Warn once why a checkpoint is not used."""
         if if_main_process() and folder not in self._warned:
             self._warned.add(folder)
             logger.warning(
@@ -255,12 +258,12 @@ def keep_needed(checkpointer):
 def save_state(thing, path):
     """Save the state dict of a module or an optimizer as safetensors.
 
-    Tensors are tensors; the plain values around them are JSON in the header.
+    Tensors are stored as tensors, plain values as JSON in the header.
 
     Raises
     ------
     TypeError
-        If it holds anything else.
+        If the state holds anything else.
 
     Example
     -------
@@ -279,26 +282,26 @@ def save_state(thing, path):
 
 
 def load_state(thing, path, end_of_epoch=True):
-    """Load what `save_state` has saved; arguments as SpeechBrain gives them."""
+    """Load what `save_state` saved; SpeechBrain's hooks set the arguments."""
     thing.load_state_dict(read_state(path))
 
 
 def read_state(path):
-    """The state dict that `save_state` has saved."""
+    """Read the state dict that `save_state` saved."""
     with safe_open(path, framework="pt") as file:
         tree = json.loads((file.metadata() or {})["tree"])
         return _build(tree, file.get_tensor)
 
 
 def _flatten(value, tensors):
-    """A state as JSON values; its tensors are moved to ``tensors``."""
+    """Convert a state to JSON values; its tensors are moved to ``tensors``."""
     if isinstance(value, torch.Tensor):
         name = str(len(tensors))
         # A copy each: safetensors refuses tensors that share their memory.
         tensors[name] = value.detach().cpu().clone().contiguous()
         return {"tensor": name}
     if isinstance(value, dict):
-        # Pairs, since JSON's keys are texts and an optimizer's numbers
+        # Pairs, since JSON's keys are texts, but an optimizer's are numbers
         pairs = [[key, _flatten(each, tensors)] for key, each in value.items()]
         return {"dict": pairs}
     if isinstance(value, (list, tuple)):
@@ -311,7 +314,7 @@ def _flatten(value, tensors):
 
 
 def _build(tree, get_tensor):
-    """What `_flatten` took apart."""
+    """Rebuild the state that `_flatten` took apart."""
     if not isinstance(tree, dict):
         return tree
     ((kind, content),) = tree.items()

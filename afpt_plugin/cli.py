@@ -1,7 +1,7 @@
 """The command line: ``afpt tune``, ``classify``, ``evaluate`` and more.
 
-What a user did wrong is one sentence on stderr and exit status 2; anything
-else that goes wrong is a defect of ours and keeps its stack trace.
+A user's mistake gives one sentence on stderr and exit status 2. Any other
+error is a bug in this package and keeps its stack trace.
 
 Authors
  * The afpt_plugin developers 2026
@@ -32,7 +32,7 @@ Each command has a --help with an example of its own.
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose refusals are one sentence, with the nearest name.
+    """A parser whose error messages are one sentence, with the nearest name.
 
     Example
     -------
@@ -43,7 +43,7 @@ class Parser(argparse.ArgumentParser):
     """
 
     def parse_known_args(self, args=None, namespace=None):
-        """Refuse an unknown option here, where the others are known."""
+        """Refuse an unknown option here, where the known ones can be listed."""
         found, unknown = super().parse_known_args(args, namespace)
         if unknown:
             name = unknown[0].partition("=")[0]
@@ -52,7 +52,7 @@ class Parser(argparse.ArgumentParser):
         return found, unknown
 
     def error(self, message):
-        """Say it in one line, without all options, which --help shows."""
+        """Print the error in one line, without the usage that --help shows."""
         choice = re.search(
             r"invalid choice: '(.*?)' \(choose from (.*)\)", message
         )
@@ -63,7 +63,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def make_parser():
-    """The parser; what it parsed has ``run``, the subcommand's function.
+    """Make the parser; its result has ``run``, the subcommand's function.
 
     Example
     -------
@@ -88,9 +88,10 @@ def make_parser():
 
 
 def main(arguments=None):
-    """Run a command line, by default the process's; the entry of ``afpt``.
+    """Run a command line, by default the process's: ``afpt``'s entry point.
 
-    The exit status is returned, or 2 is raised after a mistake of the user's.
+    It returns the exit status; after a user's mistake, it raises `SystemExit`
+    with status 2.
 
     Example
     -------
@@ -100,16 +101,16 @@ def main(arguments=None):
     SystemExit: 0
     """
     args = make_parser().parse_args(arguments)
-    # Threads that wait for each other by spinning take the cores of whatever
-    # else is running, and then wait for it; set before torch is imported.
+    # Threads that spin while they wait would take cores from other processes,
+    # and then have to wait for these. Must be set before torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         with exit_on_input_error():
             status = args.run(args)
         sys.stdout.flush()
     except BrokenPipeError:
-        # `afpt words EXPORT | head`: the reader has seen enough. Python would
-        # complain once more when it closes stdout (its manual's remedy).
+        # The reader closed the pipe, as in `afpt words EXPORT | head`. Python
+        # would raise again when it closes stdout; its manual suggests this.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return status

@@ -1,4 +1,4 @@
-"""What a user did wrong, said in one sentence instead of a stack trace.
+"""Report a user's mistake in one sentence instead of a stack trace.
 
 Authors
  * The afpt_plugin developers 2026
@@ -25,7 +25,7 @@ class InputError(ValueError):
 
 
 def did_you_mean(name, names):
-    """The end of a sentence about an unknown name, or nothing.
+    """Make the end of a message about an unknown name: a suggestion, or "".
 
     Example
     -------
@@ -35,7 +35,7 @@ def did_you_mean(name, names):
     close = difflib.get_close_matches(str(name), [*map(str, names)])
     if not close:
         return ""
-    # Of equally near ones, the first that is named.
+    # Among equally similar names, the first one wins.
     alike = difflib.SequenceMatcher(b=str(name))
     ratios = {}
     for each in filter(close.__contains__, map(str, names)):
@@ -46,19 +46,20 @@ def did_you_mean(name, names):
 
 _ROOM = "make room, and give the same command again"
 _RIGHTS = "change its permissions, or choose another place"
-#: What only the user can mend, wherever it is met.
+#: Advice for errors of the system that only the user can fix.
 ADVICE = dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), _ROOM)
 ADVICE |= dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), _RIGHTS)
 ADVICE[errno.ENAMETOOLONG] = "give a shorter name"
 
-# See `undo_if_refused`.
+# Functions that `undo_if_refused` has registered.
 _undo = []
 
 
 def undo_if_refused(*functions):
-    """Say what `exit_on_input_error` calls after a mistake; forget others.
+    """Register the functions that `exit_on_input_error` calls after a mistake.
 
-    What a command writes before it knows all mistakes is taken back by it.
+    They replace those registered before. They undo what a command wrote before
+    it found the mistake.
 
     Example
     -------
@@ -76,13 +77,13 @@ def undo_if_refused(*functions):
 def exit_on_input_error():
     """Turn an `InputError` into its message on stderr and exit status 2.
 
-    Any other exception is a defect of ours and keeps its stack trace.
+    Any other exception is a bug in this package and keeps its stack trace.
 
     Raises
     ------
     SystemExit
         With status 2 if the body raised an `InputError`, or an `OSError` that
-        only the user can mend (`ADVICE`); with 130 after Ctrl+C.
+        only the user can fix (`ADVICE`); with 130 after Ctrl+C.
 
     Example
     -------
@@ -104,16 +105,16 @@ def exit_on_input_error():
         sys.stderr.write(f"error: {error}\n")
         raise SystemExit(2) from None
     except KeyboardInterrupt:
-        # A new line, since a progress bar may stand in this one
+        # Start a new line, since this one may hold a progress bar.
         sys.stderr.write(
             "\ninterrupted; the same command goes on, or begins anew\n"
         )
-        raise SystemExit(130) from None  # as a shell says it
+        raise SystemExit(130) from None  # a shell's status after Ctrl+C
 
 
 @contextmanager
 def refuse_unwritable(path):
-    """Make a place that cannot be written to the mistake of who named it.
+    """Report a path that cannot be written to as the user's mistake.
 
     Raises
     ------

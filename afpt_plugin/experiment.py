@@ -1,4 +1,4 @@
-"""Build and run one experiment: what every recipe does before its first step.
+"""Set up one experiment: what every recipe does before its first step.
 
 Authors
  * The afpt_plugin developers 2026
@@ -48,7 +48,7 @@ logger = get_logger(__name__)
 # torch's CPU capability levels without native bfloat16.
 SLOW_AT_BF16 = ("DEFAULT", "AVX2")
 
-# Methods for all data sets: where setup.py puts them, or in a clone.
+# Methods for all data sets: where setup.py installs them, or in a clone.
 METHODS = Path(__file__).parent / "assets" / "methods"
 if not METHODS.is_dir():
     METHODS = Path(__file__).parents[1] / "recipes" / "methods"
@@ -60,7 +60,7 @@ UPSTREAM = "upstream.yaml"
 def load_experiment(arguments, recipe):
     """Parse a command line, start the process group, build the YAML's objects.
 
-    The YAML file is looked for where the user stands, then beside the recipe,
+    The YAML file is searched for in the current folder, then beside the recipe,
     then among the methods for all data sets (``recipes/methods``), so that
     ``python recipes/ESC50/train.py hparams.yaml`` works anywhere. Its
     ``dataset``, if it has one, is the name of the recipe's folder.
@@ -81,7 +81,7 @@ def load_experiment(arguments, recipe):
     ------
     InputError
         If there is no such file, or an option cannot be used, see
-        `check_hparams`. Nothing is written.
+        `check_hparams`. Nothing has been written then.
 
     Example
     -------
@@ -110,9 +110,9 @@ def load_experiment(arguments, recipe):
     device = run_opts.device and check_device(run_opts.device)
     changes = {}
     if not torch.cuda.is_available():
-        # SpeechBrain's default, NCCL, exists on GPUs alone.
+        # SpeechBrain's default, NCCL, needs GPUs.
         changes["distributed_backend"] = "gloo"
-    if not sys.stderr.isatty():  # a file would hold every step of a bar
+    if not sys.stderr.isatty():  # a file would get every step of a bar
         changes["noprogressbar"] = True
     changes["overridden_args"] = run_opts.overridden_args | changes.keys()
     changes["device"] = device or infer_device()
@@ -139,7 +139,7 @@ def load_experiment(arguments, recipe):
         )
     ddp_init_group(run_opts)
     if torch.distributed.is_initialized():
-        # Its threads, still running when the interpreter ends, would abort it.
+        # The group's threads would abort the interpreter when it ends.
         atexit.register(torch.distributed.destroy_process_group)
     hparams = load_hparams(hparams_file, overrides)
     if isinstance(hparams.get("results"), RunResults):
@@ -153,18 +153,18 @@ def load_experiment(arguments, recipe):
 
 
 def method_names():
-    """Names of the methods for all data sets, but for ``transfer``."""
+    """List the methods for all data sets, except ``transfer``."""
     names = {path.stem for path in METHODS.glob("*.yaml")}
     return sorted(names - {"transfer"})
 
 
 def find_method(name):
-    """The path of a method's YAML file; the name is one of `method_names`.
+    """Find a method's YAML file; the name is one of `method_names`.
 
     Raises
     ------
     InputError
-        If there is none of this name.
+        If no method has this name.
 
     Example
     -------
@@ -182,7 +182,7 @@ def find_method(name):
 
 @functools.cache
 def option_names(path):
-    """The options that a YAML file has, without building its objects."""
+    """Read the names of a YAML file's options, without building its objects."""
     text = Path(path).read_text(encoding="utf-8")
     return set(re.findall(r"^(\w+):", text, re.MULTILINE))
 
@@ -207,7 +207,7 @@ def _select_upstream(arguments):
     return kept
 
 
-# Options of `prepare_data` itself, besides those of a prep script.
+# Options that `prepare_data` itself takes, in addition to a prep script's.
 OF_PREPARATION = (
     *("data_folder", "feature_folder", "clip_options", "recordings_per_batch"),
     *("samples_folder", "samples", "with_train"),
@@ -215,7 +215,7 @@ OF_PREPARATION = (
 
 
 def check_task(task, prepare, hparams):
-    """Refuse what a data set cannot do, before anything is written.
+    """Refuse options that do not fit a data set, before anything is written.
 
     Arguments
     ---------
@@ -228,8 +228,8 @@ def check_task(task, prepare, hparams):
     Raises
     ------
     InputError
-        If it does not have such an option or fold, or has several labels where
-        one is needed; or if the CLAP is unknown.
+        If the data set does not have such an option or fold, or its recordings
+        have several labels where one is needed; or if the CLAP is unknown.
     """
     check_transduction(hparams["transduction"], task)
     check_clap_name(hparams["clap"])
@@ -250,7 +250,7 @@ def prepare_data(task, prepare, write_samples, options):
     prepare : callable
         The recipe's prep script.
     write_samples : callable
-        Lays the sample recordings out as the data set is, see
+        Writes the sample recordings in the data set's layout, see
         `afpt_plugin.samples`; None for a data set without samples.
     options : dict
         The YAML's: ``data_folder`` (``samples`` for ``samples_folder``),
@@ -261,13 +261,13 @@ def prepare_data(task, prepare, write_samples, options):
     Returns
     -------
     dict
-        What ``prepare.json`` says, the manifest's ``rows``, ``n_samples``, and
-        of the options those that `set_up` needs.
+        The values of ``prepare.json``, the manifest's ``rows``, ``n_samples``,
+        and the options that `set_up` needs.
 
     Raises
     ------
     InputError
-        If the data set has no such option, or see the prep script.
+        If the data set has no such option; also see the prep script.
     """
     own = {name: options.get(name) for name in OF_PREPARATION}
     options = {k: v for k, v in options.items() if k not in own}
@@ -312,9 +312,10 @@ def prepare_data(task, prepare, write_samples, options):
 
 
 def _options_of(function, task, options):
-    """Options that are given; null leaves one out, for a method's YAML.
+    """Return the options that are not null.
 
-    It speaks to all data sets, so it has options that only some of them take.
+    A method's YAML serves all data sets, so it has options that only some of
+    them take; null leaves such an option out.
     """
     options = {k: v for k, v in options.items() if v is not None}
     unknown = sorted(options.keys() - _parameters(function))
@@ -327,7 +328,7 @@ def _options_of(function, task, options):
 
 
 def _parameters(function):
-    """What a function takes; a prep script, what `prepare_manifests` does, too."""
+    """Parameters of a function; a prep script adds `prepare_manifests`'s."""
     found = inspect.signature(function).parameters
     kinds = {parameter.kind for parameter in found.values()}
     if inspect.Parameter.VAR_KEYWORD in kinds:
@@ -336,7 +337,7 @@ def _parameters(function):
 
 
 class Material(NamedTuple):
-    """What a Brain is made of, see `set_up`."""
+    """The parts that a Brain is made of, see `set_up`."""
 
     baseline: Learner  # what the learner is compared with
     train: EmbeddingDataset | None  # items to learn from
@@ -346,7 +347,7 @@ class Material(NamedTuple):
 
 
 def set_up(task, clap, data, supervision, learner, baseline):
-    """Encode all items; set the learner and its baseline up: a `Material`.
+    """Encode all items, and set up the learner and its baseline: a `Material`.
 
     Arguments
     ---------
@@ -355,7 +356,7 @@ def set_up(task, clap, data, supervision, learner, baseline):
     clap : FrozenClap
         The backbone.
     data : dict
-        From `prepare_data`, or of a run without a test: a ``feature_folder``.
+        From `prepare_data`; a run without a test needs only ``feature_folder``.
     supervision : object
         What is learned from, see `afpt_plugin.data.supervision`.
     learner : Learner
@@ -394,12 +395,12 @@ def set_up(task, clap, data, supervision, learner, baseline):
 
 
 def check_device(name=None):
-    """A device's name, by default a GPU's, if torch can compute on it.
+    """Return a device's name, by default a GPU's, if torch can compute on it.
 
     Raises
     ------
     InputError
-        If torch does not know it or cannot use it.
+        If torch does not know the device or cannot use it.
 
     Example
     -------
@@ -416,15 +417,15 @@ def check_device(name=None):
         raise InputError(
             f"the device {name!r} cannot be used ({reason}); try cpu"
         ) from error
-    # There is one, however many its name counts.
+    # There is only one CPU, whatever number the name has.
     return "cpu" if torch.device(name).type == "cpu" else name
 
 
 def announce(task, clap, n_samples):
-    """Say in plain words if this is the demonstration, not the benchmark.
+    """Log a notice if this run is a demonstration, not the benchmark.
 
-    It is one with mini-CLAP, or if ``n_samples`` clips of sample recordings take
-    the place of the data set. Returns the kind, for `results.json`.
+    A run is a demonstration with mini-CLAP, or if ``n_samples`` sample clips
+    replace the data set. Returns the kind, for `results.json`.
     """
     if clap.name != "mini" and not n_samples:
         return "benchmark"

@@ -1,12 +1,12 @@
-"""The folder that a learner travels in, and the checks on its way back.
+"""Write a trained learner to an export folder; read and check such a folder.
 
-Three files, a few kilobytes, no code and no pickle:
+An export has three files of a few kilobytes, without code or pickle:
 
 * ``hyperparams.yaml``: plain values (classes, backbone, the learner's settings,
-  metrics), without a tag or an alias, so a file from a hub cannot run anything;
-  its size, its depth and what it asks for have limits
+  metrics), without tags or aliases, so that a file from a hub cannot run
+  anything; its size, its depth and its values have limits
 * ``learner.safetensors``: the learner's state dict
-* ``README.md``: a model card with the three lines that use it
+* ``README.md``: a model card with three lines of code that use the export
 
 >>> from afpt_plugin.backbones import load_clap
 >>> from afpt_plugin.learners import PromptLearner, Template
@@ -19,7 +19,7 @@ Three files, a few kilobytes, no code and no pickle:
 >>> export.class_names, export.learner, export.make_learner(clap).n_ctx
 (['dog', 'cat'], 'PromptLearner', 4)
 
-`afpt_plugin.inference` turns it into a classifier.
+`afpt_plugin.inference` turns an export into a classifier.
 
 Authors
  * The afpt_plugin developers 2026
@@ -54,12 +54,12 @@ FORMAT = "afpt-learner-3"
 SETTINGS_FILE = "hyperparams.yaml"
 TENSORS_FILE = "learner.safetensors"
 
-# Of an export that somebody else may have made, in bytes.
+# Limits on an export, which may come from somebody else; in bytes.
 MAX_SETTINGS = 2**20
 MAX_TENSORS = 2**30
 MAX_VECTORS = 100_000  # of all contexts
 
-# What a value of `hyperparams.yaml` must be, and how a message calls that.
+# Types of the values in `hyperparams.yaml`, and their names in messages.
 _KINDS = {
     "clap": (str, "a name"),
     "clap_fingerprint": (str, "64 hex digits"),
@@ -77,7 +77,7 @@ _KINDS = {
     "facts": (dict, "names with values"),
 }
 
-# What a learner may raise at settings of any kind and size.
+# Exceptions that a learner may raise at unfit settings.
 UNFIT = (
     *(ArithmeticError, AttributeError, LookupError, MemoryError),
     *(RuntimeError, TypeError, ValueError),
@@ -86,9 +86,9 @@ UNFIT = (
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Export:
-    """What an export folder holds; made only if all of it is sound.
+    """The checked content of an export folder.
 
-    A value of the wrong kind, or out of its range, raises an `InputError`.
+    A value of the wrong type, or out of its range, raises an `InputError`.
     """
 
     clap: str  # name of the backbone, see `load_clap`
@@ -104,7 +104,7 @@ class Export:
     channels: str  # how a recording becomes mono, see `load_recording`
     calibration: dict  # see `make_calibration`; empty: not calibrated
     metrics: dict  # of the run; may be empty
-    facts: dict  # what else is known of the run; may be empty
+    facts: dict  # other facts about the run; may be empty
     tensors: dict  # the learner's state dict
 
     def __post_init__(self):
@@ -114,7 +114,7 @@ class Export:
                 kind is bool or not isinstance(value, bool)
             )
             if sound and wanted.startswith("a number"):
-                # NaN is not between them; whole numbers may have any length.
+                # The comparison excludes NaN; whole numbers may be huge.
                 low, high = map(float, re.findall("[0-9.]+", wanted))
                 sound = low <= value <= high
             elif sound and name == "channels":
@@ -143,7 +143,7 @@ class Export:
         self._build(self.baseline, self.baseline_settings)
 
     def _build(self, name, settings):
-        """A learner before `setup`; its constructor checks the settings."""
+        """Build a learner before `setup`; the constructor checks settings."""
         try:
             return LEARNERS[name](**settings)
         except InputError:
@@ -157,7 +157,7 @@ class Export:
         Raises
         ------
         InputError
-            If the backbone is another one, or the tensors do not fit.
+            If the learner is of another backbone, or the tensors do not fit.
         """
         if clap.fingerprint != self.clap_fingerprint:
             raise InputError(
@@ -178,7 +178,7 @@ class Export:
         return learner.eval()
 
     def make_baseline(self, clap):
-        """Rebuild what the learner was compared with, without training items."""
+        """Rebuild the baseline, without training items."""
         baseline = self._build(self.baseline, self.baseline_settings)
         try:
             return baseline.setup(
@@ -191,7 +191,7 @@ class Export:
 
     @property
     def fingerprint(self):
-        """Hash of all that decides a score (64 hex digits)."""
+        """Hash everything that affects a score (64 hex digits)."""
         told = ("metrics", "facts", "baseline", "baseline_settings")
         told += ("calibration",) * (not self.calibration)
         settings = [getattr(self, name) for name in _KINDS if name not in told]
@@ -213,28 +213,28 @@ def write_export(
     channels="mean",
     calibration=None,
 ):
-    """Write an export folder, each file whole or not at all.
+    """Write an export folder, each file atomically.
 
     Arguments
     ---------
     folder : str or pathlib.Path
-        Made if it is missing.
+        The folder; made if it is missing.
     clap : FrozenClap
         The backbone.
     learner : Learner
-        After `Learner.setup`, and training.
+        The learner, after `Learner.setup` and training.
     task : Task
-        What was learned.
+        The task that was learned.
     baseline : Template
         What the learner was compared with.
     metrics : dict, optional
-        Of the run, as JSON values.
+        Metrics of the run, as JSON values.
     facts : dict, optional
-        What else is known of the run, as JSON values.
+        Other facts about the run, as JSON values.
     channels : str
         How a recording becomes mono, see `load_recording`.
     calibration : Calibration, optional
-        How its logits become probabilities.
+        How the learner's logits become probabilities.
 
     Raises
     ------
@@ -274,7 +274,7 @@ def write_export(
     with refuse_unwritable(folder):
         content = safetensors.torch.save(tensors)
         with replacing(folder / TENSORS_FILE) as part:
-            # Its save_file would keep other users from reading the file.
+            # safetensors' save_file would make it unreadable for other users.
             part.write_bytes(content)
         write_if_changed(folder / CARD_FILE, model_card(export))
         settings = {
@@ -291,16 +291,17 @@ def write_export(
 def read_export(
     folder: str | Path, fetch: Callable[[str], str] | None = None
 ) -> Export:
-    """Read an export folder and check every value in it: an `Export`.
+    """Read an export folder and check every value in it; return an `Export`.
 
     Arguments
     ---------
     folder : str or pathlib.Path
-        Where `write_export` wrote, or the folder above, if the former is called
-        ``export``; with ``fetch``, the name of a place that it knows.
+        The folder that `write_export` wrote, or its parent if the folder is
+        called ``export``; with ``fetch``, a name for messages, e.g. of a
+        repository.
     fetch : callable, optional
-        Takes a file's name and returns its path; by default it lies in
-        ``folder``.
+        Takes a file's name and returns its path; by default files are read
+        from ``folder``.
 
     Raises
     ------
@@ -322,7 +323,7 @@ def read_export(
     path = fetch(TENSORS_FILE)
     wanted = settings.pop("tensors_sha256")
     try:
-        # One reading, so that what is hashed is what is used
+        # Read the file once, so that the bytes hashed are the bytes used.
         content = read_bytes(path, MAX_TENSORS)
         tensors = safetensors.torch.load(content)
     except (OSError, SafetensorError) as error:
@@ -330,7 +331,7 @@ def read_export(
             f"{path}: cannot read the learner's tensors ({error}); restore the "
             "file"
         ) from error
-    # An earlier version hashed the tensors alone.
+    # An earlier version hashed only the tensors.
     known = (_sha256(content, settings), hashlib.sha256(content).hexdigest())
     if wanted not in known:
         raise InputError(
@@ -345,13 +346,13 @@ def read_export(
 
 
 def _sha256(content, settings):
-    """Of the tensors' file and, whatever their layout, of all settings."""
+    """Hash the tensors' file and all settings, whatever their YAML layout."""
     text = json.dumps(settings, sort_keys=True)
     return hashlib.sha256(content + text.encode()).hexdigest()
 
 
 def find_export(folder: str | Path) -> Path:
-    """The folder itself, or the one in it that is called ``export``.
+    """Return the folder, or the one in it that is called ``export``.
 
     Raises
     ------
@@ -368,11 +369,11 @@ def find_export(folder: str | Path) -> Path:
 
 
 def _inside(folder, name):
-    """A file of a folder; a link must not lead to another folder's."""
+    """Return the path of a file in a folder; no link may leave the folder."""
     path, root = Path(folder, name), Path(os.path.realpath(folder))
-    # The hub's cache holds links to its own `blobs`.
+    # In the hub's cache, files are links to its own `blobs`.
     places = root, root.parents[1 if len(root.parts) > 2 else 0] / "blobs"
-    target = Path(os.path.realpath(path))  # which takes a loop, too
+    target = Path(os.path.realpath(path))  # does not fail at a loop of links
     if path.is_symlink() and target.parent not in places:
         raise InputError(f"{path} is a link that leads out of the export")
     return path
@@ -382,7 +383,7 @@ def _read_settings(path):
     try:
         text = read_bytes(path, MAX_SETTINGS).decode("utf-8")
         settings = yaml.load(text, PlainLoader)
-        json.dumps(settings)  # refuses dates, and numbers without end
+        json.dumps(settings)  # refuses dates, and numbers with too many digits
     except OSError as error:
         raise InputError(
             f"{path}: cannot be read ({error.strerror}); give the export/ "
@@ -419,7 +420,7 @@ def _misfit(name, error):
 
 
 def _short(value):
-    """A value in a message, however long."""
-    # Aliases can make a few lines of YAML gigabytes of `repr`.
+    """Shorten a value for a message."""
+    # With aliases, a few lines of YAML can have a `repr` of gigabytes.
     text = reprlib.repr(value)
     return text if len(text) < 60 else f"{text[:60]}..."

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and their hashes.
+"""Write files atomically, and hash them.
 
 Authors
  * The afpt_plugin developers 2026
@@ -14,13 +14,13 @@ import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-# No file takes this long to write: an older part has lost its owner.
+# No file takes this long to write, so nobody is writing an older part.
 STALE_SECONDS = 3600
 
 
 @contextmanager
 def replacing(path):
-    """Write a file under another name that becomes ``path`` on success.
+    """Write a file under a temporary name, and rename it on success.
 
     Arguments
     ---------
@@ -30,7 +30,7 @@ def replacing(path):
     Yields
     ------
     pathlib.Path
-        Where to write; it has the same ending.
+        The temporary path, with the same suffix.
 
     Example
     -------
@@ -52,9 +52,9 @@ def replacing(path):
 
 @contextmanager
 def scratch(path):
-    """Have a folder beside ``path`` that is removed in the end.
+    """Make a temporary folder beside ``path``; it is removed at the end.
 
-    That of a killed process is removed by the next, see `part_of`.
+    If the process is killed, a later one removes the folder, see `part_of`.
 
     Example
     -------
@@ -73,9 +73,9 @@ def scratch(path):
 
 
 def part_of(path):
-    """Where to write what will become ``path``; nothing is made.
+    """Return a temporary name for ``path`` in the same folder; make nothing.
 
-    Parts of processes that were killed are removed from the folder.
+    Temporary files of killed processes are removed from the folder.
 
     Example
     -------
@@ -97,7 +97,7 @@ def part_of(path):
             elif is_lost:
                 old.unlink()
     name = path.name
-    if len(os.fsencode(name)) > 150:  # 255 bytes are the most
+    if len(os.fsencode(name)) > 150:  # file systems allow 255 bytes
         name = hashlib.sha256(os.fsencode(name)).hexdigest() + path.suffix[-50:]
     return path.with_name(f".part-{_HOST}-{os.getpid()}-{name}")
 
@@ -106,9 +106,9 @@ _HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
 
 
 def _runs(pid):
-    """Whether a process of this machine has not ended."""
+    """Whether a process of this machine is still running."""
     if os.name == "nt":
-        return True  # os.kill would end it
+        return True  # on Windows, os.kill would end the process
     try:
         os.kill(pid, 0)
     except OSError as error:
@@ -126,12 +126,12 @@ def read_bytes(path, limit):
     path : str or pathlib.Path
         The file.
     limit : int
-        The most bytes that it may have.
+        The largest allowed size, in bytes.
 
     Raises
     ------
     OSError
-        If it is larger, or not a file: a pipe would never end.
+        If the file is larger, or not a regular file: a pipe may never end.
 
     Example
     -------
@@ -151,7 +151,7 @@ def read_bytes(path, limit):
     if size > limit:
         reason = f"{size} bytes are too many, at most {limit} are read"
         raise OSError(errno.EFBIG, reason, str(path))
-    # The kernel's own files claim 0 bytes, and a reader of some waits forever.
+    # Special files of the kernel report 0 bytes, and reading some never ends.
     return path.read_bytes() if size else b""
 
 
@@ -178,7 +178,7 @@ def write_if_changed(path, text):
     Returns
     -------
     bool
-        Whether the file had to change.
+        Whether the file was written.
 
     Example
     -------

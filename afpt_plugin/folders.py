@@ -1,4 +1,4 @@
-"""A command's own folder: locked, and as it was after a mistake.
+"""Lock a command's output folder, and restore it after a user's mistake.
 
 Authors
  * The afpt_plugin developers 2026
@@ -22,22 +22,22 @@ except ImportError:  # Windows
 
 @contextlib.contextmanager
 def locked(path, is_file=False):
-    """Keep other processes out of a folder, or away from a file.
+    """Lock a folder or a file against other processes.
 
-    The operating system opens the lock again when the process ends, however it
-    does. Folders that were made, and are left empty, are removed.
+    The operating system releases the lock when the process ends, even if it is
+    killed. Folders that were made here are removed again if they stay empty.
 
     Arguments
     ---------
     path : str or pathlib.Path
-        The folder, or the file, which need not be there.
+        The folder or the file; it need not exist.
     is_file : bool
-        Whether it is a file; beside it, ``.NAME.lock`` holds the lock.
+        Whether it is a file; then ``.NAME.lock`` beside it holds the lock.
 
     Raises
     ------
     InputError
-        If another process is at work there, or no folder can be made.
+        If another process holds the lock, or the folder cannot be made.
 
     Example
     -------
@@ -78,7 +78,7 @@ def locked(path, is_file=False):
 
 
 def _lock_file(path, flags):
-    """Open a file or a folder, locked; None if another process has it."""
+    """Open and lock a file or a folder; None if another process holds it."""
     while fcntl:
         handle = os.open(path, os.O_RDONLY | flags)
         try:
@@ -87,8 +87,8 @@ def _lock_file(path, flags):
             os.close(handle)
             return None
         except OSError:
-            pass  # a file system without locks
-        # The process before may have removed the file since it was opened.
+            pass  # the file system has no locks
+        # The previous holder may have removed the file since it was opened.
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(handle), os.stat(path)):
                 return handle
@@ -96,16 +96,17 @@ def _lock_file(path, flags):
     return -1
 
 
-# The lock of this process's experiment
+# The lock on the folder of this process's experiment
 _lock = contextlib.ExitStack()
 atexit.register(_lock.close)
 
 
 def keep_to_itself(folder):
-    """Lock an experiment's folder until the next one's, or the process's end.
+    """Lock an experiment's folder until the next experiment or the exit.
 
-    A refusal leaves it as it is now. Only the list of bad recordings, to which
-    its sentence refers, stays in a new one.
+    If the experiment is then refused with an `InputError`, the folder is
+    restored to its present state. The exception is the list of bad recordings:
+    it stays even in a new folder, since the error message refers to it.
 
     Raises
     ------
@@ -120,7 +121,7 @@ def keep_to_itself(folder):
     before = {path: path.read_bytes() for path in paths if path.is_file()}
 
     def restore():
-        """Undo what was written since."""
+        """Undo what was written since the lock was taken."""
         if is_new and not (folder / "save" / "problems.csv").exists():
             empty(folder)
         for path, data in before.items():
@@ -132,7 +133,7 @@ def keep_to_itself(folder):
 
 
 def empty(folder):
-    """Remove all that is in a folder, and end the logs that are written there."""
+    """Remove everything in a folder, and close the log files in it."""
     for handler in logging.root.handlers[:]:
         file = Path(getattr(handler, "baseFilename", ""))
         if file.is_relative_to(os.path.abspath(folder)):

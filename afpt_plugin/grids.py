@@ -1,7 +1,8 @@
 """A grid of experiments: every cell is one call of a recipe's ``train.py``.
 
-A grid is a YAML file of two keys: ``options`` of every cell, and ``cells``,
-blocks whose lists are multiplied out:
+A grid is a YAML file with two keys: ``options`` apply to every cell, and
+``cells`` is a list of blocks, each of which expands to all combinations of its
+values:
 
 >>> path = getfixture("tmp_path") / "grid.yaml"
 >>> _ = path.write_text('''
@@ -14,8 +15,8 @@ blocks whose lists are multiplied out:
 python recipes/ESC50/train.py zero_shot.yaml --seed=1 --output_folder=results/ESC50/mini/zero_shot/1
 python recipes/ESC50/train.py hparams.yaml --seed=1 --output_folder=results/ESC50/mini/prompts/1
 
-So a cell is exactly what its command would do alone; `afpt_plugin.sweep` runs
-them.
+A cell does exactly what its command does on its own. `afpt_plugin.sweep` runs
+the cells.
 
 Authors
  * The afpt_plugin developers 2026
@@ -42,16 +43,16 @@ from afpt_plugin.plain_yaml import PlainLoader
 from afpt_plugin.results.options import read_results
 from afpt_plugin.task import Task
 
-# Options that a cell's folder names itself, or that lead to files.
+# Options that are part of a cell's path already, or that only locate files.
 PLACED = ("clap", "seed", "results_folder", "feature_folder", "weights")
 
-# Options that the sweep sets.
+# Options that only the sweep itself may set.
 OWN = ("output_folder", "save_folder", "results_folder")
 
-# Each takes seconds at least.
+# The most cells of a grid; each takes at least seconds.
 MAX_CELLS = 20_000
 
-# What a cell that failed leaves behind, maybe beside older results.
+# A failed cell leaves this file, possibly beside older results.
 ERROR_FILE = "error.txt"
 
 
@@ -61,28 +62,29 @@ class Cell(NamedTuple):
     script: Path  # the recipe's train.py
     arguments: list  # of its command line
     folder: Path  # its output
-    source: Path | None = None  # folder of the cell that it goes on from
+    source: Path | None = None  # folder of the cell whose export it tests
 
     @property
     def command(self):
-        """What would run this cell alone."""
+        """The command line that runs this cell on its own."""
         return shlex.join(["python", str(self.script), *self.arguments])
 
     @property
     def result(self):
-        """What `results.json` holds; None if it is missing or damaged."""
+        """Content of `results.json`; None if it is missing or damaged."""
         found = read_results(self.folder)
         return found if found.get("metrics") else None
 
     @property
     def is_done(self):
-        """Whether it has results, of the files that are asked for now.
+        """Whether the cell has results of the requested data and weights.
 
-        The folder's name does not tell them; what SpeechBrain copied does.
+        The folder's name does not tell which ones an older run used, but the
+        copy of its options that SpeechBrain made does.
         """
         copy = self.folder / "hyperparams.yaml"
         if (self.folder / ERROR_FILE).exists():
-            return False  # Refused, it left the copy of what was refused.
+            return False  # A failed run leaves a copy of its options, too.
         if self.result is None or not copy.is_file():
             return self.result is not None
         given = dict(word[2:].split("=", 1) for word in self.arguments[1:])
@@ -97,29 +99,30 @@ class Cell(NamedTuple):
 
 
 def read_grid(path, results, given=None):
-    """Read a grid and multiply it out.
+    """Read a grid and expand it to its cells.
 
-    In a block, ``method`` and ``dataset`` are names of YAML files and of
-    recipes; every other key is an option of the method's YAML. A list is tried
-    value by value (so a value that is a list stands in a list). ``folds: each``
-    stands for the data set's folds, or the ``source_folds``, one by one. A key
-    of ``options`` that is a recipe's name holds options for that data set.
-    ``transfer``, a block as well, adds for each cell others that test its
-    export, on the other half of the ``classes`` or on another ``dataset``.
+    In a block, ``method`` names YAML files and ``dataset`` names recipes; every
+    other key is an option of the method's YAML. The values of a list are tried
+    one by one (so a value that is itself a list stands in a list). ``folds:
+    each`` tries the data set's folds, or the ``source_folds``, one by one. If a
+    key of ``options`` is a recipe's name, it holds options for that data set.
+    ``transfer`` is a block as well. For each cell it adds cells that test the
+    cell's export, on the other half of the ``classes`` or on another
+    ``dataset``.
 
     Arguments
     ---------
     path : str or pathlib.Path
         The grid.
     results : str or pathlib.Path
-        Where the results go.
+        The results folder.
     given : dict, optional
-        Options that stand above those of the grid.
+        Options that override those of the grid.
 
     Returns
     -------
     list of Cell
-        In the order of the file, transfers after what they start from.
+        In the order of the file; a transfer comes after the cell it tests.
 
     Raises
     ------
@@ -156,7 +159,7 @@ def read_grid(path, results, given=None):
     cells, taken = {}, {"dataset", "method"}
 
     def add(cell):
-        """Refuse a cell that would write over another one, or is too many."""
+        """Add a cell; refuse one that would overwrite another, or too many."""
         if len(cells) == MAX_CELLS:
             raise InputError(
                 f"the grid has more than {MAX_CELLS} cells; split it, or leave "
@@ -177,7 +180,7 @@ def read_grid(path, results, given=None):
         try:
             _check_block(block, transfer)
             for values in _multiply(root, block, features):
-                # What is said of all cells is for the methods that have it.
+                # A shared option goes only to the methods that have it.
                 file = _method_file(root, values)
                 known = option_names(file) | {"dataset", "method"}
                 taken |= known
@@ -190,7 +193,7 @@ def read_grid(path, results, given=None):
                 add(cell)
                 if transfer is None:
                     continue
-                # Folds belong to their data set.
+                # Folds are not carried over to another data set.
                 own = ["dataset", "folds", "source_folds"]
                 there = {k: v for k, v in shared.items() if k not in own}
                 kept = ["clap", "seed"]
@@ -215,7 +218,7 @@ def read_grid(path, results, given=None):
 
 
 def _check_block(block, transfer):
-    """Refuse what cannot be multiplied out, or lies where another cell does."""
+    """Refuse values that make no cell, and options that the sweep sets."""
     if transfer is not None and not isinstance(transfer, dict):
         raise InputError(
             f"transfer is {transfer!r}; give a block, e.g. {{classes: new}}"
@@ -240,7 +243,7 @@ def _check_block(block, transfer):
 
 
 def _recipes_folder(path):
-    """The ``recipes`` of a grid: where it lies, where the user stands, or ours."""
+    """Find ``recipes``: around the grid, in this folder, or in the clone."""
     places = [
         path.absolute().parent.parent,
         Path("recipes"),
@@ -259,7 +262,7 @@ def _recipes_folder(path):
 
 @functools.cache
 def load_recipe(script):
-    """The module of a recipe's ``train.py``, which also imports its neighbor."""
+    """Import a recipe's ``train.py``, which imports its prep script."""
     name = f"recipe_{script.parent.name}"
     spec = importlib.util.spec_from_file_location(name, script)
     module = importlib.util.module_from_spec(spec)
@@ -268,7 +271,7 @@ def load_recipe(script):
         spec.loader.exec_module(module)
     finally:
         sys.path.pop(0)
-    # All cells share what is frozen.
+    # All cells share the frozen backbone.
     module.load_clap = _load_clap
     return module
 
@@ -279,7 +282,7 @@ def _load_clap(clap, weights, device):
 
 
 def _multiply(root, block, features):
-    """Each combination of a block's values, ``folds: each`` spelled out."""
+    """Yield each combination of a block's values; expand ``folds: each``."""
     datasets = block.get("dataset", [])
     datasets = datasets if isinstance(datasets, list) else [datasets]
     if not datasets:
@@ -290,7 +293,7 @@ def _multiply(root, block, features):
             raise InputError(
                 f"{dataset} is none of the recipes in {root}; choose one"
             )
-        # Options for one data set alone are named by it.
+        # A key that is a data set's name holds options for this data set only.
         special = block.get(dataset) or {}
         if not isinstance(special, dict):
             raise InputError(
@@ -320,7 +323,7 @@ def _multiply(root, block, features):
 
 
 def _task_of(script, values, features):
-    """A recipe's `Task`, which may depend on the data."""
+    """Find a recipe's `Task`, which may depend on the data."""
     names = vars(load_recipe(script))
     if find := names.get("find_own_data"):
         places = {"data_folder": "samples", "feature_folder": features}
@@ -329,7 +332,7 @@ def _task_of(script, values, features):
 
 
 def _method_file(root, values):
-    """The YAML file of a block's method, beside the recipe or for all."""
+    """Find a method's YAML file, beside the recipe or in ``methods``."""
     name = f"{values.get('method', 'hparams')}.yaml"
     places = [root / values["dataset"] / name, root / "methods" / name]
     for place in places:
@@ -341,8 +344,8 @@ def _method_file(root, values):
 
 
 def _make_cell(root, results, values, file):
-    """The `Cell` of one value for each option of a method's file."""
-    # What is named by a data set has been said, or is not for this one.
+    """Make the `Cell` of one value for each option of a method's file."""
+    # Options under a data set's name are merged already, or are for another.
     values = {
         k: v
         for k, v in values.items()
@@ -353,7 +356,7 @@ def _make_cell(root, results, values, file):
     for name in values:
         if name not in option_names(file):
             raise InputError(f"{file} does not have the option {name}")
-    # What the method calls itself in its results
+    # The method's name in its results
     text = file.read_text(encoding="utf-8")
     name = re.search(r"^method: (\S+)", text, re.MULTILINE)
     name = name[1] if name else file.stem
@@ -382,7 +385,7 @@ def _cell_of(recipe, file, values, results, folder, source=None):
 
 
 def _make_transfer(root, results, values, cell, asked):
-    """The `Cell` that tests what another one learned on other classes."""
+    """Make the `Cell` that tests another cell's export on other classes."""
     known = option_names(root / "methods" / "transfer.yaml")
     dataset = values["dataset"]
     name = cell.folder.relative_to(results).parts[2]
@@ -399,6 +402,6 @@ def _make_transfer(root, results, values, cell, asked):
 
 
 def _word(value):
-    """A value as a part of a path."""
+    """Turn a value into a part of a path."""
     text = value if isinstance(value, str) else json.dumps(value)
     return re.sub(r"[^\w.+-]+", "_", text).strip("_")[:60]

@@ -1,6 +1,6 @@
-"""What a run learned, as a classifier of recordings, in three lines.
+"""Classify recordings with a trained learner, in three lines.
 
-A run leaves an ``export/`` folder behind (here one is made without training):
+A run writes an ``export/`` folder (this example makes one without training):
 
 >>> from afpt_plugin.export import write_export
 >>> from afpt_plugin.learners import PromptLearner, Template
@@ -20,9 +20,9 @@ The three lines:
 >>> out_prob.exp().shape, len(text_lab)
 (torch.Size([2, 3]), 2)
 
-`PromptedClassifier.classify_file` takes files of any length, rate and number
-of channels, and `PromptedClassifier.frame_scores` says when a class is heard.
-`PromptedClassifier.with_class_names` serves classes that were not tuned on.
+`PromptedClassifier.classify_file` takes files of any length, sample rate and
+number of channels, and `PromptedClassifier.frame_scores` tells when a class is
+heard. `PromptedClassifier.with_class_names` is for classes not trained on.
 
 Authors
  * The afpt_plugin developers 2026
@@ -65,7 +65,7 @@ __all__ = ["FrameScores", "PromptedClassifier", "RecordingScores", "Scores"]
 # Windows encoded at once.
 BATCH_SIZE = 8
 
-#: Seconds of a recording that are drawn, and so in memory, at most.
+#: The longest recording that is plotted, and so held in memory, in seconds.
 LONGEST_DRAWN = 1800
 
 # Frames scored at once.
@@ -78,7 +78,7 @@ REPO_ID = re.compile(r"[\w.-]+/[\w.-]+")
 class PromptedClassifier(Predictions, Pretrained):
     """Scores recordings with the learner of an export, see `from_hparams`.
 
-    `Predictions` says how its logits become names and probabilities.
+    Its base class `Predictions` turns logits into names and probabilities.
 
     Arguments
     ---------
@@ -131,7 +131,7 @@ class PromptedClassifier(Predictions, Pretrained):
         source : str or pathlib.Path
             The export folder of a run, or a repository of the hub.
         savedir : str or pathlib.Path, optional
-            Where to link what was fetched; by default it stays in the cache.
+            Where to link fetched files; by default they stay in the cache.
         run_opts : dict, optional
             See `Pretrained`, e.g. ``{"device": "cuda"}``.
         weights : str or pathlib.Path, optional
@@ -150,7 +150,7 @@ class PromptedClassifier(Predictions, Pretrained):
         Raises
         ------
         InputError
-            If the export is missing, damaged, or of another backbone.
+            If the export is missing, damaged, or made with another backbone.
         """
         source, get = os.fspath(source), None
         local = os.path.isdir(source)
@@ -179,18 +179,18 @@ class PromptedClassifier(Predictions, Pretrained):
     def with_class_names(
         self, class_names: Sequence[str]
     ) -> "PromptedClassifier":
-        """A classifier of other classes, if the learner can; shares the CLAP."""
+        """Make a classifier of other classes, if the learner supports it."""
         check_class_names(class_names)
         clap = self.mods.clap
         clap.check_class_names(class_names)
         export = self.hparams.export
-        # Of several labels, the gap's offset depends on how many there are.
+        # For several labels, the gap's offset depends on the number of classes.
         own = not (export.multi_label and clap.gap)
         export = dataclasses.replace(
             export,
             class_names=list(class_names),
             calibration=export.calibration if own else {},
-            metrics={},  # They were measured on the old classes.
+            metrics={},  # they were measured on the old classes
         )
         with torch.no_grad():
             baseline = export.make_baseline(clap).classes(clap)
@@ -205,8 +205,8 @@ class PromptedClassifier(Predictions, Pretrained):
     def encode_batch(self, wavs: Tensor, lens=None) -> Embeddings:
         """Embed recordings.
 
-        What is shorter than the run's clips, or than the longest of the batch,
-        is looped, as in the run; what is longer is encoded as one.
+        A waveform shorter than the run's clips, or than the longest one of the
+        batch, is looped, as in the run. A longer one is encoded as a whole.
 
         Arguments
         ---------
@@ -229,7 +229,7 @@ class PromptedClassifier(Predictions, Pretrained):
         return self._encode(sigs, max(longest, self.clip_samples))
 
     def _encode(self, sigs, n_samples):
-        """Fit waveforms to one length and embed them, the only place to."""
+        """Fit waveforms to one length and embed them; all encoding is here."""
         wavs = torch.stack([fit_length(sig, n_samples) for sig in sigs])
         wavs = wavs.to(self.device).float()  # [B, n_samples]
         if not wavs.isfinite().all():
@@ -237,25 +237,25 @@ class PromptedClassifier(Predictions, Pretrained):
         lens = torch.ones(len(wavs), device=self.device)
         with self.inference_ctx:
             embeddings = self.mods.clap.encode_audio(wavs, lens)
-        # As the Brain's store holds them: another layout is rounded otherwise.
+        # The memory layout of the Brain's store: others round differently.
         return Embeddings(*(part.contiguous() for part in embeddings))
 
     @torch.no_grad()
     def logits_batch(self, wavs: Tensor, lens=None) -> dict[str, Tensor]:
-        """Each head's logits, as the Brain computes them.
+        """Compute each head's logits, as the Brain does.
 
-        Takes what `encode_batch` takes.
+        The arguments are those of `encode_batch`.
 
         Returns
         -------
         dict of torch.Tensor
-            Of each of ``self.heads``, e.g. ``coarse``, ``fine`` and
-            ``ensemble``, [B, n_classes].
+            Logits [B, n_classes] of each of ``self.heads``, e.g. ``coarse``,
+            ``fine`` and ``ensemble``.
         """
         return self._logits(self.encode_batch(wavs, lens))
 
     def load_audio(self, path, longest=math.inf):
-        """Read any recording as the run did, if it has ``longest`` seconds."""
+        """Read a recording of at most ``longest`` seconds, as the run did."""
         recording, blocks = self.open_recording(path), []
         for block in recording:
             blocks.append(block)
@@ -267,14 +267,14 @@ class PromptedClassifier(Predictions, Pretrained):
         return torch.cat(blocks)
 
     def open_recording(self, path):
-        """A file of any length that is read block by block, see `Recording`."""
+        """Open a file of any length, to be read in blocks; see `Recording`."""
         channels = self.hparams.export.channels
         return Recording(path, self.sample_rate, channels)
 
     def flags(self, recording):
-        """What is odd about a `Recording` that was read (list of str).
+        """List what is unusual about a `Recording` that was read (list of str).
 
-        Its own flags, and ``looped`` where it is shorter than a window.
+        These are its own flags, and ``looped`` if it is shorter than a window.
         """
         looped = recording.n_samples < self.clip_samples
         return recording.flags + ["looped"] * looped
@@ -288,18 +288,18 @@ class PromptedClassifier(Predictions, Pretrained):
     ) -> Scores:
         """Classify a recording of any length, rate and number of channels.
 
-        One that is longer than the run's clips is cut into windows of their
-        length; the last of them ends where the recording ends. Their logits
-        are averaged, each window weighted by what it adds to those before.
-        Only some blocks of it are in memory at once.
+        A recording longer than the run's clips is cut into windows of their
+        length; the last window ends where the recording ends. The windows'
+        logits are averaged, each weighted by the time that it adds to the
+        windows before it. Only a few blocks are in memory at once.
 
         Arguments
         ---------
         path : str or pathlib.Path
             Any file that soundfile reads.
         top_k : int, optional
-            How many classes to name; by default the best one, without a
-            dimension for k.
+            The number of classes to name; by default the best one, and the
+            results have no dimension k.
         per_window : bool
             Return a row per window instead of their mean.
         reject : bool
@@ -308,14 +308,14 @@ class PromptedClassifier(Predictions, Pretrained):
         Returns
         -------
         Scores
-            Of one row, or with ``per_window`` of W. Where no class is named,
-            ``text_lab`` holds None and ``index`` -1; of a silent recording, no
-            score is above another.
+            One row, or W rows with ``per_window``. Where no class is named,
+            ``text_lab`` holds None and ``index`` holds -1. All scores of a
+            silent recording are equal.
 
         Raises
         ------
         InputError
-            If the file is damaged, or ``top_k`` or ``reject`` impossible.
+            If the file is damaged, or ``top_k`` or ``reject`` cannot be used.
         """
         recording = self.open_recording(path)
         (found,) = self.score_recordings([recording], reject=reject)
@@ -328,10 +328,10 @@ class PromptedClassifier(Predictions, Pretrained):
         return self.name_none(logits, top_k, self.rejection.rejects(margin))
 
     def frame_scores(self, path: str | Path) -> FrameScores:
-        """Score every frame of a recording: when is what heard?
+        """Score every frame of a recording, to find when a class is heard.
 
-        Nothing was trained on frames' labels, so this is weak detection: a
-        frame sees more of the sound than its own duration.
+        Nothing was trained on labels of frames, so this is weak detection.
+        A frame's embedding also depends on the sound around the frame.
 
         Arguments
         ---------
@@ -354,9 +354,9 @@ class PromptedClassifier(Predictions, Pretrained):
     def score_recordings(
         self, sigs, batch_size=BATCH_SIZE, frames=True, reject=False
     ):
-        """Score waveforms of any lengths; the windows of all share batches.
+        """Score waveforms of any lengths; their windows share batches.
 
-        Of a window, only its scores are kept, not its embeddings.
+        Only the scores of a window are kept, not its embeddings.
 
         Arguments
         ---------
@@ -365,9 +365,9 @@ class PromptedClassifier(Predictions, Pretrained):
         batch_size : int
             Windows encoded at once.
         frames : bool
-            Whether their frames are scored, too.
+            Whether to score their frames, too.
         reject : bool
-            Whether their margins are taken, see `afpt_plugin.scoring.rejection`.
+            Whether to compute margins, see `afpt_plugin.scoring.rejection`.
 
         Returns
         -------
@@ -387,7 +387,7 @@ class PromptedClassifier(Predictions, Pretrained):
 
     @torch.no_grad()
     def encode_windows(self, sigs, batch_size=BATCH_SIZE):
-        """`Embeddings` of each recording's windows, on the CPU: the slow half."""
+        """Embed each recording's windows, the slow step; results on the CPU."""
         size = self.clip_samples
         found = by_recording(
             sigs, size, batch_size, lambda clips: self._encode(clips, size)
@@ -395,13 +395,13 @@ class PromptedClassifier(Predictions, Pretrained):
         return [Embeddings(*parts) for parts in found]
 
     def score_windows(self, n_samples, windows, frames=True, reject=False):
-        """`RecordingScores` of what `encode_windows` gave for a recording."""
+        """Score one recording's windows, as `encode_windows` returned them."""
         windows = Embeddings(*(part.to(self.device) for part in windows))
         return self._join(n_samples, self._scores(windows, frames, reject))
 
     @torch.no_grad()
     def _scores(self, windows, frames=True, reject=False):
-        """Margins [W], logits [W, n_classes]; of frames, too, and their mask."""
+        """Return margins [W], logits [W, n_classes], frame logits and mask."""
         logits = self._logits_in_turn(windows)
         logits = logits[primary_head(logits)]
         margin = logits.new_full((len(logits),), math.nan)
@@ -417,7 +417,7 @@ class PromptedClassifier(Predictions, Pretrained):
         return found
 
     def _join(self, n_samples, scores):
-        """`RecordingScores` of what `_scores` gave for all its windows."""
+        """Join a recording's results of `_scores` to `RecordingScores`."""
         margin, logits, *frames = scores
         sizes = n_samples, self.clip_samples, self.sample_rate
         if frames:
@@ -427,7 +427,7 @@ class PromptedClassifier(Predictions, Pretrained):
         return joined._replace(margin=margin)
 
     def _logits(self, item):
-        """Each head's logits and their ensemble, computed in float32."""
+        """Compute each head's logits and their ensemble, in float32."""
         item = Embeddings(item.whole.float(), item.parts.float(), item.mask)
         logits = self.learner(item, self.classes)
         if {"coarse", "fine"} <= set(logits):
@@ -437,7 +437,7 @@ class PromptedClassifier(Predictions, Pretrained):
         return logits
 
     def _logits_in_turn(self, item):
-        """`_logits` of a long recording's, in bounded memory."""
+        """Compute `_logits` of a long recording in bounded memory."""
         size = max(1, PARTS // item.mask.shape[1])
         turns = zip(*(part.split(size) for part in item), strict=True)
         turns = [self._logits(Embeddings(*parts)) for parts in turns]
@@ -445,6 +445,6 @@ class PromptedClassifier(Predictions, Pretrained):
 
 
 def _parts_as_items(parts):
-    """Frames [N, D] as items of one part each, so that each has its score."""
+    """Turn frames [N, D] into items of one part each, to score each alone."""
     mask = torch.ones(len(parts), 1, dtype=torch.bool, device=parts.device)
     return Embeddings(parts, parts[:, None], mask)

@@ -6,12 +6,12 @@ Authors
 
 import torch
 
-#: What the multi-label loss multiplies the bare cosine by (authors' code).
+#: Factor on the bare cosine in the multi-label loss (authors' code).
 COSINE_GAIN = 5.0
 
 
 def ranking_loss(cosines, targets):
-    """Every positive class should beat every negative one by a margin of 1.
+    """Penalize a positive class that beats a negative one by less than 1.
 
     ``mean_batch sum_{p in pos, n in neg} max(0, 1 - y_p + y_n)`` with
     ``y = 5 * cosine`` (paper equation 3).
@@ -30,7 +30,7 @@ def ranking_loss(cosines, targets):
     """
     y = COSINE_GAIN * cosines
     positive = targets.bool()
-    # pair (p, n) of every item: [B, n_classes, n_classes]
+    # One value for each pair (p, n) of each item: [B, n_classes, n_classes]
     violations = torch.relu(1 - y[:, :, None] + y[:, None, :])
     pairs = positive[:, :, None] & ~positive[:, None, :]
     return (violations * pairs).sum((1, 2)).mean()

@@ -1,11 +1,11 @@
-"""Metrics over a whole test set: accuracy, mAP, lwlrap, per class.
+"""Metrics over a whole test set: accuracy, mAP, lwlrap, and values per class.
 
 Every function takes the scores of *all* recordings at once. A mean of
 per-batch means would weigh the recordings of a short last batch more than the
 others, and average precision has no meaning within a batch.
 
-Equal scores are resolved the same way everywhere in a single-label result:
-the class that comes first wins, so accuracy, ranks and confusion agree.
+In single-label results, ties are resolved the same way everywhere: the class
+that comes first wins, so accuracy, ranks and confusion agree.
 
 Authors
  * The afpt_plugin developers 2026
@@ -18,9 +18,9 @@ from afpt_plugin.errors import InputError
 
 
 def _as_arrays(scores, targets, multi_label):
-    """Both arguments as numpy arrays, once they are proved to fit."""
+    """Check that both arguments fit, and return them as numpy arrays."""
     # Double precision holds every value of the smaller types exactly, and
-    # numpy knows no bfloat16.
+    # numpy has no bfloat16.
     scores = torch.as_tensor(scores).detach().cpu().double().numpy()
     targets = torch.as_tensor(targets).detach().cpu().double().numpy()
     n, n_classes = scores.shape
@@ -49,7 +49,7 @@ def _as_arrays(scores, targets, multi_label):
 
 
 def target_rank(logits, targets):
-    """Place of the true class among all classes, 1 for the first.
+    """Rank of the true class among all classes, 1 for the best.
 
     Arguments
     ---------
@@ -79,8 +79,8 @@ def target_rank(logits, targets):
 def confusion(logits, targets):
     """Count recordings by true class (rows) and predicted class (columns).
 
-    Takes what `target_rank` does and returns a numpy array [C, C]; also a class
-    without recordings has its row.
+    The arguments are those of `target_rank`. The result is a numpy array
+    [C, C]; a class without recordings has a row, too.
 
     Example
     -------

@@ -17,30 +17,30 @@ from afpt_plugin.errors import InputError
 
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
-# More than anything that is counted here, so no message has to say it.
+# Above any count used here, so messages do not mention this bound.
 MANY = 2**31 - 1
 
 
 class Rule(NamedTuple):
-    """What an option may be; by default any text."""
+    """The values that an option may have; by default any text."""
 
     kind: str = (
         "text"  # or texts, choice, whole, fold, number, flag, list, object
     )
-    #: Of a number, or of a list's length.
+    #: Bounds of a number, or of a list's length.
     low: float = -math.inf
     high: float = math.inf
-    #: Whether the bounds are values, too.
+    #: Whether the bounds themselves are allowed.
     with_low: bool = True
     with_high: bool = True
     null: bool = False
-    #: Further values.
+    #: Further allowed values.
     words: tuple = ()
-    #: Of a list: what its items may be, by default anything.
+    #: Rule for the items of a list; by default they may be anything.
     items: "Rule | None" = None
 
     def __str__(self):
-        """What to give, for a message."""
+        """Describe the allowed values, for a message."""
         parts = [
             {
                 "text": "a text",
@@ -65,7 +65,7 @@ class Rule(NamedTuple):
         return " ".join(parts) + ", or null" * self.null
 
     def allows(self, value):
-        """Whether a value is what the rule says."""
+        """Whether the rule allows a value."""
         if value is None:
             return self.null
         if isinstance(value, str):
@@ -95,7 +95,7 @@ class Rule(NamedTuple):
 
 
 def whole(low=0, high=MANY, **rest):
-    """A `Rule` of a whole number.
+    """Make the `Rule` of a whole number.
 
     Example
     -------
@@ -112,7 +112,7 @@ _POSITIVE_OR_NULL = _POSITIVE._replace(null=True)
 _WEIGHT = Rule("number", 0, math.inf, with_high=False)
 _SHARE = Rule("number", 0, 1, with_high=False)
 
-#: By name, wherever it stands in a YAML file.
+#: Rules by option name, wherever the option stands in a YAML file.
 RULES = {
     "seed": whole(high=2**32 - 1),
     "clap": TEXT,
@@ -124,7 +124,7 @@ RULES = {
     "recordings": TEXT_OR_NULL,
     "download": Rule("flag", null=True),
     "allow_missing": whole(),
-    # Of a user's own recordings, a fold may have a name.
+    # In a user's own data, a fold may have a name instead of a number.
     "folds": Rule("list", 1, null=True, items=Rule("fold")),
     "own_data": Rule("list", 1, null=True),
     "source_folds": whole(2, 1000, null=True),
@@ -180,7 +180,7 @@ def check_values(**values):
     Raises
     ------
     InputError
-        If one is not allowed.
+        If a value is not allowed.
 
     Example
     -------

@@ -1,8 +1,9 @@
-"""What the options of a YAML file may be, checked before an object is built.
+"""Check the options of a YAML file before any object is built.
 
-`afpt_plugin.option_rules` declares those that the recipes and methods share, by
-name and wherever they stand. Any other takes the type of its default, in the
-YAML file or in the signature of the object that it belongs to.
+`afpt_plugin.option_rules` has rules for the options that recipes and methods
+share; a rule applies by name, wherever the option stands. Any other option must
+have the type of its default, in the YAML file or in the signature of the object
+that it belongs to.
 
 Authors
  * The afpt_plugin developers 2026
@@ -33,14 +34,14 @@ from afpt_plugin.option_rules import OBJECT, RULES, TEXT, Rule
 from afpt_plugin.results.options import read_options
 from afpt_plugin.results.run import RunResults
 
-# Levels of a YAML file
+# The deepest nesting of a YAML file
 MAX_DEPTH = 50
 
-_TUPLE = re.compile(r"\(.*\)")  # HyperPyYAML's
+_TUPLE = re.compile(r"\(.*\)")  # as HyperPyYAML recognizes a tuple
 
 
 def check_hparams(hparams_file, overrides=None):
-    """Check every option of a YAML file and of what is given beside it.
+    """Check every option of a YAML file and of the overrides.
 
     Nothing is built, written or run.
 
@@ -49,7 +50,7 @@ def check_hparams(hparams_file, overrides=None):
     hparams_file : str or pathlib.Path
         The YAML file.
     overrides : str or dict, optional
-        A YAML text, or a mapping.
+        Options that replace the file's: a YAML text, or a mapping.
 
     Raises
     ------
@@ -110,8 +111,8 @@ def load_hparams(hparams_file, overrides):
     Raises
     ------
     InputError
-        If an option cannot be used (see `check_hparams`), or no object can be
-        made of it.
+        If an option cannot be used (see `check_hparams`), or building an
+        object fails.
 
     Example
     -------
@@ -137,7 +138,7 @@ def load_hparams(hparams_file, overrides):
             f"({error.strerror}); choose another one"
         ) from error
     except (Exception, SystemExit) as error:
-        # Any function may be called there, so anything may be raised.
+        # The YAML may call any function, which may raise any exception.
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise InputError(
             f"{hparams_file}: an object could not be built ({reason:.400}); "
@@ -146,13 +147,13 @@ def load_hparams(hparams_file, overrides):
 
 
 def quieten():
-    """Leave out what libraries log of themselves and not of the run."""
+    """Silence log messages of libraries that do not concern the run."""
     for name in (
         *("speechbrain.utils.quirks", "matplotlib"),
-        "speechbrain.utils.superpowers",  # every installed package
+        "speechbrain.utils.superpowers",  # lists every installed package
     ):
         logging.getLogger(name).setLevel(logging.WARNING)
-    # It warns that there is no torchvision, for images that nobody saves.
+    # This module warns that torchvision, which we do not need, is missing.
     noisy = logging.getLogger("speechbrain.utils.train_logger")
     nothing = logging.Filter("nothing")
     noisy.addFilter(nothing)
@@ -161,7 +162,7 @@ def quieten():
 
 
 def plain_options(options):
-    """Options of a call without numpy's numbers, which YAML does not know.
+    """Convert numpy's numbers in options to Python's, for YAML.
 
     Example
     -------
@@ -175,7 +176,7 @@ def plain_options(options):
 
 
 def _parse(source, place):
-    """YAML with its tags, as data; a mapping is one already."""
+    """Parse YAML with its tags, as data; a mapping needs no parsing."""
     if source is None or isinstance(source, Mapping):
         return source
     try:
@@ -197,7 +198,7 @@ def _parse(source, place):
 
 
 def _check_size(text):
-    """Refuse what would take its readers more than their memory or time."""
+    """Refuse YAML that could exhaust memory or time: aliases, deep nesting."""
     depth = 0
     for event in yaml.parse(text, yaml.SafeLoader):
         if isinstance(event, yaml.AliasEvent):
@@ -209,29 +210,29 @@ def _check_size(text):
 
 
 def _line(error):
-    """What an error says, in one line."""
+    """Put an error's message into one line."""
     return " ".join(f"{error}".split())[:300]
 
 
 def _tag(node):
-    """A node's tag (``!new:package.Class``), or an empty text."""
+    """Return a node's tag (``!new:package.Class``), or an empty text."""
     tag = getattr(node, "tag", None)
     return getattr(tag, "value", None) or ""
 
 
 def _callable(node):
-    """What a node with a tag calls, or None."""
+    """Find the function or class that a node's tag names, or None."""
     kind, _, name = _tag(node).partition(":")
     if kind not in ("!new", "!name", "!apply") or not name:
         return None
     try:
         return pydoc.locate(name)
     except pydoc.ErrorDuringImport:
-        return None  # to be told when it is built
+        return None  # building the object will raise the error
 
 
 def _parameters(node, name):
-    """Parameters of what a node calls, {} if they are not known."""
+    """Parameters of the function that a node calls, {} if unknown."""
     called = _callable(node)
     if name.endswith("_loader_kwargs"):
         called = torch.utils.data.DataLoader
@@ -248,7 +249,7 @@ def _parameters(node, name):
 
 
 def _unknown(given, raw, path=""):
-    """Sentences about names that are given, but do not exist."""
+    """Yield a sentence about each given name that does not exist."""
     for name, value in given.items():
         parameters = _parameters(raw, path) if path else {}
         known = [*(key for key in raw if str(key)[:2] != "__"), *parameters]
@@ -258,7 +259,7 @@ def _unknown(given, raw, path=""):
         elif isinstance(value, Mapping) and name in raw:
             old = raw[name]
             if _tag(value):
-                # HyperPyYAML would merge the two, under the old one's name.
+                # HyperPyYAML would merge both objects under the old tag.
                 if isinstance(old, Mapping) and _tag(value) != _tag(old):
                     yield (
                         f"{place} is {_tag(value)} with named arguments, which "
@@ -275,7 +276,7 @@ def _unknown(given, raw, path=""):
 
 
 def _wrong(resolved, raw, defaults, path=""):
-    """Sentences about values of the wrong type or range."""
+    """Yield a sentence about each value of the wrong type or range."""
     if not isinstance(resolved, Mapping):
         return
     parameters = _parameters(resolved, path)
@@ -286,13 +287,13 @@ def _wrong(resolved, raw, defaults, path=""):
         if _tag(value) == "!PLACEHOLDER":
             yield f"{place} has no value; give one"
         elif path and _refers(own):
-            pass  # it is checked where it stands
+            pass  # the option that it refers to is checked instead
         elif isinstance(value, Mapping) and (_tag(value) or name not in RULES):
             yield from _wrong(value, own, default, place)
         elif _tag(value) in ("", "!tuple"):
             rule = _rule(name, default, parameters.get(name))
             value = _plain(value)
-            # What the file itself leaves out may be left out.
+            # An option that is null in the file may stay null.
             is_default = (
                 value is None and name in (defaults or ()) and default is None
             )
@@ -301,7 +302,7 @@ def _wrong(resolved, raw, defaults, path=""):
 
 
 def _followed(node, root, left=MAX_DEPTH):
-    """Defaults with what each ``!ref <name>`` alone refers to in its place."""
+    """Replace each node that is only a ``!ref <name>`` by its target."""
     named = _tag(node) == "!ref" and re.fullmatch(r"<(\w+)>", node.value)
     if named and named[1] in root and left:
         return _followed(root[named[1]], root, left - 1)
@@ -318,7 +319,7 @@ def _refers(node):
 
 
 def _rule(name, default, parameter):
-    """The rule of an option: declared, or that of its default."""
+    """Find an option's rule: the declared one, or one by its default's type."""
     if name in RULES:
         return RULES[name]
     kind = _tag(default).partition(":")[0]
@@ -331,7 +332,7 @@ def _rule(name, default, parameter):
         return TEXT
     whole = "whole"
     if default is None or kind in ("!ref", "!copy"):
-        # In a signature, 1 may stand for 1.0.
+        # In a signature, a default of 1 may mean 1.0.
         default, whole = getattr(parameter, "default", None), "number"
     for kind, types in (
         ("flag", bool),
@@ -346,7 +347,7 @@ def _rule(name, default, parameter):
 
 
 def _plain(value):
-    """A value as HyperPyYAML will build it."""
+    """Convert a value to what HyperPyYAML will build from it."""
     if _tag(value) == "!tuple":
         value = value.value
     if isinstance(value, str) and _TUPLE.fullmatch(value):
@@ -364,7 +365,7 @@ def _plain(value):
 
 
 def _shown(value):
-    """A value for a message."""
+    """Format a value for a message."""
     if isinstance(value, int) and value.bit_length() > 1000:
         return "a number too long to show"
     return "null (nothing)" if value is None else f"{value!r:.60}"

@@ -1,4 +1,4 @@
-"""YAML of strangers: values alone, and not too many of them.
+"""Read untrusted YAML: only plain values, of limited number and size.
 
 >>> yaml.load("{a: [1, text]}", PlainLoader)
 {'a': [1, 'text']}
@@ -13,7 +13,7 @@ Authors
 
 import yaml
 
-# Characters of a text, levels, the longest list, and values of all lists.
+# Limits: length of a text, nesting, length of a list, values in all lists.
 MAX_TEXT = 10_000
 MAX_DEPTH = 20
 MAX_ITEMS = 10_000
@@ -21,12 +21,12 @@ MAX_VALUES = 50_000
 
 
 class PlainLoader(yaml.SafeLoader):
-    """Reads values alone: no tag, and no alias, which could multiply them."""
+    """Loads plain values: no tags, and no aliases, which can multiply them."""
 
     depth = n_values = 0
 
     def compose_node(self, parent, index):
-        """Refuse what no plain file holds, before it is built."""
+        """Refuse tags, aliases and values above the limits, before building."""
         event = self.peek_event()
         if isinstance(event, yaml.AliasEvent) or event.anchor:
             raise yaml.YAMLError("it holds an anchor or an alias")

@@ -15,7 +15,7 @@ from speechbrain.utils.run_opts import RunOptions
 from afpt_plugin.errors import InputError
 from afpt_plugin.option_rules import RULES, whole
 
-#: What else an option may look like on a command line, as expressions.
+#: Short forms of options on a command line, as regular expressions.
 SHORT_FORMS = {
     "--epochs?([=\0])": r"--number_of_epochs\2",
     r"--folds([=\0])(\w+)(?=\0|$)": r"--folds\2[\3]",
@@ -23,7 +23,7 @@ SHORT_FORMS = {
 
 
 def parse_arguments(arguments):
-    """SpeechBrain's parser of a command line, with one sentence for a mistake.
+    """Parse a command line as SpeechBrain does, with one-sentence errors.
 
     ``--precision`` may also be ``tf32``, see `afpt_plugin.training.precision`;
     ``--epochs`` stands for ``--number_of_epochs``, and ``--folds 4`` for
@@ -46,14 +46,14 @@ def parse_arguments(arguments):
     line = "\0".join(arguments)
     for short, whole_form in SHORT_FORMS.items():
         line = re.sub(f"(^|\0){short}", rf"\1{whole_form}", line)
-    # SpeechBrain has no name for it.
+    # SpeechBrain does not know tf32, so its parser gets fp32.
     changed = re.sub("(--precision[=\0])tf32(?=\0|$)", r"\1fp32", line)
     try:
         with contextlib.redirect_stderr(said):
             name, run_opts, overrides = sb.parse_arguments(changed.split("\0"))
     except SystemExit as error:
         if not error.code:
-            raise  # --help
+            raise  # after --help
         reason = said.getvalue().strip().rpartition("error: ")[2]
         raise InputError(f"{' '.join(reason.split())}; see --help") from None
     run_opts = _check_run_options(run_opts)
@@ -63,7 +63,7 @@ def parse_arguments(arguments):
 
 
 def _refuse_beginnings(arguments):
-    """Refuse what `argparse` would complete to one of SpeechBrain's options."""
+    """Refuse SpeechBrain options in short, which `argparse` would complete."""
     known = [f"--{field.name}" for field in dataclasses.fields(RunOptions)]
     for word in arguments:
         name = word.partition("=")[0]
@@ -75,7 +75,7 @@ def _refuse_beginnings(arguments):
             )
 
 
-#: SpeechBrain's options that no learner can be used with, and why.
+#: Options of SpeechBrain that cannot be used here, with the reasons.
 NOT_HERE = {
     "jit": "learners cannot be written in TorchScript",
     "data_parallel_backend": "several GPUs work with torchrun",
@@ -85,9 +85,9 @@ NOT_HERE = {
 
 
 def _check_run_options(run_opts):
-    """Refuse what is out of range, or cannot be used; return the options."""
+    """Refuse options out of range or unusable here; return the options."""
     limit = run_opts.optimizer_step_limit
-    with contextlib.suppress(ValueError, TypeError):  # SpeechBrain's is a text
+    with contextlib.suppress(ValueError, TypeError):  # SpeechBrain gives a text
         limit = int(limit)
     run_opts = dataclasses.replace(run_opts, optimizer_step_limit=limit)
     rules = {

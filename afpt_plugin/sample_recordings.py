@@ -1,9 +1,9 @@
 """The recordings that ship with the package, and mixtures of them.
 
 ``assets/recordings`` holds real recordings, free to share and credited in
-``assets/NOTICE``; its ``recordings.csv`` says where each comes from and which
-labels of the four data sets are true of it. `afpt_plugin.samples` lays them
-out like the data sets.
+``assets/NOTICE``; its ``recordings.csv`` gives the origin of each recording and
+the labels of the four data sets that apply to it. `afpt_plugin.samples` writes
+the recordings in the layouts of the data sets.
 
 Authors
  * The afpt_plugin developers 2026
@@ -25,8 +25,8 @@ from afpt_plugin.errors import InputError
 ASSETS = Path(__file__).parent / "assets"
 RECORDINGS = ASSETS / "recordings"
 
-#: Labels of ``esc50``, ``us8k``, ``fsd2019`` and ``dcase2019``, as the data
-#: sets number them.
+#: Labels of ``esc50``, ``us8k``, ``fsd2019`` and ``dcase2019``, in the order of
+#: each data set's class indices.
 VOCABULARIES = yaml.safe_load(
     (ASSETS / "vocabularies.yml").read_text(encoding="utf-8")
 )
@@ -39,22 +39,23 @@ COLUMNS = (
 
 REMEDY = "restore it, or reinstall the package"
 
-# Chance that a mixture has one, two or three sounds. DCASE2019's validation
-# set has 0.52, 0.42 and 0.06; FSDKaggle2019's test set 0.71, 0.20 and 0.06.
+# Probability that a mixture has one, two or three sounds. DCASE2019's
+# validation set has 0.52, 0.42 and 0.06; FSDKaggle2019's test set has 0.71,
+# 0.20 and 0.06.
 SOUND_CHANCES = (0.6, 0.3, 0.1)
 # RMS of the loudest sound and of the background: -20 and -60 dB of full scale.
 LOUDEST, BACKGROUND = 0.1, 0.001
-# A sound starts and ends where it is 40 dB below its peak.
+# A sound starts and ends where its level is 40 dB below its peak.
 AUDIBLE = 0.01
 
 
 class Recording(NamedTuple):
-    """A row of recordings.csv, and all its values as text in ``row``."""
+    """A row of recordings.csv; ``row`` holds all its values as text."""
 
     path: Path
     place: str  # the table and its line, for messages
-    labels: dict  # vocabulary to the labels that are true of it, a tuple
-    source: int  # number of its origin; numbered takes of one share it
+    labels: dict  # vocabulary to a tuple of the labels that apply
+    source: int  # number of its origin; takes of one origin share it
     row: dict
 
 
@@ -99,7 +100,7 @@ def read_recordings(folder=None):
 
 
 def _source(row):
-    """Return package and original file, without the number of the take."""
+    """Return package and original file name, without the number of the take."""
     path = f"{row['path']}/{row['member']}".rstrip("/")
     return row["package"], re.sub(r"[\W_]*\d*(\.\w+)?$", "", path)
 
@@ -118,14 +119,14 @@ def _find_problem(row, labels):
 
 
 def load_sound(recording, sample_rate=None):
-    """Read a recording, and check that it is the file of the table.
+    """Read a recording, and check that it is the file listed in the table.
 
     Arguments
     ---------
     recording : Recording
         From `read_recordings`.
     sample_rate : int, optional
-        Wanted rate, in Hz; by default its own.
+        Wanted sample rate, in Hz; by default the file's own.
 
     Returns
     -------
@@ -135,7 +136,7 @@ def load_sound(recording, sample_rate=None):
     Raises
     ------
     InputError
-        If the file is missing, unreadable, silent, or another one.
+        If the file is missing, unreadable, silent, or not the one listed.
     """
     wanted = recording.row["sha256"]
     try:
@@ -163,7 +164,10 @@ def load_sound(recording, sample_rate=None):
 
 
 def choose_sounds(recordings, index, vocabulary, rng):
-    """Draw one to three recordings, the first by index; no two share a label."""
+    """Take the recording at ``index`` and draw up to two more.
+
+    No two of them share a label.
+    """
     chosen = [recordings[index]]
     heard = set(chosen[0].labels[vocabulary])
     n_sounds = 1 + rng.choice(len(SOUND_CHANCES), p=SOUND_CHANCES)
@@ -178,16 +182,16 @@ def choose_sounds(recordings, index, vocabulary, rng):
 def mix_sounds(recordings, seconds, sample_rate, rng):
     """Lay recordings over a quiet background, each at a random time.
 
-    The first is the loudest, the others are 0 to 10 dB softer; what is longer
-    than the mixture is cut at its end.
+    The first is the loudest, the others are 0 to 10 dB softer. A recording
+    longer than the mixture is cut at the mixture's end.
 
     Returns
     -------
     sig : numpy.ndarray
         [samples], peak about 1 at most.
     times : list of tuple
-        For each recording, the seconds from when to when it can be heard,
-        rounded outward to milliseconds; it is absent elsewhere.
+        For each recording, the start and the end of its sound, in seconds,
+        rounded outward to milliseconds; it is silent elsewhere.
     """
     length = round(seconds * sample_rate)
     mixture, times = np.zeros(length), []
@@ -203,7 +207,7 @@ def mix_sounds(recordings, seconds, sample_rate, rng):
         start = math.floor(1000 * onset / sample_rate) / 1000
         times.append((start, math.ceil(1000 * offset / sample_rate) / 1000))
     mixture *= min(1.0, 0.99 / np.abs(mixture).max())
-    # Pink: its power falls by 3 dB an octave.
+    # Pink noise: its power falls by 3 dB per octave.
     spectrum = np.fft.rfft(rng.standard_normal(length))
     spectrum /= np.sqrt(np.maximum(np.arange(len(spectrum)), 1))
     noise = np.fft.irfft(spectrum, length)

@@ -1,11 +1,11 @@
-"""The sample recordings in the real data sets' folders and metadata.
+"""Write the sample recordings in the folders and metadata of the data sets.
 
-So the data sets' own prep scripts read them. For FSDKaggle2019 and DCASE2019,
+The data sets' prep scripts can then read them. For FSDKaggle2019 and DCASE2019,
 whose recordings hold several sounds, they are mixtures of up to three.
 
-Every function writes the same bytes for the same settings. A folder that is
-complete is left alone, an outdated one is replaced at once, and one that was
-not written here is refused.
+Every function writes the same bytes for the same settings. A complete folder is
+left as it is, an outdated one is replaced atomically, and a folder that was not
+written by this module is refused.
 
 Authors
  * The afpt_plugin developers 2026
@@ -40,11 +40,11 @@ from afpt_plugin.sample_recordings import (
 # The file that holds a folder's settings and the sizes of its files
 STAMP = "samples.json"
 
-# In Hz; UrbanSound8K has many
+# In Hz; UrbanSound8K has several rates
 SAMPLE_RATE = 44100
 MIX_SECONDS = 10.0
 
-# Metadata of DCASE2019's subsets, and how a recording is named
+# Metadata of DCASE2019's subsets, and the names of their recordings
 SUBSETS = {
     "validation": (
         "metadata/validation/validation.tsv",
@@ -60,9 +60,10 @@ SUBSETS = {
 def write_esc50(folder, recordings=None):
     """Write the sample recordings in ESC-50's layout.
 
-    ``meta/esc50.csv`` and ``audio/{fold}-{source}-{take}-{target}.wav``: clips
-    of 5 s, longer recordings cut and shorter ones followed by silence. Takes
-    of one source lie in one fold, and a class in as many folds as it can.
+    It writes ``meta/esc50.csv`` and
+    ``audio/{fold}-{source}-{take}-{target}.wav``. Clips have 5 s: longer
+    recordings are cut, shorter ones are padded with silence. All takes of one
+    source are in one fold, and a class is in as many folds as possible.
 
     Arguments
     ---------
@@ -117,9 +118,9 @@ def write_esc50(folder, recordings=None):
 def write_us8k(folder, recordings=None):
     """Write the sample recordings in UrbanSound8K's layout.
 
-    ``metadata/UrbanSound8K.csv`` and
-    ``audio/fold{1..10}/{fsID}-{classID}-{occurrence}-{slice}.wav``: the first
-    4 s of each, at its own rate. Otherwise like `write_esc50`.
+    It writes ``metadata/UrbanSound8K.csv`` and
+    ``audio/fold{1..10}/{fsID}-{classID}-{occurrence}-{slice}.wav``, the first
+    4 s of each recording at its own rate. Otherwise it is like `write_esc50`.
     """
 
     def make_clips(usable, _):
@@ -143,17 +144,18 @@ def write_us8k(folder, recordings=None):
 def write_fsd2019(folder, recordings=None, clips_per_recording=3, seed=0):
     """Write the sample recordings in the layout of FSDKaggle2019's test set.
 
-    ``FSDKaggle2019.meta/test_post_competition.csv`` and ``vocabulary.csv``,
-    and ``FSDKaggle2019.audio_test/{8 hexadecimal digits}.wav``: each recording
-    alone, and mixtures of 10 s with the labels of all that they hold.
-    Otherwise like `write_esc50`.
+    It writes ``FSDKaggle2019.meta/test_post_competition.csv`` and
+    ``vocabulary.csv``, and
+    ``FSDKaggle2019.audio_test/{8 hexadecimal digits}.wav``: each recording
+    alone, and mixtures of 10 s with the labels of all their sounds. Otherwise
+    it is like `write_esc50`.
 
     Arguments
     ---------
     folder, recordings : str or pathlib.Path
         See `write_esc50`.
     clips_per_recording : int
-        One is the recording alone, in the others it is the loudest sound.
+        The first is the recording alone; in the others it is the loudest sound.
     seed : int
         Seed of the mixtures.
     """
@@ -168,7 +170,7 @@ def write_fsd2019(folder, recordings=None, clips_per_recording=3, seed=0):
             else:
                 chosen = choose_sounds(usable, index, "fsd2019", rng)
                 sig, _ = mix_sounds(chosen, MIX_SECONDS, SAMPLE_RATE, rng)
-            # An odd factor shuffles the numbers without making two the same.
+            # An odd factor permutes the numbers, so names stay unique.
             name = f"{number * 2654435761 % 2**32:08x}.wav"
             labels = ",".join(n for r in chosen for n in r.labels["fsd2019"])
             licenses = sorted({r.row["license"] for r in chosen})
@@ -194,17 +196,17 @@ def write_dcase2019(
 ):
     """Write mixtures of the sample recordings in DCASE2019 task 4's layout.
 
-    ``metadata/validation/validation.tsv`` and
+    It writes ``metadata/validation/validation.tsv`` and
     ``audio/validation/Y{11 characters}_{from}_{to}.wav``, or
-    ``metadata/eval/public.tsv`` and ``audio/eval/public``: 10 s with one to
-    three events each. Otherwise like `write_esc50`.
+    ``metadata/eval/public.tsv`` and ``audio/eval/public``. Each mixture has
+    10 s and one to three events. Otherwise it is like `write_esc50`.
 
     Arguments
     ---------
     folder, recordings : str or pathlib.Path
         See `write_esc50`.
     clips_per_recording : int
-        How often each recording is the loudest of a mixture.
+        Number of mixtures in which each recording is the loudest sound.
     seed : int
         Seed of the mixtures.
     subset : str
@@ -237,17 +239,17 @@ def write_dcase2019(
 
 
 def _in_folds(recordings, vocabulary, n_folds):
-    """Give every recording its label, fold and number among its takes."""
+    """Yield every recording with its label, its fold and its take number."""
     sources, filled, folds, takes = {}, Counter(), {}, Counter()
     for recording in recordings:
         labels = sources.setdefault(recording.source, Counter())
         labels[recording.labels[vocabulary][0]] += 1
 
     def crowd(fold, labels):
-        """How full a fold is: of these labels, and of all."""
+        """How full a fold is: counts of these labels, and of all."""
         return sum(filled[fold, label] for label in labels), filled[fold], fold
 
-    # The largest sources first: the small ones even the folds out.
+    # Place the largest sources first; the small ones then even out the folds.
     for source in sorted(sources, key=lambda s: (-sources[s].total(), s)):
         labels = sources[source]
         fold = min(crowd(f, labels) for f in range(1, n_folds + 1))[-1]
@@ -271,7 +273,7 @@ def _write(
     options={},
     texts={},
 ):
-    """Write a data set, unless it is there."""
+    """Write a data set, unless it is complete already."""
     for name, least in (("clips_per_recording", 1), ("seed", 0)):
         value = options.get(name, least)
         if type(value) is not int or value < least:
@@ -299,7 +301,7 @@ def _write(
             "remove it, give another folder, or name it as --data_folder"
         )
     n_clips = len(usable) * options.get("clips_per_recording", 1)
-    # No two data sets have the same mixtures.
+    # Seeding by the name, too, gives each data set mixtures of its own.
     seeds = [options.get("seed", 0), zlib.crc32(root.name.encode())]
     clips = make_clips(usable, np.random.default_rng(seeds))
     with refuse_unwritable(root):
@@ -318,7 +320,7 @@ def _write(
                 write_if_changed(fresh / path, text)
             stamp["files"] = _sizes(fresh)
             write_if_changed(fresh / STAMP, json.dumps(stamp, indent=1))
-            if _is_complete(root, stamp):  # another run was faster
+            if _is_complete(root, stamp):  # another process was faster
                 return root
             if root.exists():  # a folder cannot be replaced, only moved away
                 os.replace(root, work / "outdated")
@@ -327,7 +329,7 @@ def _write(
 
 
 def _sizes(root):
-    """Bytes of every file but the stamp, by its path below a folder."""
+    """Sizes in bytes of all files but the stamp, by path in the folder."""
     return {
         path.relative_to(root).as_posix(): path.stat().st_size
         for path in sorted(root.rglob("*"))

@@ -1,4 +1,4 @@
-"""Learning rates that follow from the epoch alone, so a resumed run has the same.
+"""Learning rates that depend only on the epoch, so that runs can resume.
 
 Authors
  * The afpt_plugin developers 2026
@@ -8,21 +8,22 @@ import math
 
 
 class CosineScheduler:
-    """Half a cosine from the full rate towards zero, called once an epoch.
+    """Half a cosine from the full rate towards zero, called once per epoch.
 
-    CoOp's schedule (https://arxiv.org/abs/2109.01134, ``configs/trainers``): the
-    first epoch has a small rate of its own, so that the first steps cannot
-    throw the start away. As in its library, Dassl, the cosine then starts from
-    the full rate in the second epoch, and so ends a step short of itself.
+    This is CoOp's schedule (https://arxiv.org/abs/2109.01134,
+    ``configs/trainers``). The first epoch has a small rate of its own, so that
+    the first steps cannot destroy the initialization. As in CoOp's library,
+    Dassl, the cosine starts from the full rate in the second epoch, and so
+    stops one step before its end.
 
     Arguments
     ---------
     lr : float
         The full rate.
     epochs : int
-        Of the whole training.
+        Number of epochs of the whole training.
     warmup_lr : float, optional
-        Of the first epoch; by default it is like the others.
+        Rate of the first epoch; by default the cosine covers it, too.
 
     Example
     -------
@@ -35,19 +36,19 @@ class CosineScheduler:
         self.lr, self.epochs, self.warmup_lr = lr, epochs, warmup_lr
 
     def __call__(self, epoch):
-        """The rates of the epoch before and of this one, from 1."""
+        """Rates of the previous and of this epoch, which is counted from 1."""
         return self._rate(epoch - 1), self._rate(epoch)
 
     def _rate(self, epoch):
         if epoch <= 1 and self.warmup_lr is not None:
             return self.warmup_lr
-        # The warmup epoch does not count for the cosine.
+        # The warmup epoch is not part of the cosine.
         step = epoch - 1 - (self.warmup_lr is not None)
         return self.lr * (1 + math.cos(math.pi * step / self.epochs)) / 2
 
 
 def coop_epochs(k):
-    """CoOp's number of epochs with ``k`` shots a class (its ``scripts/coop``).
+    """CoOp's number of epochs for ``k`` shots per class (its ``scripts/coop``).
 
     Example
     -------

@@ -1,9 +1,10 @@
-"""Coarse and fine logits: the only place that normalizes and scales.
+"""Coarse and fine logits; only this module normalizes and scales them.
 
-The coarse logit compares one embedding an item (the sentence of a caption, the
-clip embedding of a recording) with the class embeddings; the fine logit
-compares every element (word, frame) and lets the best-matching elements speak
-(paper section 2.2). Both functions return cosines when ``logit_scale`` is 1.
+The coarse logit compares one embedding per item (the sentence of a caption, the
+clip embedding of a recording) with the class embeddings. The fine logit
+compares every element (word or frame) and weights the best-matching elements
+most (paper section 2.2). Both functions return cosines when ``logit_scale`` is
+1.
 
 Authors
  * The afpt_plugin developers 2026
@@ -17,7 +18,7 @@ FINE_TEMPERATURE = 0.10
 
 
 def coarse_logits(embeddings, class_embeddings, logit_scale=1.0):
-    """Scaled cosine of one embedding an item with every class.
+    """Scaled cosine of one embedding per item with every class.
 
     ``logit_scale * cos(x, C_coarse)``.
 
@@ -26,7 +27,7 @@ def coarse_logits(embeddings, class_embeddings, logit_scale=1.0):
     embeddings : torch.Tensor
         Sentence or clip embeddings, any norm, [..., D].
     class_embeddings : torch.Tensor
-        Any norm, [n_classes, D].
+        Class embeddings, any norm, [n_classes, D].
     logit_scale : float
         The backbone's exponentiated scale.
 
@@ -61,7 +62,7 @@ def fine_logits(
     mask : torch.Tensor
         True where an element is real, [B, T].
     class_embeddings : torch.Tensor
-        Any norm, [n_classes, D].
+        Class embeddings, any norm, [n_classes, D].
     logit_scale : float
         The backbone's exponentiated scale.
     padding_weight : bool
@@ -91,14 +92,14 @@ def fine_logits(
 
 
 def ensemble_logits(coarse, fine):
-    """Sum of both (paper equation 5), [B, n_classes]."""
+    """Sum of coarse and fine logits (paper equation 5), [B, n_classes]."""
     return coarse + fine
 
 
 def rbf_kernel(cosines, beta):
     """exp(-beta (1 - cosine)), for cosines of any shape.
 
-    It is the Gaussian kernel of two unit embeddings, the square of whose
+    It is the Gaussian kernel of two unit embeddings, since their squared
     distance is 2 (1 - cosine).
 
     Example
@@ -110,17 +111,17 @@ def rbf_kernel(cosines, beta):
 
 
 class CaptionNoise(torch.nn.Module):
-    """Move caption embeddings away from their class, as far as recordings lie.
+    """Add noise to caption embeddings, to mimic the distance of recordings.
 
     Text-only training never sees the modality gap: a recording's cosine to its
-    class name is far lower than a caption's. Gaussian noise on the normalized
-    embedding, of expected norm ``norm``, closes that difference.
+    class name is far lower than a caption's. Gaussian noise of expected norm
+    ``norm`` on the normalized caption embedding lowers its cosines likewise.
 
     Arguments
     ---------
     norm : float
-        Expected norm of the noise beside an embedding of norm 1; 0 is off, as
-        in the paper.
+        Expected norm of the noise, relative to an embedding of norm 1; 0, as
+        in the paper, adds none.
 
     Example
     -------
@@ -135,7 +136,7 @@ class CaptionNoise(torch.nn.Module):
         self.norm = norm
 
     def forward(self, embeddings):
-        """Sentences or words ``[*, D]`` with noise; unchanged if ``norm`` is 0."""
+        """Add noise to ``[*, D]``; return it unchanged if ``norm`` is 0."""
         if self.norm == 0:
             return embeddings
         std = self.norm / embeddings.shape[-1] ** 0.5

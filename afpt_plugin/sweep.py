@@ -1,7 +1,7 @@
 """Run the cells of a grid, see `afpt_plugin.grids`, in one process.
 
-In a sweep a cell shares the process, the backbone and the store of embeddings
-with the others.
+All cells of a sweep share the process, the backbone and the store of
+embeddings.
 
 Authors
  * The afpt_plugin developers 2026
@@ -23,22 +23,22 @@ from afpt_plugin.files import replacing, write_if_changed
 from afpt_plugin.grids import ERROR_FILE, load_recipe
 from afpt_plugin.training.joint import JointRuns
 
-#: Cells that learn at the same time on a GPU.
+#: The most cells that learn at the same time on a GPU.
 AT_ONCE = 16
 
-# Options in which they may differ.
+# Options in which such cells may differ.
 MAY_DIFFER = ("--seed=", "--folds=", "--output_folder=")
 
 
 def run_sweep(cells):
     """Run the cells that have no results yet, and print a line for each cell.
 
-    A cell that fails leaves ``error.txt``, and the others go on; a cell that
-    was cut short, or has failed, is run again the next time.
+    A cell that fails writes ``error.txt``, and the others still run. A cell
+    that failed or was interrupted is run again in the next sweep.
 
-    On a GPU, up to `AT_ONCE` cells that differ in the seed or the fold alone
-    learn at the same time, see `afpt_plugin.training.joint`; a CPU's arithmetic would
-    gain nothing.
+    On a GPU, up to `AT_ONCE` cells that differ only in the seed or the fold
+    learn at the same time, see `afpt_plugin.training.joint`. On a CPU, this
+    would save no time.
 
     Arguments
     ---------
@@ -48,11 +48,11 @@ def run_sweep(cells):
     Returns
     -------
     dict
-        Cell's folder to the sentence that says why it failed.
+        Folder of each failed cell to a sentence with the reason.
     """
     import speechbrain as sb
 
-    # It runs `pip freeze`, which cannot change within a process.
+    # The description runs `pip freeze`, which cannot change within a process.
     logger = sb.utils.logger
     describe = logger.get_environment_description
     logger.get_environment_description = functools.cache(describe)
@@ -85,13 +85,13 @@ def run_sweep(cells):
 
 
 def _groups(cells):
-    """Cells that learn at the same time, in the order of the grid."""
+    """Group cells that can learn at the same time, in the order of the grid."""
     at_once = AT_ONCE if infer_device() != "cpu" else 1
     groups = {}
     for cell in cells:
         own = [w for w in cell.arguments if not w.startswith(MAY_DIFFER)]
         alike = groups.setdefault((cell.script, cell.source, *own), [[]])
-        # What goes on from another cell waits for it, and learns nothing.
+        # A transfer waits for the cell that it tests, and learns nothing.
         if len(alike[-1]) >= at_once or cell.source is not None:
             alike.append([])
         alike[-1].append(cell)
@@ -101,9 +101,9 @@ def _groups(cells):
 
 
 def _run_group(cells):
-    """Run cells at the same time; folder to why one failed is returned."""
+    """Run cells at the same time; return folder to error of failed ones."""
     errors = {}
-    # Messages are in each run's log.txt; here they would break the bar.
+    # Messages go to each run's log.txt; here they would break the bar.
     with (
         open(os.devnull, "w") as nowhere,
         contextlib.redirect_stdout(nowhere),
@@ -118,7 +118,7 @@ def _run_group(cells):
 
 
 def _run_cell(cell, errors):
-    """Run one; the sentence that says why it failed goes to ``errors``."""
+    """Run one cell; if it fails, add the reason to ``errors``."""
     failed = cell.folder / ERROR_FILE
     with refuse_unwritable(failed):
         failed.unlink(missing_ok=True)
@@ -129,7 +129,7 @@ def _run_cell(cell, errors):
         module.run(cell.arguments)
     except InputError as error:
         text = str(error)
-    # SpeechBrain exits where it cannot parse a command line.
+    # SpeechBrain exits if it cannot parse a command line.
     except (Exception, SystemExit) as error:
         text = f"{type(error).__name__}: {error}"
         write_if_changed(cell.folder / "traceback.txt", traceback.format_exc())
@@ -144,7 +144,7 @@ def _run_cell(cell, errors):
 
 
 def _summary(result):
-    """The metric of a finished cell in a few words."""
+    """Summarize the metric of a finished cell in a few words."""
     from afpt_plugin.results.output import primary_head
 
     metrics = result["metrics"]

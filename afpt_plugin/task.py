@@ -1,6 +1,6 @@
-"""What follows from a data set: classes, loss, metrics, length of a clip.
+"""The `Task` of a data set: its classes, loss, metrics and length of a clip.
 
-A prep script makes one, and everything else asks it:
+A prep script makes the task, and all other code asks it:
 
 >>> task = Task("Pets", ["dog", "cat", "bird"], clip_seconds=5.0)
 >>> task.metric, [half.class_names for half in (task.base(), task.new())]
@@ -33,13 +33,13 @@ class Task:
     Arguments
     ---------
     name : str
-        Of the data set.
+        Name of the data set.
     class_names : list of str
         The label texts, in the order of the class indices.
     multi_label : bool
         Whether a recording may have several classes.
     clip_seconds : float
-        Length of the clips that recordings are tested as.
+        Length of the clips to which recordings are cut or looped for the test.
     folds : tuple of int
         The data set's own folds, if it has any.
     captions : str or pathlib.Path, optional
@@ -47,8 +47,8 @@ class Task:
     paper_captions_per_class : int, optional
         The paper's caption budget (its section 3.1); by default all captions.
     all_class_names : list of str, optional
-        Of a half: the whole data set's classes. Captions and recordings of the
-        other half are left out.
+        For a half of a data set's classes: all its classes. Captions and
+        recordings of the other half are left out.
 
     Raises
     ------
@@ -85,7 +85,7 @@ class Task:
 
     @property
     def metric(self) -> str:
-        """Name of the primary metric: ``acc``, or ``mAP`` of several labels."""
+        """Name of the primary metric: ``acc``, for several labels ``mAP``."""
         return "mAP" if self.multi_label else "acc"
 
     @property
@@ -95,7 +95,7 @@ class Task:
 
     @property
     def logit_scale(self) -> float | None:
-        """What cosines are multiplied by; None for the backbone's own scale.
+        """The factor on cosines; None for the backbone's own scale.
 
         The ranking loss takes bare cosines, since it has a gain of its own.
         """
@@ -107,7 +107,7 @@ class Task:
         Arguments
         ---------
         logits : torch.Tensor
-            One head's, [B, n_classes].
+            One head's logits, [B, n_classes].
         targets : torch.Tensor
             Multi-hot, [B, n_classes].
         """
@@ -121,14 +121,14 @@ class Task:
         Arguments
         ---------
         logits : torch.Tensor
-            One head's, [N, n_classes].
+            One head's logits, [N, n_classes].
         targets : torch.Tensor
             Multi-hot, [N, n_classes].
 
         Returns
         -------
         dict
-            Of `single_label_metrics` or `multi_label_metrics`.
+            The result of `single_label_metrics` or `multi_label_metrics`.
         """
         if self.multi_label:
             return multi_label_metrics(logits, targets, self.class_names)
@@ -141,7 +141,7 @@ class Task:
         Raises
         ------
         InputError
-            If it is none of these.
+            If ``classes`` is none of these names.
         """
         parts = {"all": lambda: self, "base": self.base, "new": self.new}
         if classes not in parts:
@@ -160,7 +160,7 @@ class Task:
         return self._part("base", slice(None, -(-self.n_classes // 2)))
 
     def new(self) -> "Task":
-        """The classes that `base` leaves.
+        """The second half of the classes: those not in `base`.
 
         Returns
         -------

@@ -1,11 +1,12 @@
-"""Score a test set as a whole: its recordings, without labels, help each other.
+"""Score a whole test set at once: its unlabeled recordings help each other.
 
-One Gaussian a class is fitted to all recordings by expectation maximization,
-held to the given scores and to what the nearest recordings say (TransCLIP,
-Zanella et al. 2024, https://arxiv.org/abs/2406.01837). No label is read and
-nothing is assumed about how often a class occurs, but a recording's score
-depends on the others that are tested. So it is called transductive, and stands
-beside the inductive score, never in its place.
+Expectation maximization fits one Gaussian per class to all recordings. Two
+terms keep the result near the given scores and near the scores of each
+recording's neighbors (TransCLIP, Zanella et al. 2024,
+https://arxiv.org/abs/2406.01837). No label is read, and nothing is assumed
+about the frequency of a class, but a recording's score depends on the other
+recordings of the test. This score is therefore called transductive; it is
+reported beside the inductive score and never replaces it.
 
 Authors
  * The afpt_plugin developers 2026
@@ -17,23 +18,23 @@ from torch.nn.functional import normalize
 from afpt_plugin.errors import InputError
 
 # The paper's settings, the same for all of its data sets.
-N_CONFIDENT = 8  # recordings that a class's mean starts from
-N_ROUNDS, N_UPDATES = 10, 5  # of the Gaussians, and of the posteriors in each
-GAUSSIAN_WEIGHT = 1 / 50  # beside the scores' weight, 1
+N_CONFIDENT = 8  # number of recordings that a class's mean starts from
+N_ROUNDS, N_UPDATES = 10, 5  # rounds; updates of the posteriors in each round
+GAUSSIAN_WEIGHT = 1 / 50  # relative to the weight of the scores, 1
 
-# Equal recordings have no variance to divide by; times 1 / D.
+# Lower bound, times 1 / D, since equal recordings have a variance of zero.
 LEAST_VARIANCE = 1e-6
 
 
 def check_transduction(transduction, task):
-    """Refuse what is unknown, or cannot be done for a task.
+    """Refuse an unknown transduction, or one that does not fit a task.
 
     Arguments
     ---------
     transduction : str
-        ``em``, or None for none.
+        ``em``, or None for no transduction.
     task : Task
-        What is tested.
+        The task that is tested.
 
     Raises
     ------
@@ -59,7 +60,7 @@ def check_transduction(transduction, task):
 
 
 def expectation_maximization(logits, features=None, n_neighbors=3):
-    """Posteriors of the classes of N recordings, from scores and embeddings.
+    """Compute class posteriors of N recordings from scores and embeddings.
 
     With ``y`` the softmax of the logits, ``f`` the unit features and ``W`` the
     cosines of each recording's nearest others, the posteriors ``z`` start at
@@ -67,21 +68,21 @@ def expectation_maximization(logits, features=None, n_neighbors=3):
 
         z ~ y exp(-sum_d (f - mu)^2 / s / 100 + (W z + W' z) / (2 n_neighbors))
 
-    A round then makes ``mu``, the unit ``z``-weighted mean of each class, and
-    ``s``, the ``z``-weighted variance that all classes share, [D]. They start
-    at the 8 recordings most probable in each class, and at ``1 / D``. After 10
-    rounds, ``z`` is updated once more.
+    Each round then computes ``mu``, the normalized ``z``-weighted mean of each
+    class, and ``s``, the ``z``-weighted variance that all classes share, [D].
+    Initially, ``mu`` comes from the 8 most probable recordings of each class,
+    and ``s`` is ``1 / D``. After 10 rounds, ``z`` is updated once more.
 
     Arguments
     ---------
     logits : torch.Tensor
-        Scores, [N, n_classes]. Where probabilities are known, their logarithm:
+        Scores, [N, n_classes]. For probabilities, give their logarithm:
         `torch.log(probabilities)`.
     features : torch.Tensor, optional
-        Embeddings of any norm, [N, D]. By default the log-probabilities, less
-        the mean of each recording's own: the scores alone.
+        Embeddings of any norm, [N, D]. By default the scores alone are used:
+        the log-probabilities minus each recording's mean.
     n_neighbors : int
-        How many; 0 leaves their term out.
+        Number of nearest neighbors; 0 leaves their term out.
 
     Returns
     -------
@@ -113,7 +114,7 @@ def expectation_maximization(logits, features=None, n_neighbors=3):
     n, dim = features.shape
     graph = _neighbor_graph(features, min(n_neighbors, n - 1))  # [N, N]
     top, rows = log_y.topk(min(N_CONFIDENT, n), dim=0)  # [8, n_classes]
-    # A class's shares sum to 1 even if nobody is likely to belong to it.
+    # The weights sum to 1 even in a class that no recording fits well.
     means = torch.einsum("kc,kcd->cd", top.softmax(0), features[rows])
     means = normalize(means, dim=1)  # [n_classes, D]
     variance = features.new_full((dim,), 1 / dim)  # [D]
@@ -122,7 +123,7 @@ def expectation_maximization(logits, features=None, n_neighbors=3):
         if step:
             means = normalize(log_z.softmax(0).T @ features, dim=1)
             variance = _shared_variance(log_z.exp(), features, means)
-        # Without the square of f, which a recording's classes share.
+        # The square of f is left out, since it is the same for all classes.
         log_g = (features / variance) @ means.T  # [N, n_classes]
         log_g -= (means.square() / variance).sum(1) / 2
         for _ in range(N_UPDATES):
@@ -133,7 +134,7 @@ def expectation_maximization(logits, features=None, n_neighbors=3):
 
 
 def _checked(matrix, name):
-    """A finite matrix of at least one row, as float64 on the CPU."""
+    """Check that a matrix is finite and has rows; return float64 on the CPU."""
     matrix = torch.as_tensor(matrix).detach().cpu().double()
     if matrix.dim() != 2 or matrix.numel() == 0:
         raise InputError(
@@ -151,7 +152,7 @@ def _checked(matrix, name):
 
 
 def _neighbor_graph(features, n_neighbors):
-    """``W + W'`` of unit features as a sparse scipy matrix, [N, N]."""
+    """Compute ``W + W'`` of unit features, a sparse scipy matrix [N, N]."""
     from scipy.sparse import csr_matrix
     from sklearn import config_context
     from sklearn.neighbors import NearestNeighbors

@@ -1,7 +1,8 @@
-"""What another run learned, tested on other classes.
+"""Test a run's learner on classes that it was not trained on.
 
-For two protocols: from the ``base`` half of the classes to the ``new`` one
-(CoCoOp, https://arxiv.org/abs/2203.05557), and from one data set to another.
+This serves two protocols: from the ``base`` half of the classes to the ``new``
+half (CoCoOp, https://arxiv.org/abs/2203.05557), and from one data set to
+another.
 
 Authors
  * The afpt_plugin developers 2026
@@ -16,7 +17,7 @@ from afpt_plugin.learners.base import Learner
 
 
 class Transferred(Learner):
-    """The learner of an export, as it is or under other class names.
+    """The learner of an export, with its own or with other class names.
 
     Nothing is learned here.
 
@@ -32,7 +33,7 @@ class Transferred(Learner):
 
     @functools.cached_property
     def export(self):
-        """The `Export`, read when it is needed."""
+        """The `Export`, read on first use."""
         if self.source is None:
             raise InputError(
                 "source: there is nothing to transfer; give the export folder "
@@ -46,8 +47,8 @@ class Transferred(Learner):
         Raises
         ------
         InputError
-            If there is no such export, or it is of another backbone, or of a
-            learner that cannot take other class names.
+            If there is no such export, it was made with another backbone, or
+            its learner cannot take other class names.
         """
         learner = self.export.make_learner(clap)
         if list(class_names) != self.export.class_names:
@@ -64,30 +65,30 @@ class Transferred(Learner):
         return self
 
     def classes(self, clap):
-        """Those of the learner; see `Learner.classes`."""
+        """Classes of the exported learner; see `Learner.classes`."""
         return self.learner.classes(clap)
 
     def forward(self, item, classes):
-        """Scores of the learner; see `Learner.forward`."""
+        """Scores of the exported learner; see `Learner.forward`."""
         return self.learner(item, classes)
 
     @property
     def n_learned(self):
-        """How many numbers were learned elsewhere."""
+        """How many numbers the source run learned."""
         return self.n_transferred
 
     @property
     def chosen(self):
-        """What was chosen there; see `Learner.chosen`."""
+        """Hyperparameters that the source run chose; see `Learner.chosen`."""
         return self.export.facts.get("chosen", {})
 
     @property
     def exported(self):
-        """The learner itself, under its new class names."""
+        """The exported learner with its new class names."""
         return self.learner
 
     def description(self):
-        """The learner's, with where it comes from; see `Learner`."""
+        """The learner's description and its source; see `Learner`."""
         there = ("dataset", "training", "selection")
         return {
             "name": self.export.learner,
@@ -97,7 +98,7 @@ class Transferred(Learner):
 
 
 class Exported:
-    """What a `Transferred` learner was learned from: nothing is learned here.
+    """The supervision of a `Transferred` learner, which learns nothing here.
 
     Arguments
     ---------

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""Time how long each method that learns from recordings takes to adapt.
+"""Time the adaptation of each method that learns from recordings.
 
 To run this script, use the following command:
 > python benchmarks/adapt.py --threads 2
 
-Every method of recipes/methods learns as `adapt` does, from stored embeddings;
-they are drawn around the classes, since a learner's speed does not depend on
-what is heard. A learner that passes the text tower in each step takes a few of
-its steps with mini-CLAP, which is smaller than MS-CLAP, and the others are
-extrapolated. A learner that needs no tower takes all of its steps.
+Every method of recipes/methods learns as in `adapt`, from stored embeddings.
+These are drawn at random around the classes, since a learner's speed does not
+depend on the sounds. A learner that runs the text tower in each step takes only
+a few steps, with mini-CLAP, which is smaller than MS-CLAP; the time of all
+steps is extrapolated. A learner that needs no tower takes all of its steps.
 
 Authors
  * The afpt_plugin developers 2026
@@ -37,11 +37,11 @@ from afpt_plugin.task import Task
 
 
 class TextTowerNeeded(Exception):
-    """A learner asks for more of texts than their embeddings."""
+    """Raised if a learner needs more than the embeddings of texts."""
 
 
 class StoredClap(FrozenClap):
-    """A CLAP without towers: the embedding of a text is drawn from its hash."""
+    """A CLAP without towers; a text's hash is the seed of its embedding."""
 
     embed_dim, log_logit_scale = 1024, torch.tensor(3.5)
 
@@ -52,14 +52,14 @@ class StoredClap(FrozenClap):
 
     @property
     def caption_encoder(self):
-        """There is none."""
+        """Raise, since there is no text tower."""
         raise TextTowerNeeded
 
     def check_class_names(self, class_names):
-        """Any names will do."""
+        """Accept any names."""
 
     def encode_captions(self, captions, pad_to=None):
-        """Draw one embedding a text."""
+        """Draw one embedding per text."""
         whole = torch.empty(len(captions), self.embed_dim)
         for row, caption in zip(whole, captions, strict=True):
             seed = int(content_key(caption)[:8], 16)
@@ -69,7 +69,7 @@ class StoredClap(FrozenClap):
 
 
 def main(arguments=None):
-    """Print a Markdown table, a method a row, and return its cells."""
+    """Print a Markdown table with a row per method, and return its cells."""
     methods = [n for n in method_names() if "shots" in allowed_sources(n)]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--methods", nargs="+", default=methods)
@@ -94,24 +94,24 @@ def main(arguments=None):
 
 
 def time_all(method, folder, options):
-    """Cells of a row: a learner that needs no tower takes all of its steps."""
+    """Time all steps of a learner that needs no tower; return a row's cells."""
     job, test = store_recordings(StoredClap(), folder, options)
     brain = job.learn(method, "shots", {"k": options.k}, test=test)
     seconds, scores = brain.results.timings, brain.score_recordings()
-    fit = seconds.get("fit_seconds", 0.0)  # none where nothing is trained
+    fit = seconds.get("fit_seconds", 0.0)  # missing if nothing is trained
     accuracy = f"{100 * scores[primary_head(scores)]:.1f} %"
     steps = f"all {brain.optimizer_step} steps"
     return show(seconds["setup_seconds"]), show(fit), accuracy, steps
 
 
 def time_steps(method, folder, options):
-    """Cells of a row, extrapolated from a few steps through mini-CLAP."""
+    """Extrapolate a row's cells from a few steps with mini-CLAP."""
     given = {"k": options.k, "output_folder": str(folder / "whole")}
     hparams = load_hparams(find_method(method), given)
     batch_size = hparams["train_loader_kwargs"]["batch_size"]
     batches = math.ceil(options.k * options.n_classes / batch_size)
     n_steps = hparams["epoch_counter"].limit * batches
-    # A step's time depends on the classes, hardly on the batch.
+    # A step's time depends on the number of classes, hardly on the batch.
     job, _ = store_recordings(load_clap("mini"), folder, options)
     brain = job.learn(method, "shots", {"k": 1, "number_of_epochs": 2})
     seconds, taken = brain.results.timings, brain.optimizer_step
@@ -121,7 +121,7 @@ def time_steps(method, folder, options):
 
 
 def store_recordings(clap, folder, options):
-    """Store recordings around their class: a `Job`, and what it is tested on."""
+    """Store recordings drawn around their class; return `Job` and test set."""
     task = Task("drawn recordings", make_class_names(options.n_classes))
     job = Job(task, clap, folder, seed=1)
     texts = [f"this is a sound of {name}" for name in task.class_names]

@@ -1,17 +1,17 @@
 #!/usr/bin/env python3
-"""Fit the gap between captions and recordings that a backbone is calibrated by.
+"""Fit a backbone's gap between captions and recordings, used for calibration.
 
-To run this script, lay out the development recordings (`development.py`), make
-runs to take exports from, then:
+To run this script, lay out the development recordings (`development.py`) and
+make runs for their exports; then fit the gap:
 > for d in ESC50 US8K FSD2019; do
 >     python recipes/$d/train.py zero_shot.yaml
 >     for m in hparams caption_mean; do for s in 1 2 3; do
 >         python recipes/$d/train.py $m.yaml --seed $s; done; done; done
 > python benchmarks/calibration.py results/development results/{ESC50,US8K,FSD2019}
 
-It prints `afpt_plugin.scoring.calibration.Gap`. Each run counts alike. On what was not
-used here (the samples, a data set), a run's own results.json says how good the
-probabilities are.
+It prints `afpt_plugin.scoring.calibration.Gap`. Each run has the same weight.
+To see the quality of the probabilities on recordings that were not used here
+(the samples, a data set), read a run's own results.json.
 
 Authors
  * The afpt_plugin developers 2026
@@ -41,7 +41,7 @@ from afpt_plugin.scoring.calibration import Gap, fit_calibration
 
 RECIPES = Path(__file__).resolve().parents[1] / "recipes"
 
-# Data set to its recipe and task, and its prep script
+# Maps a data set to its recipe, its task and its prep script.
 DATA_SETS = {
     "ESC-50": ("ESC50", "prepare_esc50"),
     "UrbanSound8K": ("US8K", "prepare_urbansound8k"),
@@ -75,7 +75,7 @@ def main(arguments=None):
 
 
 def read_recordings(dataset, folder, clap, cache_folder):
-    """The task of a data set, and its recordings in or below a folder."""
+    """Return a data set's task, and its recordings in or below a folder."""
     recipe, prepare = DATA_SETS[dataset]
     names = vars(load_recipe(RECIPES / recipe / "train.py"))
     task = names[recipe]
@@ -90,7 +90,7 @@ def read_recordings(dataset, folder, clap, cache_folder):
 
 
 def items_of(results, clap, development):
-    """The task, its held-out captions and its development recordings."""
+    """Return the task, its held-out captions and its development recordings."""
     dataset = results["dataset"]
     task, clips = read_recordings(dataset, development, clap, development)
     _, valid, _ = Captions("ours", 0.2, seed=results["seed"]).read(task)
@@ -99,7 +99,7 @@ def items_of(results, clap, development):
 
 
 def embeddings_of(items):
-    """The `Embeddings` of each item, a batch of one."""
+    """Return the `Embeddings` of each item, as batches of one."""
     for item in (items[i] for i in range(len(items))):
         parts = (item[k][None].float() for k in ("whole", "parts", "mask"))
         whole, parts, mask = parts
@@ -108,7 +108,7 @@ def embeddings_of(items):
 
 @torch.no_grad()
 def mean_logits(learner, clap, items):
-    """Mean of the heads of each item, [N, n_classes], and the targets."""
+    """Compute the mean logits of the heads, [N, n_classes], and the targets."""
     classes = learner.classes(clap)
     classes = type(classes)(*(part.float() for part in classes))
     logits = [
@@ -120,16 +120,17 @@ def mean_logits(learner, clap, items):
 
 
 def fit_single(runs):
-    """The temperature beside the root of the captions' own.
+    """Fit the factor on the square root of the captions' temperature.
 
-    Also the loss of other exponents, 0 being no say of the captions.
+    Other exponents than the root's are compared by their loss; with an exponent
+    of 0, the captions have no influence.
     """
     own = [
         fit_calibration(*captions, False).temperature for captions, _ in runs
     ]
 
     def loss(log_t, exponent):
-        """Mean negative log-likelihood of the recordings."""
+        """Compute the mean negative log-likelihood of the recordings."""
         total = 0.0
         for t, (_, (logits, targets)) in zip(own, runs, strict=True):
             values = logits / (math.exp(log_t) * t**exponent)
@@ -149,19 +150,19 @@ def fit_single(runs):
 
 
 def fit_several(runs):
-    """Slope, offset beside the log-odds of one among all, and threshold."""
+    """Fit slope, offset (in addition to a class's log-odds) and threshold."""
     data = [
         (logits.flatten(), targets.flatten().double(), logits.shape[1])
         for _, (logits, targets) in runs
     ]
 
     def values(parameters):
-        """Each run's logits of probabilities."""
+        """Compute the log-odds of each run."""
         slope, offset = parameters
         return [slope * x + offset - math.log(n - 1) for x, _, n in data]
 
     def loss(parameters):
-        """Mean negative log-likelihood."""
+        """Compute the mean negative log-likelihood."""
         entropy = torch.nn.functional.binary_cross_entropy_with_logits
         pairs = zip(values(parameters), data, strict=True)
         return np.mean([entropy(v, y).item() for v, (_, y, _) in pairs])

@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
-"""Measure how many clips a second `afpt classify` scores.
+"""Measure how many clips per second `afpt classify` scores.
 
 To run this script, use the following command:
 > python benchmarks/classify.py --threads 2
 
-The command runs as a user's does, on files of noise, with zero-shot's template:
-files are decoded and resampled, encoded, scored against the class names, and the
-table is written. Loading the backbone is left out, since weights are random (all
-but mini's). Beside LAION's CLAP stands transformers' own pipeline for
-zero-shot audio classification with the same weights, whose scores are the same,
-which is checked; it is given the samples, decoded. The two take turns.
+The script runs the command as a user does, on files of noise, with the template
+of zero-shot: files are decoded, resampled, encoded and scored against the class
+names, and the table is written. The time to load the backbone is left out,
+since all weights but mini's are random. LAION's CLAP is compared with
+transformers' pipeline for zero-shot audio classification, which has the same
+weights and gets decoded samples. The script checks that both give the same
+scores. The two take turns.
 
 Authors
  * The afpt_plugin developers 2026
@@ -45,12 +46,12 @@ from afpt_plugin.task import Task
 
 TEMPLATE = "this is a sound of {}"
 
-#: The largest difference of two probabilities.
+#: The largest allowed difference of two probabilities.
 TOLERANCE = 1e-4
 
 
 def main(arguments=None):
-    """Measure, print a table, and return clips a second by name."""
+    """Measure, print a table, and return clips per second by name."""
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -75,7 +76,7 @@ def main(arguments=None):
 
 
 def measure(backbone, folder, options):
-    """Clips a second of a backbone, and of the pipeline if it has one."""
+    """Measure clips per second of a backbone, and of any pipeline for it."""
     parts = None
     if backbone == "laion":
         clap, parts = build_laion()
@@ -83,10 +84,10 @@ def measure(backbone, folder, options):
         clap = build_clap(backbone)
     names = make_class_names(options.n_classes)
     task = Task("noise", names, clip_seconds=CLIP_SECONDS)
-    # The clip alone, which is what the pipeline scores
+    # Only whole clips are scored, as by the pipeline.
     template = Template([TEMPLATE], fine=False).setup(clap, names)
     write_export(folder / "export", clap, template, task, Template())
-    # In place of the weights that the command would fetch
+    # Replace the weights that the command would fetch.
     inference.load_clap = lambda *_: clap
     paths = write_clips(folder / "clips", clap.sample_rate, options.n_clips)
     ways = {f"afpt classify, {backbone}": lambda: classify(folder, names)}
@@ -98,7 +99,7 @@ def measure(backbone, folder, options):
         for name, way in ways.items():
             start = time.perf_counter()
             scores[name] = way()
-            if repetition:  # the first one warms up
+            if repetition:  # the first repetition is the warm-up
                 seconds[name].append(time.perf_counter() - start)
     ours, *others = scores.values()
     for other in others:
@@ -112,7 +113,7 @@ def measure(backbone, folder, options):
 
 
 def write_clips(folder, sample_rate, n_clips):
-    """Files of noise at the backbone's rate."""
+    """Write files of noise at the backbone's sample rate."""
     folder.mkdir()
     generator = np.random.default_rng(0)
     paths = [folder / f"{index:03d}.wav" for index in range(n_clips)]
@@ -123,7 +124,7 @@ def write_clips(folder, sample_rate, n_clips):
 
 
 def classify(folder, names):
-    """Run the command; probabilities [n_clips, n_classes]."""
+    """Run the command; return probabilities [n_clips, n_classes]."""
     output = folder / f"{time.monotonic_ns()}.csv"
     words = ["--source", str(folder / "export"), "--output", str(output)]
     with contextlib.redirect_stderr(io.StringIO()):
@@ -137,13 +138,13 @@ def classify(folder, names):
 
 
 def make_pipeline(parts, names, paths):
-    """A function that runs transformers' pipeline on the files."""
+    """Make a function that runs transformers' pipeline on the files."""
     from transformers import pipeline
 
     pipe = pipeline("zero-shot-audio-classification", device="cpu", **parts)
 
     def run():
-        """Probabilities [n_clips, n_classes]."""
+        """Return probabilities [n_clips, n_classes]."""
         found = []
         for path in paths:
             wav, _ = soundfile.read(path, dtype="float32")

@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
 """Lay out the development recordings, on which the defaults were chosen.
 
-They are recordings in Debian packages, copyleft ones among them, that are not
-among the sample recordings: read from packages, never shipped. Download and
-unpack the packages, then run:
+They come from Debian packages, some of them under copyleft, and none of them is
+a sample recording. They are read from the packages and never shipped. Download
+and unpack the packages, then run:
 > apt-get download PACKAGE && dpkg -x PACKAGE_*.deb debian/PACKAGE
 > python benchmarks/development.py debian --output results/development
 > python recipes/ESC50/train.py hparams.yaml --data_folder results/development
 
-Labels come from file names and were not checked one by one: compare settings
-by them, but do not take the accuracy for that of a CLAP.
+Labels come from file names and were not checked one by one. Use them to compare
+settings, but not to judge the accuracy of a CLAP.
 
 Authors
  * The afpt_plugin developers 2026

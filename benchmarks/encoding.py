@@ -1,4 +1,4 @@
-"""Compare filling a feature store from files with the bare audio tower.
+"""Compare the speed of filling a feature store with that of the audio tower.
 
 Authors
  * The afpt_plugin developers 2026
@@ -17,18 +17,18 @@ from afpt_plugin.data import gpu_encoding
 from afpt_plugin.data.audio import read_clip
 from afpt_plugin.data.datasets import embed_recordings
 
-#: Files on disk; more clips than these are read from them in turn.
+#: Number of files on disk; if there are more clips, files are read repeatedly.
 N_FILES = 64
 
-#: Threads that decode for a GPU.
+#: Number of threads that decode files for a GPU.
 N_READERS = 4
 
 
 def measure_encoding(options):
     """Compare filling a store with the bare tower, both after a warm-up.
 
-    Gives number of processes -> ``tower`` and ``encoding`` in clips a second,
-    ``batch``, and of the tower ``ms`` a clip.
+    Returns a dict of number of processes -> ``tower`` and ``encoding`` in clips
+    per second, ``batch``, and ``ms`` per clip of the tower.
     """
     titles = "batch | tower, ms a clip | tower, clips/s | encoding, clips/s"
     titles += " | of the tower | of the first"
@@ -72,9 +72,9 @@ def measure_encoding(options):
 
 
 def encode_share(rank, n_processes, folder, recordings, options):
-    """Do one process's share.
+    """Encode one process's share of the recordings.
 
-    Gives the seconds that all take together, and the recordings of a batch.
+    Returns the seconds that all processes take together, and the batch size.
     """
     torch.set_num_threads(options.threads)
     place = f"file://{folder}/meeting-{n_processes}"
@@ -87,7 +87,7 @@ def encode_share(rank, n_processes, folder, recordings, options):
     settings = {"clip_seconds": CLIP_SECONDS}
 
     def load(recording):
-        """Read one as a recipe does."""
+        """Read a recording as a recipe does."""
         return read_clip(recording["wav"], clap.sample_rate, **settings)
 
     def fill(name, recordings):
@@ -97,7 +97,7 @@ def encode_share(rank, n_processes, folder, recordings, options):
 
     @torch.no_grad()
     def encode(batches):
-        """What is left if a tower has nothing to wait for."""
+        """Run only the tower, on data that are ready in memory."""
         for wavs in batches:
             clap.encode_audio(wavs, torch.ones(len(wavs), device=clap.device))
         if clap.device.type == "cuda":
@@ -105,7 +105,7 @@ def encode_share(rank, n_processes, folder, recordings, options):
 
     n_samples = round(CLIP_SECONDS * clap.sample_rate)
     size = gpu_encoding.recordings_at_once(clap, n_samples)
-    # One batch for all: what the samples are does not matter to the clock.
+    # The same batch serves every step: the time does not depend on the samples.
     some = [load(recording) for recording in recordings[: min(size, N_FILES)]]
     batch = torch.stack([some[i % len(some)] for i in range(size)])
     batch = batch.to(clap.device)
@@ -121,7 +121,7 @@ def encode_share(rank, n_processes, folder, recordings, options):
         with clock("tower"):
             encode(shares)
             wait()
-        with clock("encoding"):  # waits for the others, too
+        with clock("encoding"):  # includes waiting for the other processes
             fill(number, recordings)
     torch.distributed.destroy_process_group()
     return clock.medians(), size

@@ -4,10 +4,10 @@
 To run this script after recipes/DCASE2019, use the following command:
 > python benchmarks/frames.py results/DCASE2019/mini/prompts/1/export
 
-A recording is cut into segments of 1 s; a class is heard in a segment if the
-mean fine logit of its frames is above one threshold, which is chosen on every
-other recording and kept for the rest (segment-based, micro-averaged; Mesaros
-et al. 2016, https://doi.org/10.3390/app6060162).
+A recording is cut into segments of 1 s. A class is heard in a segment if the
+mean fine logit of the segment's frames is above a threshold. One threshold is
+chosen on every other recording and used for the rest. F1 is segment-based and
+micro-averaged (Mesaros et al. 2016, https://doi.org/10.3390/app6060162).
 
 Authors
  * The afpt_plugin developers 2026
@@ -30,7 +30,7 @@ SAMPLES = "results/samples/DCASE2019/DCASE2019-validation"
 
 
 def main(arguments=None):
-    """Print a Markdown table: who scores, segment F1, precision and recall."""
+    """Print a Markdown table of segment F1, precision and recall."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("source", help="an export folder")
     parser.add_argument("--data_folder", type=Path, default=Path(SAMPLES))
@@ -59,7 +59,7 @@ def main(arguments=None):
 def read_targets(data_folder, class_names):
     """Read which class is heard in which second, in DCASE2019 task 4's layout.
 
-    Gives file name -> True where a class is heard, [SECONDS, n_classes].
+    Returns file name -> True where a class is heard, [SECONDS, n_classes].
     """
     path = data_folder / "metadata" / "validation" / "validation.tsv"
     if not path.is_file():
@@ -68,7 +68,7 @@ def read_targets(data_folder, class_names):
     targets = {}
     for row in pd.read_csv(path, sep="\t").itertuples():
         heard = targets.setdefault(row.filename, silence.copy())
-        if pd.isna(row.event_label):  # a recording without an event
+        if pd.isna(row.event_label):  # the recording has no event
             continue
         name = row.event_label.replace("_", " ").lower()
         if name not in class_names:
@@ -82,7 +82,7 @@ def read_targets(data_folder, class_names):
 
 
 def untuned(classifier):
-    """Copy a classifier, with the template that it was compared with."""
+    """Copy a classifier, with the untuned template as its learner."""
     clap, export = classifier.mods.clap, classifier.hparams.export
     learner = export.make_baseline(clap)
     hparams = {"export": export, "learner": learner}
@@ -104,7 +104,7 @@ def segment_scores(classifier, path):
 
 
 def best_threshold(truth, scores):
-    """Choose the threshold with the highest F1, of arrays of any shape."""
+    """Choose the threshold with the highest F1, for arrays of any shape."""
     precision, recall, thresholds = precision_recall_curve(
         truth.ravel(), scores.ravel()
     )

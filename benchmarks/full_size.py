@@ -1,7 +1,7 @@
-"""What speed.py measures on and with: full-size CLAPs, data, a clock, memory.
+"""Material and tools of speed.py: full-size CLAPs, data, a clock, memory.
 
-A tower's speed depends on its size and not on its values, so MS-CLAP and LAION's
-CLAP have their full size and random weights, and nothing is downloaded.
+A tower's speed depends on its size and not on its values. So MS-CLAP and
+LAION's CLAP have their full size but random weights, and nothing is downloaded.
 
 Authors
  * The afpt_plugin developers 2026
@@ -34,7 +34,7 @@ BACKBONES = ("mini", "ms-2022", "ms-2023", "laion")
 CAPTIONS = Path(afpt_plugin.__file__).parent / "assets/captions/esc50.csv"
 CLIP_SECONDS = 5.0
 
-# They keep their values: a drawn one could make every probability 0 or 1.
+# Scales keep their values: a random one could make every probability 0 or 1.
 SCALES = ("logit_scale", "logit_scale_a", "logit_scale_t")
 
 
@@ -62,7 +62,7 @@ def build_clap(backbone):
 
 
 def build_laion():
-    """LAION's unfused CLAP, and what transformers' pipeline takes of the same.
+    """Build LAION's unfused CLAP, and the parts for transformers' pipeline.
 
     Returns
     -------
@@ -75,7 +75,7 @@ def build_laion():
     from afpt_plugin.backbones.hf_clap import HfClap
     from afpt_plugin.backbones.ms_clap import bert_tokenizer
 
-    # BERT's word pieces stand for RoBERTa's, which are not on PyPI.
+    # BERT's word pieces replace RoBERTa's, which are not on PyPI.
     tokenizer = bert_tokenizer()
     tokenizer.model_input_names = ["input_ids", "attention_mask"]
     config = hf.ClapConfig()
@@ -85,7 +85,7 @@ def build_laion():
     pooler = model.text_model.pooler
     clap = HfClap(model, tokenizer, extractor, "laion/clap-htsat-unfused")
     fill_weights(clap)
-    # The pooler's layer is a part of ours' projection, and filled as such.
+    # In our class, the pooler's layer is part of the filled projection.
     model.text_model.pooler = pooler
     whole = copy.deepcopy(model)
     model.text_model.pooler = None
@@ -97,7 +97,7 @@ def build_laion():
 
 
 def gpt2_like(tokenizer):
-    """Let BERT's word pieces, about as many as GPT-2's, stand for those."""
+    """Use BERT's word pieces in place of GPT-2's, which are about as many."""
     from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
 
@@ -115,10 +115,10 @@ def gpt2_like(tokenizer):
 def fill_weights(clap):
     """Fill parameters with noise, larger than a new model's.
 
-    With a new model's weights all texts look the same, and a comparison of
-    logits sees nothing.
+    With a new model's weights, all texts have the same embedding, and comparing
+    logits shows nothing.
     """
-    # A million numbers again and again: drawing 200 million takes a minute.
+    # Repeat a million numbers, since drawing 200 million takes a minute.
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn(1_000_003, generator=generator)
     for start, (name, value) in enumerate(clap.named_parameters()):
@@ -135,17 +135,17 @@ def fill_weights(clap):
 
 
 def make_class_names(n_classes):
-    """Give ESC-50's names, then pairs of them, as long as AudioSet's."""
+    """Return ESC-50's names, then pairs of them, as long as AudioSet's."""
     names = list(pd.read_csv(CAPTIONS)["label"].unique())
     pairs = (f"{one}, {two}" for one, two in itertools.permutations(names, 2))
     return list(itertools.islice(itertools.chain(names, pairs), n_classes))
 
 
 class Material:
-    """What schedules share: a model, classes, captions, clips of noise.
+    """Material that all schedules share: model, classes, captions, noise clips.
 
-    Captions and clips are encoded into a store; ``seconds`` has the time for
-    one of each.
+    Captions and clips are encoded into a store; ``seconds`` holds the encoding
+    time of one caption and of one clip.
     """
 
     def __init__(self, clap, folder, n_classes, n_captions, n_clips):
@@ -159,7 +159,7 @@ class Material:
         samples = int(CLIP_SECONDS * clap.sample_rate)
         generator = torch.Generator().manual_seed(0)
         self.wavs = 0.1 * torch.randn(n_clips, samples, generator=generator)
-        _ = clap.fingerprint  # its cost does not grow with the captions
+        _ = clap.fingerprint  # a fixed cost, kept out of the encoding time
         start = time.perf_counter()
         self.stored_captions = embed_captions(clap, self.captions, folder)
         middle = time.perf_counter()
@@ -185,13 +185,13 @@ class Material:
 
 
 def synchronize(device):
-    """Wait for a GPU."""
+    """Wait until a GPU has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 def matrix_rate(device, kind, repeats=10):
-    """Floating-point operations a second of a large matrix product."""
+    """Measure the floating-point operations per second of a matrix product."""
     set_tf32("tf32" if kind == "tf32" else "fp32")
     size = 8192 if device.type == "cuda" else 1024
     dtype = torch.bfloat16 if kind == "bf16" else torch.float32
@@ -215,10 +215,10 @@ def read_store(store, keys, batch):
 
 
 class Clock:
-    """Seconds by part, each as often as it was entered.
+    """Records the seconds of each part, once for each time it is entered.
 
-    A GPU is not waited for inside a step, which would slow the step down: its
-    own events tell when it passed the ends of a part.
+    Waiting for a GPU inside a step would slow the step down, so the GPU's own
+    events record the start and the end of a part.
     """
 
     def __init__(self, device):
@@ -227,7 +227,7 @@ class Clock:
 
     @contextmanager
     def __call__(self, part):
-        """Time what is inside a ``with`` block."""
+        """Time the body of a ``with`` block."""
         start = self._now()
         yield
         self.spans.setdefault(part, []).append((start, self._now()))
@@ -253,13 +253,13 @@ class Clock:
 
 
 def reset_peak_memory(device):
-    """Forget the peak so far, so that schedules in one process differ."""
+    """Reset the peak, so that each schedule in a process has its own."""
     gc.collect()
     if device.type == "cuda":
         torch.cuda.synchronize()
         torch.cuda.reset_peak_memory_stats()
     elif platform.system() == "Linux":
-        # What malloc keeps of the schedule before is not this one's.
+        # Memory that malloc kept from the previous schedule must not count.
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
         if trim is not None:
             trim(0)
@@ -267,7 +267,7 @@ def reset_peak_memory(device):
 
 
 def peak_memory_mb(device):
-    """MB of tensors on a GPU, or of the process on Linux; elsewhere None."""
+    """Peak MB of tensors on a GPU, or of the process on Linux; else None."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated() / 2**20
     if platform.system() != "Linux":
@@ -277,7 +277,7 @@ def peak_memory_mb(device):
 
 
 def describe_machine(device):
-    """Say in a line where something is measured."""
+    """Describe the machine in one line."""
     processor = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
@@ -292,7 +292,7 @@ def describe_machine(device):
 
 
 def show(seconds=None, mb=None):
-    """Write seconds, or memory, for a table."""
+    """Format seconds, or memory, for a table."""
     if seconds is None:
         return "not measured" if mb is None else f"{mb / 2**10:.2f} GB"
     if seconds < 1:

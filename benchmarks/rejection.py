@@ -1,16 +1,17 @@
 #!/usr/bin/env python3
-"""Measure how well `afpt classify --reject` tells none of the classes.
+"""Measure how well `afpt classify --reject` detects "none of the classes".
 
-To run this script, with data sets in ESC-50's layout (the development
-recordings of `development.py`, the samples that a recipe has laid out, a copy of
-ESC-50 itself):
+The script takes data sets in ESC-50's layout: the development recordings of
+`development.py`, the samples that a recipe has written, or ESC-50 itself. To
+run it, use the following command:
 > python benchmarks/rejection.py results/development/ESC-50-master \\
 >     results/samples/ESC50/ESC-50-master
 
-Half of the classes of each data set are the classes, and the clips of the other
-half are none of these; halves are drawn ``--halves`` times. Prompts are tuned on
-the captions of their half alone. ``--names`` takes classes instead of halves. The
-background knows the labels of the other half, too; "others unknown" is without.
+One half of each data set's classes serves as the classes, and clips of the
+other half are "none of these". Halves are drawn ``--halves`` times. Prompts are
+tuned only on the captions of the first half. ``--names`` gives the classes
+instead of halves. The background contains the labels of the other half, too,
+except in the rows "others unknown".
 
 Authors
  * The afpt_plugin developers 2026
@@ -39,12 +40,12 @@ from afpt_plugin.similarity import coarse_logits
 
 METHODS = "zero_shot", "prompts"
 
-# Cosine of two names of one sound
+# From this cosine on, two names count as names of the same sound.
 SAME = 0.9
 
 
 def main(arguments=None):
-    """Print mean and spread over the halves of each folder."""
+    """Print mean and spread over the halves, for each folder."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folders", type=Path, nargs="+", metavar="FOLDER")
     parser.add_argument("--halves", type=int, default=10)
@@ -87,7 +88,7 @@ def main(arguments=None):
 
 
 def read_clips(folder, clap):
-    """The labels [N] and the embeddings of a data set in ESC-50's layout."""
+    """Read labels [N] and embeddings of a data set in ESC-50's layout."""
     with tempfile.TemporaryDirectory() as cache:
         task, items = read_recordings("ESC-50", folder, clap, cache)
         items = [items[n] for n in range(len(items))]
@@ -96,7 +97,7 @@ def read_clips(folder, clap):
 
 
 def without(texts, others, clap):
-    """The background without what others are called, however it is spelled."""
+    """Remove other classes' names, in any spelling, from the background."""
     names = Template().setup(clap, [*texts, *others]).embeddings
     texts_, others = names.split([len(texts), len(others)])
     same = (coarse_logits(texts_, others) > SAME).any(1)
@@ -104,7 +105,7 @@ def without(texts, others, clap):
 
 
 def draw_half(labels, seed):
-    """Half of the classes that there are clips of, name to label."""
+    """Draw half of the classes that have clips: a dict of name to label."""
     names = sorted(labels)
     drawn = np.random.default_rng(seed).permutation(names)[: len(names) // 2]
     return {str(name): str(name) for name in sorted(drawn)}
@@ -120,7 +121,7 @@ def make_classifier(clap, method, names, sounds):
 
 @torch.no_grad()
 def measure(classifier, unknown, items, own, labels, target):
-    """Areas under the ROC curve, and rates at the threshold."""
+    """Compute areas under the ROC curve, and rates at the threshold."""
     none, logits, whole = classifier.rejection, [], []
     for windows in embeddings_of(items):
         found = classifier.score_windows(classifier.clip_samples, windows)

@@ -1,4 +1,4 @@
-"""What speed.py compares: the authors' schedule, written plainly, and ours.
+"""The schedules that speed.py compares: a plain form of the authors', and ours.
 
 Authors
  * The afpt_plugin developers 2026
@@ -25,13 +25,13 @@ from afpt_plugin.training.precision import full_float32, set_tf32
 
 CTX_INIT = "this is a sound of"
 
-#: The largest difference of two logits, as a share of their standard deviation
-#: over classes, and of two gradients, as a share of the largest entry.
+#: The largest allowed difference: for logits, relative to their standard
+#: deviation over classes; for gradients, relative to the largest entry.
 TOLERANCE = 0.01
 
 
 class Schedule:
-    """Our way to train; `AuthorsSchedule` says what the authors do instead."""
+    """Our way to train; `AuthorsSchedule` overrides it with the authors'."""
 
     def __init__(self, name, material, learner, batch_size, precision="fp32"):
         self.name = name
@@ -48,7 +48,7 @@ class Schedule:
         self.peak_mb = self.flops = None
 
     def part(self, name):
-        """Time a part, where it is launched by itself."""
+        """Time a part of a step, unless the step is a captured graph."""
         return nullcontext() if self.run.can_capture else self.clock(name)
 
     def classes(self):
@@ -67,7 +67,7 @@ class Schedule:
         return read_store(*self.material.stored_clips, batch)
 
     def logits(self, items, classes):
-        """Score items, head to [B, n_classes]."""
+        """Score items; return a dict of head to logits [B, n_classes]."""
         whole, parts, mask = (part.to(self.device) for part in items)
         items = Embeddings(whole.float(), parts.float(), mask)
         with full_float32(self.device):
@@ -75,13 +75,13 @@ class Schedule:
             return self.learner(items, classes)
 
     def autocast(self):
-        """Compute in the precision that is wanted inside a ``with`` block."""
+        """Compute the body of a ``with`` block in the chosen precision."""
         set_tf32("tf32" if self.precision == "tf32" else "fp32")
         wanted = self.precision == "bf16"
         return torch.autocast(self.device.type, torch.bfloat16, wanted)
 
     def forward(self, batches):
-        """Logits and loss of a batch, for `CapturedStep`."""
+        """Compute logits and loss of a batch, for `CapturedStep`."""
         (batch,) = batches
         with self.part("class prompts, forward"):
             classes = self.classes()
@@ -93,7 +93,7 @@ class Schedule:
         return [(logits, loss)]
 
     def step(self, number):
-        """Train once; gives logits [2, B, n_classes] and gradients."""
+        """Take a step; return logits [2, B, n_classes] and gradients."""
         first, total = number * self.batch_size, len(self.material.captions)
         batch = [(first + i) % total for i in range(self.batch_size)]
         with self.clock("training step"), self.autocast():
@@ -109,13 +109,13 @@ class Schedule:
         return logits, torch.stack(gradient)
 
     def measure_memory(self):
-        """Take a step, which a look at its memory would slow down."""
+        """Measure the memory of an untimed step, since this takes time."""
         reset_peak_memory(self.device)
         self.step(0)
         self.peak_mb = peak_memory_mb(self.device)
 
     def count_flops(self):
-        """Floating-point operations of a step's matrix products."""
+        """Count the floating-point operations of a step's matrix products."""
         can_capture, self.run.can_capture = self.run.can_capture, False
         with FlopCounterMode(display=False) as counter:
             self.step(0)
@@ -124,7 +124,7 @@ class Schedule:
 
     @torch.no_grad()
     def evaluate(self):
-        """Score all clips, [2, n_clips, n_classes], as after an epoch."""
+        """Score all clips as after an epoch, [2, n_clips, n_classes]."""
         batches = torch.arange(len(self.material.wavs)).split(self.batch_size)
         with self.autocast():
             with self.clock("evaluation: class prompts"):
@@ -140,7 +140,7 @@ class Schedule:
 
 
 class AuthorsSchedule(Schedule):
-    """Padded, in two passes, everything encoded again."""
+    """The authors' way: padding, two passes, and encoding at each step."""
 
     def __init__(self, name, material, learner, size, kind, fixed_length):
         super().__init__(name, material, learner, size, kind)
@@ -157,20 +157,20 @@ class AuthorsSchedule(Schedule):
         self.tokens = ClassTokens(*(pad(part, missing) for part in tokens))
 
     def autocast(self):
-        """As torch stands: TF32 in convolutions alone, but in the check."""
+        """Use torch's default, TF32 only in convolutions; none in the check."""
         ours = super().autocast()
         torch.backends.cudnn.allow_tf32 = not self.is_checked
         return ours
 
     def classes(self):
-        """Embed the classes, coarse and fine one after the other."""
+        """Embed the classes for coarse and fine, one after the other."""
         contexts = (self.learner.ctx_coarse, self.learner.ctx_fine)
         return Classes(*(self._embed(ctx) for ctx in contexts))
 
     def _embed(self, ctx):
         encoder = self.clap.caption_encoder
         causal = encoder.base.config.model_type == "gpt2"
-        first = 0 if causal else 1  # BERT's context comes after CLS
+        first = 0 if causal else 1  # in BERT, the context follows CLS
         names = encoder.base.get_input_embeddings()(self.tokens.input_ids)
         contexts = ctx.expand(len(names), -1, -1)  # [n_classes, n_ctx, d]
         prompts = [names[:, :first], contexts, names[:, first:]]
@@ -194,7 +194,7 @@ class AuthorsSchedule(Schedule):
         return self.clap.encode_captions(captions, self.fixed_length)
 
     def clips(self, batch):
-        """Encode clips twice, once for each logit."""
+        """Encode clips twice, once for coarse and once for fine."""
         wavs = self.material.wavs[batch].to(self.device)
         lens = torch.ones(len(batch), device=self.device)
         whole = self.clap.encode_audio(wavs, lens).whole
@@ -202,7 +202,7 @@ class AuthorsSchedule(Schedule):
 
 
 def make_schedules(options, material):
-    """Make what is compared, the authors' schedule first."""
+    """Make the schedules to compare, the authors' first."""
     n_ctx, size = options.n_ctx, options.batch_size
     theirs = (material, PromptLearner(n_ctx), size, "fp32")
     schedules = [AuthorsSchedule("authors", *theirs, options.fixed_length)]
@@ -215,10 +215,10 @@ def make_schedules(options, material):
 
 
 def check_equal(schedules):
-    """Take first steps; raise if ours does not compute what the authors' does.
+    """Take first steps; raise if our results and the authors' differ.
 
-    The recipes' settings give other logits, and lower precisions are only
-    printed. Steps are taken until they are captured, if they are to be.
+    The recipes' settings give other logits, and differences of lower precisions
+    are only printed. Steps are taken until any graph is captured.
     """
     outputs, schedules[0].is_checked = {}, True
     for schedule in schedules:
@@ -244,7 +244,7 @@ def check_equal(schedules):
         message = "{} differs: captions {:.1e}, clips {:.1e}, gradient {:.1e}"
         message = message.format(schedule.name, *found)
         print(message, flush=True)
-        # Not `any(... > TOLERANCE)`, which NaN would pass
+        # `any(... > TOLERANCE)` would let NaN pass.
         equal = all(value <= TOLERANCE for value in found)
         if schedule.precision == "fp32" and not equal:
             raise RuntimeError(f"{message}; at most {TOLERANCE} is allowed")

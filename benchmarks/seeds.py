@@ -1,4 +1,4 @@
-"""Time whole runs, from stored embeddings to a tested epoch: one seed and many.
+"""Time whole runs, from stored embeddings to a test: one seed and many.
 
 Authors
  * The afpt_plugin developers 2026
@@ -31,8 +31,8 @@ N_CAPTIONS = 864
 def measure_seeds(options):
     """Compare seeds that learn one after the other with seeds at once.
 
-    Gives number of seeds -> seconds, and ``encoding``, which the first seed
-    needs, too.
+    Returns number of seeds -> seconds, and ``encoding``: the additional time of
+    the first seed.
     """
     kind = options.precision[0]
     set_tf32("tf32" if kind == "tf32" else "fp32")
@@ -67,14 +67,14 @@ def measure_seeds(options):
 
 
 def make_run(options, material, kind, folder, seed):
-    """A run as a recipe's, from stored embeddings on, to be called."""
+    """Make a function that does a recipe's run, from stored embeddings on."""
     logging.getLogger("speechbrain").setLevel(logging.WARNING)
     logging.getLogger("afpt_plugin").setLevel(logging.WARNING)
     task = Task("Noise", material.class_names)
     n_classes = len(material.class_names)
 
     def dataset(store, keys):
-        """Items whose labels go round."""
+        """Make a data set whose labels cycle through the classes."""
         items = {
             str(index): {"key": key, "labels": [index % n_classes]}
             for index, key in enumerate(keys)

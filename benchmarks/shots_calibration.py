@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Measure the calibration of methods that learned from labeled recordings.
 
-To run this script, with a data set in ESC-50's layout (the development
-recordings of `development.py`):
+To run this script on a data set in ESC-50's layout (the development recordings
+of `development.py`), use the following command:
 > python benchmarks/shots_calibration.py results/development/ESC-50-master
 
-Of each class with four sources or more, one recording of half of its sources is
-learned from, and those of the other half are tested.
+Each class with at least four sources is used. Methods learn from one recording
+of each source in one half of its sources, and are tested on the other half.
 
 Authors
  * The afpt_plugin developers 2026
@@ -61,7 +61,7 @@ def main(arguments=None):
 
 @torch.no_grad()
 def measure(clap, method, table, seed, clips, options):
-    """Accuracy and calibration errors of one draw, in %."""
+    """Measure accuracy and calibration errors of one draw, in %."""
     rng, shots, held = np.random.default_rng(seed), {}, []
     for category, own in table.groupby("category"):
         drawn = rng.permutation(sorted(own.src_file.unique()))

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measure how fast a training step, many classes, encoding and whole runs are.
+"""Measure the speed of training steps, many classes, encoding and whole runs.
 
 To run this script, use one of the following commands:
 > python benchmarks/speed.py --what step --backbone ms-2022 --threads 2
@@ -9,26 +9,26 @@ To run this script, use one of the following commands:
 > python benchmarks/speed.py --what seeds --device cuda --precision bf16
 > python benchmarks/speed.py --what startup
 
-``step`` compares the authors' schedule, written plainly, with ours. Theirs pads
+``step`` compares a plain form of the authors' schedule with ours. Theirs pads
 prompts and captions to a fixed length (100 tokens, context included), embeds
 the classes once for the coarse and once for the fine context, and encodes
 captions at every step and recordings at every epoch, for the clip and for the
-frames. Ours are the package's own classes. Both leave dropout off and mask
-padding, so that logits and gradients are the same, which is checked before
-anything is timed. ``recipe`` is ours with the recipes' settings: a context of
-five words and four times the batch. The schedules take turns, so that other
-work on the machine slows all of them alike; a time is the median over steps.
-Beside it stands the share of the matrix products a second that the machine
-reaches in the same precision.
+frames. Ours uses the package's own classes. Both leave dropout off and mask
+padding, so that logits and gradients are the same; the script checks this
+before it times anything. ``recipe`` is our schedule with the recipes' settings:
+a context of five words and four times the batch. The schedules take turns, so
+that other work on the machine slows all alike; times are medians over steps.
+The table also gives the step's rate of matrix products as a share of the rate
+that the machine reaches in the same precision.
 
 ``classes`` times our step against the number of classes, as it is and with all
 activations kept for the backward pass, each in a process of its own.
 
 ``encode`` compares filling a feature store from files, in one process and in
-several that share the work as ``torchrun``'s do, with the bare audio tower.
+several that share the work as with ``torchrun``, with the bare audio tower.
 
-``seeds`` times ten epochs and a test on stored embeddings, of one seed and of
-several at once. ``startup`` times new processes until they do something.
+``seeds`` times ten epochs and a test on stored embeddings, for one seed and for
+several at once. ``startup`` times new processes until their first result.
 
 Authors
  * The afpt_plugin developers 2026
@@ -63,15 +63,15 @@ from afpt_plugin.learners import PromptLearner
 from afpt_plugin.training.memory import free_bytes
 from afpt_plugin.training.precision import set_tf32
 
-#: What is extrapolated to: the paper's run on ESC-50.
+#: The run to which times are extrapolated: the paper's on ESC-50.
 EPOCHS, EPOCH_CAPTIONS, EPOCH_CLIPS = 10, 864, 2000
 
-#: What happens to activations, and what the table calls it.
+#: Ways to handle activations, and their names in the table.
 WAYS = {"kept": "all activations kept", "learner": "PromptLearner"}
 
 
 def main(arguments=None):
-    """Measure, print a table, and return what it holds."""
+    """Measure, print a table, and return its values."""
     options = parse_arguments(arguments)
     torch.set_num_threads(options.threads)
     print(f"{options.backbone} on {describe_machine(options.device)}\n")
@@ -130,7 +130,7 @@ def parse_arguments(arguments):
 
 
 def measure_steps(options):
-    """Compare schedules; gives the seconds of each one's parts."""
+    """Compare schedules; return the seconds of each one's parts."""
     clap = build_clap(options.backbone).to(options.device)
     sizes = (options.n_classes, 4 * options.batch_size, options.n_clips)
     rates = {
@@ -144,7 +144,7 @@ def measure_steps(options):
         schedules = make_schedules(options, material)
         check_equal(schedules)
         for schedule in schedules:
-            schedule.clock = Clock(clap.device)  # that was the warm-up
+            schedule.clock = Clock(clap.device)  # discards the warm-up
         for number in range(1, options.steps + 1):
             for schedule in schedules:
                 schedule.step(number)
@@ -192,7 +192,7 @@ def measure_steps(options):
 
 
 def extrapolate(seconds, batch_size):
-    """Add parts up to the paper's run on ESC-50, the store being full."""
+    """Add up parts to the paper's run on ESC-50, given a full store."""
     n_steps = math.ceil(EPOCH_CAPTIONS / batch_size)
     return EPOCHS * (
         n_steps * seconds["training step"]
@@ -204,7 +204,7 @@ def extrapolate(seconds, batch_size):
 def measure_classes(options):
     """Time our step against the number of classes.
 
-    Gives (number of classes, one of `WAYS`) -> what `step_of_classes` found.
+    Returns (number of classes, one of `WAYS`) -> result of `step_of_classes`.
     """
     options.memory_gb = round(free_bytes(torch.device("cpu")) / 2**30, 1)
     titles = " | peak memory | ".join(WAYS.values())
@@ -213,7 +213,7 @@ def measure_classes(options):
     for n_classes in options.classes:
         cells = [str(n_classes)]
         for way in WAYS:
-            # A process of its own, so that its memory is that of this way
+            # In a process of its own, the peak memory is that of this way.
             with ProcessPoolExecutor(1, get_context("spawn")) as pool:
                 size = pool.submit(step_of_classes, options, n_classes, way)
             found[n_classes, way] = size.result()
@@ -229,12 +229,12 @@ def measure_classes(options):
 
 
 def step_of_classes(options, n_classes, way):
-    """Median seconds and peak MB of a step; None if memory did not suffice."""
+    """Measure median seconds and peak MB of a step; None if out of memory."""
     torch.set_num_threads(options.threads)
     if options.memory_gb and options.device == "cpu":
         import resource
 
-        # Fail to allocate more, rather than press on others or be killed
+        # Make allocations fail, before others lack memory or we are killed.
         limit = int(options.memory_gb * 2**30)
         resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     if way == "kept":
@@ -243,13 +243,13 @@ def step_of_classes(options, n_classes, way):
     try:
         clap = build_clap(options.backbone).to(options.device)
         with tempfile.TemporaryDirectory() as folder:
-            # Two classes warm up
+            # A step with two classes is the warm-up.
             for classes, steps in ((2, 1), (n_classes, options.steps)):
                 material = Material(clap, folder, classes, size, 0)
                 learner = PromptLearner(options.n_ctx)
                 schedule = Schedule(way, material, learner, size, kind)
                 if clap.device.type == "cuda":
-                    for _ in range(3):  # until it is captured
+                    for _ in range(3):  # until the step is captured
                         schedule.measure_memory()
                     schedule.clock = Clock(clap.device)
                 for number in range(steps):

@@ -1,6 +1,6 @@
-"""Time fresh processes: a help text, a file classified, the first step of a run.
+"""Time new processes: showing help, classifying a file, a run's first step.
 
-All of them use mini-CLAP, whose weights are installed.
+All of them use mini-CLAP, whose weights ship with the package.
 
 Authors
  * The afpt_plugin developers 2026
@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 EXPORT = ROOT / "tests" / "samples" / "zero_shot_export"
 RECORDINGS = Path(afpt_plugin.__file__).parent / "assets" / "recordings"
 
-#: Runs a recipe, and ends the process where its first step has been taken.
+#: Code that runs a recipe, and ends the process after its first step.
 FIRST_STEP = """
 import os, runpy, sys
 from afpt_plugin import brain
@@ -40,9 +40,10 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 def measure_startup(options):
     """Time three commands, each in processes of its own, after a warm-up.
 
-    The warm-up of the recipe fills its feature store; what is timed is the run
-    of another seed, from the start of the process to the end of its first step.
-    Gives command -> median seconds.
+    The recipe's warm-up fills its feature store. The timed run has another
+    seed; its time is from the start of the process to the end of its first
+    step.
+    Returns command -> median seconds.
     """
     recording = min(RECORDINGS.glob("*.ogg"))
     recipe = ROOT / "recipes" / "ESC50" / "train.py"
@@ -72,7 +73,7 @@ def measure_startup(options):
 
 
 def run(arguments, folder, threads):
-    """Run Python in a folder; gives the seconds until it ends."""
+    """Run Python in a folder; return the seconds until it ends."""
     command = [sys.executable, *map(str, arguments)]
     paths = (str(ROOT), os.environ.get("PYTHONPATH"))
     environment = {

@@ -1,7 +1,7 @@
-"""The subcommands of `afpt`, a module each: ``add_parser`` and ``run``.
+"""The subcommands of `afpt`, one module each, with ``add_parser`` and ``run``.
 
-`afpt --help` imports all of them, so what is heavy (torch, pandas, ...) is
-imported inside of ``run``, which returns the exit status.
+`afpt --help` imports all modules, so heavy packages (torch, pandas, ...) are
+imported inside ``run``, which returns the exit status.
 
 Authors
  * The afpt_plugin developers 2026
@@ -14,13 +14,13 @@ from afpt_plugin.files import replacing
 
 
 def say(text):
-    """Tell who waits at a terminal what is being done; a file stays quiet."""
+    """Show progress to a user at a terminal; write nothing to a file."""
     if sys.stderr.isatty():
         sys.stderr.write(f"{text} ...\n")
 
 
 def write_table(table, path):
-    """Write a data frame, without its index, to a CSV file of the user's."""
+    """Write a data frame, without its index, to a CSV file of the user."""
     with refuse_unwritable(path), replacing(path) as part:
         table.to_csv(
             part,

@@ -1,8 +1,8 @@
 """``afpt classify``: score recordings, few or a hundred thousand of them.
 
-A recording's rows are written as soon as they are known, and what the tables
-hold is not scored again: a command that was stopped goes on, new files are
-added. Beside the output lies what it depends on, ``OUTPUT.json``.
+A recording's rows are written as soon as they are known, and recordings in the
+tables are not scored again. So a stopped command can continue, and new files
+are added. ``OUTPUT.json`` beside the output records what it depends on.
 
 Authors
  * The afpt_plugin developers 2026
@@ -26,7 +26,7 @@ from afpt_plugin.commands.classify_events import (
 from afpt_plugin.errors import InputError, refuse_unwritable
 from afpt_plugin.folders import locked
 
-# Recordings in a batch; their windows share batches of the tower.
+# Number of recordings in a batch; their windows share batches of the tower.
 GROUP = 8
 # A file of more bytes is a batch of its own.
 LARGE = 4 * 2**20
@@ -152,7 +152,7 @@ def add_parser(subparsers):
 
 
 def run(args):
-    """Do what the command line says; the exit status is returned."""
+    """Run the command line; return the exit status."""
     from afpt_plugin.data.audio import find_recordings, name_skipped
 
     output = Path(args.output)
@@ -174,10 +174,10 @@ def run(args):
     logger = get_logger(__name__)
     classifier = _load(args)
     facts = _facts(classifier, files, args, events)
-    # After the export was fetched, which each process does for itself.
+    # Start the group only now, after each process has fetched the export.
     ddp_init_group({"distributed_backend": "gloo"})
     try:
-        with refuse_unwritable(output):  # now, not after hours of encoding
+        with refuse_unwritable(output):  # check now, not after hours
             is_main = if_main_process()
             with locked(output, True) if is_main else nullcontext():
                 n_errors = _score(classifier, files, output, facts, args)
@@ -187,7 +187,7 @@ def run(args):
     if not is_main:
         return 0
     if n_errors is None:
-        return 130  # as a shell says it of what Ctrl+C has ended
+        return 130  # a shell's status after Ctrl+C
     if skipped:
         logger.warning(
             "%d files skipped: unsupported extension (%s)",
@@ -260,7 +260,7 @@ def _check_arguments(args, output, events):
 
 
 def _load(args):
-    """The classifier of an export, or of class names in a template."""
+    """Load an export's classifier, or make one of class names in a template."""
     from tempfile import TemporaryDirectory
 
     from afpt_plugin.backbones import load_clap
@@ -292,7 +292,7 @@ def _load(args):
 
 
 def _facts(classifier, files, args, events):
-    """What the tables depend on; written beside them."""
+    """Collect what the tables depend on, to be written beside them."""
     from afpt_plugin.scoring.detections import shared_folder
 
     export, names = classifier.hparams.export, classifier.class_names
@@ -328,9 +328,9 @@ def _facts(classifier, files, args, events):
 
 
 def _score(classifier, files, output, facts, args):
-    """Score what the output lacks; how many of the files failed.
+    """Score recordings missing in the output; return the number that failed.
 
-    None says that it was interrupted.
+    None means that the command was interrupted.
     """
     from speechbrain.utils.distributed import ddp_broadcast, if_main_process
     from tqdm import tqdm
@@ -376,9 +376,9 @@ def _score(classifier, files, output, facts, args):
 
 
 def _in_turn(classifier, paths, facts, batch_size, store):
-    """Yield batches of recordings and what was found, each rank its share.
+    """Yield batches of recordings and their results; ranks share the work.
 
-    Rank 0 yields all of them, in order; the others nothing but their turns.
+    Rank 0 yields all results, in order; the other ranks send it theirs.
     """
     import torch
     from speechbrain.utils.distributed import get_rank
@@ -394,7 +394,7 @@ def _in_turn(classifier, paths, facts, batch_size, store):
     scorer = Scorer(classifier, batch_size, wants_frames, store, rank, rejects)
 
     def read(batch):
-        """Load what the store lacks, in a thread."""
+        """Load recordings that are not in the store, in a thread."""
         keys = [_key(path) for path in batch]
         return keys, [
             None if key in (store or ()) else load(classifier, path)
@@ -418,7 +418,7 @@ def _in_turn(classifier, paths, facts, batch_size, store):
 
 
 def _batches(paths):
-    """Cut the files into batches; a large one would take too much memory."""
+    """Split files into batches; a large file, for memory, is alone in one."""
     batch = []
     for path in paths:
         is_large = os.path.exists(path) and os.path.getsize(path) > LARGE
@@ -434,14 +434,14 @@ def _batches(paths):
 
 
 def _state(path):
-    """What tells whether a file has changed."""
+    """Return a text that differs if a file has changed."""
     with suppress(OSError):
         found = os.stat(path)
         return f"{found.st_size} {found.st_mtime_ns}"
-    return ""  # a file that has just been removed
+    return ""  # the file has just been removed
 
 
 def _key(path):
-    """Name a recording's embeddings: a file that changes gets another key."""
+    """Make the key of a recording's embeddings; it changes with the file."""
     named = os.fsencode(os.path.abspath(path)) + b"\0" + _state(path).encode()
     return hashlib.sha256(named).hexdigest()

@@ -1,4 +1,4 @@
-"""What `afpt classify` says about time: options of events, rows of all tables.
+"""Times in `afpt classify`: options of events, and rows of the tables.
 
 Authors
  * The afpt_plugin developers 2026
@@ -11,7 +11,7 @@ from contextlib import suppress
 from afpt_plugin.errors import InputError
 from afpt_plugin.scoring.detections import FORMATS, event_rows, find_events
 
-#: The format that an ending of --output stands for.
+#: The format of events for each suffix of --output.
 ENDINGS = {".tsv": "dcase", ".txt": "audacity"}
 
 
@@ -35,7 +35,7 @@ def add_options(parser):
 
 
 def read_options(args, output):
-    """Say how events are found and written; nothing if they are not."""
+    """Return how events are found and written; nothing without events."""
     suffix = output.suffix.lower()
     style = args.format or ENDINGS.get(suffix)
     found = {"threshold": args.threshold, "smooth": args.smooth}
@@ -66,7 +66,7 @@ def read_options(args, output):
 
 
 def table_path(output, n_files):
-    """Where the table lies, of events that lie at ``output``."""
+    """Return the path of the table of scores, if events are at ``output``."""
     suffix = output.suffix.lower()
     if suffix == ".txt" and n_files != 1:
         raise InputError(
@@ -78,7 +78,7 @@ def table_path(output, n_files):
 
 
 def check_threshold(threshold, calibration):
-    """Return a threshold of a probability, by default the calibration's or 0.5."""
+    """Check a probability threshold; by default the calibration's, else 0.5."""
     if threshold is None:
         threshold = calibration.threshold
     if threshold is None and calibration.multi_label:
@@ -96,14 +96,14 @@ def check_threshold(threshold, calibration):
 
 
 def rows_of_events(path, frames, facts, sample_rate):
-    """`event_rows` of the probabilities of a recording's frames.
+    """Make `event_rows` from the probabilities of a recording's frames.
 
-    They are those of `PromptedClassifier.frame_probabilities`.
+    The frames are those of `PromptedClassifier.frame_probabilities`.
     """
     import soundfile
 
     rate = sample_rate
-    with suppress(OSError, soundfile.SoundFileError):  # just removed
+    with suppress(OSError, soundfile.SoundFileError):  # file just removed
         rate = min(rate, soundfile.info(os.fsencode(path)).samplerate)
     options = [facts[name] for name in ("threshold", "smooth", "min_length")]
     events = find_events(frames, facts["class_names"], *options)
@@ -112,29 +112,31 @@ def rows_of_events(path, frames, facts, sample_rate):
 
 
 def relative_name(path, facts):
-    """A recording's path from the folder that all share."""
+    """Return a recording's path relative to the folder that all share."""
     return os.path.relpath(os.path.abspath(path), facts["shared_folder"])
 
 
 def rows_of_windows(found, class_names, window_seconds, best):
-    """Rows of a recording's windows, and of segments: neighbors of one class.
+    """Make rows of a recording's windows, and of its segments.
+
+    A segment joins neighboring windows of the same class.
 
     Arguments
     ---------
     found : RecordingScores
-        Of W windows.
+        Scores of W windows.
     class_names : list of str
         The n_classes names.
     window_seconds : float
         Length of a window.
     best : Scores
-        What `PromptedClassifier.rank` makes of the windows' logits.
+        The result of `PromptedClassifier.rank` for the windows' logits.
 
     Returns
     -------
     windows, segments : list of tuple
-        Start and end in seconds, class and score, which is the mean of a
-        segment's windows.
+        Start and end in seconds, class, and score; a segment's score is the
+        mean of its windows.
     """
     import torch
 
@@ -145,7 +147,7 @@ def rows_of_windows(found, class_names, window_seconds, best):
     begins = torch.cat([ends.new_zeros(1), ends[:-1]])
     only = torch.full_like(best.out_prob, -math.inf)  # [W, n_classes]
     only.scatter_(1, best.index.clamp(min=0)[:, None], scores[:, None])
-    only[best.index < 0] = math.nan  # a window of no class
+    only[best.index < 0] = math.nan  # a window without a class
     extent = torch.stack([begins, ends], dim=1)
     frames = FrameScores(only, begins, extent.mean(1), extent)
     segments = find_events(frames, class_names, -math.inf)
@@ -163,7 +165,7 @@ def rows_of_windows(found, class_names, window_seconds, best):
 
 
 def number(value):
-    """A score as a table shows it: the digits of float32.
+    """Format a score for a table, with the digits of float32.
 
     Example
     -------
@@ -176,5 +178,5 @@ def number(value):
 
 
 def table_text(text):
-    """A path, or a message with one, that any table can hold."""
+    """Make a path, or a message with one, fit for any table."""
     return os.fsencode(text).decode("utf-8", "backslashreplace")

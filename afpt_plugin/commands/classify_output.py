@@ -1,4 +1,4 @@
-"""What `afpt classify` writes: the tables, their facts, and what is there already.
+"""The output of `afpt classify`: tables, their facts, and existing rows.
 
 Authors
  * The afpt_plugin developers 2026
@@ -29,8 +29,8 @@ NONE = "none of these"
 class Output:
     """The tables of a command.
 
-    The table of scores is the last to get a recording's rows, so that with
-    them, the others have theirs.
+    The table of scores gets a recording's row last, so if the row is there, the
+    other tables have theirs, too.
 
     Arguments
     ---------
@@ -42,7 +42,7 @@ class Output:
 
     def __init__(self, path, facts):
         self.path, self.facts = path, facts
-        #: How many of the recordings that were given failed.
+        #: Number of given recordings that failed.
         self.n_errors = 0
         self._facts_path = path.with_name(f"{path.name}.json")
         self._states, self._n_old_errors, self._grew = {}, 0, False
@@ -56,7 +56,7 @@ class Output:
         for place in range(1, facts["top"] + 1):
             columns |= {f"class_{place}": "string", f"score_{place}": "float32"}
         self._scores = Table(path, columns)
-        #: Name to a table beside that of the scores.
+        #: Maps names to the tables other than the scores.
         self._beside = {}
         if facts["frames"]:
             columns = {"file": "string", "start": "float64"}
@@ -82,20 +82,20 @@ class Output:
         return Table(path, columns)
 
     def _name(self, table, name):
-        """What a table calls a recording."""
+        """Return a recording's name in a table."""
         if table is self._beside.get("events"):
             return relative_name(name, self.facts)
         return name
 
     def begin(self, files, overwrite):
-        """See what is there, and prepare for what is not.
+        """Check the existing output, and find the recordings to score.
 
         Arguments
         ---------
         files : dict
-            Recordings to what tells whether they have changed.
+            Maps each recording to a text that differs if it has changed.
         overwrite : bool
-            Whether what is there is replaced.
+            Whether to replace existing output.
 
         Returns
         -------
@@ -105,7 +105,7 @@ class Output:
         Raises
         ------
         InputError
-            If something is there that these facts did not make.
+            If there is output that was not made with these facts.
         """
         found = None
         with suppress(OSError, ValueError):
@@ -118,7 +118,7 @@ class Output:
         given = {table_text(path): state for path, state in files.items()}
         states, is_whole = found.get("recordings"), "n_errors" in found
         states = states if isinstance(states, dict) else {}
-        # A failure is tried again, but not by the command that had it.
+        # Retry failed recordings, unless this continues the same command.
         again = {
             name
             for name, failed in rows.items()
@@ -129,7 +129,7 @@ class Output:
         missing = [f for f in files if table_text(f) not in set(kept)]
         self._n_old_errors = sum(rows[n] for n in kept if n not in given)
         self.n_errors = sum(rows[name] for name in kept if name in given)
-        # Where these are not among them, the others come first.
+        # Kept recordings that are not among the given ones come first.
         order = [name for name in kept if name not in given] + list(given)
         self._states = {
             name: given.get(name, states.get(name)) for name in order
@@ -147,7 +147,7 @@ class Output:
         return missing
 
     def _check(self, found):
-        """The recordings that are there, and whether they failed."""
+        """Return the existing recordings, and whether each failed."""
         tables = [self._scores, *self._beside.values()]
         existing = [table.path for table in tables if table.exists()]
         labels = self._labels
@@ -172,7 +172,7 @@ class Output:
         lacking = [table.path for table in tables if not table.exists()]
         if labels and not labels.exists() and not all(rows.values()):
             lacking.append(labels)
-        # Somebody may have corrected what is left.
+        # Do not replace the remaining files, which a user may have edited.
         if lacking and (rows or self.path in lacking):
             raise InputError(
                 f"{existing[0]} exists, but {lacking[0]} is missing; {ways_out}"
@@ -180,7 +180,7 @@ class Output:
         return rows
 
     def _remove(self, is_ours):
-        """Remove the tables; of labels, what is not written again stays."""
+        """Remove the tables; label files that are not rewritten stay."""
         labels = self._labels
         if labels and labels.is_dir() and any(labels.iterdir()) and not is_ours:
             raise InputError(
@@ -203,7 +203,7 @@ class Output:
         write_if_changed(self._facts_path, text)
 
     def add(self, classifier, paths, results):
-        """Write the rows of a batch, what `Scorer` gave for these recordings."""
+        """Write a batch's rows, from the results of `Scorer`."""
         rows = {name: [] for name in self._beside}
         scores, labels = [], []
         for path, result in zip(paths, results, strict=True):
@@ -231,7 +231,7 @@ class Output:
             if place.suffix.lower() != suffix:
                 place = place / relative_name(path, self.facts)
                 name = os.fsencode(place.name)
-                if len(name) + len(suffix) > 255:  # what a folder can hold
+                if len(name) + len(suffix) > 255:  # the limit of file systems
                     name = name[:200] + sha256(name).hexdigest()[:8].encode()
                 place = place.with_name(os.fsdecode(name) + suffix)
             write_labels(place, self.facts["format"], own)
@@ -239,7 +239,7 @@ class Output:
         self._scores.add(row + [None] * (width - len(row)) for row in scores)
 
     def _scored(self, classifier, path, found, flags):
-        """The row of scores; nothing is claimed for silence, or for `NONE`."""
+        """Make the row of scores; silence and `NONE` get no class."""
         row = [table_text(path), round(found.seconds, 3), None]
         row.append("|".join(flags) or None)
         if "silent" in flags:
@@ -289,14 +289,14 @@ class Output:
             yield "labels" if self._labels else "events", rows
 
     def _rank(self, classifier, found):
-        """`Scores` of the windows."""
+        """Compute `Scores` of the windows."""
         if not self.facts["reject"]:
             return classifier.rank(found.logits)
         rejected = classifier.rejection.rejects(found.margin)
         return classifier.name_none(found.logits, rows=rejected)
 
     def finish(self):
-        """Put what was added in its place, and say that all is there."""
+        """Finish the tables, and mark the output as complete."""
         if self._grew:
             self._keep(self._states)
         for table in (*self._beside.values(), self._scores):

@@ -1,6 +1,6 @@
-"""What `afpt classify` does with each recording: read, embed, score it.
+"""Read, embed and score each recording for `afpt classify`.
 
-Whatever goes wrong is the recording's own.
+An error in one recording does not affect the others.
 
 Authors
  * The afpt_plugin developers 2026
@@ -12,14 +12,14 @@ from afpt_plugin.backbones.base import Embeddings
 from afpt_plugin.data import audio, gpu_encoding
 from afpt_plugin.data.store import FeatureStore
 
-#: What `PromptedClassifier.flags` can say; a store holds a bit for each.
+#: All flags of `PromptedClassifier.flags`; a store holds one bit for each.
 FLAGS = (*audio.FLAGS, "looped")
-# Recordings in a shard of a store.
+# Number of recordings in a shard of a store.
 SHARD = 128
 
 
 def load(classifier, path):
-    """Read a recording, or open a long one; whatever that raises is returned.
+    """Read a recording, or open a long one; return any exception.
 
     Returns
     -------
@@ -31,14 +31,14 @@ def load(classifier, path):
         sig = next(blocks)
         if not recording.is_short:
             return recording, None
-        list(blocks)  # what comes at the end: its checks, its flags
+        list(blocks)  # completes the checks and flags at the end
         return recording, sig
     except Exception as error:  # whatever it is, it is this file's
         return error
 
 
 def open_store(classifier, folder):
-    """Where embeddings are kept for other classes and options."""
+    """Open the store that keeps embeddings for other classes and options."""
     export, clap = classifier.hparams.export, classifier.mods.clap
     settings = {"kind": "windows", "flags": FLAGS}
     for name in ("clip_seconds", "channels"):
@@ -48,22 +48,22 @@ def open_store(classifier, folder):
 
 
 class Scorer:
-    """Scores batches of what `load` gave, none at the cost of another.
+    """Scores batches of results of `load`; one bad recording harms no other.
 
     Arguments
     ---------
     classifier : PromptedClassifier
-        What scores.
+        The classifier.
     batch_size : int
         Windows encoded at once.
     frames : bool
-        Whether frames are scored, too.
+        Whether to score frames, too.
     store : FeatureStore, optional
-        Keeps the embeddings of what is read in one block.
+        Keeps the embeddings of recordings that are read in one block.
     rank : int
-        Of the process.
+        Rank of the process.
     reject : bool
-        Whether margins are taken, too.
+        Whether to compute margins, too.
     """
 
     def __init__(
@@ -80,14 +80,14 @@ class Scorer:
         Arguments
         ---------
         keys : list of str
-            Of the recordings' embeddings.
+            Keys of the recordings' embeddings.
         batch : list
-            What `load` gave for each, or None if the store holds it.
+            The result of `load` for each, or None if it is in the store.
 
         Returns
         -------
         list of tuple of RecordingScores and list of str, or of Exception
-            The scores and the flags, or why there are none.
+            The scores and the flags of each, or the reason for its failure.
         """
         found = list(batch)
         whole = [n for n, one in enumerate(batch) if _is_whole(one)]
@@ -156,7 +156,7 @@ class Scorer:
         return self._score(item["n_samples"].item(), windows), flags
 
     def flush(self):
-        """Write what is to be kept and is not yet in the store."""
+        """Write pending embeddings to the store."""
         if self._pending:
             self.store.add(self._pending, self.rank)
             self._pending = []

@@ -1,7 +1,7 @@
-"""Tables that grow: a row is there as soon as it is known, and stays.
+"""Tables that grow: a row is written as soon as it is known, and stays.
 
-A `Table` is appended to, a few whole rows at a time, so that whoever follows
-the file sees them arrive, and a kill loses none.
+Rows are appended to a `Table`, a few whole rows at a time, so that a user can
+watch the file grow, and no row is lost if the process is killed.
 
 Authors
  * The afpt_plugin developers 2026
@@ -17,17 +17,17 @@ from afpt_plugin.files import replacing
 
 
 class Table:
-    """A CSV file that grows; a .parquet file is made of it by `finish`.
+    """A CSV file that grows; `finish` can convert it to a .parquet file.
 
-    The first column names what a row is about, often the recording. The rows
-    of a name lie together.
+    The first column is the name of a row's subject, usually the recording. Rows
+    of the same name are kept together.
 
     Arguments
     ---------
     path : pathlib.Path
-        Ends in .csv, .tsv or .parquet.
+        The file; it ends in .csv, .tsv or .parquet.
     columns : dict
-        Names of the columns to what pyarrow calls their types.
+        Maps the columns' names to pyarrow's names of their types.
 
     Example
     -------
@@ -48,11 +48,11 @@ class Table:
         self._delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
 
     def exists(self):
-        """Whether there is anything at its place."""
+        """Whether the table's file exists."""
         return any(map(os.path.lexists, (self.path, self.part)))
 
     def remove(self):
-        """Remove it."""
+        """Remove the table's files."""
         for path in (self.path, self.part):
             path.unlink(missing_ok=True)
 
@@ -76,7 +76,7 @@ class Table:
                 raise
 
     def scan(self):
-        """Yield, of each whole row, its name, where it begins, and its bytes."""
+        """Yield the name, the offset and the bytes of each whole row."""
         if not self.part.exists() and self.path.exists():
             self._from_parquet()
         if not self.part.exists():
@@ -96,12 +96,12 @@ class Table:
                 held = b""
 
     def read(self, row):
-        """The values of a row's bytes, as texts."""
+        """Parse a row's bytes to texts."""
         text = io.StringIO(row.decode(), newline="")
         return next(csv.reader(text, delimiter=self._delimiter))
 
     def keep(self, names):
-        """Keep the rows of these names, in their order, and no torn one."""
+        """Keep only whole rows of these names, in the order of the names."""
         runs, order, end = {}, [], len(self._encode([self.columns]))
         for name, offset, row in self.scan():
             end = offset + len(row)
@@ -126,7 +126,7 @@ class Table:
                     file.write(old.read(stop - begin))
 
     def finish(self, has_grown=True):
-        """Make the file that was asked for, if the one that grew is another."""
+        """Convert the file that grew to the requested one, if they differ."""
         if self.part == self.path or not self.part.exists():
             return
         if not has_grown:
@@ -165,7 +165,7 @@ class Table:
 
 
 def _values(column):
-    """Values of a column of Arrow's; a float32 is not written as a double."""
+    """Values of an Arrow column; a float32 keeps its own digits."""
     if str(column.type) != "float":
         return column.to_pylist()
     known = column.is_valid().to_pylist()

@@ -1,7 +1,7 @@
-"""``afpt demo``: a page on this machine that scores what you drop or say.
+"""``afpt demo``: a local web page that scores uploaded or spoken recordings.
 
-It is served to this machine alone. What is uploaded lies in a folder of its
-own that is removed when the command ends.
+It is served only to this machine. Uploads are kept in a folder of their own,
+which is removed when the command ends.
 
 Authors
  * The afpt_plugin developers 2026
@@ -75,11 +75,11 @@ def add_parser(subparsers):
 
 
 def run(args):
-    """Serve the page until it is interrupted; the exit status is returned."""
+    """Serve the page until it is interrupted; return the exit status."""
     if args.port is not None and not 1 <= args.port <= 65535:
         raise InputError(f"--port is {args.port}; give 1 to 65535")
     with tempfile.TemporaryDirectory(prefix="afpt-demo-") as folder:
-        # Whole uploads, and the parts of those that were given up
+        # This folder also gets the parts of uploads that were given up.
         os.environ["GRADIO_TEMP_DIR"] = tempfile.tempdir = folder
         try:
             with suppress(KeyboardInterrupt):
@@ -110,12 +110,12 @@ def _serve(args):
         weights=args.weights,
     )
     page = make_page(classifier, args.export)
-    # However the command is ended, the recordings are deleted.
+    # Delete the recordings, however the command is ended.
     for name in {"SIGTERM", "SIGHUP"} & set(dir(signal)):
         signal.signal(getattr(signal, name), signal.default_int_handler)
-    # gradio asks for its own page, which no proxy could find.
+    # gradio requests its own page, which a proxy could not reach.
     os.environ["no_proxy"] = "127.0.0.1"
-    # gradio uses an old name of its own libraries at every click.
+    # gradio uses a deprecated name at every click.
     warnings.filterwarnings("ignore", message="'HTTP_422_UNPROC")
     try:
         _, url, _ = page.launch(
@@ -142,24 +142,24 @@ def _serve(args):
 
 
 def make_answer(classifier):
-    """A function of a file's path, or None, and of class names, one per line.
+    """Make the function that answers the page.
 
-    It returns HTML: scores and figure, or what is wrong with the recording or
-    the names.
+    It takes a file's path, or None, and class names, one per line. It returns
+    HTML: scores and a figure, or a message about the recording or the names.
     """
     from afpt_plugin.inference import LONGEST_DRAWN
 
     own_names = "\n".join(classifier.class_names)
 
-    # An edit of the names need not encode the recording again.
+    # If only the names change, the recording is not encoded again.
     @functools.lru_cache(maxsize=1)
     def encode(path):
-        """A recording's samples and the embeddings of its windows."""
+        """Return a recording's samples and the embeddings of its windows."""
         sig = classifier.load_audio(path, LONGEST_DRAWN)
         return sig, classifier.encode_windows([sig])[0]
 
     def with_names(text):
-        """The classifier of the names in the field."""
+        """Make the classifier of the names in the field."""
         from afpt_plugin.data.tables import parse_class_names
 
         if text == own_names:
@@ -173,7 +173,7 @@ def make_answer(classifier):
         return classifier.with_class_names(names)
 
     def answer(path, text):
-        """What the page shows of a recording."""
+        """Make the HTML that the page shows for a recording."""
         if path is None:
             return HINT
         try:
@@ -189,7 +189,7 @@ def make_answer(classifier):
 
 
 def _table(classifier, found):
-    """All classes with their scores, the best first."""
+    """Make the table of all classes with their scores, the best first."""
     logits, n_classes = found.mean_logits()[None], len(classifier.class_names)
     best = classifier.rank(logits, n_classes)
     values, kind = best.score[0].exp().tolist(), "probabilities"
@@ -207,7 +207,7 @@ def _table(classifier, found):
 
 
 def _figure(classifier, sig, found):
-    """The spectrogram and the frames' scores, or why there are none."""
+    """Draw the spectrogram and frame scores, or say why there are none."""
     from afpt_plugin.results.frames_figure import plot_frame_scores
 
     with tempfile.TemporaryDirectory() as folder:
@@ -222,7 +222,7 @@ def _figure(classifier, sig, found):
 
 
 def _mistake(function, *arguments):
-    """What an `InputError` of a function says; None if it raises none."""
+    """Return the message of an `InputError` of a function, or None."""
     try:
         function(*arguments)
     except InputError as error:
@@ -230,7 +230,7 @@ def _mistake(function, *arguments):
 
 
 def make_page(classifier, title):
-    """The page of a `PromptedClassifier`, a ``gradio.Blocks``."""
+    """Make the page of a `PromptedClassifier`, a ``gradio.Blocks``."""
     import gradio as gr
 
     why_fixed = _mistake(classifier.with_class_names, classifier.class_names)

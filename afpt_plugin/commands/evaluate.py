@@ -1,4 +1,4 @@
-"""``afpt evaluate``: how good an export is on labeled recordings.
+"""``afpt evaluate``: measure an export on labeled recordings.
 
 Authors
  * The afpt_plugin developers 2026
@@ -83,7 +83,7 @@ def add_parser(subparsers):
 
 
 def run(args):
-    """Score the recordings and write what was found; return the exit status."""
+    """Score the recordings and write the results; return the exit status."""
     from afpt_plugin.data.checks import check_recordings
     from afpt_plugin.data.own_data import read_own_data
     from afpt_plugin.experiment import check_device
@@ -97,7 +97,7 @@ def run(args):
         args.source, run_opts=run_opts, weights=args.weights
     )
     export = tuned.hparams.export
-    # A folder that is made, and where nothing is written, goes again.
+    # A new folder in which nothing is written is removed again.
     with locked(output):
         with scratch(output / "recordings") as unpacked:
             own = read_own_data(
@@ -126,7 +126,7 @@ def run(args):
 
 
 def _untuned(tuned, run_opts):
-    """The classifier of what an export's learner was compared with."""
+    """Make the classifier of an export's baseline."""
     clap, export = tuned.mods.clap, tuned.hparams.export
     baseline = export.make_baseline(clap).eval()
     export = dataclasses.replace(export, calibration={})
@@ -135,7 +135,7 @@ def _untuned(tuned, run_opts):
 
 
 def _score(tuned, untuned, rows):
-    """Logits of either, as a dict of [N, n_classes], and multi-hot targets."""
+    """Score with both: a dict of logits [N, n_classes], multi-hot targets."""
     import torch
     from tqdm import tqdm
 
@@ -155,7 +155,7 @@ def _score(tuned, untuned, rows):
 
 
 def _log_probabilities(tuned, head, logits):
-    """Logs of the probabilities of either."""
+    """Compute log-probabilities of the learner's or the baseline's head."""
     from afpt_plugin.results.output import primary_head
     from afpt_plugin.scoring.calibration import n_summed, without_items
 
@@ -167,7 +167,7 @@ def _log_probabilities(tuned, head, logits):
 
 
 def _measure(tuned, logits, targets, rows):
-    """What evaluation.json holds."""
+    """Make the content of evaluation.json."""
     from sklearn.metrics import f1_score
 
     from afpt_plugin.results.compare import bootstrap_interval
@@ -271,7 +271,7 @@ def _write(output, found, tuned, logits, targets, rows):
 
 
 def _table(found):
-    """The result as a few lines of text."""
+    """Format the result as a few lines of text."""
     metric = found["metric"]
     lines = [
         f"{found['n_recordings']} recordings".ljust(18)

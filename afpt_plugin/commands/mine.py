@@ -105,7 +105,7 @@ def add_parser(subparsers):
 
 
 def run(args):
-    """Mine captions, print the hits, write the files named; return 0."""
+    """Mine captions, print the hits, write the requested files; return 0."""
     from afpt_plugin.data.captions import template_captions, write_captions
     from afpt_plugin.data.mining import mine_captions
     from afpt_plugin.data.tables import read_class_names

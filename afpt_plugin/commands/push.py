@@ -33,7 +33,7 @@ USAGE = """\
   print(classifier.classify_file("recording.wav", top_k=3).text_lab)
 """
 
-# What a status of the hub's answer asks for.
+# Advice for each HTTP status that the hub may return.
 ADVICE = {
     401: "log in with `hf auth login`, or set HF_TOKEN to a valid token",
     403: "use a token that may write there, or another name",
@@ -66,7 +66,7 @@ def add_parser(subparsers):
 
 
 def run(args):
-    """Push, and say how to load it; the exit status is returned."""
+    """Push the export, and say how to load it; return the exit status."""
     from huggingface_hub import (
         CommitOperationAdd,
         HfApi,
@@ -88,7 +88,7 @@ def run(args):
         raise InputError(f"the hub asks for a token: {ADVICE[401]}")
     api, info = HfApi(), None
     with _explain(repo_id, "nothing was pushed"):
-        # The hub's client tries six times to learn that there is no network.
+        # Test the network first: the hub's client would retry six times.
         get_session().head(constants.ENDPOINT, timeout=5)
         with contextlib.suppress(RepositoryNotFoundError):
             info = api.model_info(repo_id)
@@ -105,13 +105,13 @@ def run(args):
         return 1
     with _explain(repo_id, "nothing was pushed"):
         api.create_repo(repo_id, private=True, exist_ok=True)
-        # One commit: all of it or nothing
+        # A single commit writes all files or none.
         api.create_commit(
             repo_id,
             [CommitOperationAdd(*file) for file in files.items()],
             commit_message="Push an export of afpt_plugin",
         )
-    # Last, so that what everyone can read is complete
+    # Last, so that a public repository is complete
     if args.public and not is_public:
         with _explain(repo_id, "it was pushed, but is still private"):
             api.update_repo_settings(repo_id, private=False)
@@ -124,7 +124,7 @@ def run(args):
 
 
 def _read_files(folder, repo_id):
-    """Name -> bytes of an export that can be loaded, with a card for the hub."""
+    """Read and check an export, name -> bytes, and add a card for the hub."""
     from afpt_plugin.card import CARD_FILE, CARD_SOURCE
     from afpt_plugin.export import (
         MAX_SETTINGS,
@@ -159,7 +159,7 @@ def _read_files(folder, repo_id):
 
 
 def _check_content(info):
-    """Refuse a repository that holds something else than an export."""
+    """Refuse a repository that holds anything but an export."""
     from huggingface_hub import hf_hub_url
     from huggingface_hub.utils import (
         build_hf_headers,
@@ -171,7 +171,7 @@ def _check_content(info):
 
     names = {file.rfilename for file in info.siblings} - {".gitattributes"}
     if SETTINGS_FILE in names:
-        # Not into the cache, where an old file would wait for new ones.
+        # Bypass the cache, which would keep this old file after the push.
         found = get_session().get(
             hf_hub_url(info.id, SETTINGS_FILE), headers=build_hf_headers()
         )
@@ -186,7 +186,7 @@ def _check_content(info):
 
 
 def _confirm(repo_id):
-    """Ask whether everyone may read it."""
+    """Ask the user whether everyone may read the repository."""
     if not sys.stdin.isatty():
         raise InputError(
             "--public asks a question, but there is no terminal to answer it; "

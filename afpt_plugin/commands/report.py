@@ -94,8 +94,8 @@ def run(args):
 def write_report(comparison, folder):
     """Write a `Comparison` as ``report.md``, ``.csv``, ``.png``, ``shots.png``.
 
-    Returns the files' paths; the last only if there are few-shot runs. The
-    folder is made if it does not exist.
+    Returns the paths of the files; ``shots.png`` is written only if there are
+    few-shot runs. The folder is made if it does not exist.
     """
     from afpt_plugin.results.figures import plot_comparison
     from afpt_plugin.results.shots_figure import plot_shots
@@ -124,9 +124,9 @@ def write_report(comparison, folder):
 def format_report(comparison):
     """Write a `Comparison` as Markdown, percentages with one decimal.
 
-    The summary with notes on what is not comparable; the figures; a table a
-    data set with all heads; then the runs that failed, were not counted or are
-    damaged, and the runs of each row.
+    It has the summary with notes on rows that are not comparable; the figures;
+    a table per data set with all heads; the runs that failed, were not counted
+    or are damaged; and the runs of each row.
     """
     from afpt_plugin.results.pivot import summarize
 
@@ -160,14 +160,14 @@ def format_report(comparison):
 
 
 def _details(rows, heads):
-    """What all rows of a data set share, and all their heads."""
+    """Describe what all rows of a data set share, and list all their heads."""
     import pandas as pd
 
     from afpt_plugin.results.figures import head_title
     from afpt_plugin.results.pivot import percent
 
     def texts(column):
-        """A column's means with their deviations."""
+        """Format a column's means with their deviations."""
         return list(map(percent, rows[column], rows[f"{column}_std"]))
 
     cells = pd.DataFrame(index=rows.index)
@@ -208,7 +208,7 @@ def _details(rows, heads):
 
 
 def _row_title(row):
-    """What was adapted, and from what."""
+    """Name a row's method and supervision."""
     from afpt_plugin.results.pivot import method_title
 
     shots = "" if row["k"] == "-" else f", k {row['k']}"
@@ -216,12 +216,12 @@ def _row_title(row):
 
 
 def _has_k(table):
-    """Whether any row learned from a number of recordings."""
+    """Whether any row learned from k recordings per class."""
     return table["k"].str.isdecimal().any()
 
 
 def _line_titles(table):
-    """Names of lines in a figure, the same for rows that differ in k."""
+    """Name the lines in a figure; rows that differ only in k share a name."""
     from afpt_plugin.results.pivot import method_title
 
     titles = table.apply(method_title, axis=1)
@@ -232,17 +232,17 @@ def _line_titles(table):
 
 
 def _markdown(cells):
-    """A table of texts."""
+    """Format a table of texts."""
     cells = cells.map(_inline)
     return cells.to_markdown(index=False, disable_numparse=True)
 
 
 def _listed(sentences):
-    """A list, as one paragraph if there is any."""
+    """Format a list as one paragraph; nothing if it is empty."""
     lines = [f"- {_inline(sentence)}" for sentence in sentences]
     return ["\n".join(lines)] * bool(lines)
 
 
 def _inline(text):
-    """Text that cannot end its cell or its line."""
+    """Escape a text so that it cannot end its cell or its line."""
     return " ".join(str(text).split()).replace("|", "\\|")

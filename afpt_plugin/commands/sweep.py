@@ -70,7 +70,7 @@ def add_parser(subparsers):
 
 
 def run(args):
-    """Run the grid; the exit status is returned."""
+    """Run the grid; return the exit status."""
     from afpt_plugin.grids import read_grid
     from afpt_plugin.sweep import run_sweep, write_cells
 
@@ -93,7 +93,7 @@ def run(args):
 
 
 def _options(given):
-    """``OPTION=VALUE`` and ``DATASET.OPTION=VALUE`` as a block of a grid."""
+    """Turn ``OPTION=VALUE`` and ``DATASET.OPTION=VALUE`` into a block."""
     import yaml
 
     from afpt_plugin.errors import InputError

@@ -42,7 +42,7 @@ with labeled recordings, in labeled/dog/, labeled/rain/ and labeled/car horn/:
   afpt tune --shots labeled --method auto --output my_sounds
 """
 
-# A loss (the sum of the heads') that leaves nothing to learn.
+# Below this loss, summed over the heads, nothing is left to learn.
 LEARNED = 0.05
 
 
@@ -135,7 +135,7 @@ def add_parser(subparsers):
 
 
 def run(args):
-    """Tune, and write the export folder; the exit status is returned."""
+    """Tune, and write the export folder; return the exit status."""
     import speechbrain as sb
 
     from afpt_plugin.adaptation import Job, make_task
@@ -194,12 +194,12 @@ def run(args):
                 "multi_label": args.multi_label,
             },
         )
-        # A line an epoch is enough; that there is nothing to train is no fault.
+        # One line per epoch is enough, and training nothing is no mistake.
         for name in (
             *("utils.seed", "utils.checkpoints", "utils.epoch_loop"),
             "nnet.schedulers",
         ):
-            # A module sets its logger's level when it is imported.
+            # Import it first, since a module sets its logger's level then.
             import_module(f"speechbrain.{name}")
             logging.getLogger(f"speechbrain.{name}").setLevel(logging.WARNING)
         logging.getLogger("speechbrain.core").setLevel(logging.ERROR)
@@ -208,7 +208,7 @@ def run(args):
         job.write()
         facts = {}
         if method == "auto":
-            # A line a candidate is enough, not one an epoch of each fold.
+            # Log one line per candidate, not one per epoch of each fold.
             log = logging.getLogger("speechbrain.utils.train_logger")
             log.setLevel(logging.WARNING)
             method, source, facts = choose_method(job, args.candidates, options)
@@ -217,8 +217,8 @@ def run(args):
             options = own_options(method, options)
         brain = job.learn(method, source, options, facts=facts)
         shutil.copy(find_method(method), training / "hyperparams.yaml")
-        # What remains is kilobytes, also of a process that is killed once the
-        # export, which the next refuses to touch, is there.
+        # Remove the embeddings before the export is complete: if the process
+        # is killed later, only kilobytes remain in the finished folder.
         shutil.rmtree(job.features, ignore_errors=True)
         selected = brain.finish(output)
     n_epochs = len(brain.results.history)
@@ -233,7 +233,7 @@ def run(args):
 
 
 def _gain(results, metric, captions):
-    """What was gained on held-out items, or why that is unknown."""
+    """Describe the gain on held-out items, or say why it is unknown."""
     found, text = results.calibration.held_out, ""
     first = results.history[0]["train_loss"] if results.history else 1
     if first < LEARNED:
@@ -244,7 +244,7 @@ def _gain(results, metric, captions):
             + " with --captions.\n"
         )
     if found and "zero_shot" not in found:
-        return text  # `auto` has shown both.
+        return text  # `auto` has shown both already
     if not found:
         return text + (
             "Nothing was held out, so what tuning is worth is unknown; "
@@ -259,7 +259,7 @@ def _gain(results, metric, captions):
 
 
 def _explain(job, method, source, auto):
-    """Why a method was chosen, as a table and a sentence."""
+    """Explain the choice of a method, with a table and a sentence."""
     import pandas as pd
 
     from afpt_plugin.auto import name_sources
@@ -278,8 +278,8 @@ def _explain(job, method, source, auto):
 
 @contextlib.contextmanager
 def _leaving_nothing(output, overwrite):
-    """After a mistake of the user's, empty a folder that was empty."""
-    # A process killed at once has left folders alone.
+    """After a user's mistake, empty a folder that was empty before."""
+    # A process that was killed early has left only folders.
     fresh = all(path.is_dir() for path in output.rglob("*"))
     if not fresh:
         _check_output(output, overwrite)
@@ -292,7 +292,7 @@ def _leaving_nothing(output, overwrite):
 
 
 def _options(args):
-    """Options of the method's YAML that differ from it."""
+    """Return the options that override those of the method's YAML."""
     for name, least in (("n_ctx", 1), ("epochs", 1), ("seed", 0)):
         value = getattr(args, name)
         if value is not None and not least <= value < 2**32:
@@ -332,7 +332,7 @@ def _check_output(output, overwrite):
 
 
 def _mark(output):
-    """Show that the folder is ours, before anything takes long."""
+    """Mark the folder as ours, before any long step."""
     path = output / "training" / "settings.json"
     with refuse_unwritable(output):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -340,7 +340,7 @@ def _mark(output):
 
 
 def _start(output, settings):
-    """Keep what a killed run of the same settings left, and nothing else."""
+    """Keep the files of a killed run with the same settings; remove others."""
     from speechbrain.utils.logger import get_logger
 
     from afpt_plugin.export import SETTINGS_FILE
@@ -356,8 +356,8 @@ def _start(output, settings):
                 "%s: an unfinished run with different settings was discarded",
                 output,
             )
-        # This file first, since it marks the folder as finished; the settings
-        # last, since they mark it as ours.
+        # Remove this file first, since it marks the folder as finished; replace
+        # the settings last, since they mark the folder as ours.
         (output / SETTINGS_FILE).unlink(missing_ok=True)
         for old in path.parent.iterdir():
             if old.is_dir():

@@ -1,4 +1,4 @@
-"""``afpt words``: what the learned vectors say, in words of the vocabulary.
+"""``afpt words``: show the vocabulary's words nearest to learned vectors.
 
 Authors
  * The afpt_plugin developers 2026
@@ -54,7 +54,7 @@ def add_parser(subparsers):
 
 
 def run(args):
-    """Print the table, and write it if asked to; the exit status is returned."""
+    """Print the table, and write it if requested; return the exit status."""
     from afpt_plugin.backbones import load_clap
     from afpt_plugin.export import read_export
 
@@ -84,23 +84,23 @@ def run(args):
 
 
 def nearest_words(learner, clap, top=5):
-    """Nearest words of the vocabulary to each learned vector.
+    """Find the words of the vocabulary nearest to each learned vector.
 
     Arguments
     ---------
     learner : Learner
-        With vectors among the tokens, see `Learner.token_vectors`.
+        A learner with vectors among the tokens, see `Learner.token_vectors`.
     clap : FrozenClap
-        Its backbone.
+        The learner's backbone.
     top : int
-        Words a vector.
+        Number of words per vector.
 
     Returns
     -------
     pandas.DataFrame
-        A row per vector and word: ``context``; ``vector``, its place from 1;
-        ``start``, the word that it started from, or nothing; ``moved``, the
-        norm of what it learned; ``rank``; ``word``; ``distance``, Euclidean;
+        One row per vector and word: ``context``; ``vector``, its position from
+        1; ``start``, the word that it started from, or nothing; ``moved``, the
+        distance from its start; ``rank``; ``word``; ``distance``, Euclidean;
         ``cosine``.
     """
     import pandas as pd
@@ -135,7 +135,7 @@ def nearest_words(learner, clap, top=5):
 
 
 def _distances(vectors, embeddings):
-    """Euclidean, exactly 0 between equals, which a matrix product is not."""
+    """Euclidean distances, exactly 0 for equals, unlike by matrix products."""
     from torch import cdist
 
     return cdist(
@@ -144,7 +144,7 @@ def _distances(vectors, embeddings):
 
 
 def _vocabulary(clap):
-    """Words and their embeddings [V, d], without what no text contains."""
+    """Words and their embeddings [V, d], without tokens that no text has."""
     encoder = clap.caption_encoder
     table = encoder.base.get_input_embeddings().weight.detach().float().cpu()
     tokens = encoder.tokenizer.convert_ids_to_tokens(range(len(table)))
@@ -152,8 +152,8 @@ def _vocabulary(clap):
     kept = [
         index
         for index, token in enumerate(tokens)
-        # BERT's unused rows were never trained: they would lie nearest to
-        # every vector that was drawn at random.
+        # BERT's unused rows were never trained; they would be the nearest ones
+        # to every randomly drawn vector.
         if token not in special and not token.startswith("[unused")
     ]
     words = [encoder.tokenizer.decode([index]).strip() for index in kept]

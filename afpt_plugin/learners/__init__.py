@@ -1,4 +1,4 @@
-"""Ways of adapting a frozen CLAP, one a file.
+"""Ways of adapting a frozen CLAP, one per file.
 
 Authors
  * The afpt_plugin developers 2026
@@ -25,7 +25,7 @@ __all__ = [
     "TipAdapter",
 ]
 
-#: name -> class, for exports, which hold no code.
+#: name -> class; an export holds no code and refers to its learner by name.
 LEARNERS = {
     learner.__name__: learner
     for learner in (

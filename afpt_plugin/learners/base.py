@@ -1,9 +1,10 @@
 """The interface of a learner: a way of adapting a frozen CLAP to classes.
 
-A learner answers two questions: how do the classes look (`Learner.classes`),
-and how is an item scored against them (`Learner.forward`). It is built in two
-steps, since a YAML file knows its arguments and only the backbone knows their
-sizes. Training, resuming, exporting and reporting use nothing else of it.
+A learner embeds the classes (`Learner.classes`) and scores an item against them
+(`Learner.forward`). It is built in two steps: the constructor takes the
+arguments from a YAML file, and `Learner.setup` makes the tensors, whose sizes
+depend on the backbone. Training, resuming, exporting and reporting use only
+this interface.
 
 To add one, write a file beside this one, name the class in `LEARNERS`
 (`afpt_plugin.learners`) and give it a YAML in ``recipes/methods``;
@@ -26,33 +27,34 @@ from afpt_plugin.similarity import coarse_logits, fine_logits
 
 
 class Classes(NamedTuple):
-    """How the classes look, any norm."""
+    """Class embeddings of any norm."""
 
     coarse: torch.Tensor  # [n_classes, D], compared with whole items
     fine: torch.Tensor  # [n_classes, D], compared with their parts
 
 
 class LabeledItems(NamedTuple):
-    """Items to start from, captions or recordings alike.
+    """Training items for a learner's `setup`, captions or recordings.
 
-    Parts are left out: those of 10,000 padded captions would take 4 GB.
+    They have no parts: those of 10,000 padded captions would take 4 GB.
     """
 
     whole: torch.Tensor  # [N, D]
     target: torch.Tensor  # [N, n_classes], multi-hot
-    #: Others (`LabeledItems`), to choose hyperparameters on, if there are any.
+    #: Other `LabeledItems`, if any, for the choice of hyperparameters.
     held_out: tuple | None = None
-    #: Whether the task is one of several labels, even if these items are not.
+    #: Whether the task allows several labels, even if these items have one.
     multi_label: bool = False
-    #: What each was cut from (N texts), so that items of one source are never
-    #: told apart as learned from and held out; None if each is its own.
+    #: The source that each item was cut from (N texts), so that items of one
+    #: source are never split between training and held-out items; None if each
+    #: item has its own source.
     sources: list | None = None
 
     def class_means(self):
-        """Average the items of each class: where the class's own items lie.
+        """Average the normalized embeddings of each class's items.
 
-        An item of several classes counts for each of them by its share. The
-        means, [n_classes, D], are of normalized embeddings.
+        The means are [n_classes, D]. An item of several classes counts in each
+        of them with an equal share.
 
         Example
         -------
@@ -70,17 +72,17 @@ class Learner(torch.nn.Module):
     """Base of all learners: scores by cosine, coarse and fine.
 
     A subclass sets an attribute of the same name for each of its constructor's
-    arguments. What is learned, or comes from the shots, is a parameter or a
-    buffer; what follows from CLAP and the class names is a buffer with
-    ``persistent=False``. So the state dict is all that a checkpoint or an
-    export has to hold.
+    arguments. A tensor that is learned or made from the shots is a parameter or
+    a buffer; a tensor that CLAP and the class names determine is a buffer with
+    ``persistent=False``. So a checkpoint or an export needs to hold only the
+    state dict.
     """
 
-    #: True gives padded parts the weight that the authors' code gives them.
+    #: True gives padded parts the weight that they have in the authors' code.
     padding_weight = False
-    #: False for a learner without fine scores: no parts are read for it.
+    #: False for a learner without fine scores; its items have no parts.
     uses_parts = True
-    #: Hyperparameters that `setup` chose, and by which rule, as JSON values:
+    #: Hyperparameters that `setup` chose, and the rule, as JSON values:
     #: ``{"C": 0.1, "rule": "5-fold cross-validation of the training items"}``.
     chosen = {}
 
@@ -90,7 +92,7 @@ class Learner(torch.nn.Module):
         return sum(p.numel() for p in self.parameters() if p.requires_grad)
 
     def penalty(self, logits, classes):
-        """A learner's own term of the training loss, a scalar.
+        """The learner's own term in the training loss, a scalar.
 
         Arguments
         ---------
@@ -108,7 +110,7 @@ class Learner(torch.nn.Module):
         shots: LabeledItems | None = None,
         logit_scale: float | None = None,
     ) -> "Learner":
-        """Make the tensors and return itself; a subclass calls this one last.
+        """Make the tensors and return the learner; a subclass calls this last.
 
         Arguments
         ---------
@@ -117,17 +119,17 @@ class Learner(torch.nn.Module):
         class_names : list of str
             The label texts, in the order of the class indices.
         shots : LabeledItems, optional
-            The training items, for a learner that starts from them. Those of a
-            class may be missing.
+            The training items, for a learner that starts from them. A class may
+            have none.
         logit_scale : float, optional
-            What cosines are multiplied by; by default the backbone's scale.
+            The factor on cosines; by default the backbone's scale.
         """
         self.class_names = list(class_names)
         self.logit_scale = logit_scale or clap.logit_scale
-        # What is made from items is there, or comes with a stored state dict.
+        # Tensors made from items exist now, or come with a stored state dict.
         self.has_items = shots is not None
-        # Every rank makes equal buffers, so DDP need not broadcast them (which
-        # would overwrite what the backward pass still needs).
+        # Every rank makes equal buffers, so DDP need not broadcast them; this
+        # would overwrite values that the backward pass still needs.
         self._ddp_params_and_buffers_to_ignore = [
             name for name, _ in self.named_buffers()
         ]
@@ -138,9 +140,9 @@ class Learner(torch.nn.Module):
         raise NotImplementedError
 
     def shares_pass_with(self, other):
-        """Whether `classes_of` can embed its classes and another's in one pass.
+        """Whether `classes_of` can embed both learners' classes in one pass.
 
-        The other one was set up with the same backbone.
+        The other learner was set up with the same backbone.
         """
         return False
 
@@ -165,7 +167,7 @@ class Learner(torch.nn.Module):
         -------
         dict of torch.Tensor
             Scaled logits of each head, ``coarse`` and ``fine``, [B, n_classes].
-            A learner without fine scores leaves that head out.
+            A learner without fine scores leaves out ``fine``.
         """
         coarse = coarse_logits(item.whole, classes.coarse, self.logit_scale)
         if not self.uses_parts:
@@ -182,22 +184,22 @@ class Learner(torch.nn.Module):
     def settings(self):
         """The constructor's arguments, as JSON values.
 
-        ``type(self)(**settings)`` is an equal learner before `setup`.
+        ``type(self)(**settings)`` makes an equal learner, before `setup`.
         """
         names = inspect.signature(type(self).__init__).parameters
         return {name: getattr(self, name) for name in names if name != "self"}
 
     def description(self):
-        """What tells it from others in tables: its name and settings."""
+        """The name and settings that identify the learner in tables."""
         return {"name": type(self).__name__, **self.settings()}
 
     @property
     def exported(self):
-        """The learner that an export of it holds."""
+        """The learner that an export of this one holds."""
         return self
 
     def restore(self, clap, class_names, tensors, logit_scale=None):
-        """Set up as a stored state dict says, not from shots; returns itself.
+        """Set up from a stored state dict instead of shots; return the learner.
 
         Arguments
         ---------
@@ -206,7 +208,7 @@ class Learner(torch.nn.Module):
         class_names : list of str
             The label texts.
         tensors : dict of torch.Tensor
-            The state dict of such a learner.
+            The state dict of a learner with the same settings.
         logit_scale : float, optional
             See `setup`.
 
@@ -224,7 +226,7 @@ class Learner(torch.nn.Module):
             )
         lengths = set()
         for name, tensor in tensors.items():
-            # Empty: only the shots know how long it is.
+            # A tensor of one row per item is still empty: any length will do.
             wanted = own[name].shape
             if own[name].numel() == 0:
                 wanted = tensor.shape[:1] + wanted[1:]
@@ -248,7 +250,7 @@ class Learner(torch.nn.Module):
         return self
 
     def check_items(self):
-        """Refuse to answer without the training items that it is made of.
+        """Refuse to work without the training items that the learner needs.
 
         Raises
         ------
@@ -262,13 +264,14 @@ class Learner(torch.nn.Module):
             )
 
     def settings_without_items(self):
-        """Settings of the nearest learner that needs no training items."""
+        """Settings of the most similar learner that needs no training items."""
         return self.settings()
 
     def token_vectors(self, clap):
-        """Learned vectors that live among the words, for `afpt words`.
+        """Learned vectors in the space of word embeddings, for `afpt words`.
 
-        A dict of names to the vectors and where they started, [n, d] each.
+        Returns a dict of name to a pair: the vectors and their initial values,
+        [n, d] each.
 
         Raises
         ------
@@ -281,7 +284,7 @@ class Learner(torch.nn.Module):
         )
 
     def with_class_names(self, clap, class_names, baseline):
-        """A new learner, with what was learned carried over to other classes.
+        """Make a new learner that applies what was learned to other classes.
 
         Arguments
         ---------
@@ -290,12 +293,12 @@ class Learner(torch.nn.Module):
         class_names : list of str
             The new classes.
         baseline : Classes
-            How they look under the untuned template.
+            The new classes, embedded with the untuned template.
 
         Raises
         ------
         InputError
-            If what was learned belongs to the classes it was learned for.
+            If the learned values belong to the classes they were learned for.
         """
         raise InputError(
             f"{type(self).__name__} was trained for its own "

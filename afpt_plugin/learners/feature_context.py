@@ -1,4 +1,4 @@
-"""PALM: a vector of each class's own, beside its name, in the joint space.
+"""PALM: a learned vector per class, mixed with its name in the joint space.
 
 >>> from afpt_plugin.backbones import load_clap
 >>> clap = load_clap("mini")
@@ -7,8 +7,8 @@
 torch.Size([2, 384])
 
 The paper is "PALM: Few-Shot Prompt Learning for Audio Language Models"
-(https://arxiv.org/abs/2409.19806). What it learns lies behind the text tower, so
-no gradient passes the tower, and training does not need it.
+(https://arxiv.org/abs/2409.19806). Its learned vectors come after the text
+tower, so no gradient passes through the tower, and training does not run it.
 
 Authors
  * The afpt_plugin developers 2026
@@ -19,26 +19,26 @@ import torch
 from afpt_plugin.learners.base import Classes, Learner
 from afpt_plugin.learners.template import Template, embed_templates
 
-#: Standard deviation of a context at the start (authors' code).
+#: Initial standard deviation of a context (authors' code).
 CTX_STD = 0.02
 
 
 class FeatureContext(Learner):
-    """Class embeddings between the name's and a learned vector.
+    """Class embeddings that mix the name's embedding with a learned vector.
 
-    With ``t`` the unit embedding of a class name, a class is
+    With ``t`` the unit embedding of a class name, a class embedding is
     ``(1 - w) t + w ctx``, where ``w = sigmoid(gate)``; ``ctx`` starts from
-    N(0, 0.02^2) and ``gate`` from U(0, 1). The authors multiply cosines by 100,
-    we by the backbone's own scale.
+    N(0, 0.02^2) and ``gate`` from U(0, 1). The authors multiply cosines by 100;
+    we multiply them by the backbone's own scale.
 
     Arguments
     ---------
     templates : list of str or str
-        What ``t`` is the embedding of, see `Template`; the authors' is the bare
-        name.
+        Templates of which ``t`` is the embedding, see `Template`; the authors
+        use the bare name.
     fine : bool
-        Whether words and frames are scored with the same classes, too; the
-        authors do not.
+        Whether to score words and frames with the same class embeddings, too;
+        the authors do not.
     seed : int
         Seed of the draw.
 
@@ -60,7 +60,7 @@ class FeatureContext(Learner):
         self.seed = seed
 
     def setup(self, clap, class_names, shots=None, logit_scale=None):
-        """Embed the names, draw what is learned; see `Learner.setup`."""
+        """Embed the names, draw contexts and gates; see `Learner.setup`."""
         names = embed_templates(self.templates, clap, class_names)
         self.register_buffer("names", names, persistent=False)
         generator = torch.Generator().manual_seed(self.seed)
@@ -71,7 +71,7 @@ class FeatureContext(Learner):
         return super().setup(clap, class_names, shots, logit_scale)
 
     def classes(self, clap):
-        """The mixtures; the backbone is not used. See `Learner.classes`."""
+        """Mix names and contexts, without CLAP; see `Learner.classes`."""
         share = torch.sigmoid(self.gate)[:, None]  # [n_classes, 1]
         mixed = (1 - share) * self.names + share * self.ctx  # [n_classes, D]
         return Classes(mixed, mixed)

@@ -1,10 +1,10 @@
-"""Kernel ridge regression of what zero-shot gets wrong.
+"""Kernel ridge regression of the errors of zero-shot.
 
 With unit embeddings, f(x) = x W^T + k(x, S) gamma: the template's cosines plus a
 correction by the labeled items S, gamma = (lambda I + K)^-1 (Y - S W^T), with
 the kernel k(x, s) = exp(-beta (1 - cos(x, s))). It follows ProKeR (Bendou et al.,
-CVPR 2025, https://arxiv.org/abs/2501.11175), which MUKA takes to audio. We do not
-know their beta and lambda; both are chosen, see
+CVPR 2025, https://arxiv.org/abs/2501.11175), which MUKA applies to audio. We do
+not know their beta and lambda; both are chosen here, see
 `afpt_plugin.learners.selection`.
 
 Authors
@@ -21,7 +21,7 @@ from afpt_plugin.learners.template import Template, embed_templates
 from afpt_plugin.option_rules import check_values
 from afpt_plugin.similarity import rbf_kernel
 
-#: Ours, for want of published ones: taken where nothing can be compared.
+#: Our own values, since none are published; used where nothing can be compared.
 DEFAULT_BETA, DEFAULT_RIDGE = 5.5, 1.0
 BETAS = (1.0, 2.5, 5.5, 10.0, 20.0)
 RIDGES = (0.01, 0.1, 0.3, 1.0, 3.0, 10.0)
@@ -30,13 +30,13 @@ RIDGES = (0.01, 0.1, 0.3, 1.0, 3.0, 10.0)
 class KernelRidge(Learner):
     """The template's scores, corrected by labeled items.
 
-    Logits are the logit scale times f, so that items far from all that was
-    labeled are scored as zero-shot scores them.
+    Logits are the logit scale times f, so items far from all labeled items get
+    their zero-shot scores.
 
     Arguments
     ---------
     templates : list of str or str
-        Of the zero-shot part, see `Template`.
+        Templates of the zero-shot part, see `Template`.
     beta : float, optional
         Inverse width of the kernel; by default chosen.
     ridge : float, optional
@@ -45,7 +45,7 @@ class KernelRidge(Learner):
     Raises
     ------
     InputError
-        If a number is not above zero, or see `Template`.
+        If a number is not above zero; also see `Template`.
 
     Example
     -------
@@ -78,9 +78,9 @@ class KernelRidge(Learner):
             )
 
             def fit(train):
-                """The regression of a part, by setting."""
+                """Fit one part of the items; return predictions by setting."""
                 _, predict = _regression(train, zero_shot)
-                # The backbone's scale, whatever logits are multiplied by.
+                # Always the backbone's scale, whatever ``logit_scale`` is.
                 return lambda *given: clap.logit_scale * predict(*given)
 
             (beta, ridge), rule = choose(shots, candidates, fit)
@@ -99,7 +99,7 @@ class KernelRidge(Learner):
         return self.gamma.numel()
 
     def classes(self, clap):
-        """The template's; see `Learner.classes`."""
+        """Classes of the template; see `Learner.classes`."""
         self.check_items()
         return Classes(self.zero_shot, self.zero_shot)
 
@@ -112,16 +112,16 @@ class KernelRidge(Learner):
 
 
 def _regression(items, zero_shot):
-    """The regression of items, made ready for any setting.
+    """Prepare the regression of items for any setting.
 
     Returns
     -------
     solve : callable
-        beta and lambda to gamma, [N, n_classes].
+        Maps beta and lambda to gamma, [N, n_classes].
     predict : callable
-        (beta, lambda) and embeddings [M, D] to f, [M, n_classes].
+        Maps (beta, lambda) and embeddings [M, D] to f, [M, n_classes].
     """
-    # Double precision, since a small lambda leaves a badly conditioned matrix.
+    # Double precision, since the matrix is ill-conditioned for a small lambda.
     support = normalize(items.whole, dim=-1).cpu().double()  # [N, D]
     residual = items.target.cpu().double() - support @ zero_shot.double().T
     cosines = support @ support.T  # [N, N]

@@ -1,11 +1,11 @@
 """Linear probe: logistic regression on the frozen embeddings.
 
-The embeddings of the labeled items are all that it sees, no class name. C, the
+It sees only the embeddings of the labeled items, not the class names. C, the
 inverse strength of its L2 penalty, is searched for as CoOp's authors do
-(https://arxiv.org/abs/2109.01134, ``lpclip/linear_probe.py``): seven powers of
-ten, then a bisection around the best, see `afpt_plugin.learners.selection`.
-Where nothing can be compared, CLIP's published value stays (Radford et al. 2021,
-https://arxiv.org/abs/2103.00020).
+(https://arxiv.org/abs/2109.01134, ``lpclip/linear_probe.py``): they try seven
+powers of ten, then bisect around the best one. For the comparison, see
+`afpt_plugin.learners.selection`. Where nothing can be compared, C is CLIP's
+published value (Radford et al. 2021, https://arxiv.org/abs/2103.00020).
 
 Authors
  * The afpt_plugin developers 2026
@@ -21,7 +21,7 @@ from afpt_plugin.learners.base import Classes, Learner
 from afpt_plugin.learners.selection import Search
 from afpt_plugin.option_rules import check_values
 
-#: CLIP's (its README).
+#: CLIP's value (from its README).
 DEFAULT_C = 0.316
 GRID = tuple(10.0**power for power in (6, 4, 2, 0, -2, -4, -6))
 BISECTIONS = 8
@@ -30,9 +30,9 @@ BISECTIONS = 8
 class LinearProbe(Learner):
     """Logistic regression, by scikit-learn.
 
-    With several labels it is one regression a class. A class without an item is
-    never recognized: its score is a constant below all that the others can
-    reach. A class that every item has scores 0.
+    For several labels, each class has a regression of its own. A class without
+    an item is never recognized: its score is a constant below any score that
+    the other classes can reach. A class that every item has always scores 0.
 
     Arguments
     ---------
@@ -77,7 +77,7 @@ class LinearProbe(Learner):
         return self.weight.numel() + self.bias.numel()
 
     def classes(self, clap):
-        """The weights, which need not look like texts; see `Learner.classes`."""
+        """The regression's weights as `Classes`; see `Learner.classes`."""
         self.check_items()
         return Classes(self.weight, self.weight)
 
@@ -88,7 +88,7 @@ class LinearProbe(Learner):
 
 
 def _fit(items, C, dtype=torch.float64):
-    """Weights [n_classes, D] and biases [n_classes] of a regression."""
+    """Fit a regression; return weights [n_classes, D], biases [n_classes]."""
     from sklearn.linear_model import LogisticRegression
 
     features = normalize(items.whole, dim=-1).to("cpu", dtype).numpy()  # [N, D]
@@ -98,10 +98,10 @@ def _fit(items, C, dtype=torch.float64):
     bias = np.full(n_classes, -np.inf)
 
     def solve(labels):
-        """Coefficients and intercepts for a label of each item."""
+        """Fit one label per item; return coefficients and intercepts."""
         model = LogisticRegression(C=C, max_iter=1000)
         with warnings.catch_warnings():
-            # Few items of many classes are what few-shot means.
+            # Many classes with few items each are normal in few-shot learning.
             warnings.filterwarnings("ignore", "The number of unique classes")
             model.fit(features, labels)
         return model.coef_, model.intercept_
@@ -110,14 +110,14 @@ def _fit(items, C, dtype=torch.float64):
     if items.multi_label:
         for index in present:
             if target[:, index].all():
-                bias[index] = 0.0  # nothing to tell it from
+                bias[index] = 0.0  # there is no negative item to fit
             else:
                 (weight[index],), (bias[index],) = solve(target[:, index])
     elif len(present) == 1:
         bias[present] = 0.0
     else:
         coef, intercept = solve(target.argmax(1))
-        if len(present) == 2:  # scikit-learn gives the second class's alone
+        if len(present) == 2:  # scikit-learn returns only the second class
             coef = np.concatenate([-coef, coef]) / 2
             intercept = np.concatenate([-intercept, intercept]) / 2
         weight[present], bias[present] = coef, intercept
@@ -132,14 +132,14 @@ def _fit(items, C, dtype=torch.float64):
 
 
 def _search(items):
-    """CoOp's search for C: the best value, and by which rule."""
+    """Search for C as CoOp does; return the best value and the rule."""
 
     def fit(train):
-        """A function of C and of embeddings."""
+        """Return a function of C and embeddings."""
 
         def predict(C, whole):
             """Logits [M, n_classes]."""
-            # Half the time of double precision, for the same scores
+            # It takes half the time of double precision, with equal scores.
             weight, bias = _fit(train, C, torch.float32)
             return normalize(whole, dim=-1).cpu() @ weight.T + bias
 
@@ -156,6 +156,6 @@ def _search(items):
             high = middle
         else:
             low = middle
-    # The bisection's ends need not beat the grid.
+    # The ends of the bisection may be worse than the grid's best.
     tried = sorted(search.scores, key=lambda C: abs(np.log10(C / DEFAULT_C)))
     return max(tried, key=search.score), rule

@@ -7,18 +7,18 @@
 torch.Size([2, 384])
 
 The paper is "Audio-free Prompt Tuning for Language-Audio Models"
-(https://arxiv.org/abs/2309.08357); a single context, and contexts of each
-class's own, go back to CoOp (https://arxiv.org/abs/2109.01134).
+(https://arxiv.org/abs/2309.08357). A single context and class-specific contexts
+go back to CoOp (https://arxiv.org/abs/2109.01134).
 
-What was learned from some classes should still serve others. Three terms keep a
-prompt near the zero-shot template `T`, and none by default:
+A prompt learned on some classes should also work for others. Three optional
+terms, all off by default, keep a prompt near the zero-shot template `T`:
 
 * ``zero_shot_share`` a: the logits are ``(1 - a) z + a z_T``, in training and
   test alike (ZEBRA, https://arxiv.org/abs/2606.31587)
-* ``entropy_weight`` w: the loss gets ``- w H(softmax(logits))``, so that the
-  scores do not become too certain (ZEBRA)
-* ``pull`` w: the loss gets ``w mean_c |C_c - T_c|^2`` of unit class embeddings
-  (KgCoOp, https://arxiv.org/abs/2303.13283)
+* ``entropy_weight`` w: the loss gets the term ``- w H(softmax(logits))``, so
+  that the scores do not become overconfident (ZEBRA)
+* ``pull`` w: the loss gets the term ``w mean_c |C_c - T_c|^2`` of unit class
+  embeddings (KgCoOp, https://arxiv.org/abs/2303.13283)
 
 Authors
  * The afpt_plugin developers 2026
@@ -43,39 +43,40 @@ class PromptLearner(Learner):
     Arguments
     ---------
     n_ctx : int, optional
-        Number of vectors in each; by default as many as ``ctx_init`` has
-        tokens.
+        Number of vectors in each context; by default as many as ``ctx_init``
+        has tokens.
     ctx_init : str, optional
-        Words whose embeddings the last vectors start from, e.g. ``"this is a
-        sound of"``; the others, and by default all, are drawn from
-        N(0, 0.02^2).
+        Words whose embeddings initialize the last vectors, e.g. ``"this is a
+        sound of"``. The other vectors, and all of them by default, are drawn
+        from N(0, 0.02^2).
     class_specific : bool
-        Whether each class has contexts of its own; by default all share them.
+        Whether each class has contexts of its own; by default all classes share
+        them.
     embed_twice : bool
-        The authors' double pass through BERT's embedding layer.
+        Whether to pass BERT's embedding layer twice, as the authors do.
     label_dropout : bool
-        Train with the text tower's dropout on, as the authors do.
+        Whether to train with the text tower's dropout on, as the authors do.
     padding_weight : bool
         See `afpt_plugin.similarity.fine_logits`.
     anchor : float
-        Share of a class embedding that stays at the mean of the class's own
-        training items: from 0, as in the paper, to below 1. Contexts that all
-        classes share can overfit the captions' wording; the fixed share keeps
-        them near.
+        Share of the mean of a class's training items in its embedding: from 0,
+        as in the paper, to below 1. Contexts that all classes share can overfit
+        the captions' wording; this fixed share limits how far the class
+        embeddings move.
     fine : bool
-        False learns ``ctx_coarse`` alone, as CoOp does: half the work of the
-        tower, and no fine scores.
+        False learns only ``ctx_coarse``, as CoOp does. This halves the work of
+        the tower, and there are no fine scores.
     zero_shot_share : float
         Share of the template's logits in the logits, from 0 to below 1; ZEBRA
-        has 0.5.
+        uses 0.5.
     entropy_weight : float
-        What the entropy of the scores is rewarded with; ZEBRA has 0.05. The
-        scores are the softmax at the backbone's scale; for several labels,
-        where the published code has none, that is our choice: like the ranking
-        loss, it knows only how the classes differ.
+        Weight of the reward for the scores' entropy; ZEBRA uses 0.05. The
+        scores are the softmax at the backbone's scale. For several labels, the
+        published code has no such term; the softmax is our choice, since like
+        the ranking loss it depends only on the differences between classes.
     pull : float
         Weight of the squared distance to the template's class embeddings.
-        KgCoOp's paper has 8; its code, ``8 (1 - cos)``, is 4 here.
+        KgCoOp's paper uses 8; the ``8 (1 - cos)`` of its code equals 4 here.
     templates : list of str or str
         The zero-shot template of the three terms, see `Template`.
     seed : int
@@ -181,12 +182,12 @@ class PromptLearner(Learner):
             zero_shot = embed_templates(self.templates, clap, class_names)
         self.register_buffer("zero_shot", zero_shot, persistent=False)
         super().setup(clap, class_names, shots, logit_scale)
-        # What makes logits those of the backbone's scale; 1 of a single label.
+        # Factor from the logits' scale to the backbone's; 1 for single labels.
         self.sharpness = clap.logit_scale / self.logit_scale
         return self
 
     def classes(self, clap):
-        """All contexts in one pass of the tower; see `Learner.classes`.
+        """Embed all contexts in one pass of the tower; see `Learner.classes`.
 
         Raises
         ------
@@ -196,9 +197,9 @@ class PromptLearner(Learner):
         return self.classes_of([self], clap)[0]
 
     def shares_pass_with(self, other):
-        """If but what they learned is the same; see `Learner`.
+        """Whether only the seeds and contexts differ; see `Learner`.
 
-        Not under dropout, which each has to draw for itself.
+        Not with dropout on, since each learner has to draw its own mask.
         """
         return (
             type(other) is type(self)
@@ -210,9 +211,9 @@ class PromptLearner(Learner):
 
     @staticmethod
     def classes_of(learners, clap):
-        """The contexts of all learners in one pass; see `Learner`."""
+        """Embed the contexts of all learners in one pass; see `Learner`."""
         first = learners[0]
-        # [K, n_ctx, d], or [K, n_classes, n_ctx, d] of each class's own
+        # [K, n_ctx, d], or [K, n_classes, n_ctx, d] if class-specific
         ctx = torch.stack([p for each in learners for p in each.parameters()])
         tokens = ClassTokens(first.input_ids, first.attention_mask)
         with clap.label_dropout(first.label_dropout and first.training):
@@ -224,7 +225,7 @@ class PromptLearner(Learner):
         ]
 
     def anchored(self, learned):
-        """`Classes` of what the tower made of each context, [n_classes, D]."""
+        """Make `Classes` of the tower's output per context, [n_classes, D]."""
         if self.anchor and not self.has_items:
             raise InputError(
                 f"anchor is {self.anchor}, but there are no training items to "
@@ -240,7 +241,7 @@ class PromptLearner(Learner):
         return Classes(learned[0], learned[-1])
 
     def forward(self, item, classes):
-        """Scores, with the template's share in them; see `Learner.forward`."""
+        """Score items, and add the template's share; see `Learner.forward`."""
         logits = super().forward(item, classes)
         if not self.zero_shot_share:
             return logits
@@ -254,7 +255,7 @@ class PromptLearner(Learner):
         }
 
     def penalty(self, logits, classes):
-        """Of certain scores, and of the way from the template; see `Learner`."""
+        """Penalize low entropy and distance to the template; see `Learner`."""
         total = 0.0
         for head, values in logits.items():
             if self.entropy_weight:
@@ -269,7 +270,7 @@ class PromptLearner(Learner):
 
     @torch.no_grad()
     def token_vectors(self, clap):
-        """The contexts, and where they started; see `Learner.token_vectors`."""
+        """Contexts and their initial values; see `Learner.token_vectors`."""
         start = type(self)(**self.settings()).setup(clap, self.class_names)
         vectors = {}
         for name, _ in self.named_parameters():
@@ -286,11 +287,11 @@ class PromptLearner(Learner):
         return vectors
 
     def with_class_names(self, clap, class_names, baseline):
-        """The same contexts in front of other names.
+        """Put the same contexts in front of other names.
 
-        Where they were learned beside an anchor, names that were learned keep
-        theirs; other names are anchored to the template, since they have no
-        captions. See `Learner.with_class_names`.
+        If there is an anchor, class names seen in training keep theirs. The
+        anchor of a new name is the template, since the name has no captions.
+        See `Learner.with_class_names`.
         """
         if self.class_specific:
             return super().with_class_names(clap, class_names, baseline)

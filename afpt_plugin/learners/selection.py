@@ -1,10 +1,11 @@
-"""How a learner chooses its hyperparameters: on held-out items, never on a test.
+"""Choose a learner's hyperparameters on held-out items, never on the test set.
 
-One rule for all. Where items are held out, they decide; else a cross-validation
-of the training items; and where no class has an item to spare, the published
-value stays. The highest accuracy wins (of several labels: the highest mean
-average precision), then the lowest cross entropy (of one label), then what comes
-first: the published value.
+All learners follow one rule. Held-out items decide if there are any, otherwise
+a cross-validation of the training items. If no class has an item to spare, the
+published value is used. The candidate with the highest accuracy wins (for
+several labels: the highest mean average precision). Ties go to the lowest cross
+entropy (only for single labels), then to the first candidate, the published
+value.
 
 Authors
  * The afpt_plugin developers 2026
@@ -26,18 +27,18 @@ def choose(items, candidates, fit):
     Arguments
     ---------
     items : LabeledItems
-        What is learned from, maybe with ``held_out`` ones.
+        Training items, possibly with ``held_out`` ones.
     candidates : list
-        The settings, the published one first: it stays if nothing can be
-        compared, and wins ties that the loss does not break.
+        The settings, the published one first: it is chosen if nothing can be
+        compared, and it wins ties that the loss does not break.
     fit : callable
-        Takes `LabeledItems` and returns a function of a candidate and of
-        embeddings [M, D], which gives their logits [M, n_classes].
+        Takes `LabeledItems` and returns a function that maps a candidate and
+        embeddings [M, D] to logits [M, n_classes].
 
     Returns
     -------
     tuple
-        The candidate that wins, and the rule in a few words.
+        The winning candidate, and the rule in a few words.
     """
     if len(candidates) == 1:
         return candidates[0], "given"
@@ -80,13 +81,13 @@ class Search:
 
 
 def grid(*axes):
-    """All combinations of settings, those of the published values first.
+    """All combinations of settings, the published values first.
 
     Arguments
     ---------
     *axes : tuple
-        For each setting: what the user gave (None to choose), the published
-        value, and all values to try.
+        For each setting, three entries: the user's value (None to choose one),
+        the published value, and all values to try.
 
     Example
     -------
@@ -103,10 +104,10 @@ def grid(*axes):
 
 
 def _folds(items):
-    """Pairs of items to learn from and others, which share no source.
+    """Make pairs of training and held-out items that share no source.
 
-    Where a class has one source alone, it is learned from in all of them: held
-    out, the class could not be recognized, whatever the settings.
+    If a class has only one source, this source is always in the training part:
+    if it were held out, no setting could recognize the class.
     """
     target = items.target.cpu().numpy() > 0  # [N, n_classes]
     _, source = np.unique(
@@ -139,7 +140,7 @@ def _folds(items):
 
 
 def _measure(logits, target, multi_label):
-    """Accuracy or mAP, and the negative loss, of logits [N, n_classes]."""
+    """Compute accuracy or mAP, and the negative loss, of [N, n_classes]."""
     if multi_label:
         from sklearn.metrics import average_precision_score
 

@@ -1,8 +1,8 @@
-"""Zero-shot: hand-written wordings, with nothing to train.
+"""Zero-shot: class embeddings of hand-written templates, without training.
 
-Several templates make an ensemble, the mean of their unit embeddings (Radford et
-al. 2021, https://arxiv.org/abs/2103.00020, section 3.1.4). ``caption_share``
-moves a class towards the mean of its own captions, or recordings.
+Several templates form an ensemble, the mean of their unit embeddings (Radford
+et al. 2021, https://arxiv.org/abs/2103.00020, section 3.1.4). ``caption_share``
+moves a class embedding towards the mean of the class's captions or recordings.
 
 Authors
  * The afpt_plugin developers 2026
@@ -17,7 +17,7 @@ from afpt_plugin.option_rules import check_values
 
 
 def embed_templates(templates, clap, class_names):
-    """Unit embeddings of the classes under templates, [n_classes, D]."""
+    """Embed the classes with templates: unit embeddings [n_classes, D]."""
     learner = Template(templates).setup(clap, class_names)
     return normalize(learner.embeddings, dim=-1)
 
@@ -30,12 +30,12 @@ class Template(Learner):
     templates : list of str or str
         Each holds ``{}`` once, where the class name goes.
     caption_share : float
-        From 0 (the templates alone) to 1 (the mean of the class's own training
-        items alone).
+        From 0 (only the templates) to 1 (only the mean of the class's training
+        items).
     padding_weight : bool
         See `afpt_plugin.similarity.fine_logits`.
     fine : bool
-        Whether words and frames are scored, too.
+        Whether to score words and frames, too.
 
     Raises
     ------
@@ -86,7 +86,7 @@ class Template(Learner):
         embeddings = wordings[0]  # [n_classes, D]
         if len(wordings) > 1:
             embeddings = normalize(torch.stack(wordings), dim=-1).mean(0)
-        # Only the means cannot be recomputed without the training items.
+        # The means are stored: only they need the training items.
         means = torch.zeros_like(embeddings)  # [n_classes, D]
         if shots is not None and self.caption_share:
             means = normalize(shots.class_means(), dim=-1).to(embeddings)
@@ -97,7 +97,7 @@ class Template(Learner):
         return super().setup(clap, class_names, shots, logit_scale)
 
     def classes(self, clap):
-        """The mixture of templates and means; see `Learner.classes`."""
+        """Mix template embeddings and means; see `Learner.classes`."""
         embeddings = self.embeddings
         if self.caption_share:
             if not self.has_items:
@@ -112,11 +112,11 @@ class Template(Learner):
         return Classes(embeddings, embeddings)
 
     def settings_without_items(self):
-        """Without the share of captions; see `Learner`."""
+        """The settings with a ``caption_share`` of 0; see `Learner`."""
         return {**self.settings(), "caption_share": 0.0}
 
     def with_class_names(self, clap, class_names, baseline):
-        """The same templates for other classes; see `Learner.with_class_names`."""
+        """Embed other classes; see `Learner.with_class_names`."""
         if self.caption_share:
             return super().with_class_names(clap, class_names, baseline)
         return type(self)(**self.settings()).setup(

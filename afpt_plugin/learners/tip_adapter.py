@@ -1,16 +1,17 @@
-"""Tip-Adapter: a cache of labeled items beside the template.
+"""Tip-Adapter: the template's logits plus those of a cache of labeled items.
 
 With unit embeddings, logits = scale x W^T + alpha exp(-beta (1 - x F^T)) L: the
-template's logits plus the labels L of the cached items F that the item looks
-like (Zhang et al., ECCV 2022, https://arxiv.org/abs/2207.09519; for audio Treff,
-Liang et al. 2023, https://arxiv.org/abs/2305.17719). Nothing is trained, or, with
+template's logits plus the labels L of the cached items F, weighted by their
+similarity to the item x (Zhang et al., ECCV 2022,
+https://arxiv.org/abs/2207.09519; for audio Treff, Liang et al. 2023,
+https://arxiv.org/abs/2305.17719). By default nothing is trained; with
 ``learn_keys``, the cached embeddings are (Tip-Adapter-F).
 
-Alpha and beta are chosen, see `afpt_plugin.learners.selection`, before any
-training, and then stay. Where nothing can be compared, they are Treff's, which
-was made for CLAP (1 and 5.5; Tip-Adapter's code starts at 1.17 and 1).
-Tip-Adapter-F's official code keeps the best epoch on the *test* set; here the
-last epoch is tested.
+Alpha and beta are chosen before any training, see
+`afpt_plugin.learners.selection`, and do not change afterwards. Where nothing
+can be compared, they have the values of Treff, which was made for CLAP (1 and
+5.5; Tip-Adapter's code starts at 1.17 and 1). Tip-Adapter-F's official code
+keeps the best epoch on the *test* set; here the last epoch is tested.
 
 Authors
  * The afpt_plugin developers 2026
@@ -25,36 +26,37 @@ from afpt_plugin.learners.template import Template, embed_templates
 from afpt_plugin.option_rules import check_values
 from afpt_plugin.similarity import rbf_kernel
 
-#: Treff's.
+#: Treff's values.
 DEFAULT_ALPHA, DEFAULT_BETA = 1.0, 5.5
 ALPHAS = (0.1, 0.3, 1.0, 1.17, 2.0, 3.0, 6.0, 10.0, 20.0, 40.0)
 BETAS = (1.0, 2.0, 3.0, 4.0, 5.5, 7.0, 10.0, 15.0)
 
 
 class TipAdapter(Learner):
-    """The template's logits and those of a cache.
+    """The sum of the template's logits and those of a cache.
 
-    The formula's scale is the backbone's. Where logits are bare cosines (several
-    labels), the sum is divided by it, so that alpha means the same.
+    The formula's scale is the backbone's. For several labels, where logits are
+    bare cosines, the sum is divided by this scale, so that alpha keeps its
+    meaning.
 
     Arguments
     ---------
     templates : list of str or str
-        Of the zero-shot part, see `Template`.
+        Templates of the zero-shot part, see `Template`.
     alpha : float, optional
         Weight of the cache; by default chosen.
     beta : float, optional
-        How close an item has to be; by default chosen.
+        Sharpness: how fast a cached item's weight falls with its distance; by
+        default chosen.
     learn_keys : bool
         Whether to train the cached embeddings. They start with norm 1 and are,
-        as published, not normalized again. An item that is trained on finds
-        itself in the cache, so that a strong cache (a large alpha) leaves
-        little to learn.
+        as published, not normalized again. Each training item is itself in the
+        cache, so a strong cache (a large alpha) leaves little to learn.
 
     Raises
     ------
     InputError
-        If a number is not above zero, or see `Template`.
+        If a number is not above zero; also see `Template`.
 
     Example
     -------
@@ -93,7 +95,7 @@ class TipAdapter(Learner):
             )
 
             def fit(train):
-                """Logits of a cache without what is scored."""
+                """Make the logits of a cache that holds only ``train``."""
                 cached = normalize(train.whole, dim=-1).cpu()
                 return lambda settings, whole: _logits(
                     normalize(whole, dim=-1).cpu(),
@@ -120,12 +122,12 @@ class TipAdapter(Learner):
         return super().setup(clap, class_names, shots, logit_scale)
 
     def classes(self, clap):
-        """The template's; see `Learner.classes`."""
+        """Classes of the template; see `Learner.classes`."""
         self.check_items()
         return Classes(self.zero_shot, self.zero_shot)
 
     def forward(self, item, classes):
-        """Both shares; see `Learner.forward`."""
+        """Add the logits of template and cache; see `Learner.forward`."""
         logits = _logits(
             normalize(item.whole, dim=-1),  # [B, D]
             classes.coarse,
@@ -138,6 +140,6 @@ class TipAdapter(Learner):
 
 
 def _logits(whole, zero_shot, keys, labels, scale, alpha, beta):
-    """The formula on top of this file, [B, n_classes]."""
+    """Compute the formula in the module's docstring, [B, n_classes]."""
     cache = rbf_kernel(whole @ keys.T, beta) @ labels
     return scale * whole @ zero_shot.T + alpha * cache

@@ -1,4 +1,4 @@
-"""What a run leaves behind, and how runs are compared.
+"""The files that a run writes, and the comparison of runs.
 
 Authors
  * The afpt_plugin developers 2026

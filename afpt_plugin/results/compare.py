@@ -1,8 +1,8 @@
 """Compare finished runs: means over seeds and folds, paired differences.
 
-A run says in its `results.json` what decides its numbers, except for seed and
-fold (its `identity`). Runs of one identity are averaged; others are other rows,
-with notes on what they differ in:
+The `identity` in a run's `results.json` holds everything that decides the run's
+numbers, except for seed and fold. Runs of the same identity are averaged; each
+identity is a row of the table, with notes on how the rows differ:
 
 >>> from afpt_plugin.results.compare import compare_runs
 >>> from afpt_plugin.results.output import write_results
@@ -19,7 +19,7 @@ with notes on what they differ in:
 0.80 +- 0.071, 2 runs
 
 `afpt_plugin.results.runs` reads the runs, `afpt_plugin.results.pivot` makes the
-summary, and `afpt_plugin.commands.report` writes it all.
+summary, and `afpt_plugin.commands.report` writes the report.
 
 Authors
  * The afpt_plugin developers 2026
@@ -42,18 +42,18 @@ from afpt_plugin.results.output import (
 )
 from afpt_plugin.results.runs import NAMES, find_runs
 
-# Columns whose values comparable rows share, facts that have to be alike in
-# these rows, and the reason why rows do not compare if they are not.
+# Each entry: columns that group the rows to compare, facts that must be equal
+# within a group, and the reason why rows with other facts are not comparable.
 COMPARABLE = (
     (NAMES[:2], "^(clips$|clip_)", "other clips were tested"),
-    # The mean of their mAP is not that of all recordings together.
+    # The mean of the folds' mAP is not the mAP of all recordings together.
     (NAMES[:2], "^folds$", "other folds were tested one by one"),
     (NAMES[:2], r"^baseline\.", "the baseline is another"),
     (NAMES[:3], "^clap_fingerprint$", "the backbone has other weights"),
 )
-# What of the identity belongs to the method.
+# The parts of the identity that are settings of the method.
 SETTING = re.compile("^(learner|training)[.]")
-# How an epoch was chosen, see `RunResults`.
+# Descriptions of the rules that select an epoch, see `RunResults`.
 EPOCHS = {
     "captions": "epoch: lowest loss on held-out items",
     "audio": "epoch: best on the test set",
@@ -62,10 +62,10 @@ EPOCHS = {
 
 
 class Comparison(NamedTuple):
-    """What `compare_runs` finds."""
+    """The result of `compare_runs`."""
 
     table: pd.DataFrame  # a row for each kind of run, numbers in 0..1
-    heads: list  # those in the table, the baseline's first
+    heads: list  # the heads in the table, the baseline's first
     cells: pd.DataFrame  # a row for each run: row, seed, fold, value
     marks: list  # sentences about rows that are not comparable
     notes: dict  # data set -> paragraphs about its rows
@@ -75,18 +75,18 @@ class Comparison(NamedTuple):
 
 
 def bootstrap_interval(differences, sources=None):
-    """The ends of the 95 % bootstrap interval of a mean of N differences.
+    """Compute the 95 % bootstrap interval of the mean of N differences.
 
-    Percentiles are defined even where all differences are equal. The generator
-    is seeded, so that the same runs give the same report.
+    It is a percentile interval, which is defined even if all differences are
+    equal. The generator is seeded, so that the same runs give the same report.
 
     Arguments
     ---------
     differences : list of float
         N >= 2 numbers.
     sources : list, optional
-        What each was cut from. Whole sources are resampled (a cluster
-        bootstrap), since clips of one recording are no independent samples.
+        The source that each item was cut from. Whole sources are resampled (a
+        cluster bootstrap), since clips of one recording are not independent.
 
     Example
     -------
@@ -118,7 +118,7 @@ def bootstrap_interval(differences, sources=None):
 
 
 def _pairs(run, head, base):
-    """`head` minus `base`: right or wrong by recording, or AP by class."""
+    """`head` minus `base`: by recording (1 if right, else 0) or class (AP)."""
     metric = run.names["metric"]
     if metric == "acc":
         source, columns = "predictions.csv", [f"{head}_rank", f"{base}_rank"]
@@ -145,15 +145,15 @@ def _pairs(run, head, base):
 
 
 def _interval(runs, head, base):
-    """The mean gain, the ends of its interval, and over what or why not.
+    """Compute the mean gain and its interval.
 
-    Pairs are resampled, with the differences averaged over the seeds first.
-    Single-label: the recordings of all folds, each right or wrong under both
-    heads, grouped by their source; the interval is about other recordings of
-    this kind. Multi-label: a recording has no average precision, so the classes
-    are resampled, whose mean AP is mAP; the interval is about other classes of
-    this kind, and wide where they are few. Seeds are not resampled: three
-    values have ten resamples.
+    The last result says what was resampled, or why there is no interval. The
+    differences are first averaged over the seeds. For single labels, the
+    recordings of all folds are resampled, grouped by source; the interval
+    covers other recordings of this kind. For several labels, a recording has no
+    average precision, so the classes are resampled, whose mean AP is the mAP;
+    the interval covers other classes of this kind, and is wide if there are few
+    classes. Seeds are not resampled: three values have only ten resamples.
     """
     unit = "recordings" if runs[0].names["metric"] == "acc" else "classes"
     try:
@@ -189,7 +189,7 @@ def _interval(runs, head, base):
 
 
 def _rule(runs):
-    """How hyperparameters and the epoch were chosen."""
+    """Describe how hyperparameters and the epoch were chosen."""
     rules = []
     if any(fact.startswith("training.") for fact in runs[0].facts):
         selection = runs[0].facts.get("selection")
@@ -200,7 +200,7 @@ def _rule(runs):
 
 
 def _clips(runs):
-    """Which recordings were tested, and as what: their number and a hash."""
+    """Identify the tested recordings and their labels by number and hash."""
     tested = set()
     for run in runs:
         try:
@@ -212,7 +212,7 @@ def _clips(runs):
 
 
 def _summary(runs, heads):
-    """A row of the table."""
+    """Make a row of the table."""
     results, facts = runs[0].results, runs[0].facts
     debug = facts.get("debug") == "true"
     primary = primary_head(results["metrics"])
@@ -224,12 +224,12 @@ def _summary(runs, heads):
     counts = [run.results.get("n_parameters") for run in runs]
     licences = [run.results.get("clap_licence") for run in runs]
     seconds = [run.part("timings").get("adapt_seconds") for run in runs]
-    # Of the probabilities, in 0..1
+    # Calibration errors of the probabilities, in 0..1
     eces = [run.part("calibration").get("ece", {}).get(primary) for run in runs]
     if "learner.learned.dataset" in facts:
-        # Nothing was adapted where something learned elsewhere was tested.
+        # These runs only tested a learner from another run.
         seconds = [np.nan]
-    # NaN where a run does not say it
+    # NaN if a run does not have the value
     counts, seconds, eces = (
         np.mean(pd.to_numeric(np.array(part, object), errors="coerce"))
         for part in (counts, seconds, eces)
@@ -254,7 +254,7 @@ def _summary(runs, heads):
         values = [[run.value(head, metric) for head in heads] for run in runs]
         values = pd.DataFrame(values, columns=heads, dtype=float)
         row |= values.mean(skipna=False).add_prefix(prefix).to_dict()
-        # Of a sample; a single run has none.
+        # The sample standard deviation; NaN for a single run.
         std = values.std(skipna=False).add_prefix(prefix).add_suffix("_std")
         row |= std.to_dict()
     for gain, base in (
@@ -269,10 +269,10 @@ def _summary(runs, heads):
 
 
 def _name_settings(table, facts):
-    """Tell rows of one name apart, and say in paragraphs what they differ in.
+    """Distinguish rows of the same name, and describe how they differ.
 
-    What rows of one data set differ in also names the rows of other data sets
-    and of another k, if it is a setting of the method.
+    A setting of the method that differs between rows of one data set also
+    appears in the names of rows of other data sets and of another k.
     """
     settings = pd.Series("", table.index)
     notes = {dataset: [] for dataset in table["dataset"].unique()}
@@ -310,10 +310,10 @@ def _name_settings(table, facts):
 
 
 def _mark_rows(table, facts):
-    """Mark rows that do not compare with the others of their data set."""
+    """Mark rows that are not comparable with others of their data set."""
     marks, sentences = pd.Series("", table.index), []
     facts = facts.assign(clips=table["clips"])
-    # Where folds were tested one by one, the bytes have no common hash.
+    # Runs of single folds have no common hash of the data ("not set").
     for _, same in facts.groupby("clips"):
         hashes = same["data_fingerprint"]
         if hashes[hashes != "not set"].nunique() > 1:
@@ -346,24 +346,25 @@ def _mark_rows(table, facts):
 
 
 def compare_runs(folder):
-    """Average the runs below a folder that differ in nothing but seed and fold.
+    """Average the runs below a folder that differ only in seed and fold.
 
     Arguments
     ---------
     folder : str or Path
-        Searched with all folders below it, see `find_runs`.
+        The folder, searched with all folders below it, see `find_runs`.
 
     Returns
     -------
     Comparison
-        The table has, for each head, the mean and the sample standard deviation
-        over all runs (`<head>_std`, NaN for a single run), and the gain of the
-        `primary` head over the plain baseline (`vs_zero_shot`) and over the
-        baseline's same head (`vs_same_head`), which counts each recording once,
-        with the bootstrap interval (`_low`, `_high`) and what was resampled or
-        why there is none (`_over`). `settings` tells rows of one name apart;
-        rows with a `mark` do not compare with the others of their data set. Its
-        index, from 1, numbers the rows.
+        For each head, the table has the mean and the sample standard deviation
+        over all runs (`<head>_std`, NaN for a single run). It has the gain of
+        the `primary` head over the plain baseline (`vs_zero_shot`) and over the
+        baseline's same head (`vs_same_head`), in which each recording counts
+        once. Each gain has a bootstrap interval (`_low`, `_high`), and `_over`
+        says what was resampled, or why there is no interval. `settings`
+        distinguishes rows of the same name. Rows with a `mark` are not
+        comparable with the others of their data set. The index, from 1, numbers
+        the rows.
 
     Raises
     ------

@@ -1,6 +1,6 @@
-"""What all figures share: colors, layout, percentages, names on lines.
+"""Tools that all figures share: colors, layout, percentages, names on lines.
 
-matplotlib is imported when a figure is drawn, and figures are made without
+matplotlib is imported only when a figure is drawn. Figures are made without
 pyplot, whose state is global.
 
 Authors
@@ -17,7 +17,7 @@ from afpt_plugin.files import replacing
 
 logger = get_logger(__name__)
 
-# Okabe and Ito's colors, which color-blind readers can tell apart.
+# Okabe and Ito's colors, which color-blind readers can distinguish.
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 SKY, PURPLE, BLACK = "#56B4E9", "#CC79A7", "#000000"
 GRAY, PALE, DARK = "#707070", "#DDDDDD", "#222222"
@@ -38,7 +38,7 @@ _STYLE = {
     "lines.markersize": 5,
     "savefig.dpi": "figure",
     "text.color": DARK,
-    "text.hinting": "none",  # it takes time, and shows at fewer pixels only
+    "text.hinting": "none",  # it takes time, and shows only at low resolution
     "text.parse_math": False,  # a class name may hold dollar signs
     "xtick.color": GRAY,
     "xtick.labelcolor": DARK,
@@ -49,12 +49,12 @@ _STYLE = {
 
 @contextmanager
 def drawing(path, width, height):
-    """An empty figure, in inches, that is saved once the body has drawn on it."""
+    """Make a figure, in inches, and save it after the body has drawn on it."""
     import matplotlib
     from matplotlib.figure import Figure
     from matplotlib.font_manager import fontManager
 
-    # For what matplotlib's own font lacks
+    # Fonts for characters that matplotlib's own font lacks
     more = sorted({f.name for f in fontManager.ttflist if "CJK" in f.name})
     style = {**_STYLE, "font.family": ["DejaVu Sans", *more[:1]]}
     with (
@@ -66,7 +66,7 @@ def drawing(path, width, height):
         engine = figure.get_layout_engine()
         engine.set(w_pad=0.08, h_pad=0.08, wspace=0.04)
         yield figure
-        # savefig would draw everything twice for the sake of a layout.
+        # With a layout engine, savefig would draw everything twice.
         engine.execute(figure)
         figure.set_layout_engine(None)
         with replacing(path) as part:
@@ -83,7 +83,7 @@ def drawing(path, width, height):
 
 
 def metric_label(metric_name):
-    """The name of an axis in percent.
+    """Return the label of an axis in percent.
 
     Example
     -------
@@ -94,9 +94,10 @@ def metric_label(metric_name):
 
 
 def percent_limits(values, least=20):
-    """Ends of an axis that holds percentages and spans at least ``least``.
+    """Compute the limits of an axis of percentages, at least ``least`` apart.
 
-    An axis that fits its values makes one recording more look like a leap.
+    If the limits fitted the values tightly, one recording more would look like
+    a large gain.
 
     Example
     -------
@@ -110,7 +111,7 @@ def percent_limits(values, least=20):
 
 
 def wilson_interval(share, n):
-    """Ends of the 95 % interval of a share of ``n`` (arrays, 0..1).
+    """Compute Wilson's 95 % interval of a share of ``n`` (arrays, 0..1).
 
     Example
     -------
@@ -125,7 +126,7 @@ def wilson_interval(share, n):
 
 
 def short(name, limit=32):
-    """A name that leaves room for what is drawn beside it.
+    """Shorten a name, to leave room for the drawing beside it.
 
     Example
     -------
@@ -136,7 +137,7 @@ def short(name, limit=32):
 
 
 def write_rows(axes, names, size=8):
-    """Name the rows 0, 1, ... left of the axes; ticks would take much longer."""
+    """Name the rows 0, 1, ... left of the axes; ticks would be much slower."""
     axes.set_yticks([])
     look = {"ha": "right", "va": "center", "fontsize": size}
     where = axes.get_yaxis_transform()
@@ -145,12 +146,12 @@ def write_rows(axes, names, size=8):
 
 
 def _spread(values, gap):
-    """Move numbers apart to at least ``gap``, as little as need be."""
+    """Move numbers at least ``gap`` apart, as little as possible."""
     order = np.argsort(values)
     placed = np.array(values, dtype=float)[order]
     for place in range(1, len(placed)):
         placed[place] = max(placed[place], placed[place - 1] + gap)
-    # Only upwards so far; all together they go down by half as much.
+    # So far they moved only up; now all move down by half the largest move.
     placed -= (placed - np.sort(values)).max() / 2
     return placed[np.argsort(order)]
 
@@ -162,10 +163,10 @@ def name_lines(axes, ends):
     """
     from matplotlib.collections import LineCollection
 
-    axes.get_ylim()  # now, since limits are found when they are asked for
+    axes.get_ylim()  # makes matplotlib compute the limits now
     to_axes = axes.transScale + axes.transLimits
     points = to_axes.transform([(end[3], end[1]) for end in ends])  # [N, 2]
-    # A line of text is about a seventeenth of the axes high.
+    # The height of a line of text is about a seventeenth of the axes.
     heights = _spread(points[:, 1], 1 / 17)
     leads = [
         [point, (1.02, point[1]), (1.06, height)]

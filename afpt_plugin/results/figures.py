@@ -1,4 +1,4 @@
-"""Figures of a run: its curve, classes, confusion, reliability; runs compared.
+"""Figures of a run (training, classes, confusion, reliability) and of several.
 
 Each function writes its figure to ``path``, whose suffix is the format.
 
@@ -41,7 +41,7 @@ _HEAD_COLORS = {
 
 
 def head_title(head):
-    """A head's name as tables and figures show it.
+    """Return a head's name as tables and figures show it.
 
     Example
     -------
@@ -54,23 +54,23 @@ def head_title(head):
 def plot_training(
     history, path, metric_name, zero_shot=None, selected_epoch=None
 ):
-    """Draw the losses, and the metric of what is held out and of the test.
+    """Draw the losses, and the metric on held-out items and on the test set.
 
     Arguments
     ---------
     history : list of dict
-        One row an epoch: `epoch` and any of `train_loss`, `valid_loss`,
+        One row per epoch: `epoch` and any of `train_loss`, `valid_loss`,
         `valid_<metric_name>`, `coarse`, `fine`, `ensemble` (`metric_name` on
         recordings, 0..1). A value may be absent or None. A panel without any
         value is left out.
     path : str or Path
         File to write.
     metric_name : str
-        What is measured, such as "acc" or "mAP".
+        The metric, such as "acc" or "mAP".
     zero_shot : float, optional
         `metric_name` of the baseline, drawn as a dashed line.
     selected_epoch : int, optional
-        The epoch that was kept.
+        The epoch that was selected.
     """
     import pandas as pd
     from matplotlib.ticker import MaxNLocator
@@ -122,10 +122,10 @@ def plot_training(
 
 
 def plot_per_class(zero_shot, adapted, n, path, metric_name):
-    """Draw each class before and after adapting, the largest gain on top.
+    """Draw each class before and after adaptation, the largest gain on top.
 
-    An accuracy after adapting has Wilson's 95 % interval, as if each recording
-    had a source of its own; an average precision has none.
+    An accuracy after adaptation has Wilson's 95 % interval, as if each
+    recording had a source of its own; an average precision has no interval.
 
     Arguments
     ---------
@@ -144,8 +144,8 @@ def plot_per_class(zero_shot, adapted, n, path, metric_name):
     values = {"before": zero_shot, "after": adapted, "n": n}
     rows = pd.DataFrame(values, dtype=float).dropna()
     rows["change"] = rows["after"] - rows["before"]
-    # Smallest change first, since the vertical axis points upwards; of equal
-    # changes the better class lies higher.
+    # The smallest change comes first, since the vertical axis points upwards;
+    # among equal changes, the better class is higher.
     rows = rows.sort_values(["change", "after"])
     rows["color"] = np.sign(rows["change"]).map({1: BLUE, -1: RED, 0: GRAY})
     places = np.arange(len(rows))
@@ -199,7 +199,7 @@ def plot_per_class(zero_shot, adapted, n, path, metric_name):
 
 
 def plot_confusion(matrix, class_names, path):
-    """Draw counts [C, C] as percentages of the true class, which is a row."""
+    """Draw counts [C, C] as percentages of each row, the true class."""
     from matplotlib.collections import LineCollection
 
     matrix, n_classes = np.asarray(matrix), len(class_names)  # [C, C]
@@ -214,7 +214,7 @@ def plot_confusion(matrix, class_names, path):
 
     with drawing(path, side + 2.1, side + 1.6) as figure:
         axes = figure.subplots()
-        # A class without recordings has no percentages: its row stays gray.
+        # The row of a class without recordings has no values and stays gray.
         axes.set_facecolor("#E8E8E8")
         shown = np.where(totals > 0, shares, np.nan)
         look = {"cmap": "Blues", "vmin": 0, "vmax": 100}
@@ -234,14 +234,14 @@ def plot_confusion(matrix, class_names, path):
         for place, name in enumerate(class_names):
             look |= {"rotation_mode": "anchor" if small else "default"}
             axes.text(place, -0.01, name, transform=where, size=size, **look)
-        # Lines between the cells let the eye follow a row to its name.
+        # Lines between the cells help the eye to follow a row to its name.
         ends = -0.5, n_classes - 0.5
         lines = [[(ends[0], k), (ends[1], k)] for k in np.arange(*ends)]
         lines += [[point[::-1] for point in line] for line in lines]
         look = {"colors": "#E4E4E4", "linewidths": 0.5}
         axes.add_collection(LineCollection(lines, **look), autolim=False)
         axes.spines[:].set_visible(True)
-        # Beside the names, whose widths only the layout knows
+        # Placed beside the names, whose widths only the layout engine knows
         figure.supxlabel("predicted", fontsize=9)
         figure.supylabel("true", fontsize=9)
         bar = figure.colorbar(image, ax=axes, shrink=0.5, aspect=25, pad=0.02)
@@ -252,7 +252,7 @@ def plot_confusion(matrix, class_names, path):
 def plot_reliability(bins, errors, path):
     """Draw `reliability`'s bins, each with its count and Wilson's interval.
 
-    ``errors`` are the calibration error and that by chance, in 0..1.
+    ``errors`` are the calibration error and that expected by chance, in 0..1.
     """
     n = np.array(bins["n"])
     some = n > 0
@@ -282,8 +282,8 @@ def plot_reliability(bins, errors, path):
 def plot_comparison(table, labels, heads, path):
     """Draw a `Comparison`'s rows: ``heads``, and the gain over zero-shot.
 
-    The heads have their standard deviation over runs; the gain of the
-    `primary` head has its 95 % bootstrap interval, where there is one.
+    Each head is drawn with its standard deviation over runs, and the gain of
+    the `primary` head with its 95 % bootstrap interval, if there is one.
     """
     places = np.arange(len(table))
     options = {"sharey": True, "width_ratios": [1.7, 1]}
@@ -312,7 +312,7 @@ def plot_comparison(table, labels, heads, path):
         right.scatter(gain, places, 24, color=colors, edgecolor=DARK, zorder=3)
         for each in (axes, right):
             each.grid(axis="x")
-            # A line between the rows keeps the heads of one together.
+            # A line between two rows shows which heads belong together.
             ends = each.get_xlim()
             look = {"color": PALE, "linewidth": 0.7}
             each.hlines(places[1:] - 0.5, *ends, **look)
@@ -331,6 +331,6 @@ def plot_comparison(table, labels, heads, path):
 
 
 def _common(metrics):
-    """The names of the metrics of all rows, as one."""
+    """Join the names of all rows' metrics to one label."""
     names = [metric_label(name).removesuffix(" [%]") for name in set(metrics)]
     return " or ".join(sorted(names))

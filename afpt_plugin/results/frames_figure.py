@@ -1,4 +1,4 @@
-"""The figure of a recording: its spectrogram above its frames' probabilities.
+"""The figure of a recording: its spectrogram above the frame probabilities.
 
 Authors
  * The afpt_plugin developers 2026
@@ -24,9 +24,9 @@ _WIDTH = 7.5  # in inches
 
 
 def choose_classes(peaks, top_k):
-    """Which classes are drawn: the ``top_k`` with the highest peaks.
+    """Choose the classes to draw: the ``top_k`` with the highest peaks.
 
-    One that never comes to a quarter of the highest peak is left out.
+    A class that never reaches a quarter of the highest peak is left out.
 
     Example
     -------
@@ -45,7 +45,7 @@ def plot_frame_scores(sig, sample_rate, frames, class_names, path, top_k=5):
     sig : torch.Tensor
         The waveform, [samples].
     sample_rate : int
-        Its rate, in Hz.
+        Its sample rate, in Hz.
     frames : FrameScores or None
         From `PromptedClassifier.frame_probabilities`.
     class_names : list of str
@@ -53,7 +53,7 @@ def plot_frame_scores(sig, sample_rate, frames, class_names, path, top_k=5):
     path : str or Path
         File to write.
     top_k : int
-        How many classes are drawn at most, see `choose_classes`.
+        The most classes to draw, see `choose_classes`.
     """
     seconds = len(sig) / sample_rate
     unit, name = (1, "s") if seconds <= 120 else (60, "min")
@@ -69,24 +69,24 @@ def plot_frame_scores(sig, sample_rate, frames, class_names, path, top_k=5):
 
 
 def _draw_spectrogram(axes, sig, sample_rate, width):
-    """Levels of mel bands, over a range of 80 dB."""
+    """Draw the levels of mel bands, over a range of 80 dB."""
     from torch.nn.functional import pad
     from torchaudio.transforms import AmplitudeToDB, MelSpectrogram
 
     n_fft, hop = (2 ** round(np.log2(s * sample_rate)) for s in (0.04, 0.01))
-    # More columns than a figure has pixels take memory, and show nothing.
+    # More columns than the figure's pixels would take memory for no effect.
     n_fft, hop = max(n_fft, 16), max(hop, 4, len(sig) // 4000)
     # With more bands, the lowest would be narrower than a bin.
     mel = MelSpectrogram(
         sample_rate, n_fft, hop_length=hop, n_mels=min(64, n_fft // 16)
     )
     sig = sig.detach().float().cpu()
-    # The first frame reaches n_fft / 2 beyond a recording of a few samples.
+    # The first frame extends n_fft / 2 beyond the end of a tiny recording.
     sig = pad(sig, (0, max(0, n_fft - len(sig))))
     level = AmplitudeToDB(top_db=80)(mel(sig))
 
     def height(frequency):
-        """Where it lies: bands are evenly spaced in mel, as torchaudio has it."""
+        """Height of a frequency; bands are evenly spaced in torchaudio mels."""
         return np.log10(1 + np.array(frequency) / 700)
 
     top = height(sample_rate / 2)
@@ -105,7 +105,7 @@ def _draw_spectrogram(axes, sig, sample_rate, width):
 
 
 def _draw_frames(axes, frames, class_names, unit, top_k):
-    """A line a class, interrupted where the backbone hears nothing."""
+    """Draw a line per class, interrupted where the backbone hears nothing."""
     p = 100 * frames.logits.double().cpu().numpy().T  # [n_classes, T]
     if len(p) != len(class_names):
         raise ValueError(f"{len(class_names)} names for {len(p)} classes")
@@ -134,11 +134,11 @@ def _draw_frames(axes, frames, class_names, unit, top_k):
 
 
 def _name_peaks(axes, time, curves, names):
-    """Write each name above its curve, at the highest place that is free."""
+    """Write each name above its curve, at the highest free place."""
     from matplotlib.colors import to_rgb
     from matplotlib.patheffects import withStroke
 
-    # In shares of the axes
+    # From 0 to 1 over the axes
     x = time / axes.get_xlim()[1]
     boxes, halo = [], [withStroke(linewidth=2.5, foreground="white")]
     for i, (curve, name) in enumerate(zip(curves, names, strict=True)):
@@ -149,7 +149,7 @@ def _name_peaks(axes, time, curves, names):
         left = np.clip(x - half, 0, max(0, 1 - 2 * half))
 
         def free(place, y, left=left, half=half, high=high):
-            """Whether no other name is where this one would be."""
+            """Whether no other name covers a place."""
             return all(
                 left[place] > box[1]
                 or left[place] + 2 * half < box[0]
@@ -159,7 +159,7 @@ def _name_peaks(axes, time, curves, names):
             )
 
         order = np.argsort(-curve, kind="stable")
-        # Elsewhere only if the line is still high there
+        # Consider only places where the curve is still high.
         order = order[curve[order] >= 0.6 * curve.max()]
         place = next((k for k in order if free(k, y[k])), order[0])
         height = y[place]

@@ -1,4 +1,4 @@
-"""The options of a run, as values that can be compared with another run's.
+"""Read a run's options as values that can be compared with another run's.
 
 Authors
  * The afpt_plugin developers 2026
@@ -14,33 +14,33 @@ from hyperpyyaml import resolve_references
 
 from afpt_plugin.files import read_bytes
 
-#: The most bytes of a results.json that are read.
+#: The largest results.json that is read, in bytes.
 MAX_BYTES = 2**30
 
 #: Options, at any depth, that may differ from those of an earlier run in the
-#: same folder, since no number of that run depends on them. Every other one has
-#: to stay the same.
+#: same folder, since no number of that run depends on them. All other options
+#: must be the same.
 UNCOMPARED = {
-    # Places: what lies there is compared, by its content
+    # Paths; the content at these paths is compared instead
     *("output_folder", "results_folder", "save_folder", "feature_folder"),
     *("data_folder", "samples_folder", "folder", "manifest", "save_file"),
     *("train_log", "checkpointer", "clap", "weights", "captions", "source"),
     *("sample_recordings", "recordings"),
-    # How recordings get there: which ones did is compared
+    # How recordings are obtained; the recordings themselves are compared
     *("download", "skip_prep", "allow_missing"),
-    # Speed, and what is shown
+    # Speed and display
     *("recordings_per_batch", "num_workers", "pin_memory", "prefetch_factor"),
     *("persistent_workers", "train_logger"),
     # A run may be given more epochs; fewer are refused
     *("number_of_epochs", "limit"),
-    # The test, which every run makes anew
+    # The test, which every run repeats
     *("transduction", "test_loader_kwargs"),
 }
 
-# Those of them that are more than one value.
+# The ones among them that hold several values.
 _GROUPS = ("checkpointer", "train_logger", "test_loader_kwargs")
 
-#: SpeechBrain's run options that decide a result.
+#: Run options of SpeechBrain that affect a result.
 RUN_OPTIONS = (
     *("precision", "eval_precision", "max_grad_norm", "nonfinite_patience"),
     *("skip_nonfinite_grads", "grad_accumulation_factor"),
@@ -52,7 +52,7 @@ class _Loader(yaml.SafeLoader):
     """Reads HyperPyYAML's tags as names, and builds nothing."""
 
     def tagged(self, name, node):
-        """A tag with its arguments."""
+        """Represent a tag with its arguments."""
         if isinstance(node, yaml.MappingNode):
             content = self.construct_mapping(node, deep=True)
         elif isinstance(node, yaml.SequenceNode):
@@ -66,19 +66,19 @@ _Loader.add_multi_constructor("!", _Loader.tagged)
 
 
 def read_options(hparams_file, overrides):
-    """The options of a YAML file, with its overrides, that decide a result.
+    """Read the options of a YAML file and its overrides that affect a result.
 
     Arguments
     ---------
     hparams_file : str or pathlib.Path
-        In HyperPyYAML's language; nothing in it is built.
+        A HyperPyYAML file; none of its objects is built.
     overrides : str or dict
-        As `load_hparams` takes them.
+        Overrides as for `load_hparams`.
 
     Returns
     -------
     dict
-        JSON values, without `UNCOMPARED` ones.
+        The options as JSON values, without the `UNCOMPARED` ones.
 
     Example
     -------
@@ -93,7 +93,7 @@ def read_options(hparams_file, overrides):
 
 
 def _compared(value):
-    """A value without what is not compared, its numbers as one spells them."""
+    """Drop options that are not compared, and spell numbers in one way."""
     if isinstance(value, dict):
         return {
             str(key): _compared(each)
@@ -103,7 +103,7 @@ def _compared(value):
         }
     if isinstance(value, (list, tuple)):
         return [_compared(each) for each in value]
-    if isinstance(value, str):  # YAML 1.1 takes 1e-3 for a text
+    if isinstance(value, str):  # YAML 1.1 reads 1e-3 as a text
         try:
             value = float(value)
         except ValueError:
@@ -115,13 +115,13 @@ def _compared(value):
 
 
 def given_run_options(run_opts):
-    """Those `RUN_OPTIONS` that were given, as JSON values."""
+    """Return the `RUN_OPTIONS` that were given, as JSON values."""
     names = [name for name in RUN_OPTIONS if name in run_opts.overridden_args]
     return _compared({name: getattr(run_opts, name) for name in names})
 
 
 def differing_options(known, own):
-    """Names of the options that differ; none where either is not known.
+    """List the options that differ; none if either set is unknown.
 
     Example
     -------
@@ -139,7 +139,7 @@ def differing_options(known, own):
 
 
 def read_results(folder):
-    """What ``results.json`` says of the run in a folder; empty without one."""
+    """Read ``results.json`` in a folder; an empty dict if there is none."""
     try:
         known = read_bytes(Path(folder, "results.json"), MAX_BYTES)
         known = json.loads(known.decode())
@@ -149,7 +149,7 @@ def read_results(folder):
 
 
 def describe(thing):
-    """What an object of a YAML is, as JSON values: its name, its arguments.
+    """Describe an object of a YAML as JSON values: its name and arguments.
 
     Seeds are left out, since runs that differ only in them are averaged.
     """

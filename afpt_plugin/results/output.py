@@ -1,6 +1,6 @@
-"""The files that a run leaves behind: results, predictions, figures, table.
+"""Write the files of a run: results, predictions and figures; format its table.
 
-`write_run` writes all of it in one call, the last step of an experiment:
+`write_run` writes all files in one call, as the last step of an experiment:
 
 >>> import torch
 >>> from afpt_plugin.results.output import write_run
@@ -13,8 +13,8 @@
 >>> sorted(path.name for path in folder.iterdir())
 ['confusion.png', 'per_class.png', 'predictions.csv', 'results.json']
 
-A file appears under its name only once it is complete, and `results.json`
-comes last: where it exists, the run has finished.
+A file appears under its name only when it is complete, and `results.json` is
+written last: if it exists, the run has finished.
 
 Authors
  * The afpt_plugin developers 2026
@@ -37,7 +37,7 @@ from afpt_plugin.results.figures import (
 )
 from afpt_plugin.scoring.calibration import Calibration
 
-#: The heads of a learner with fine scores, and of the baseline beside it.
+#: The heads of a learner with fine scores, and of its baseline.
 HEADS = (
     *("zero_shot", "zero_shot_fine", "zero_shot_ensemble"),
     *("coarse", "fine", "ensemble"),
@@ -45,7 +45,7 @@ HEADS = (
 
 
 def baseline_head(head):
-    """The baseline's counterpart of a learner's head.
+    """Return the baseline's counterpart of a learner's head.
 
     Example
     -------
@@ -56,14 +56,14 @@ def baseline_head(head):
 
 
 def is_baseline(head):
-    """Whether a head is the baseline's and not the learner's."""
+    """Whether a head belongs to the baseline and not to the learner."""
     return head.startswith("zero_shot")
 
 
 def primary_head(heads):
-    """The head that a run is judged by: the ensemble where there is one.
+    """Return the head that a run is judged by: the ensemble if there is one.
 
-    It is inductive: what saw all recordings at once stands beside it.
+    It is always an inductive head; transductive heads are reported beside it.
 
     Example
     -------
@@ -106,31 +106,31 @@ def write_predictions(
     sources=None,
     log_probabilities=None,
 ):
-    """Write `predictions.csv`, one row a recording.
+    """Write `predictions.csv`, one row per recording.
 
-    Columns: `id`; `source`, if any is known; `label`, the true names joined by
-    `|`; and for each head its predicted class, `<head>_score` (its probability)
-    and, for single-label targets, `<head>_rank` (place of the true label, 1 is
-    right).
+    The columns are `id`; `source`, if any is known; `label`, the true names
+    joined by `|`; and for each head the predicted class, `<head>_score` (its
+    probability) and, for single-label targets, `<head>_rank` (the rank of the
+    true label; 1 is right).
 
     Arguments
     ---------
     folder : str or Path
-        Where to write; made if it does not exist.
+        The folder to write to; made if it does not exist.
     ids : list of str
-        One for each of the N recordings.
+        IDs of the N recordings.
     targets : torch.Tensor
         Class indices [N] or multi-hot labels [N, C].
     class_names : list of str
         The C names.
     logits : dict
-        Head to its logits [N, C].
+        Maps a head to its logits [N, C].
     sources : dict, optional
-        ID to what the recording was cut from; one that is not in it was not
-        cut from a longer one.
+        Maps an ID to the source that the recording was cut from; a recording
+        that is not in it has no longer source.
     log_probabilities : callable, optional
         Takes a head and its logits, see `RunCalibration.log_probabilities`; by
-        default nothing is calibrated.
+        default scores are not calibrated.
 
     Example
     -------
@@ -158,7 +158,7 @@ def write_predictions(
     table["label"] = labels
     for head, values in logits.items():
         values = values.detach().cpu().double()  # [N, C]
-        # numpy's argmax takes the first of equals, as the metrics do.
+        # numpy's argmax takes the first of equal values, as the metrics do.
         best = values.numpy().argmax(axis=1)  # [N]
         table[head] = names[best]
         if log_probabilities is None:
@@ -175,18 +175,18 @@ def write_predictions(
 def format_table(metrics, metric_name, per_class):
     """Compare the heads as plain text for a terminal or a log.
 
-    The metric in percent, and in points the difference to the plain baseline and
-    to the baseline's same head.
+    It shows the metric in percent, and its differences to the plain baseline
+    and to the baseline's same head in percentage points.
 
     Arguments
     ---------
     metrics : dict
-        Head to its metrics, as in `results.json`.
+        Maps a head to its metrics, as in `results.json`.
     metric_name : str
-        Which of the metrics, in 0..1.
+        The metric to show, in 0..1.
     per_class : dict
-        Class name to its metrics and ``n``, the number of its recordings;
-        classes without any are named below the table.
+        Maps a class name to its metrics and to ``n``, the number of its
+        recordings; classes without recordings are named below the table.
 
     Example
     -------
@@ -231,12 +231,12 @@ def write_run(
     sources=None,
     log_probabilities=None,
 ):
-    """Write all that a finished run leaves behind.
+    """Write all files of a finished run.
 
-    `predictions.csv`, `training.png` (if the run trained), `per_class.png`
-    (the baseline against the primary head), `reliability.png` (if the results say
-    how well probabilities are calibrated), `confusion.png` (of the primary head,
-    for single-label targets only) and, last, `results.json`.
+    These are `predictions.csv`, `training.png` (if the run trained),
+    `per_class.png` (the baseline against the primary head), `reliability.png`
+    (if the results include the calibration), `confusion.png` (of the primary
+    head, only for single-label targets) and, last, `results.json`.
 
     Arguments
     ---------
@@ -247,7 +247,7 @@ def write_run(
     targets : torch.Tensor
         Multi-hot labels [N, C].
     task : Task
-        What was learned.
+        The task that was learned.
     """
     folder, names = Path(folder), task.class_names
     if not task.multi_label:
@@ -279,7 +279,7 @@ def write_run(
 
 
 def peak_memory_mb():
-    """The most memory this process has held; None where it is not told."""
+    """Peak memory of this process in MB; None if the platform does not tell."""
     try:
         import resource
     except ImportError:  # Windows

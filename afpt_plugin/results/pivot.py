@@ -1,4 +1,4 @@
-"""The summary of a comparison: a row a method, a column a data set.
+"""The summary of a comparison: a row per method, a column per data set.
 
 >>> from afpt_plugin.results.compare import compare_runs
 >>> from afpt_plugin.results.output import write_results
@@ -25,9 +25,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-# What names a row of the summary.
+# The columns that identify a row of the summary.
 KEYS = ["method", "settings", "supervision", "k"]
-# The end of the names that `Task` gives to the halves of a data set.
+# The suffix that `Task` adds to the name of a data set's half.
 HALVES = r" \((base|new)\)$"
 
 
@@ -40,7 +40,7 @@ class _Score(NamedTuple):
 
 
 def percent(mean, std=np.nan, low=np.nan, high=np.nan, sign=""):
-    """A mean with what there is of deviation and interval, in percent.
+    """Format a mean with any deviation and any interval, in percent.
 
     Example
     -------
@@ -57,15 +57,15 @@ def percent(mean, std=np.nan, low=np.nan, high=np.nan, sign=""):
 
 
 def method_title(row):
-    """A method's name with the settings that tell it apart."""
+    """Return a method's name with its distinguishing settings."""
     return row["method"] + (f" ({row['settings']})" if row["settings"] else "")
 
 
 def summarize(comparison):
-    """The summary of a `Comparison`, for each backbone.
+    """Summarize a `Comparison` for each backbone.
 
-    A list of the backbone's name, its table of texts (`pandas.DataFrame`) and
-    sentences about the seeds that its means are of.
+    Returns a list of tuples: the backbone's name, its table of texts
+    (`pandas.DataFrame`), and sentences about means over only some seeds.
     """
     by_seed = comparison.cells.groupby(["row", "seed"])["value"].mean()
     return [
@@ -75,7 +75,7 @@ def summarize(comparison):
 
 
 def _harmonic(values):
-    """The mean over data sets of H = 2BN / (B + N), [seeds, 2 data sets]."""
+    """Average H = 2BN / (B + N) over data sets; values [seeds, 2 data sets]."""
     from scipy.stats import hmean
 
     values = values.to_numpy().reshape(len(values), -1, 2)
@@ -83,7 +83,7 @@ def _harmonic(values):
 
 
 def _columns(rows):
-    """The summary's columns: title to the data sets, and what is shown."""
+    """Map each column's title to its data sets and the value to show."""
     columns, whole, halved = {}, [], []
     for data, same in rows.groupby("data", sort=False):
         names = set(same["dataset"])
@@ -111,7 +111,7 @@ def _columns(rows):
 
 
 def _score(parts, show, by_seed):
-    """A cell of a column, and the seeds that it is of, if not of all."""
+    """Compute a cell of a column, and its seeds if these are not all."""
     if any(part is None for part in parts):
         return _Score(), None
     mark = "".join(dict.fromkeys(part["mark"] for part in parts))
@@ -127,10 +127,10 @@ def _score(parts, show, by_seed):
 
 
 def _summary(rows, by_seed):
-    """One backbone's table, and notes on it."""
+    """Make one backbone's table, and notes on it."""
     rows = rows.reset_index()
     rows["data"] = rows["dataset"].str.replace(HALVES, "", regex=True)
-    # Should two rows of a data set have one name, both are shown.
+    # If two rows of a data set have the same name, show both.
     rows["copy"] = rows.groupby([*KEYS, "dataset"]).cumcount()
     columns = _columns(rows)
     names, scores, extras, notes = [], [], [], []
@@ -155,7 +155,7 @@ def _summary(rows, by_seed):
     shown = shown.where(scores.map(lambda s: s.mean == s.mean), "-")
     for title, column in scores.items():
         values = column.map(lambda s: round(s.mean, 3))
-        # The best of those that compare with each other.
+        # Find the best among the comparable rows.
         alike = values.groupby(column.map(lambda s: s.mark))
         best = values == alike.transform("max")
         best &= alike.transform("count") > 1
@@ -165,7 +165,7 @@ def _summary(rows, by_seed):
 
 
 def _extras(datasets, group, parts):
-    """What stands behind a method's scores: gains, costs, how it was chosen."""
+    """Make the cells after a method's scores: gains, costs, selection rule."""
     extras = {}
     for dataset in datasets:
         title = re.sub(HALVES, r", \1", f"gain, {dataset}")

@@ -1,7 +1,7 @@
 """The bookkeeping of one run: history, selection, identity, files.
 
-The Brain knows the method; everything it would have to remember between two
-batches or two epochs lies here.
+The Brain implements the method; this module keeps everything that has to be
+remembered between batches and epochs.
 
 Authors
  * The afpt_plugin developers 2026
@@ -38,33 +38,32 @@ from afpt_plugin.results.output import (
 
 logger = get_logger(__name__)
 
-# What a run in the same folder must share with the one before.
+# Values in which a run must agree with an earlier run in the same folder.
 LEARNED = (
     *("dataset", "class_names", "folds", "clip_options", "clap_fingerprint"),
     *("learner", "supervision", "training", "selection", "debug"),
 )
-# Of a loader's arguments, those that decide the batches.
+# Arguments of a loader that affect the batches.
 BATCHING = ("batch_size", "shuffle", "drop_last", "sampler")
 
 
 class RunResults:
-    """What a run remembers and writes.
+    """The state of a run, and the writer of its files.
 
     Arguments
     ---------
     folder : str or pathlib.Path
         The run's folder.
     train_logger : speechbrain.utils.train_logger.TrainLogger
-        Gets a line an epoch.
+        Gets one line per epoch.
     selection : str, optional
-        What the epoch is chosen by: ``captions`` (the lowest loss on held-out
-        items), ``audio`` (the authors' rule: the best metric on the test set)
-        or None, which keeps the last one.
+        The rule that selects the epoch: ``captions`` (the lowest loss on
+        held-out items), ``audio`` (the authors' rule: the best metric on the
+        test set) or None, which keeps the last epoch.
     seed : int
-        Of the run.
+        Seed of the run.
     method : str, optional
-        What the way of adapting is called in tables; by default the learner's
-        class.
+        The method's name in tables; by default the name of the learner's class.
 
     Raises
     ------
@@ -81,22 +80,23 @@ class RunResults:
         self.selection = selection
         self.seed = seed
         self.method = method
-        #: See `read_options`; None where no YAML was read.
+        #: See `read_options`; None if no YAML was read.
         self.options = None
         self.identity, self.facts = {}, {}
         self.history, self.timings = [], {}
-        #: `RunCalibration`, once the epoch is chosen.
+        #: `RunCalibration`, as soon as the epoch is selected.
         self.calibration = None
 
     def check_options(self, checkpointer=None):
-        """Refuse other options than those of the run in the folder.
+        """Refuse options that differ from those of a run in the folder.
 
-        Before anything is written there: its settings stay those of its numbers.
+        This comes before anything is written, so that the settings in the
+        folder always belong to its results.
 
         Raises
         ------
         InputError
-            If it holds a run with others.
+            If the folder holds a run with other options.
         """
         known = [read_results(self.folder)]
         if checkpointer is not None:
@@ -108,10 +108,11 @@ class RunResults:
             self._refuse(differing_options(each.get("options"), self.options))
 
     def open(self, task, clap, learner, baseline, facts, debug=False):
-        """Record what the run is, before its first step; see `AdaptationBrain`.
+        """Record what defines the run, before its first step.
 
-        ``facts`` are ``data`` (of the prep script), ``supervision``, and what
-        else `results.json` should hold; a ``debug`` run uses few batches.
+        ``facts`` are ``data`` (from the prep script), ``supervision``, and
+        other values for `results.json`; a ``debug`` run uses few batches. For
+        the other arguments, see `AdaptationBrain`.
         """
         self.task, self.clap = task, clap
         self.learner, self.baseline = learner, baseline
@@ -119,16 +120,16 @@ class RunResults:
         data = self.facts.pop("data", {})
         self.timings = {"setup_seconds": self.facts.pop("setup_seconds", 0.0)}
         supervision = dict(self.facts.pop("supervision", {}))
-        # Depends on the seed, so it is not part of the identity.
+        # The fingerprint depends on the seed, so the identity leaves it out.
         self._drawn = supervision.pop("drawn_fingerprint", None)
         rows = data.get("rows", [])
         self._sources = {row["ID"]: row.get("source") for row in rows}
         self.facts["n_left_out"] = data.get("n_left_out", 0)
-        # A fold is a part of a sample, as a seed is: both are averaged.
+        # The identity has no fold: folds are averaged, like seeds.
         fold = self.facts["fold"] = data.get("fold")
         fingerprint = data.get("data_fingerprint")
         self.facts["data_fingerprint"] = fingerprint
-        self.facts["drawn"] = supervision.pop("drawn", None)  # so is a draw
+        self.facts["drawn"] = supervision.pop("drawn", None)  # nor a draw
         if fold is not None and supervision.get("kind") == "shots":
             supervision["fingerprint"] = None
         left_out = sorted(bad["ID"] for bad in data.get("left_out", []))
@@ -154,7 +155,7 @@ class RunResults:
             "selection": self.selection,
             "debug": debug,
         }
-        # A learner that is not trained leaves no checkpoint to compare with.
+        # An untrained learner has no checkpoint, so compare with the results.
         known = read_results(self.folder)
         varying = ("fold", "data_fingerprint", "seed", "options")
         if isinstance(known.get("identity"), dict):
@@ -162,7 +163,7 @@ class RunResults:
             self._compare(known["identity"] | found)
 
     def begin(self, sets, checkpointer, loader, **training):
-        """Record what decides the training; refuse a rule that cannot choose.
+        """Record the training's settings; check that the rule can select.
 
         Raises
         ------
@@ -205,7 +206,7 @@ class RunResults:
         Raises
         ------
         InputError
-            If it was learned from something else, or in another way; with
+            If the checkpoint's training material or settings differ; with
             ``test_only``, also if nothing was learned yet.
         """
         if checkpointer is None:
@@ -238,7 +239,7 @@ class RunResults:
             )
 
     def _learned(self):
-        """What a run of this folder was learned from, and how."""
+        """Values that a checkpoint must share: training data and settings."""
         learned = {
             **{key: self.identity[key] for key in LEARNED},
             "seed": self.seed,
@@ -247,18 +248,18 @@ class RunResults:
             "drawn_fingerprint": self._drawn,
             "options": self.options,
         }
-        return json.loads(json.dumps(learned))  # as a file gives it back
+        return json.loads(json.dumps(learned))  # as if read from a file
 
     def _compare(self, known):
-        """Refuse to go on from another run, or to write over it."""
+        """Refuse to continue or overwrite a run that differs from this one."""
 
         def comparable(learned, key):
-            """A value, without the epochs: a run may be given more."""
+            """Return a value without the epochs, since a run may get more."""
             value = learned.get(key)
             return {**value, "epochs": 0} if key == "training" else value
 
         own = self._learned()
-        # Known only once there is a test set, or the training has begun.
+        # These are known only with a test set, or after training has begun.
         late = ("data_fingerprint", "training", "drawn_fingerprint")
         differing = [
             key
@@ -270,7 +271,7 @@ class RunResults:
         self._refuse(differing)
 
     def _refuse(self, differing):
-        """Say what tells the folder's run from this one, if anything does."""
+        """Raise an error that names all differences to the folder's run."""
         if differing:
             raise InputError(
                 f"{self.folder} holds a run with a different "
@@ -284,15 +285,15 @@ class RunResults:
         Arguments
         ---------
         epoch : int
-            Its number.
+            Number of the epoch.
         train : dict
-            ``loss`` and the primary metric on the items learned from.
+            ``loss`` and the primary metric on the training items.
         valid : dict
-            The same on held-out items; None without any.
+            The same on held-out items; None if there are none.
         audio : dict
-            Head to the primary metric on the recordings; empty without any.
+            Maps a head to its primary metric on the recordings; may be empty.
         checkpointer : Checkpointer
-            May be None.
+            The Brain's checkpointer, or None.
         """
         row = {"epoch": epoch}
         for stage, stats in (("train", train), ("valid", valid or {})):
@@ -313,17 +314,17 @@ class RunResults:
         else:
             score = epoch
         if checkpointer is not None:
-            # Ties go to the earliest epoch (as upstream).
+            # Ties go to the earliest epoch, as in the authors' code.
             score -= 1e-9 * epoch
             best = checkpointer.find_checkpoint(max_key="selection_score")
             is_best = best is None or score > best.meta["selection_score"]
             meta = {
                 **row,
                 "selection_score": score,
-                # Without it, the run cannot end as it would have.
+                # A resumed run needs this epoch to end like an unbroken one.
                 "selected_epoch": epoch if is_best else best.meta["epoch"],
-                # SpeechBrain reads each meta file about 20 times an epoch, and
-                # YAML's lists of numbers are slow to read.
+                # JSON, since SpeechBrain reads each meta file about 20 times an
+                # epoch, and lists of numbers are slow to read from YAML.
                 "history": json.dumps(self.history),
                 "learned": json.dumps(self._learned()),
             }
@@ -331,7 +332,7 @@ class RunResults:
             keep_needed(checkpointer)
 
     def _selected_epoch(self, checkpointer):
-        """The epoch that the rule chose; None where nothing was trained."""
+        """Return the epoch that the rule selects; None without training."""
         best = checkpointer and checkpointer.find_checkpoint(
             max_key="selection_score"
         )
@@ -340,7 +341,7 @@ class RunResults:
     def close_run(self, scores, checkpointer):
         """Measure `Scores` of the test set, write everything, log the table."""
         logits, targets = scores.collect()
-        # The baseline comes first, in tables as well.
+        # The baseline comes first, here and in tables.
         logits = dict(
             sorted(logits.items(), key=lambda head: not is_baseline(head[0]))
         )
@@ -373,7 +374,7 @@ class RunResults:
             "history": self.history,
             "timings": {**self.timings, "peak_memory_mb": peak_memory_mb()},
         }
-        # A sweep takes a run for finished that has results.
+        # Export first: a sweep counts a run with results as finished.
         self._export(self.folder / "export", selected, metrics)
         if if_main_process():
             tested = scores.ids, targets, logits, self.task, self._sources
@@ -382,7 +383,7 @@ class RunResults:
             undo_if_refused()
         name = self.task.metric
         self.train_logger.log_stats(
-            # A number, which is all that TensorBoard takes
+            # A number, since TensorBoard takes only numbers
             {"epoch loaded": selected or 0},
             test_stats={head: metrics[head][name] for head in metrics},
         )
@@ -390,13 +391,14 @@ class RunResults:
             "%s was tested on %d recordings with seed %s; %s holds the results. "
             "Zero-shot is the template %s.\n%s",
             *(self.task.name, len(scores.ids), self.seed, self.folder),
-            # "This is a sound of dog." scores otherwise.
+            # The exact wording matters: "This is a sound of dog." scores
+            # differently.
             self.identity["baseline"].get("templates"),
             format_table(metrics, name, per_class["zero_shot"]),
         )
 
     def close_without_test(self, export_folder, checkpointer):
-        """Export, draw the training, and return the selected epoch."""
+        """Export, plot the training, and return the selected epoch."""
         selected = self._selected_epoch(checkpointer)
         if if_main_process() and self.history:
             plot_training(
@@ -409,7 +411,7 @@ class RunResults:
         return selected
 
     def _export(self, folder, selected, metrics=None):
-        """Write the learner, as it is now, for `afpt_plugin.inference`."""
+        """Write the current learner for `afpt_plugin.inference`."""
         if not if_main_process():
             return
         learner = self.learner.exported
@@ -421,7 +423,7 @@ class RunResults:
                     type(each).__name__,
                 )
                 return
-        # An export scores one recording at a time.
+        # An export scores recordings one by one, so no transductive metrics.
         metrics = metrics or {}
         kept = {
             k: metrics[k] for k in metrics if not k.endswith("transductive")

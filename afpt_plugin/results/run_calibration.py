@@ -1,4 +1,4 @@
-"""The calibrations of a run: its learner's, and its baseline's beside it.
+"""The calibrations of a run: its learner's and its baseline's.
 
 Authors
  * The afpt_plugin developers 2026
@@ -28,14 +28,14 @@ class RunCalibration:
     Arguments
     ---------
     task : Task
-        What is learned.
+        The task that is learned.
     clap : FrozenClap
         The backbone.
     held_out : tuple, optional
-        Logits of each head and targets of items that nothing was learned from,
-        see `Scores.collect`.
+        Logits of each head, and targets, of items not used for training, see
+        `Scores.collect`.
     recordings : bool
-        Whether these are recordings.
+        Whether these items are recordings.
 
     Example
     -------
@@ -52,7 +52,7 @@ class RunCalibration:
         self.task = task
         common = task.n_classes, task.multi_label
         self.learner = self.baseline = without_items(clap.gap, *common)
-        #: The primary metric on the held-out items; empty without any.
+        #: The primary metric on the held-out items; empty if there are none.
         self.held_out = {}
         if held_out is None:
             return
@@ -65,7 +65,7 @@ class RunCalibration:
         found = {}
         for name, head in {"zero_shot": base, "learned": learned}.items():
             if head not in logits:
-                continue  # Only the learner was cross-validated.
+                continue  # only the learner was cross-validated
             found[name] = fit_calibration(
                 logits[head] / n_summed(head),
                 targets,
@@ -79,18 +79,19 @@ class RunCalibration:
         self.baseline = found.get("zero_shot", self.baseline)
 
     def log_probabilities(self, head, logits):
-        """Logs of the probabilities of a head's logits [N, n_classes]."""
+        """Compute log-probabilities from a head's logits [N, n_classes]."""
         if head.endswith("transductive"):
-            # Posteriors of the whole test set already
+            # Transductive logits are log-posteriors already.
             return Calibration().log_probabilities(logits)
         own = self.baseline if is_baseline(head) else self.learner
         return own.log_probabilities(logits, n_summed(head))
 
     def describe(self, logits, targets):
-        """What `results.json` says: how it was fitted, and how good it is.
+        """Describe the calibration and its quality, for `results.json`.
 
-        The calibration error of each head's probabilities of the recordings;
-        of the primary head's, that by chance and the bins, see `reliability`.
+        It has the calibration error of each head on the recordings and, for the
+        primary head, the error expected by chance and the bins, see
+        `reliability`.
         """
         log_p = {h: self.log_probabilities(h, v) for h, v in logits.items()}
         several, primary = self.task.multi_label, primary_head(logits)
@@ -105,15 +106,15 @@ class RunCalibration:
 
 
 def calibrate_run(brain, held_out):
-    """The `RunCalibration` of a Brain's learner, on what it has not learned from.
+    """Make the `RunCalibration` of a Brain's learner from held-out items.
 
     Arguments
     ---------
     brain : AdaptationBrain
-        With its selected epoch.
+        The Brain, with its selected epoch loaded.
     held_out : EmbeddingDataset or None
-        The validation items. `AdaptationBrain.validated`, of recordings, takes
-        their place.
+        The validation items. `AdaptationBrain.validated`, which has recordings,
+        replaces them if it is set.
 
     Returns
     -------
@@ -122,7 +123,7 @@ def calibrate_run(brain, held_out):
     supervision, found = brain.results.identity["supervision"], brain.validated
     are_recordings = found is not None or supervision.get("kind") == "shots"
     if found is None and held_out is not None:
-        # With parts, for the baseline's sake
+        # The items need parts, since the baseline may use them.
         items = held_out.part([True] * len(held_out))
         options = {"ckpt_prefix": None, "batch_size": 256}
         loader = brain.make_dataloader(items, sb.Stage.VALID, **options)

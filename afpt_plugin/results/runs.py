@@ -1,6 +1,6 @@
-"""Finished runs on disk: found, read, proved to be usable, grouped.
+"""Find, read, check and group the finished runs in a folder.
 
-Runs that differ in nothing but seed and fold are one sample of one thing:
+Runs that differ only in seed and fold form one group:
 
 >>> import json
 >>> folder = getfixture("tmp_path")
@@ -37,15 +37,15 @@ from afpt_plugin.files import read_bytes
 from afpt_plugin.results.options import MAX_BYTES
 from afpt_plugin.results.output import is_baseline
 
-# What the comparison reads of a results.json, beside the identity's own keys.
+# Keys of a results.json that the comparison needs, besides the identity's own.
 REQUIRED_KEYS = "seed n_recordings identity metrics per_class".split()
-# What a value has to be, unless it is null.
+# Types of values that are not null.
 TYPES = dict.fromkeys(("seed", "n_recordings", "n_parameters"), int)
 TYPES |= dict.fromkeys("fold run_kind clap_licence chosen.rule".split(), str)
 TYPES |= dict.fromkeys("timings chosen calibration per_class".split(), dict)
 TYPES |= {"timings.adapt_seconds": (int, float), "calibration.ece": dict}
 TYPES |= {"history": list}
-# What names a row; rows of one name differ in their settings.
+# Columns that name a row; rows of the same name differ in their settings.
 NAMES = ["dataset", "metric", "clap", "method", "supervision", "k"]
 
 
@@ -53,34 +53,34 @@ NAMES = ["dataset", "metric", "clap", "method", "supervision", "k"]
 class Run:
     """A finished run."""
 
-    path: Path  # of its ``results.json``
-    name: str  # the path below the folder that is searched
-    results: dict  # what the file holds
-    facts: dict  # the identity as dotted names and texts, without what is null
+    path: Path  # path of its ``results.json``
+    name: str  # the path below the searched folder
+    results: dict  # the content of the file
+    facts: dict  # the identity as dotted names and texts, without nulls
     names: dict  # a text for each of `NAMES`
 
     @property
     def cell(self):
-        """Seed and fold, as texts; without a fold, all was tested."""
+        """Seed and fold as texts; without a fold, everything was tested."""
         return str(self.results["seed"]), self.results.get("fold") or ""
 
     def part(self, name):
-        """What the results hold under a name, a dict; empty without it."""
+        """A dict in the results, by its name; empty if it is missing."""
         return self.results.get(name) or {}
 
     def value(self, head, metric=None):
-        """A head's number, by default of the run's metric; NaN without any."""
+        """A head's metric, by default the run's own; NaN if it is missing."""
         values = self.results["metrics"].get(head, {})
         return values.get(metric or self.names["metric"], float("nan"))
 
     @functools.cached_property
     def predictions(self):
-        """The table ``predictions.csv`` as texts, by the recording's ID.
+        """The table ``predictions.csv`` as texts, indexed by recording ID.
 
         Raises
         ------
         InputError
-            If it is missing, damaged, or repeats an ID.
+            If the file is missing or damaged, or repeats an ID.
         """
         try:
             table = pd.read_csv(
@@ -97,7 +97,7 @@ class Run:
         return table
 
     def unusable(self, source, error):
-        """An `InputError` that says why a part of the run cannot be used."""
+        """Make an `InputError` that says why a file of the run is unusable."""
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
         return InputError(
             f"the {source} of {self.name} cannot be used ({reason})"
@@ -105,24 +105,24 @@ class Run:
 
 
 class Found(NamedTuple):
-    """What `find_runs` finds."""
+    """The result of `find_runs`."""
 
-    groups: list  # lists of `Run`, a run for each seed and fold
+    groups: list  # lists of `Run`, one run for each seed and fold
     duplicates: list  # sentences about runs with a newer one of the same cell
     errors: list  # sentences about damaged, unfinished and overlapping runs
     failed: list  # sentences about cells of a sweep that failed
 
 
 def _find_paths(folder):
-    """Paths of all results, and sentences about unfinished and failed ones."""
+    """Find all results, and make sentences about unfinished and failed runs."""
     paths, errors, failed = [], [], []
 
     def complain(path, fault, where=errors):
-        """Remember what is wrong with a file."""
+        """Record what is wrong with a file."""
         where.append(f"{Path(path).relative_to(folder).as_posix()}: {fault}")
 
     def unreadable(error):
-        """Remember what cannot be listed or read."""
+        """Record a folder or file that cannot be read."""
         complain(error.filename, f"it cannot be read ({error.strerror})")
 
     for parent, folders, files in os.walk(folder, onerror=unreadable):
@@ -133,14 +133,14 @@ def _find_paths(folder):
         try:
             if "error.txt" in files:
                 text = read_bytes(Path(parent, "error.txt"), MAX_BYTES)
-                # The second line is the command.
+                # The first line is the reason, the second the command.
                 reason = text.decode(errors="replace").strip().split("\n")[0]
                 complain(parent, reason or "no reason is given", failed)
-            # `afpt tune`, which tests nothing, leaves a settings.json.
+            # A settings.json is from `afpt tune`, which tests nothing.
             elif "env.log" in files and "settings.json" not in files:
                 settings = Path(parent, "hyperparams.yaml")
                 settings = read_bytes(settings, MAX_BYTES)
-                # Other SpeechBrain experiments are none of ours.
+                # Ignore other SpeechBrain experiments.
                 if b"afpt_plugin.results." in settings:
                     fault = "the run has not finished; start it again"
                     complain(parent, fault)
@@ -150,19 +150,19 @@ def _find_paths(folder):
 
 
 def _flatten(value, name=""):
-    """Dotted names and texts of nested JSON values, without null."""
+    """Yield dotted names and texts of nested JSON values, without nulls."""
     if isinstance(value, dict):
         for key, part in value.items():
             yield from _flatten(part, f"{name}.{key}" if name else key)
     elif value is not None:
         text = json.dumps(value, ensure_ascii=False)
         text = value if isinstance(value, str) else text
-        # Nobody compares 64 hex digits.
+        # Twelve hex digits are enough for a reader to compare.
         yield name, text[:12] if name.endswith("fingerprint") else text
 
 
 def _read_run(path, name):
-    """Read a run and prove that its numbers can be averaged."""
+    """Read a run and check that its numbers can be averaged."""
     try:
         results = json.loads(read_bytes(path, MAX_BYTES).decode())
     except OSError as error:
@@ -225,7 +225,7 @@ def _read_run(path, name):
 
 
 def _newest(runs):
-    """The newest run of each cell, and sentences about the others."""
+    """Choose the newest run of each cell; make sentences about the others."""
     newest, sentences = {}, []
     for run in sorted(runs, key=lambda r: (r.path.stat().st_mtime_ns, r.name)):
         seed, fold = run.cell
@@ -238,7 +238,7 @@ def _newest(runs):
                 f"{'are equal' if same else 'differ'}"
             )
         newest[run.cell] = run
-    # Shorter numbers are smaller.
+    # Sort numbers as texts: a shorter one is smaller.
     order = sorted(newest, key=lambda cell: [(len(t), t) for t in cell])
     return [newest[cell] for cell in order], sentences
 
@@ -250,7 +250,7 @@ def _refuse_overlap(runs):
         try:
             ids = run.predictions.index
         except InputError:
-            continue  # then there is no interval, and the table says why
+            continue  # there is no interval, and the table says why
         for id in ids:
             other = seen.setdefault((run.cell[0], id), run)
             if other is not run:
@@ -262,7 +262,7 @@ def _refuse_overlap(runs):
 
 
 def _order(group):
-    """What rows are sorted by: zero-shot before captions before the others."""
+    """Sort key of rows: zero-shot first, then captions, then the others."""
     run = group[0]
     kind = run.facts["supervision.kind"]
     k = run.names["k"]
@@ -275,11 +275,11 @@ def _order(group):
 
 
 def find_runs(folder):
-    """The runs below a folder, one of each identity, seed and fold: `Found`.
+    """Find the runs below a folder, one per identity, seed and fold: `Found`.
 
-    Of two runs of one cell the newest (by the file's time) counts: a repetition
-    is not a second sample, and refusing would make a user delete files to see a
-    table.
+    If a cell (an identity, seed and fold) has two runs, only the newest counts,
+    by the file's time: a repetition is not a second sample, and an error would
+    make users delete files to see a table.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Logits of a whole set, since no metric is a mean over batches.
+"""Collect the logits of a whole set, since no metric is a mean over batches.
 
 Authors
  * The afpt_plugin developers 2026
@@ -29,12 +29,13 @@ class Scores:
         self._wholes, self._transduced = [], {}
 
     def add(self, ids, logits, targets, whole=None):
-        """Add a batch: IDs, head to logits, targets, [B, n_classes] each.
+        """Add a batch: IDs, a dict of head to logits, and targets.
 
-        `transduce` needs the embeddings of whole items, too, [B, D].
+        Logits and targets are [B, n_classes] each. `transduce` also needs the
+        embeddings of whole items, [B, D].
         """
         self.ids += ids
-        # Where they are: to fetch each batch would be to wait for a GPU.
+        # Keep them on their device: copying each batch would wait for a GPU.
         self._targets.append(targets)
         if whole is not None:
             self._wholes.append(whole)
@@ -44,12 +45,12 @@ class Scores:
     def collect(self):
         """Join the batches, and add the ensemble of coarse and fine heads.
 
-        Those of `transduce` come last.
+        The heads of `transduce` come last.
 
         Returns
         -------
         logits : dict of torch.Tensor
-            Head to [N, n_classes].
+            Maps a head to its logits [N, n_classes].
         targets : torch.Tensor
             Multi-hot, [N, n_classes].
         """
@@ -65,8 +66,9 @@ class Scores:
     def transduce(self):
         """Score the whole set at once, see `afpt_plugin.transduction`.
 
-        Adds the heads ``transductive``, from the primary head's logits, and
-        ``zero_shot_transductive``, from the baseline's: log-posteriors.
+        This adds the heads ``transductive``, from the primary head's logits,
+        and ``zero_shot_transductive``, from the baseline's. Both are
+        log-posteriors.
         """
         logits, _ = self.collect()
         features = torch.cat(self._wholes).cpu()  # [N, D]
@@ -74,13 +76,13 @@ class Scores:
         starts |= {baseline_head(new): "zero_shot" for new in starts}
         for new, head in starts.items():
             z = expectation_maximization(logits[head], features)
-            # Metrics ask for finite scores.
+            # Metrics need finite scores.
             self._transduced[new] = z.clamp(min=torch.finfo(z.dtype).tiny).log()
 
     def measure(self, task, heads=None):
-        """The task's primary metric, a number in 0..1 for each head.
+        """Compute the task's primary metric for each head, in 0..1.
 
-        ``heads``, a function, chooses from their names.
+        ``heads``, a function, selects from the heads' names.
         """
         logits, targets = self.collect()
         return {

@@ -28,7 +28,7 @@ def _draw_shots(axes, panel, styles):
     usual = panel["mark"] == panel["mark"].mode()[0]
     levels = [("zero-shot", panel["zero_shot"][usual].iloc[0], GRAY)]
     for row in panel[panel["k"].isna()].itertuples():
-        # The template as a method of its own is zero-shot once more.
+        # A run of the template as a method would only repeat zero-shot.
         same = np.isclose(row.value, levels[0][1])
         if row.supervision != "nothing" or not same:
             color = styles[row.title]["color"]
@@ -40,8 +40,9 @@ def _draw_shots(axes, panel, styles):
     ks = shots["k"].unique()
     ends = [(*level, ks[-1]) for level in levels]
     lines = list(shots.groupby("title", sort=False))
-    # Side by side, deviations do not hide each other; those of one k take at
-    # most 60 % of the way to the next, so that each is seen to belong to it.
+    # Draw deviations side by side, so that they do not hide each other. Those
+    # of one k take at most 60 % of the distance to the next k, so that the
+    # groups stay separate.
     gap = np.diff(np.log2(ks)).min() if len(ks) > 1 else 1
     step = min(0.08, 0.6 * gap / max(1, len(lines) - 1))
     for place, (title, line) in enumerate(lines):
@@ -64,11 +65,12 @@ def _draw_shots(axes, panel, styles):
 
 
 def plot_shots(table, titles, path):
-    """Draw a `Comparison` against k, the number of labeled recordings a class.
+    """Draw a `Comparison` against k, the labeled recordings per class.
 
-    A panel a data set and backbone; a line a method, with its standard
-    deviation; zero-shot and methods that learn from no recording are levels.
-    Rows of one of the ``titles``, one for each row, are one line.
+    There is a panel for each data set and backbone, with a line for each method
+    and its standard deviation. Zero-shot and methods that learn from no
+    recording are horizontal lines. ``titles`` has a title for each row; rows
+    with the same title form one line.
     """
     import pandas as pd
 

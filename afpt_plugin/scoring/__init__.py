@@ -1,4 +1,4 @@
-"""From logits to what a classifier says: probabilities, windows, events, none.
+"""From logits to results: probabilities, windows, events, "none of these".
 
 Authors
  * The afpt_plugin developers 2026

@@ -1,9 +1,9 @@
-"""From logits to probabilities: one temperature, and how good they are.
+"""Turn logits into probabilities with one temperature, and measure the error.
 
 A class's probability is the softmax of the mean of the heads' logits, divided
-by a temperature; of several labels, it is a sigmoid. Both keep the ranking. They
-are fitted on held-out items. Where these are captions, recordings are another
-matter (the modality gap): the backbone's `Gap` says by how much.
+by a temperature; for several labels, it is a sigmoid. Both keep the ranking,
+and both are fitted on held-out items. If these are captions, the fit does not
+hold for recordings (the modality gap); the backbone's `Gap` corrects for this.
 
 >>> logits = torch.tensor([[4.0, 0.0]] * 4)
 >>> found = fit_calibration(logits, torch.eye(2)[[0, 0, 0, 1]], False)
@@ -26,19 +26,20 @@ from afpt_plugin.errors import InputError
 
 N_BINS = 15
 
-# Standard deviation of the prior of log(temperature): where every item is right,
-# no temperature is too low.
+# Standard deviation of the prior of log(temperature). If all items are
+# classified correctly, the likelihood alone pushes the temperature to zero.
 PRIOR = 0.5
 
 
 class Gap(NamedTuple):
     """How a backbone's logits of recordings differ from those of captions.
 
-    Fitted on development recordings (`benchmarks/calibration.py`); one label:
-    the temperature is ``temperature`` times the square root of the captions' own.
-    Several: the probability is the sigmoid of ``slope`` times the mean cosine plus
-    ``offset`` plus the log-odds of one class among all, and a class is present
-    above ``threshold``.
+    It is fitted on development recordings (`benchmarks/calibration.py`). For
+    single labels, the temperature is ``temperature`` times the square root of
+    the captions' temperature. For several labels, the probability is the
+    sigmoid of ``slope`` times the mean cosine plus ``offset`` plus the log-odds
+    of one class among all, and a class is present if its probability is above
+    ``threshold``.
     """
 
     temperature: float
@@ -51,16 +52,16 @@ class Gap(NamedTuple):
 class Calibration:
     """How a learner's logits become probabilities.
 
-    Without arguments it is that of an export without any: CLAP's own scale.
+    Without arguments, it uses CLAP's own scale, as for an uncalibrated export.
     """
 
     multi_label: bool = False
-    temperature: float = 1.0  # what the mean of the heads is divided by
-    offset: float = 0.0  # of several labels: added before the sigmoid
-    threshold: float | None = None  # of several labels: present above it
+    temperature: float = 1.0  # divides the mean of the heads
+    offset: float = 0.0  # for several labels: added before the sigmoid
+    threshold: float | None = None  # for several labels: present above it
     held_out_ece: float | None = None  # in 0..1, see `fit_calibration`
-    held_out_temperature: float | None = None  # fitted on those items alone
-    fitted_on: str | None = None  # a text; None: this is not calibrated
+    held_out_temperature: float | None = None  # from held-out items alone
+    fitted_on: str | None = None  # a text; None: not calibrated
 
     def __post_init__(self):
         ranges = {"temperature": (1e-3, 1e3), "offset": (-1e3, 1e3)}
@@ -79,15 +80,15 @@ class Calibration:
             raise InputError("calibration: fitted_on is no text")
 
     def settings(self):
-        """The values, for an export, which says `multi_label` itself."""
+        """The values for an export, which stores `multi_label` elsewhere."""
         settings = dataclasses.asdict(self)
         del settings["multi_label"]
         return settings
 
     def log_probabilities(self, logits, n_heads=1):
-        """Logs of the probabilities of logits ``[*, n_classes]``.
+        """Compute log-probabilities from logits ``[*, n_classes]``.
 
-        ``n_heads`` says of how many heads the logits are the sum.
+        The logits are the sum of ``n_heads`` heads.
         """
         values = logits / (n_heads * self.temperature)
         if self.multi_label:
@@ -95,13 +96,13 @@ class Calibration:
         return values.log_softmax(-1)
 
     def error(self, logits, targets, n_heads=1):
-        """Their expected calibration error, see `calibration_error`."""
+        """Compute the logits' expected error, see `calibration_error`."""
         found = self.log_probabilities(logits, n_heads)
         return calibration_error(reliability(found, targets, self.multi_label))
 
 
 def make_calibration(settings, multi_label):
-    """The `Calibration` that an export holds; the default if it has none."""
+    """Make the `Calibration` of an export; the default if it has none."""
     known = Calibration().settings().keys()
     if unknown := sorted(map(str, settings.keys() - known)):
         raise InputError(f"calibration: {unknown[0]:.60} is unknown")
@@ -109,7 +110,7 @@ def make_calibration(settings, multi_label):
 
 
 def n_summed(head):
-    """Of how many heads one is the sum.
+    """Number of heads that a head is the sum of: 2 for an ensemble, else 1.
 
     Example
     -------
@@ -122,22 +123,22 @@ def n_summed(head):
 def fit_calibration(logits, targets, multi_label, gap=None, recordings=False):
     """Fit a `Calibration` on held-out items.
 
-    The temperature minimizes the negative log-likelihood; of several labels,
-    Platt's sigmoid does over all pairs of item and class, and the threshold
-    maximizes their F1.
+    For single labels, the temperature minimizes the negative log-likelihood,
+    with a prior. For several labels, Platt's sigmoid minimizes it over all
+    pairs of an item and a class, and the threshold maximizes their F1.
 
     Arguments
     ---------
     logits : torch.Tensor
-        Mean of the heads, [N, n_classes].
+        Mean of the heads' logits, [N, n_classes].
     targets : torch.Tensor
         Multi-hot, [N, n_classes].
     multi_label : bool
         Whether an item may have several classes.
     gap : Gap, optional
-        The backbone's.
+        The backbone's gap.
     recordings : bool
-        Whether the items are recordings, for which there is no gap.
+        Whether the items are recordings, so that no gap has to be corrected.
 
     Returns
     -------
@@ -167,13 +168,13 @@ def fit_calibration(logits, targets, multi_label, gap=None, recordings=False):
 
 
 def without_items(gap, n_classes, multi_label):
-    """The `Calibration` where nothing was held out: CLAP's scale and the gap."""
+    """Make a `Calibration` without held-out items: CLAP's scale and the gap."""
     text = None if gap is None else "nothing held out"
     return _cross(Calibration(multi_label, fitted_on=text), gap, n_classes)
 
 
 def _cross(own, gap, n_classes):
-    """From captions to recordings."""
+    """Correct a calibration on captions for recordings."""
     if gap is None:
         return own
     text = f"{own.fitted_on}, and the backbone's gap to recordings"
@@ -189,14 +190,14 @@ def _cross(own, gap, n_classes):
 
 
 def _temperature(logits, targets, center):
-    """The temperature of the highest posterior; the prior lies at ``center``."""
+    """Find the temperature of highest posterior; ``center`` is the prior's."""
     from scipy.optimize import minimize_scalar
 
     labels = targets.argmax(1)  # [N]
     at = math.log(center)
 
     def loss(log_t):
-        """Negative log-posterior."""
+        """Compute the negative log-posterior."""
         values = logits / math.exp(log_t)
         found = torch.nn.functional.cross_entropy(
             values, labels, reduction="sum"
@@ -208,7 +209,7 @@ def _temperature(logits, targets, center):
 
 
 def _platt(logits, targets):
-    """Temperature, offset, and the threshold of the highest F1."""
+    """Fit temperature and offset, and the threshold of the highest F1."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import precision_recall_curve
 
@@ -221,13 +222,13 @@ def _platt(logits, targets):
     precision, recall, at = precision_recall_curve(y, x[:, 0])
     both = np.maximum(precision + recall, 1e-12)
     best = at[np.argmax((2 * precision * recall / both)[:-1])]
-    # A class is present *above* it.
+    # A class is present only *above* the threshold.
     best = np.nextafter(best, -np.inf)
     return 1 / slope, offset, float(1 / (1 + np.exp(-(slope * best + offset))))
 
 
 def reliability(log_probabilities, targets, multi_label=False):
-    """Confidence and correctness of equally wide bins.
+    """Compute confidence and accuracy in bins of equal width.
 
     Arguments
     ---------
@@ -236,8 +237,8 @@ def reliability(log_probabilities, targets, multi_label=False):
     targets : torch.Tensor
         Multi-hot, [N, n_classes].
     multi_label : bool
-        True counts every pair of an item and a class, False an item's best
-        class.
+        True counts every pair of an item and a class, False only the best class
+        of each item.
 
     Returns
     -------
@@ -258,7 +259,7 @@ def reliability(log_probabilities, targets, multi_label=False):
 
 
 def _confidence(log_probabilities, multi_label):
-    """What is claimed with which probability: best classes [N, 1] or all."""
+    """Select probabilities and classes: the best [N, 1], or all of them."""
     p = log_probabilities.detach().cpu().double().exp()
     if multi_label:
         return p.flatten().numpy(), None
@@ -267,7 +268,7 @@ def _confidence(log_probabilities, multi_label):
 
 
 def _bins(confidence, right):
-    """Counts and means of equally wide bins."""
+    """Compute counts and means in bins of equal width."""
     place = np.clip(np.ceil(confidence * N_BINS).astype(int) - 1, 0, N_BINS - 1)
     n = np.bincount(place, minlength=N_BINS).tolist()
     bins = {"n": n}
@@ -280,9 +281,9 @@ def _bins(confidence, right):
 
 
 def error_by_chance(log_probabilities, multi_label=False):
-    """The `calibration_error` to expect if every probability were true.
+    """The `calibration_error` to expect if every probability were correct.
 
-    It is above 0, since the bins hold few items; the mean of 100 seeded draws.
+    It is the mean over 100 seeded draws, and above 0 since bins hold few items.
 
     Example
     -------
@@ -305,7 +306,7 @@ def error_by_chance(log_probabilities, multi_label=False):
 def calibration_error(bins):
     """The expected calibration error (ECE) of `reliability`'s bins, in 0..1.
 
-    It is the mean distance between confidence and accuracy.
+    It is the mean distance between confidence and accuracy, weighted by count.
 
     Example
     -------

@@ -1,9 +1,10 @@
-"""When is what heard: events out of frame scores, and the files that hold them.
+"""Find sound events in frame scores, and write them to files.
 
-`find_events` turns `FrameScores` into events, and `event_rows` those into
+`find_events` turns `FrameScores` into events, and `event_rows` turns the events
+into rows of one of these formats:
 
-* ``dcase``: one ``.tsv`` file, as DCASE's task 4 and its scorers take it;
-* ``audacity``: a file of labels per recording, File > Import > Labels;
+* ``dcase``: one ``.tsv`` file, as DCASE's task 4 and its scorers read it;
+* ``audacity``: a file of labels per recording, for File > Import > Labels;
 * ``raven``: a selection table per recording, with BirdNET's columns.
 
 Authors
@@ -16,7 +17,7 @@ from typing import NamedTuple
 
 from afpt_plugin.files import replacing
 
-#: The ending of a file of each format.
+#: File suffix of each format.
 FORMATS = {"audacity": ".txt", "raven": ".txt", "dcase": ".tsv"}
 
 HEADERS = {
@@ -35,30 +36,30 @@ class Event(NamedTuple):
     onset: float  # in seconds
     offset: float  # in seconds
     class_name: str
-    score: float  # mean of its frames' smoothed scores
+    score: float  # mean of the smoothed scores of its frames
 
 
 def find_events(frames, class_names, threshold, smooth=0.0, min_length=0.0):
-    """Find the events of a recording, by onset.
+    """Find the events of a recording, sorted by onset.
 
     A class is heard in the frames whose score is above the threshold. An event
-    reaches from the first to the last of its frames, each of which extends
-    halfway to its neighbors. It ends where a backbone hears nothing.
+    extends from the first to the last of its frames, and each frame extends
+    halfway to its neighbors. An event ends where the recording has no frames.
 
     Arguments
     ---------
     frames : FrameScores
-        With probabilities in place of logits, see
+        Frame scores with probabilities instead of logits, see
         `PromptedClassifier.frame_probabilities`.
     class_names : list of str
         The n_classes names.
     threshold : float
-        What a score must exceed.
+        The value that a score must exceed.
     smooth : float
-        Replaces each score by the median of that many seconds around it,
-        rounded to an odd number of frames; 0 for none.
+        Length of the median filter over a class's scores, in seconds, rounded
+        to an odd number of frames; 0 for no filter.
     min_length : float
-        Leaves shorter events out, in seconds.
+        Length below which events are left out, in seconds.
 
     Returns
     -------
@@ -84,11 +85,11 @@ def find_events(frames, class_names, threshold, smooth=0.0, min_length=0.0):
     step = np.median(end - begin)
     size = 1 + 2 * max(0, round((smooth / step - 1) / 2)) if smooth else 1
     events = []
-    # Neither an event nor a median reaches across what has no frames.
+    # Neither events nor medians cross a gap without frames.
     gaps = np.flatnonzero(begin[1:] > end[:-1] + 1e-6) + 1
     for rows in np.split(np.arange(len(scores)), gaps):
         part = median_filter(scores[rows], (size, 1), mode="nearest")
-        # A median commutes with a threshold, so this is the smoothed decision.
+        # Median and threshold commute, so either order gives this decision.
         edges = np.pad(part > threshold, ((1, 1), (0, 0))).astype(np.int8)
         edges = np.diff(edges, axis=0).T  # [n_classes, len(rows) + 1]
         (labels, firsts), lasts = (edges > 0).nonzero(), (edges < 0).nonzero()
@@ -102,7 +103,7 @@ def find_events(frames, class_names, threshold, smooth=0.0, min_length=0.0):
 
 
 def shared_folder(paths):
-    """The folder that recordings share; names from there on do not collide.
+    """Find the folder that recordings share; paths relative to it are unique.
 
     Example
     -------
@@ -114,18 +115,18 @@ def shared_folder(paths):
 
 
 def event_rows(style, name, events, top_hz):
-    """The rows of a recording's events.
+    """Make the rows of a recording's events.
 
     Arguments
     ---------
     style : str
         One of `FORMATS`.
     name : str
-        Of the recording.
+        Name of the recording.
     events : list of Event
         See `find_events`.
     top_hz : float
-        The highest frequency that the scores could depend on, in Hz.
+        The highest frequency that can affect the scores, in Hz.
 
     Returns
     -------
@@ -155,7 +156,7 @@ def event_rows(style, name, events, top_hz):
 def write_labels(path, style, rows):
     """Write a recording's own file of `event_rows`, for Audacity or Raven.
 
-    Both programs split at tabs, and take a quote as part of the text.
+    Both programs split rows at tabs and do not interpret quotes.
 
     Example
     -------

@@ -1,4 +1,4 @@
-"""From a classifier's logits to names and calibrated probabilities.
+"""Turn a classifier's logits into names and calibrated probabilities.
 
 Authors
  * The afpt_plugin developers 2026
@@ -21,7 +21,10 @@ from afpt_plugin.scoring.windows import Scores
 
 
 class Predictions:
-    """What `PromptedClassifier` says, by its ``hparams.export`` and ``heads``."""
+    """The part of `PromptedClassifier` that turns logits into predictions.
+
+    It uses the classifier's ``hparams.export`` and ``heads``.
+    """
 
     @property
     def class_names(self):
@@ -32,7 +35,7 @@ class Predictions:
     def calibration(self):
         """How logits become probabilities (`Calibration`).
 
-        Of an export that does not say it, the backbone's own.
+        If the export has no calibration, it is the backbone's.
         """
         export = self.hparams.export
         if export.calibration:
@@ -41,7 +44,7 @@ class Predictions:
         return without_items(*own)
 
     def rank(self, logits, top_k=None):
-        """`Scores` of logits [B, n_classes]; ``top_k`` as in `classify_file`."""
+        """Make `Scores` of [B, n_classes]; ``top_k`` as in `classify_file`."""
         names = self.class_names
         if top_k is not None and (
             type(top_k) is not int or not 0 < top_k <= len(names)
@@ -61,9 +64,10 @@ class Predictions:
     def classify_batch(
         self, wavs: Tensor, lens=None, reject: bool = False
     ) -> Scores:
-        """Classify recordings; takes what `encode_batch` takes.
+        """Classify recordings.
 
-        With ``reject``, see `classify_file`.
+        The arguments are those of `encode_batch`; for ``reject``, see
+        `classify_file`.
 
         Returns
         -------
@@ -79,11 +83,11 @@ class Predictions:
         return self.name_none(logits, rows=self.rejection.rejects(margin))
 
     def forward(self, wavs, lens=None):
-        """Do what `classify_batch` does."""
+        """Call `classify_batch`."""
         return self.classify_batch(wavs, lens)
 
     def name_none(self, logits, top_k=None, rows=None):
-        """`Scores` that name no class: of silence, or of ``rows`` [B] alone."""
+        """Make `Scores` without a class name, in ``rows`` [B] or everywhere."""
         scores = self.rank(logits, top_k)
         nothing = None if top_k is None else [None] * top_k
         if rows is None:
@@ -98,11 +102,11 @@ class Predictions:
 
     @cached_property
     def rejection(self):
-        """When a recording is none of the classes (`Rejection`)."""
+        """The rule for "none of the classes" (`Rejection`)."""
         return fit_rejection(self.mods.clap, self.class_names)
 
     def log_probabilities(self, logits, head=None):
-        """Logs of a head's probabilities, by default of the one that ranks."""
+        """Log-probabilities of a head, by default of the one that ranks."""
         n_heads = n_summed(head or primary_head(self.heads))
         return self.calibration.log_probabilities(logits, n_heads)
 
@@ -120,10 +124,10 @@ class Predictions:
         return frames._replace(logits=found)
 
     def present(self, out_prob):
-        """Which classes are present, of log-probabilities [B, n_classes].
+        """Name the classes present, from log-probabilities [B, n_classes].
 
-        Of several labels, all above the export's threshold (B lists of names);
-        none where it has no threshold.
+        For several labels, these are all classes above the export's threshold
+        (B lists of names); the lists are empty if it has no threshold.
         """
         limit = self.calibration.threshold
         rows = out_prob.exp().tolist() if limit is not None else []

@@ -1,11 +1,12 @@
-"""None of these: is a recording nearer to the classes than to other sounds?
+"""Reject a recording as "none of these" if it is too far from the classes.
 
-Its margin is the highest cosine to a class minus the log-mean-exp of those to the
-background: AudioSet's labels, without those that are near a class. A margin is too
-low if captions of *other* classes have it, too: the threshold is above `SHARE` of
-theirs. Nothing is heard for it. The classes are those of the untuned template,
-whatever was learned: learning draws captions and recordings unequally far, so
-that captions would no longer say what is too low.
+A recording's margin is its highest cosine to a class minus the log-mean-exp of
+its cosines to the background: AudioSet's labels, without those near a class.
+The threshold on the margin comes from captions of *other* classes, without any
+recording: `SHARE` of these captions have a lower margin and are rejected. The
+classes are always embedded with the untuned template, since learning moves
+captions and recordings by different amounts, so that a threshold from captions
+would not fit recordings.
 
 >>> from afpt_plugin.backbones import load_clap
 >>> clap = load_clap("mini")
@@ -36,31 +37,32 @@ from afpt_plugin.errors import InputError
 from afpt_plugin.learners import Template
 from afpt_plugin.similarity import coarse_logits
 
-#: Of the captions of other classes, how many are rejected; chosen on development
-#: recordings, see ``docs/confidence.md``.
+#: Share of the captions of other classes that are rejected; chosen on
+#: development recordings, see ``docs/confidence.md``.
 SHARE = 0.8
 
-#: Captions of each class that the threshold comes from.
+#: Captions per other class that the threshold is computed from.
 N_CAPTIONS = 6
 
-# Two texts are near if fewer pairs of the background have a higher cosine.
+# Two texts are near if less than this share of the background's pairs have a
+# higher cosine.
 NEAR = 0.005
 
 BATCH_SIZE = 64
 
 
 class Rejection(NamedTuple):
-    """When a recording is none of the classes."""
+    """The rule by which a recording is none of the classes."""
 
-    classes: torch.Tensor  # [n_classes, D], the template's
+    classes: torch.Tensor  # [n_classes, D], with the untuned template
     background: torch.Tensor  # [n_texts, D]
-    texts: list  # what they say
-    sharpness: float  # of the log-mean-exp: the backbone's scale
-    threshold: float  # below it, a margin is too low
-    n_captions: int  # of other classes, behind the threshold
+    texts: list  # the background's texts
+    sharpness: float  # in the log-mean-exp: the backbone's scale
+    threshold: float  # margins below it are rejected
+    n_captions: int  # captions of other classes, used for the threshold
 
     def margin(self, whole):
-        """How much nearer a class is than the background, as cosines.
+        """How much nearer the best class is than the background, in cosines.
 
         Arguments
         ---------
@@ -79,11 +81,11 @@ class Rejection(NamedTuple):
         return own - other / self.sharpness
 
     def rejects(self, margin):
-        """Which margins [B] are those of none of the classes, [B]."""
+        """Which of the margins [B] are below the threshold, [B]."""
         return margin < self.threshold
 
     def facts(self):
-        """What was done, as JSON values."""
+        """How the rule was made, as JSON values."""
         return {
             "margin_below": self.threshold,
             "chosen_on": f"{self.n_captions} captions of other classes, "
@@ -94,7 +96,7 @@ class Rejection(NamedTuple):
 
 
 def read_background():
-    """AudioSet's labels of sounds, which mini-CLAP's weights name (list)."""
+    """Read AudioSet's labels of sounds from mini-CLAP's weights (list)."""
     with safe_open(WEIGHTS, framework="pt") as weights:
         header = weights.metadata()
     left_out = json.loads(header["left_out"])
@@ -102,7 +104,10 @@ def read_background():
 
 
 def read_sounds():
-    """Names of sounds to captions of them alone, of all that the package has."""
+    """Map each sound's name to its captions, from all captions in the package.
+
+    Captions of several sounds are left out.
+    """
     sounds = {}
     for path in sorted(CAPTION_FOLDER.glob("*.csv")):
         for row in read_table(path, ("caption", "label")):
@@ -124,7 +129,7 @@ def fit_rejection(clap, class_names, texts=None, sounds=None):
     texts : list of str, optional
         The background; by default `read_background`.
     sounds : dict, optional
-        Name to captions; by default `read_sounds`.
+        Maps names of sounds to captions; by default `read_sounds`.
 
     Returns
     -------
@@ -133,7 +138,7 @@ def fit_rejection(clap, class_names, texts=None, sounds=None):
     Raises
     ------
     InputError
-        If no text is left.
+        If no caption or no background text is left.
     """
     texts = read_background() if texts is None else texts
     sounds = read_sounds() if sounds is None else sounds
@@ -145,8 +150,8 @@ def fit_rejection(clap, class_names, texts=None, sounds=None):
     limit = pairs[different].quantile(1 - NEAR, interpolation="higher")
 
     def far(some):
-        """Which are near no class."""
-        # As much above it as the same pair may be rounded elsewhere.
+        """Which embeddings are near no class."""
+        # The tolerance covers different rounding of the same pair.
         return (coarse_logits(some, classes) <= limit + 1e-5).all(1)
 
     kept = far(words)

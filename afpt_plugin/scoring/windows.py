@@ -1,4 +1,4 @@
-"""What a classifier says about a recording: its classes, its windows, its frames.
+"""Scores of a recording, of its windows and of its frames.
 
 A recording that is longer than a window is cut into several; the last one ends
 where the recording ends, so it may overlap the one before. A shorter one is
@@ -17,31 +17,31 @@ from afpt_plugin.errors import InputError
 
 
 class Scores(NamedTuple):
-    """What SpeechBrain's classifiers return, in their order.
+    """The results of SpeechBrain's classifiers, in the same order.
 
-    ``out_prob`` holds logs of calibrated probabilities: of the classes among each
-    other, or, if a recording may have several, of each class for itself, see
-    `afpt_plugin.scoring.calibration`.
+    ``out_prob`` holds logs of calibrated probabilities, see
+    `afpt_plugin.scoring.calibration`. They sum to 1 over the classes, or, if a
+    recording may have several classes, each class has its own probability.
     """
 
     out_prob: torch.Tensor  # [B, n_classes]
-    score: torch.Tensor  # [B], the best of them, or [B, k]
-    index: torch.Tensor  # [B] or [B, k], their classes
-    text_lab: list  # their names: B texts, or B lists of k
+    score: torch.Tensor  # [B], the highest values of out_prob, or [B, k]
+    index: torch.Tensor  # [B] or [B, k], the classes of these values
+    text_lab: list  # names of these classes: B texts, or B lists of k
 
 
 class FrameScores(NamedTuple):
     """The fine logits of a recording over time.
 
-    Where a backbone hears nothing (mini-CLAP: digital silence), there is no
-    frame. The fine logit of a window is the mean of its frames' logits, weighted
-    towards the best ones.
+    There are no frames where the backbone hears nothing (for mini-CLAP, in
+    digital silence). The fine logit of a window is a mean of its frames' logits
+    that weights the best frames most.
     """
 
     logits: torch.Tensor  # [T, n_classes], scaled cosines
     start: torch.Tensor  # [T], in seconds from the recording's start
     center: torch.Tensor  # [T], in seconds, ascending
-    extent: torch.Tensor  # [T, 2], from when to when no other frame is nearer
+    extent: torch.Tensor  # [T, 2], start and end of the time nearest to a frame
 
 
 class RecordingScores(NamedTuple):
@@ -49,17 +49,17 @@ class RecordingScores(NamedTuple):
 
     seconds: float  # length of the recording
     start: torch.Tensor  # [W], in seconds
-    weight: torch.Tensor  # [W], the share that no window before it has
+    weight: torch.Tensor  # [W], share of the time not in an earlier window
     logits: torch.Tensor  # [W, n_classes], of the ensemble or the only head
-    frames: FrameScores | None  # None of a learner without fine scores
+    frames: FrameScores | None  # None for a learner without fine scores
     margin: torch.Tensor | None = None  # [W], NaN if nothing is rejected
 
     def mean_logits(self):
-        """Mean of the windows, each with its weight, [n_classes]."""
+        """Weighted mean of the windows' logits, [n_classes]."""
         return self.weight @ self.logits
 
     def mean_margin(self):
-        """Likewise of the windows' margins, []."""
+        """Weighted mean of the windows' margins, []."""
         return self.weight @ self.margin
 
 
@@ -75,7 +75,7 @@ def window_starts(n_samples, size):
 
 
 def cut_windows(blocks, size):
-    """Cut a recording that comes in blocks, as `window_starts` says.
+    """Cut a recording that comes in blocks into the windows of `window_starts`.
 
     Arguments
     ---------
@@ -87,7 +87,7 @@ def cut_windows(blocks, size):
     Yields
     ------
     torch.Tensor
-        [size], or all of a shorter recording.
+        A window [size], or the whole of a shorter recording.
 
     Example
     -------
@@ -108,12 +108,12 @@ def cut_windows(blocks, size):
 
 
 def cut_batch(wavs, lens=None):
-    """Cut a batch of SpeechBrain's into its waveforms.
+    """Split a SpeechBrain batch into its waveforms.
 
     Arguments
     ---------
     wavs : torch.Tensor
-        Mono, of floats, [B, samples] or [samples].
+        Mono, floating point, [B, samples] or [samples].
     lens : torch.Tensor, optional
         Relative lengths, [B], 1 for the longest; by default all 1.
 
@@ -122,7 +122,7 @@ def cut_batch(wavs, lens=None):
     sigs : list of torch.Tensor
         B waveforms, [samples] each.
     longest : int
-        Samples of the batch.
+        Length of the batch, in samples.
 
     Raises
     ------
@@ -162,7 +162,7 @@ def cut_batch(wavs, lens=None):
 
 
 def by_recording(sigs, size, batch_size, keep):
-    """Cut recordings into windows that share batches, and sort what is kept.
+    """Process windows of recordings in batches; return results by recording.
 
     Arguments
     ---------
@@ -173,12 +173,13 @@ def by_recording(sigs, size, batch_size, keep):
     batch_size : int
         Windows in a batch.
     keep : callable
-        Takes a batch, a list of windows, and gives tensors with a row for each.
+        Takes a batch, a list of windows, and returns tensors with a row per
+        window.
 
     Returns
     -------
     list of tuple of torch.Tensor
-        Of each recording, what was kept of its windows, on the CPU.
+        For each recording, the rows of its windows, on the CPU.
 
     Raises
     ------
@@ -210,7 +211,7 @@ def by_recording(sigs, size, batch_size, keep):
 
     clips = cut()
     while batch := list(islice(clips, batch_size)):
-        # What is kept must not lie between buffers that come and go.
+        # Copy the results, so that they do not fragment the batches' memory.
         kept.append([part.cpu().clone() for part in keep(batch)])
     split = [torch.cat(part).split(counts) for part in zip(*kept, strict=True)]
     return list(zip(*split, strict=True))
@@ -226,9 +227,9 @@ def join_windows(n_samples, size, rate, logits, frames=None):
     size : int
         Length of a window, in samples.
     rate : int
-        Samples a second.
+        Samples per second.
     logits : torch.Tensor
-        Of the windows, [W, n_classes].
+        Logits of the windows, [W, n_classes].
     frames : tuple of torch.Tensor, optional
         Logits of the windows' frames [W, T, n_classes], a mask of the real
         ones [W, T], and their centers in samples of the window [T].
@@ -247,7 +248,7 @@ def join_windows(n_samples, size, rate, logits, frames=None):
     seconds, window = n_samples / rate, size / rate
     start = torch.tensor(window_starts(n_samples, size)).double() / rate  # [W]
     ends = (start + window).clamp(max=seconds)
-    # What a window adds begins where the one before it ends.
+    # The new time in a window begins where the previous window ends.
     begins = torch.cat([torch.zeros_like(ends[:1]), ends[:-1]])
     weight = ((ends - begins) / seconds).float()  # [W]
     if frames is None:
@@ -259,9 +260,9 @@ def join_windows(n_samples, size, rate, logits, frames=None):
     once[1:] &= center[1:] >= begins[1:, None]
     keep = mask & once
     if not keep.any():
-        # A recording shorter than a frame was looped: it has the first one.
+        # A recording shorter than a frame was looped; keep its first frame.
         keep[0, int(mask[0].int().argmax())] = True
-    # Where nothing is heard belongs to no frame, so `keep` is applied last.
+    # Time in which nothing is heard belongs to no frame, so apply `keep` last.
     once |= keep
     center, order = center[once].clamp(max=seconds).sort(stable=True)
     real = keep[once][order]

@@ -1,4 +1,4 @@
-"""How a Brain trains: step by step, as a CUDA graph, or several runs at once.
+"""Training steps of a Brain: one by one, as CUDA graphs, or of several runs.
 
 Authors
  * The afpt_plugin developers 2026

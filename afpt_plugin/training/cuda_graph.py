@@ -1,13 +1,13 @@
-"""A training step as one CUDA graph: captured once for a shape, then replayed.
+"""A training step as one CUDA graph: captured once per shape, then replayed.
 
-A step through a text tower is some 2,000 small kernels. Python launches them
-more slowly than a GPU runs them, so a step takes as long as Python needs. The
+A step through a text tower launches some 2,000 small kernels. Python launches
+them more slowly than a GPU runs them, so Python's speed limits the step. The
 class names never change and batches have one shape, so forward and backward
-pass are recorded once, and a replay is a single launch.
+pass are recorded once, and each replay is a single launch.
 
-The optimizer is not recorded: its few kernels are launched while the graph is
-still running and cost no time, and so clipping, schedules, checkpoints and any
-optimizer stay as SpeechBrain has them.
+The optimizer is not recorded. Its few kernels are launched while the graph is
+still running and so cost no time, and clipping, schedules, checkpoints and any
+optimizer work as in SpeechBrain.
 
 Authors
  * The afpt_plugin developers 2026
@@ -22,25 +22,26 @@ from afpt_plugin.data.gpu_batches import Batch
 
 logger = get_logger(__name__)
 
-#: Shapes of batches that get a graph of their own; others are launched kernel by kernel.
+#: The most batch shapes with a graph; others are launched kernel by kernel.
 MAX_GRAPHS = 8
 
 
 class CapturedStep:
-    """Forward and backward pass of a batch, by graph where one can be had.
+    """Forward and backward pass of a batch, by a graph where possible.
 
-    A shape is launched kernel by kernel the first time, since the last batch of an epoch may
-    be the only one of its kind, and recorded the second time.
+    The first batch of a shape is launched kernel by kernel, since the last
+    batch of an epoch may be the only one of its shape. The second one is
+    recorded.
 
     Arguments
     ---------
     function : callable
         Takes batches with tensors, see `Batch`, and returns for each a dict of
-        tensors and the loss, a scalar. It may not look at any value on the GPU.
+        tensors and the loss, a scalar. It must not read any value from the GPU.
     parameters : list of torch.nn.Parameter
-        What gets gradients.
+        The parameters that get gradients.
     factor : int
-        Batches whose gradients are added up to one step of the optimizer.
+        Number of batches whose gradients are summed for one optimizer step.
 
     Example
     -------
@@ -63,13 +64,13 @@ class CapturedStep:
         self.pool = None
 
     def __call__(self, batches):
-        """Run batches, and add the gradients of all to the parameters'.
+        """Run batches, and add their gradients to those of the parameters.
 
         Returns
         -------
         list of tuple
-            For each batch what the function returned, not differentiable, to
-            be read before the next call.
+            The function's results for each batch, detached. They must be read
+            before the next call.
         """
         tensors = {
             (number, name): tensor
@@ -94,7 +95,7 @@ class CapturedStep:
             if gradient is None:
                 continue
             if parameter.grad is None:
-                # A copy: the graph writes into its own at the next replay.
+                # Copy it: the next replay overwrites the graph's own gradient.
                 parameter.grad = gradient.clone()
             else:
                 parameter.grad += gradient
@@ -116,7 +117,7 @@ class CapturedStep:
         return found, gradients
 
     def _capture(self, tensors):
-        """The graph, its inputs and its outputs; None if it cannot be had."""
+        """Capture a graph; return it with its inputs and outputs, or None."""
         inputs = {
             key: tensor.to(self.device).clone()
             for key, tensor in tensors.items()
@@ -130,13 +131,13 @@ class CapturedStep:
         current = torch.cuda.current_stream(self.device)
         stream.wait_stream(current)
         strict = torch.cuda.get_sync_debug_mode()
-        # What is drawn here would be missing in the step itself.
+        # Draws here must not advance the generator of the step itself.
         with torch.random.fork_rng([self.device]):
             try:
-                # What libraries do when first called; and a look at a value
-                # is found here, for a capture that fails is not left clean.
+                # A first run lets libraries initialize. It also reveals a read
+                # of a GPU value, since a failed capture leaves a bad state.
                 with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")  # it is a prototype
+                    warnings.simplefilter("ignore")  # a prototype feature
                     torch.cuda.set_sync_debug_mode("error")
                 with torch.cuda.stream(stream):
                     self._run(batches)

@@ -1,9 +1,9 @@
-"""Runs that learn at the same time: one pass of the text tower for all.
+"""Runs that train at the same time and share each pass of the text tower.
 
-Seeds of one cell put different contexts in front of the same class names, so
-their training steps can share a pass of the tower. Each run stays what it is,
-with a Brain, an optimizer, an order of its batches and a folder of its own. It
-goes on alone until its next training step, and there waits for the others:
+Runs that differ only in the seed put different contexts in front of the same
+class names, so their training steps can share a pass of the tower. Each run
+keeps its own Brain, optimizer, order of batches and folder. It proceeds alone
+until its next training step, and there waits for the others:
 
 >>> said = []
 >>> def make(name):
@@ -15,8 +15,8 @@ goes on alone until its next training step, and there waits for the others:
 >>> said
 ['one', 'two']
 
-Runs are threads that never run at the same time, so that whatever a process has
-only once (the log, random numbers) belongs to one of them at a time.
+Runs are threads of which only one is active at a time, so that it alone uses
+the global state of the process (the log, random numbers).
 
 Authors
  * The afpt_plugin developers 2026
@@ -35,12 +35,12 @@ class Stopped(BaseException):
 
 
 def current_run():
-    """The `JointRun` that this thread is, or None."""
+    """Return the `JointRun` that is the current thread, or None."""
     return getattr(_OWN, "current_run", None)
 
 
 class JointRun(threading.Thread):
-    """A run that takes its training steps together with others.
+    """A run that takes its training steps together with other runs.
 
     Arguments
     ---------
@@ -60,7 +60,7 @@ class JointRun(threading.Thread):
         self._log = logging.root.handlers[:], logging.root.level
 
     def run(self):
-        """Be the thread."""
+        """Run the function, as the thread's body."""
         _OWN.current_run = self
         self._may_go.acquire()
         try:
@@ -72,7 +72,7 @@ class JointRun(threading.Thread):
         self._rests.release()
 
     def go_on(self):
-        """Let it run until its next training step, or its end."""
+        """Let the run proceed until its next training step or its end."""
         outside = logging.root.handlers[:], logging.root.level
         logging.root.handlers[:], logging.root.level = self._log
         self._may_go.release()
@@ -83,7 +83,7 @@ class JointRun(threading.Thread):
             logging.root.handlers[:], logging.root.level = outside
 
     def step(self, brain, batch):
-        """Wait for the others; the batch's outputs and loss are returned."""
+        """Wait for the other runs; return the batch's outputs and loss."""
         self.asked = brain, batch
         self._rests.release()
         self._may_go.acquire()
@@ -106,7 +106,7 @@ class JointRuns:
         self._steps = {}
 
     def run(self):
-        """Run all; what each raised is returned, or None."""
+        """Run all; return the exception that each raised, or None."""
         alive = self.runs
         for each in alive:
             each.start()
@@ -125,7 +125,7 @@ class JointRuns:
         return [each.error for each in self.runs]
 
     def _step(self, alive):
-        """Answer all that ask, those that are alike in one pass."""
+        """Answer all waiting runs, those of like Brains in one pass."""
         groups = []
         for each in alive:
             brain = each.asked[0]
@@ -142,9 +142,9 @@ class JointRuns:
                 each.answer = answer
 
     def _step_of(self, brains):
-        """The `CapturedStep` of some Brains."""
+        """Return the `CapturedStep` of some Brains."""
         if brains not in self._steps:
-            # Whoever has gone does not come back.
+            # Drop the steps of finished runs, which do not come back.
             self._steps = {
                 known: step
                 for known, step in self._steps.items()
@@ -169,7 +169,7 @@ def _are_alike(one, other):
 
 
 def forward_together(brains, batches):
-    """Outputs and loss of each Brain's batch, from one pass of the tower."""
+    """Compute each Brain's outputs and loss in one pass of the tower."""
     learners = [brain.learner for brain in brains]
     with brains[0].training_ctx:
         classes = learners[0].classes_of(learners, brains[0].clap)

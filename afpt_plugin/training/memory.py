@@ -1,4 +1,4 @@
-"""Memory: how much is free, and giving it back.
+"""Find out how much memory is free, and return unused memory to the system.
 
 Authors
  * The afpt_plugin developers 2026
@@ -11,13 +11,13 @@ from contextlib import suppress
 
 import torch
 
-# A constant of <malloc.h>; larger blocks than these go back when they are free.
+# A constant of <malloc.h>: the size above which freed blocks are returned.
 M_MMAP_THRESHOLD = -3
 BLOCK_BYTES = 2**20
 
 
 def free_bytes(device):
-    """Memory that nobody uses on a device; 0 where the platform does not tell.
+    """Free memory of a device, in bytes; 0 if the platform does not report it.
 
     Example
     -------
@@ -35,12 +35,12 @@ def free_bytes(device):
 
 @functools.cache
 def give_blocks_back():
-    """Have glibc give each large block back as soon as it is free.
+    """Make glibc return each large block to the system as soon as it is free.
 
-    Left to itself it keeps them, and the process grows chunk by chunk although
-    no tensor is alive (blocks of one size, from equal padding, do not help):
-    100 classes of a BERT-base in chunks of 16 take 4.2 GB, and 2.3 GB so.
-    Elsewhere than on glibc it does nothing.
+    By default, glibc keeps such blocks, and the process grows with each chunk
+    although no tensor is alive; padding all chunks to one size does not help.
+    100 classes of a BERT-base in chunks of 16 take 4.2 GB by default, and 2.3
+    GB with this setting. Without glibc, this function does nothing.
     """
     with suppress(AttributeError, OSError, TypeError):
         ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, BLOCK_BYTES)

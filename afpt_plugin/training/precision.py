@@ -1,10 +1,10 @@
-"""In which precision a GPU multiplies matrices of float32.
+"""The precision in which a GPU multiplies float32 matrices.
 
-``fp32`` is full float32. ``tf32`` rounds the factors of a product to 10 bits
-(SpeechBrain allows it unless told otherwise, so it is what a GPU does by
-default). ``bf16`` computes the text tower's class prompts with copies of its
-weights in bfloat16, see `TextEncoder`. Contexts, logits, loss and optimizer are
-in full float32 in all of them.
+``fp32`` is full float32. ``tf32`` rounds the factors of a product to 10 bits;
+it is a GPU's default here, since SpeechBrain allows it unless told otherwise.
+``bf16`` computes the text tower's class prompts with copies of its weights in
+bfloat16, see `TextEncoder`. Contexts, logits, loss and optimizer use full
+float32 in every case.
 
 Authors
  * The afpt_plugin developers 2026
@@ -17,7 +17,7 @@ import torch
 
 
 def set_tf32(precision=None):
-    """Allow TF32 or not, as ``--precision`` says or, without it, SpeechBrain."""
+    """Allow TF32 or not by ``--precision``, or by SpeechBrain's setting."""
     allowed = "allow_tf32" in sb.utils.quirks.applied_quirks
     if precision in ("fp32", "tf32"):
         allowed = precision == "tf32"
@@ -26,7 +26,7 @@ def set_tf32(precision=None):
 
 
 def name_precision(precision, device):
-    """What a run's precision is in truth: float32 may be TF32 on a GPU.
+    """Name a run's actual precision: on a GPU, float32 may be TF32.
 
     Example
     -------
@@ -41,9 +41,9 @@ def name_precision(precision, device):
 
 @contextmanager
 def full_float32(device):
-    """Multiply in full float32 in a ``with`` block, also under autocast.
+    """Multiply in full float32 in a ``with`` block, even under autocast.
 
-    Cosines times a scale of up to 100 need it.
+    Cosines need this precision, since a scale of up to 100 amplifies errors.
     """
     flags = torch.backends.cuda.matmul
     before, flags.allow_tf32 = flags.allow_tf32, False

@@ -1,4 +1,4 @@
-"""How a Brain takes a training step: as SpeechBrain, by graph, or with others.
+"""A Brain whose training steps are SpeechBrain's, graphs, or joint with others.
 
 Authors
  * The afpt_plugin developers 2026
@@ -17,32 +17,32 @@ logger = get_logger(__name__)
 
 
 class StepBrain(sb.Brain):
-    """A Brain that may take its steps by graph, or together with others.
+    """A Brain that can take its steps as CUDA graphs, or together with others.
 
-    On a GPU it captures its steps and keeps its items there.
+    On a GPU, it captures its steps and keeps its items in the GPU's memory.
 
-    In several processes (DDP) and with ``fp16``, whose loss scale changes,
+    With several processes (DDP), and with ``fp16``, whose loss scale changes,
     steps are launched kernel by kernel.
     """
 
     #: Applied to the embeddings in training.
     augment = torch.nn.Identity()
-    #: What is random in a step depends on this and the step.
+    #: The randomness in a step depends only on this seed and the step.
     seed = 0
-    #: True while `compute_objectives` may not read a value.
+    #: True while `compute_objectives` must not read values from the GPU.
     is_captured = False
     captured = given_classes = None
 
     def print_trainable_parameters(self):
-        """Say nothing where nothing is trained, which is no fault."""
+        """Print nothing if nothing is trained, which is no mistake here."""
         if any(p.requires_grad for p in self.modules.parameters()):
             super().print_trainable_parameters()
 
     def collect(self, batch, outputs):
-        """Read a training batch's outputs, which a graph cannot."""
+        """Read a training batch's outputs, which is impossible in a graph."""
 
     def make_dataloader(self, dataset, stage, *args, **kwargs):
-        """As in SpeechBrain; on a GPU the items stay there, if they fit."""
+        """Make SpeechBrain's loader; on a GPU, keep items there if they fit."""
         if self.keeps_items(kwargs):
             dataset = on_device(dataset, torch.device(self.device))
             if hasattr(dataset, "collate"):
@@ -50,7 +50,7 @@ class StepBrain(sb.Brain):
         return super().make_dataloader(dataset, stage, *args, **kwargs)
 
     def keeps_items(self, loader_kwargs):
-        """Whether sets go to the device: it is a GPU, and nobody else reads."""
+        """Whether to keep sets on a GPU: not if worker processes read them."""
         on_gpu = torch.device(self.device).type == "cuda"
         return on_gpu and not loader_kwargs.get("num_workers")
 
@@ -75,14 +75,14 @@ class StepBrain(sb.Brain):
         )
 
     def forward_pass(self, batch, classes=None):
-        """A training batch's outputs and loss, without a look at any value.
+        """Compute a training batch's outputs and loss; read no value.
 
         Arguments
         ---------
         batch : Batch
             From `prepare`.
         classes : Classes, optional
-            Of the learner, if they have been computed.
+            The learner's classes, if they have been computed.
         """
         self.is_captured, self.given_classes = True, classes
         try:
@@ -101,21 +101,21 @@ class StepBrain(sb.Brain):
         return Batch(batch.id, tensors)
 
     def seed_step(self):
-        """Let what is random depend on the step alone: noise and dropout.
+        """Seed noise and dropout by the step alone.
 
-        Not on what was drawn before, so that a resumed run draws the same.
+        They do not depend on earlier draws, so a resumed run draws the same.
         """
         factor = self.grad_accumulation_factor
         step = self.optimizer_step * factor + self.step % factor
         place = step * 2**10 + (get_rank() or 0)
         seed = (self.seed * 2**40 + place) % 2**63
-        # `torch.manual_seed` looks for every kind of device: 2 ms a step.
+        # `torch.manual_seed` checks every kind of device, 2 ms per step.
         torch.default_generator.manual_seed(seed)
         if self.device != "cpu":
             torch.get_device_module(self.device).manual_seed(seed)
 
     def fit_batch(self, batch):
-        """As in SpeechBrain, but by `CapturedStep`, or together with others."""
+        """Take a step as SpeechBrain, by `CapturedStep`, or with other runs."""
         self.seed_step()
         batch = self.prepare(batch.to(self.device))
         member = current_run()
@@ -130,7 +130,7 @@ class StepBrain(sb.Brain):
         if should_step:
             self.optimizers_step()
         loss = loss.cpu()  # waits for the GPU
-        # Copies, for a graph writes into its own at the next replay.
+        # Copy them, since the next replay overwrites the graph's outputs.
         self.collect(batch, {name: o.clone() for name, o in outputs.items()})
         self.check_loss_isfinite(loss)
         self.on_fit_batch_end(batch, outputs, loss, should_step)

@@ -1,11 +1,11 @@
 """
 Creates the manifests of DCASE2019 task 4 (DESED's real recordings).
 
-The validation set has 1,168 recordings of 10 s and the public evaluation set
-692, of 10 classes. Both list events (a class from an onset to an offset); a
-recording's labels are the classes of its events. Training on captions needs no
-training set, training on recordings the weakly labeled one (1,578 recordings);
-a part of a set (fewer rows in its metadata) will do as well.
+The validation set has 1,168 recordings of 10 s, and the public evaluation set
+has 692, with 10 classes. Both list events (a class from an onset to an offset);
+a recording's labels are the classes of its events. Training on captions needs
+no training set; training on recordings needs the weakly labeled one (1,578
+recordings). A part of a set (fewer rows in its metadata) works as well.
 
 https://github.com/turpaultn/DCASE2019_task4
 
@@ -33,8 +33,8 @@ logger = get_logger(__name__)
 DCASE2019_DOWNLOAD_URL = (
     "https://zenodo.org/record/3588172/files/DESEDpublic_eval.tar.gz"
 )
-# By subset. Before 2020 the metadata was called .csv; DESED's later versions
-# have a folder of the same name inside audio/validation.
+# Paths by subset. Before 2020 the metadata ended in .csv; later versions of
+# DESED have a folder of the same name inside audio/validation.
 METADATA = {
     "validation": (
         "metadata/validation/validation.tsv",
@@ -47,7 +47,7 @@ AUDIO = {
     "public": ("audio/eval/public",),
 }
 COLUMNS = ("filename", "onset", "offset", "event_label")
-# What may be learned from: labels without times
+# Metadata of the training set: labels without times
 TRAIN_METADATA = ("metadata/train/weak.tsv", "metadata/train/weak.csv")
 TRAIN_AUDIO = "audio/train/weak"
 TRAIN_COLUMNS = ("filename", "event_labels")
@@ -56,7 +56,7 @@ TRAIN_REMEDY = (
     "or learn from captions"
 )
 
-# {YouTube's ID}_{from}_{to}.wav, with a Y before it but in the public set
+# {YouTube's ID}_{from}_{to}.wav; except in the public set, a Y comes first.
 FILENAME = re.compile(r"Y?([\w-]{11})_\d+(\.\d+)?_\d+(\.\d+)?\.wav", re.ASCII)
 WRONG_NAME = "its name is not Y{YouTube's ID}_{from}_{to}.wav"
 
@@ -104,9 +104,9 @@ def prepare_dcase2019(
     manifests.
 
     ``<save_folder>/test.csv`` lists the tested recordings, ``train.csv`` (only
-    ``with_train``) the weakly labeled ones, and ``prepare.json`` says how the
-    lists were made. Tested recordings without an event are left out, as the
-    paper's authors do; ``prepare.json`` names them.
+    ``with_train``) lists the weakly labeled ones, and ``prepare.json`` says how
+    the lists were made. Tested recordings without an event are left out, as by
+    the paper's authors; ``prepare.json`` names them.
 
     Arguments
     ---------
@@ -142,7 +142,7 @@ def prepare_dcase2019(
         )
 
     def fetch():
-        """Download the recordings, if they can be."""
+        """Download the recordings, if the subset can be downloaded."""
         if subset != "public":
             raise InputError(
                 f"download: the recordings of the {subset} subset are cut from "
@@ -162,7 +162,7 @@ def prepare_dcase2019(
     metadata_path = next(
         root / name for name in METADATA[subset] if (root / name).is_file()
     )
-    events = {}  # of every recording
+    events = {}  # maps every recording to its events
     for row in read_table(metadata_path, COLUMNS, delimiter="\t"):
         events.setdefault(row["filename"], []).append(row)
     folders = [root / name for name in AUDIO[subset] if (root / name).is_dir()]
@@ -214,7 +214,7 @@ def prepare_dcase2019(
 
 
 def _read_weak_rows(root):
-    """Rows of the weakly labeled training set."""
+    """Read the rows of the weakly labeled training set."""
     found = [root / name for name in TRAIN_METADATA if (root / name).is_file()]
     audio = root / TRAIN_AUDIO
     if not found or not audio.is_dir():
@@ -242,13 +242,13 @@ def _read_weak_rows(root):
 
 
 def _source(name):
-    """YouTube's ID of the video that a recording was cut from, or nothing."""
+    """Return the YouTube ID of a recording's source video, or nothing."""
     match = FILENAME.fullmatch(name)
     return match[1] if match else ""
 
 
 def _is_eventless(events):
-    """Tell whether the metadata names a recording and nothing else."""
+    """Whether the metadata lists a recording without any event."""
     return all(
         row["onset"] == row["offset"] == row["event_label"] == ""
         for row in events
@@ -286,7 +286,7 @@ def _find_event_problem(row):
         onset, offset = float(row["onset"]), float(row["offset"])
     except ValueError:
         onset = offset = math.nan
-    if not 0 <= onset < offset < math.inf:  # false of NaN, too
+    if not 0 <= onset < offset < math.inf:  # also catches NaN
         return (
             f"wrong time: onset {row['onset']!r} and offset {row['offset']!r} "
             "are not a start and a later end in seconds"

@@ -1,10 +1,9 @@
 """
 Creates the manifests of ESC-50.
 
-ESC-50 has 2,000 recordings of 5 s, 40 of each of 50 classes, in five folds.
-Where training sees captions only, every recording is test material; otherwise
-some folds are. A part of the data set (fewer rows in its metadata) will do as
-well.
+ESC-50 has 2,000 recordings of 5 s, 40 for each of 50 classes, in five folds. If
+training uses only captions, all recordings are tested; otherwise some folds
+are. A part of the data set (fewer rows in its metadata) works as well.
 
 https://github.com/karolpiczak/ESC-50
 
@@ -32,7 +31,7 @@ COLUMNS = ("filename", "fold", "target", "category")
 # {fold}-{Freesound's number}-{take}-{target}.wav
 FILENAME = re.compile(r"(\d+)-\d+-[A-Z]-(\d+)\.wav")
 
-# How the metadata numbers its categories: position = `target`.
+# The categories in the order of their numbers, `target`, in the metadata.
 # fmt: off
 ESC50_CATEGORIES = (
     "dog", "rooster", "pig", "cow", "frog",
@@ -119,7 +118,7 @@ def prepare_esc50(
 
 
 def _find_problem(row):
-    """Describe what contradicts itself in a row (str), or return None."""
+    """Describe a contradiction within a row (str), or return None."""
     if row["category"] not in ESC50_CATEGORIES:
         return f"wrong label: category {row['category']!r} is unknown"
     target = str(ESC50_CATEGORIES.index(row["category"]))

@@ -26,7 +26,7 @@ from afpt_plugin.samples import write_esc50
 
 
 def run(arguments):
-    """Run one experiment; its `RunResults` are returned.
+    """Run one experiment; return its `RunResults`.
 
     Arguments
     ---------
@@ -44,9 +44,9 @@ def run(arguments):
     sb.create_experiment_directory(
         hparams["output_folder"], hparams_file, overrides
     )
-    # Check the recordings: the data set's, or the samples in its place
+    # Check the recordings of the data set, or the samples
     data = prepare_data(task, prepare_esc50, write_esc50, hparams["data"])
-    # Encode all items; make what is learned, and what it is compared with
+    # Encode all items; set up the learner and its baseline
     clap = load_clap(hparams["clap"], hparams["weights"], run_opts.device)
     made = set_up(
         task,

@@ -1,10 +1,10 @@
 """
 Creates the manifests of FSDKaggle2019.
 
-FSDKaggle2019's test set has 4,481 recordings from Freesound of 80 classes, with
-one label or several each. Training on captions needs neither of the two
-training sets, training on recordings the curated one (4,970 recordings); a part
-of a set (fewer rows in its metadata) will do as well.
+FSDKaggle2019's test set has 4,481 recordings from Freesound with 80 classes;
+each has one or more labels. Training on captions needs neither of the two
+training sets; training on recordings needs the curated one (4,970 recordings).
+A part of a set (fewer rows in its metadata) works as well.
 
 https://zenodo.org/record/3612637
 
@@ -31,23 +31,23 @@ from afpt_plugin.task import Task
 logger = get_logger(__name__)
 
 FSD2019_DOWNLOAD_URL = "https://zenodo.org/record/3612637/files"
-# The metadata, by which the data set is found, comes last.
+# The metadata comes last, since the data set counts as found if it is there.
 ARCHIVES = ("FSDKaggle2019.audio_test.zip", "FSDKaggle2019.meta.zip")
-# Copies spell the folders in two ways.
+# Copies of the data set spell the folders in two ways.
 METADATA = (
     "FSDKaggle2019.meta/test_post_competition.csv",
     "FSDKaggle2019_meta/test_post_competition.csv",
 )
 AUDIO = ("FSDKaggle2019.audio_test", "FSDKaggle2019_audio_test")
-# What may be learned from
+# The training set
 TRAIN_ARCHIVE = "FSDKaggle2019.audio_train_curated.zip"
 TRAIN_METADATA = "train_curated_post_competition.csv"
 TRAIN_AUDIO = (
     "FSDKaggle2019.audio_train_curated",
     "FSDKaggle2019_audio_train_curated",
 )
-# Of these, the data set's README says that the label is wrong; 1d44b0bd.wav
-# holds no signal.
+# Training recordings that are corrupted: the data set's README says that their
+# labels are wrong; 1d44b0bd.wav holds no signal.
 TRAIN_CORRUPTED = (
     *("f76181c4.wav", "77b925c2.wav", "6a1f682a.wav"),
     *("c7db12aa.wav", "7752cc8a.wav", "1d44b0bd.wav"),
@@ -144,7 +144,7 @@ def prepare_fsd2019(
     def fetch(archives=ARCHIVES, folder=data_folder):
         """Download the archives that are not unpacked yet."""
         for archive in archives:
-            # An earlier call may have been interrupted between the two.
+            # An earlier call may have been interrupted between two archives.
             if not Path(folder, archive.removesuffix(".zip")).exists():
                 download_and_unpack(f"{FSD2019_DOWNLOAD_URL}/{archive}", folder)
 
@@ -174,7 +174,7 @@ def prepare_fsd2019(
 
 
 def _read_rows(root, metadata_path, folders, archive, corrupted=()):
-    """Rows of a part of the data set, but for recordings known as corrupted."""
+    """Read a part's rows, without recordings that are known as corrupted."""
     remedy = f"Unpack {ARCHIVES[1]} from {FSD2019_DOWNLOAD_URL} there"
     metadata = read_table(metadata_path, COLUMNS, remedy=remedy)
     audio = next((root / a for a in folders if (root / a).is_dir()), None)

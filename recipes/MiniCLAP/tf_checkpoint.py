@@ -2,8 +2,8 @@
 
 A checkpoint is an index, which is a LevelDB table of protocol buffers (a
 ``BundleEntryProto`` for each variable: type, shape, offset, size), and a data
-file in which the variables lie one after another. Only uncompressed tables,
-one data file and float32 are read, which is what YAMNet's SavedModel has.
+file in which the variables follow one another. This module reads only what
+YAMNet's SavedModel has: uncompressed tables, one data file and float32.
 
 Format: ``tensorflow/core/util/tensor_bundle/tensor_bundle.h`` and
 ``tensorflow/core/protobuf/tensor_bundle.proto`` in TensorFlow's repository.
@@ -43,7 +43,8 @@ def read_tf_checkpoint(index, data):
     Raises
     ------
     ValueError
-        If the index is not such a table, or names what the data do not hold.
+        If the index is not such a table, or lists variables that the data file
+        does not hold.
 
     Example
     -------
@@ -58,7 +59,7 @@ def read_tf_checkpoint(index, data):
             "the index does not end as a TensorFlow checkpoint's does"
         )
     try:
-        # The first handle is that of the meta index, the second of the index.
+        # The first handle points to the meta index, the second to the index.
         _, position = _varint(footer, 0)
         _, position = _varint(footer, position)
         handle = footer[position:]
@@ -87,7 +88,7 @@ def _values(fields, data):
 
 
 def _entries(table, handle):
-    """Keys and values of the block at a handle, whose keys share prefixes."""
+    """Yield keys and values of the block at a handle; keys share prefixes."""
     start, position = _varint(handle, 0)
     size, _ = _varint(handle, position)
     if table[start + size] != 0:
@@ -106,7 +107,7 @@ def _entries(table, handle):
 
 
 def _fields(message):
-    """Fields of a protocol buffer by number; of repeated ones the last."""
+    """Map a protocol buffer's field numbers to values; the last repeat wins."""
     return dict(_iterate_fields(message))
 
 

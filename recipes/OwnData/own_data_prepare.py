@@ -1,10 +1,10 @@
 """
-Creates the manifests of somebody's own labeled recordings.
+Creates the manifests of a user's own labeled recordings.
 
-They come as a folder with a folder for each class, as a table or as a data set
-of Hugging Face, see `afpt_plugin.data.own_data`. Where training sees text only,
-every recording is test material; otherwise some folds are, or the rows whose
-split is test.
+They come as a folder with a folder for each class, as a table, or as a data set
+of Hugging Face, see `afpt_plugin.data.own_data`. If training uses only text,
+all recordings are tested; otherwise some folds are, or the rows whose split is
+test.
 
 Authors
  * The afpt_plugin developers 2026
@@ -18,27 +18,27 @@ from afpt_plugin.data.own_data import COLUMNS, read_own_data
 from afpt_plugin.data.tables import read_class_names
 from afpt_plugin.errors import InputError
 
-# What the option `own_data` may name, beside the columns of a table.
+# Keys of the option `own_data`, in addition to the columns of a table.
 OPTIONS = ("class_names", "multi_label", "clip_seconds")
 
 
 def find_own_data(options):
     """
-    Reads what the recordings are called and labeled; none is decoded.
+    Reads the names and labels of the recordings, but decodes none of them.
 
     Arguments
     ---------
     options : dict
         The YAML's ``data``: ``data_folder``, ``feature_folder`` (where the
-        recordings of a data set of Hugging Face are unpacked) and ``own_data``,
-        a list of pairs: what the data calls a column (``label: category``),
-        ``multi_label`` as in `read_own_data`, ``class_names`` (a list, or a file
-        with a name on each line), ``clip_seconds``.
+        recordings of a data set of Hugging Face are unpacked) and ``own_data``.
+        This is a list of pairs: names of the data's columns (``label:
+        category``), ``multi_label`` as in `read_own_data`, ``class_names`` (a
+        list, or a file with a name on each line), ``clip_seconds``.
 
     Returns
     -------
     task : Task
-        Named as the file or folder is.
+        The task, named after the file or folder.
     rows : list of dict
         A row for each recording.
 
@@ -60,7 +60,7 @@ def find_own_data(options):
             "data_folder: there are no samples of your own data; give a "
             "folder, a table or a data set"
         )
-    # A list, since the command line cannot put a mapping in the place of null.
+    # It is a list, since the command line cannot replace null by a mapping.
     pairs = options.get("own_data") or []
     for pair in pairs if isinstance(pairs, list) else [pairs]:
         if not isinstance(pair, dict) or pair.keys() - {*COLUMNS, *OPTIONS}:
@@ -83,7 +83,7 @@ def find_own_data(options):
         {**row, "train": data.is_split and row["split"] == "train"}
         for row in data.rows
     ]
-    name = source  # of a data set on the hub
+    name = source  # the name of a data set on the hub
     if os.path.exists(source):
         name = Path(os.path.abspath(source)).name
     return data.task(name, own.get("clip_seconds")), rows
@@ -112,11 +112,11 @@ def prepare_own_data(
     Arguments
     ---------
     task, rows
-        Of `find_own_data`, which has followed ``own_data``.
+        From `find_own_data`, which has already used ``own_data``.
     data_folder : str
         Where the recordings were found.
     own_data : list, optional
-        For ``prepare.json``.
+        The option, to be recorded in ``prepare.json``.
     skip_prep : bool
         If True, do nothing: the manifests are there.
     save_folder, allow_missing, folds, source_folds, with_train, cache_folder

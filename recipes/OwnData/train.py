@@ -27,7 +27,7 @@ from afpt_plugin.experiment import (
 
 
 def run(arguments):
-    """Run one experiment; its `RunResults` are returned.
+    """Run one experiment; return its `RunResults`.
 
     Arguments
     ---------
@@ -49,7 +49,7 @@ def run(arguments):
     check_task(task, prepare, hparams)
     # Check the recordings
     data = prepare_data(task, prepare, None, hparams["data"])
-    # Encode all items; make what is learned, and what it is compared with
+    # Encode all items; set up the learner and its baseline
     clap = load_clap(hparams["clap"], hparams["weights"], run_opts.device)
     made = set_up(
         task,

@@ -1,10 +1,10 @@
 """
 Creates the manifests of UrbanSound8K.
 
-UrbanSound8K has 8,732 slices, of at most 4 s, of recordings of 10 classes, in
-ten folds. Where training sees captions only, every slice is test material;
+UrbanSound8K has 8,732 slices of recordings, of at most 4 s each, with 10
+classes and in ten folds. If training uses only captions, all slices are tested;
 otherwise some folds are. A part of the data set (fewer rows in its metadata)
-will do as well.
+works as well.
 
 https://urbansounddataset.weebly.com/urbansound8k.html
 
@@ -34,7 +34,7 @@ COLUMNS = ("slice_file_name", "fsID", "fold", "classID", "class")
 # {Freesound's number}-{classID}-{occurrence}-{slice}.wav
 FILENAME = re.compile(r"(\d+)-(\d+)-\d+-\d+\.wav")
 
-# How the metadata numbers its classes: position = `classID`.
+# The classes in the order of their numbers, `classID`, in the metadata.
 US8K_CATEGORIES = (
     "air_conditioner",
     "car_horn",
@@ -107,7 +107,7 @@ def prepare_urbansound8k(
     metadata = read_table(root / METADATA, COLUMNS)
     audio = root / "audio"
     listed = {f"fold{row['fold']}/{row['slice_file_name']}" for row in metadata}
-    misplaced = {}  # name of a slice to the other folders that hold it
+    misplaced = {}  # maps a slice's name to other folders that hold it
     for path in find_unlisted_files(audio, listed, METADATA):
         folder, _, name = path.rpartition("/")
         misplaced.setdefault(name, []).append(folder or "audio")
@@ -126,7 +126,7 @@ def prepare_urbansound8k(
 
 
 def _find_problem(row, audio, misplaced):
-    """Describe what contradicts itself in a row (str), or return None."""
+    """Describe a contradiction within a row (str), or return None."""
     if row["class"] not in US8K_CATEGORIES:
         return f"wrong label: class {row['class']!r} is unknown"
     target = str(US8K_CATEGORIES.index(row["class"]))
