@@ -83,7 +83,9 @@ setup(
         'msclap>=1.3.4; python_version < "3.13"',
         "pandas>=2",
         "pooch",
-        "pyarrow",
+        # From 26 on it needs numpy 2, which msclap forbids, and does not say so.
+        'pyarrow<26; python_version < "3.13"',
+        'pyarrow; python_version >= "3.13"',
         "pyyaml",
         "safetensors",
         "scikit-learn",
