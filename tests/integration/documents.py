@@ -159,7 +159,7 @@ RULES = (
     slow(r"python benchmarks/frames\.py ", r"\| tuned \|"),
     slow(
         r"python benchmarks/speed\.py --what seeds",
-        r"\| [\d.]+ s",
+        r"\| [\d.]+ m?s",
         options=SPEED.replace("--batch_size=2", "--batch_size=96"),
     ),
     slow(
