@@ -125,7 +125,7 @@ def load_experiment(arguments, recipe):
     precisions = {run_opts.precision, run_opts.eval_precision}
     is_half = "fp16" in precisions or run_opts.auto_mix_prec
     if is_half and run_opts.device == "cpu":
-        raise InputError("fp16 is a GPU's, and the device is cpu; give bf16")
+        raise InputError("fp16 needs a GPU, but the device is cpu; give bf16")
     given = "precision" in run_opts.overridden_args
     set_tf32(run_opts.precision if given else None)
     if (

@@ -23,8 +23,5 @@ def write_table(table, path):
     """Write a data frame, without its index, to a CSV file of the user."""
     with refuse_unwritable(path), replacing(path) as part:
         table.to_csv(
-            part,
-            index=False,
-            float_format="%.6g",
-            lineterminator="\n",
+            part, index=False, float_format="%.6g", lineterminator="\n"
         )

@@ -82,7 +82,8 @@ def add_parser(subparsers):
             "SOURCE",
             "labeled recordings: a folder a class; a .csv, .tsv or .parquet "
             "table with the columns path,label (and, if you like, source, what "
-            "a clip was cut from, and split, whose test part is not used); a data set of Hugging "
+            "a clip was cut from, and split, whose test part is not used); a "
+            "data set of Hugging "
             "Face, user/name or written by save_to_disk",
         ),
         (
@@ -266,7 +267,7 @@ def _explain(job, method, source, auto):
 
     said, table = name_sources(job), pd.DataFrame(auto["tried"])
     equal = (table["score"] == table["score"].max()).sum() - 1
-    tie = f"; {equal} others have the same, and were tried later"
+    tie = f"; methods with the same score, tried later: {equal}"
     table["from"] = [said[kind or None] for kind in table["from"]]
     table["score"] = (100 * table["score"]).map("{:.1f} %".format)
     return (
